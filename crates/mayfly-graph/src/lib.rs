@@ -1,2 +1,48 @@
-//! x
-#![no_std]
+//! A graph of neural network operations: built once, differentiated by rewriting, planned once, run many times.
+//!
+//! ```
+//! use mayfly_graph::{Graph, Plan, PlanOptions, Session, Shape, Act};
+//! # fn main() -> Result<(), mayfly_graph::GraphError> {
+//! let mut g = Graph::new();
+//! let x = g.input("x", Shape::batched(&[4])?)?;
+//! let w = g.param("layer.weight", &[3, 4])?;
+//! let b = g.param("layer.bias", &[3])?;
+//! let z = g.linear(x, w, Some(b))?;
+//! let y = g.act(z, Act::Tanh)?;
+//! g.output("y", y)?;
+//!
+//! let plan = Plan::new(&g, &PlanOptions::batch(1))?;
+//! let mut session = Session::new(plan, &[0.5; 15])?;
+//! assert_eq!(session.infer(&[1.0, 0.0, 0.0, 0.0])?.len(), 3);
+//! # Ok(()) }
+//! ```
+//!
+//! - [`Graph`] is a list of nodes in topological order; every shape is checked when a node is added.
+//! - [`gradient`] rewrites a graph with a scalar loss into one that also computes every parameter's gradient.
+//! - [`Plan`] is immutable data: fused steps over one arena whose offsets were chosen from the lifetimes of the values.
+//! - [`Session`] owns the memory; [`Session::run`] allocates nothing and cannot fail, and dropping it zeroises everything it held.
+//! - [`interpret`] evaluates a forward graph naively in f64: the reference that tests hold plans against.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod custom;
+mod error;
+mod grad;
+mod ir;
+pub mod ops;
+mod plan;
+mod reference;
+mod session;
+mod shape;
+
+pub use custom::{CustomActivation, CustomOp};
+pub use error::GraphError;
+pub use grad::gradient;
+pub use ir::{Graph, Init, Node, NodeId, ParamId, ParamInfo, Role};
+pub use mayfly_kernels::{Act, Causal, FannAct, Isa, PoolKind, ReduceKind};
+pub use ops::{Binary, Conv2dSpec, Loss, Op, Pool2dSpec};
+pub use plan::{Plan, PlanOptions, Precision};
+pub use reference::interpret;
+pub use session::Session;
+pub use shape::{Dims, Shape};

@@ -1,0 +1,225 @@
+//! Shapes: at most four dimensions, the first of which may be the batch.
+use crate::GraphError;
+use alloc::format;
+use core::fmt;
+
+const MAX_RANK: usize = 4;
+/// No tensor may have more elements than this per row: a guard against sizes read from hostile files.
+const MAX_ELEMENTS: usize = 1 << 32;
+
+/// The shape of a value: up to four dimensions; the first may be the batch, the only symbol.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    dims: Dims,
+    batched: bool,
+}
+
+/// Concrete dimensions, row-major.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dims {
+    n: [usize; MAX_RANK],
+    rank: usize,
+}
+
+impl Shape {
+    /// A shape without a batch dimension.
+    ///
+    /// # Errors
+    /// More than four dimensions, a zero, or a product beyond 2³².
+    pub fn fixed(dims: &[usize]) -> Result<Shape, GraphError> {
+        Ok(Shape { dims: Dims::checked(dims)?, batched: false })
+    }
+
+    /// The shape `[batch, rest…]`.
+    ///
+    /// # Errors
+    /// As for [`Shape::fixed`]; `rest` has at most three dimensions.
+    pub fn batched(rest: &[usize]) -> Result<Shape, GraphError> {
+        let mut n = [1; MAX_RANK];
+        if rest.len() >= MAX_RANK {
+            return Err(bad(rest, "at most four dimensions, the batch included"));
+        }
+        n[1..=rest.len()].copy_from_slice(rest);
+        Ok(Shape { dims: Dims::checked(&n[..=rest.len()])?, batched: true })
+    }
+
+    /// The shape with the same batchedness as this one: `dims[0]` is ignored when it is batched.
+    pub(crate) fn with_dims(&self, dims: &[usize]) -> Result<Shape, GraphError> {
+        if self.batched { Shape::batched(&dims[1..]) } else { Shape::fixed(dims) }
+    }
+
+    /// A scalar.
+    pub fn scalar() -> Shape {
+        Shape { dims: Dims { n: [1; MAX_RANK], rank: 0 }, batched: false }
+    }
+
+    /// How many dimensions, the batch included.
+    pub fn rank(&self) -> usize {
+        self.dims.rank
+    }
+
+    /// Whether dimension 0 is the batch.
+    pub fn is_batched(&self) -> bool {
+        self.batched
+    }
+
+    /// The dimensions, with 1 standing for the batch.
+    pub fn dims(&self) -> &[usize] {
+        self.dims.as_slice()
+    }
+
+    /// The last dimension (1 for a scalar).
+    pub fn last(&self) -> usize {
+        self.dims.last()
+    }
+
+    /// Elements of one row when batched, of the whole otherwise.
+    pub fn row_len(&self) -> usize {
+        self.dims.len()
+    }
+
+    /// The concrete dimensions for a batch of `batch` rows.
+    pub fn at(&self, batch: usize) -> Dims {
+        let mut dims = self.dims;
+        if self.batched {
+            dims.n[0] = batch;
+        }
+        dims
+    }
+
+    /// The same shape with another last dimension.
+    pub(crate) fn with_last(&self, last: usize) -> Result<Shape, GraphError> {
+        let mut dims = self.dims;
+        let Some(i) = dims.rank.checked_sub(1) else { return Err(bad(&[], "a scalar has no last dimension")) };
+        if i == 0 && self.batched {
+            return Err(bad(dims.as_slice(), "the batch is no feature dimension"));
+        }
+        dims.n[i] = last;
+        self.with_dims(dims.as_slice())
+    }
+
+    /// The shape without one dimension, which must not be the batch.
+    pub(crate) fn without(&self, axis: usize) -> Result<Shape, GraphError> {
+        let mut n = [1; MAX_RANK];
+        let mut rank = 0;
+        for (i, d) in self.dims().iter().enumerate().filter(|(i, _)| *i != axis) {
+            n[rank] = *d;
+            rank += 1;
+            debug_assert!(i != axis);
+        }
+        if axis >= self.rank() || (axis == 0 && self.batched) {
+            return Err(bad(self.dims(), "that dimension cannot be removed"));
+        }
+        self.with_dims(&n[..rank])
+    }
+}
+
+impl Dims {
+    fn checked(dims: &[usize]) -> Result<Dims, GraphError> {
+        if dims.len() > MAX_RANK {
+            return Err(bad(dims, "at most four dimensions"));
+        }
+        if dims.contains(&0) {
+            return Err(bad(dims, "a dimension of zero"));
+        }
+        let total = dims.iter().try_fold(1usize, |a, d| a.checked_mul(*d));
+        if total.is_none_or(|t| t > MAX_ELEMENTS) {
+            return Err(bad(dims, "more than 2^32 elements"));
+        }
+        let mut n = [1; MAX_RANK];
+        n[..dims.len()].copy_from_slice(dims);
+        Ok(Dims { n, rank: dims.len() })
+    }
+
+    /// The dimensions.
+    pub fn as_slice(&self) -> &[usize] {
+        &self.n[..self.rank]
+    }
+
+    /// How many elements.
+    #[allow(clippy::len_without_is_empty)] // no dimension is ever zero
+    pub fn len(&self) -> usize {
+        self.as_slice().iter().product()
+    }
+
+    /// The last dimension (1 for a scalar).
+    pub fn last(&self) -> usize {
+        self.as_slice().last().copied().unwrap_or(1)
+    }
+
+    /// Product of all dimensions but the last.
+    pub fn rows(&self) -> usize {
+        self.len() / self.last()
+    }
+
+    /// `(outer, n, inner)` around one axis.
+    pub fn around(&self, axis: usize) -> (usize, usize, usize) {
+        let d = self.as_slice();
+        (d[..axis].iter().product(), d[axis], d[axis + 1..].iter().product())
+    }
+
+    /// Four dimensions, with ones in front.
+    pub fn left_padded(&self) -> [usize; MAX_RANK] {
+        let mut n = [1; MAX_RANK];
+        n[MAX_RANK - self.rank..].copy_from_slice(self.as_slice());
+        n
+    }
+}
+
+impl core::ops::Index<usize> for Dims {
+    type Output = usize;
+    fn index(&self, i: usize) -> &usize {
+        &self.as_slice()[i]
+    }
+}
+
+fn bad(dims: &[usize], reason: &'static str) -> GraphError {
+    GraphError::BadShape { dims: format!("{dims:?}"), reason }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (i, d) in self.dims().iter().enumerate() {
+            let sep = if i == 0 { "" } else { ", " };
+            if i == 0 && self.batched { write!(f, "{sep}batch")? } else { write!(f, "{sep}{d}")? }
+        }
+        f.write_str("]")
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Dims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_no_tensor_can_be() {
+        for dims in [&[1, 2, 3, 4, 5][..], &[3, 0], &[1 << 20, 1 << 20]] {
+            assert!(matches!(Shape::fixed(dims), Err(GraphError::BadShape { .. })), "{dims:?}");
+        }
+        assert!(Shape::batched(&[1, 2, 3, 4]).is_err());
+        assert!(Shape::fixed(&[usize::MAX, 3]).is_err());
+    }
+
+    #[test]
+    fn batch_is_put_in_place() {
+        let s = Shape::batched(&[3, 5]).unwrap();
+        assert_eq!(s.at(7).as_slice(), [7, 3, 5]);
+        assert_eq!((s.row_len(), s.at(7).rows(), s.at(7).around(1)), (15, 21, (7, 3, 5)));
+        assert_eq!(alloc::format!("{s}"), "[batch, 3, 5]");
+        assert_eq!(s.without(1).unwrap(), Shape::batched(&[5]).unwrap());
+        assert!(s.without(0).is_err());
+    }
+}

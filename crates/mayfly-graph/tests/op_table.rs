@@ -1,0 +1,110 @@
+//! Every operation of the table in every mode: equals the reference, gradient equals finite differences, dead memory may hold anything, nothing missing.
+mod common;
+#[path = "common/cases.rs"]
+mod cases;
+use cases::CASES;
+use common::*;
+use mayfly_graph::*;
+use std::collections::BTreeSet;
+
+fn built(build: cases::Build) -> (Graph, NodeId) {
+    let mut g = Graph::new();
+    let y = build(&mut g).unwrap();
+    (g, y)
+}
+
+#[test]
+fn equals_the_reference() {
+    for isa in Isa::available() {
+        for (op, label, build) in CASES {
+            for batch in [1, 3] {
+                let (mut g, y) = built(*build);
+                g.output("y", y).unwrap();
+                let f = fill(g, batch, 11);
+                let mut session = Session::new(Plan::new(&f.graph, &f.options(isa)).unwrap(), &narrow(&f.params)).unwrap();
+                f.write_inputs(&mut session);
+                session.run();
+                close(session.output(0), &f.reference()[0], 1e-5).unwrap_or_else(|e| panic!("{op} ({label}), batch {batch}, {}: {e}", isa.name()));
+            }
+        }
+    }
+}
+
+#[test]
+fn gradient_equals_finite_differences() {
+    for isa in Isa::available() {
+        for (op, label, build) in CASES {
+            check_gradient(op, label, *build, isa);
+        }
+    }
+}
+
+fn check_gradient(op: &str, label: &str, build: cases::Build, isa: Isa) {
+    let (mut g, y) = built(build);
+    let loss = with_loss(&mut g, y, Loss::Mse);
+    g.output("loss", loss).unwrap();
+    let f = fill(g, 3, 5);
+    let trained = gradient(&f.graph, loss).unwrap();
+    let plan = Plan::new(&trained, &f.options(isa)).unwrap();
+    let mut session = Session::for_training(plan);
+    f.write_inputs(&mut session);
+    let mut grads = vec![0.0; f.params.len()];
+    session.run_poisoned(&narrow(&f.params), &mut grads);
+    let weights = f.graph.params().iter().filter(|p| p.role == Role::Weight).flat_map(|p| p.range());
+    for i in weights {
+        let want = slope(&f, i);
+        close(&[grads[i]], &[want], 3e-4).unwrap_or_else(|e| panic!("{op} ({label}), parameter {i}, {}: {e}", isa.name()));
+    }
+}
+
+/// Central difference of the loss in f64.
+fn slope(f: &Filled, i: usize) -> f64 {
+    let h = 1e-5;
+    let at = |d: f64| {
+        let mut p = f.params.clone();
+        p[i] += d;
+        f.reference_at(&p)[0][0]
+    };
+    (at(h) - at(-h)) / (2.0 * h)
+}
+
+#[test]
+fn every_forward_operation_has_an_example() {
+    let covered: BTreeSet<&str> = CASES.iter().flat_map(|(_, _, b)| built(*b).0.nodes().iter().map(|n| n.op.name()).collect::<Vec<_>>()).collect();
+    let named: BTreeSet<&str> = CASES.iter().map(|c| c.0).collect();
+    assert!(named.is_subset(&covered), "labels that name no operation of their graph: {:?}", named.difference(&covered).collect::<Vec<_>>());
+    let missing: Vec<_> = mayfly_graph::ops::FORWARD.iter().filter(|n| !covered.contains(**n)).collect();
+    assert!(missing.is_empty(), "no example for {missing:?}");
+}
+
+#[test]
+fn running_statistics_follow_the_batch() {
+    let (mut g, y) = built(CASES.iter().find(|c| c.0 == "batch_norm").unwrap().2);
+    let loss = with_loss(&mut g, y, Loss::Mse);
+    g.output("loss", loss).unwrap();
+    let f = fill(g, 3, 5);
+    let running = f.graph.params().iter().find(|p| p.role == Role::RunningStat).unwrap().clone();
+    let mut session = Session::for_training(Plan::new(&gradient(&f.graph, loss).unwrap(), &PlanOptions::batch(3)).unwrap());
+    f.write_inputs(&mut session);
+    let params = narrow(&f.params);
+    let mut grads = vec![0.0; params.len()];
+    session.backprop(&params, &mut grads).unwrap();
+    let shift = &f.params[f.graph.params().iter().find(|p| p.name == "x_shift").unwrap().range()];
+    for c in 0..5 {
+        let column: Vec<f64> = (0..3).map(|r| f.inputs[0][r * 5 + c] + shift[c]).collect();
+        let mean = column.iter().sum::<f64>() / 3.0;
+        let at = running.offset + c;
+        close(&[grads[at]], &[f.params[at] - mean], 1e-5).unwrap();
+    }
+}
+
+#[test]
+fn the_tolerance_refuses_a_wrong_value() {
+    assert!(close(&[1.0], &[1.0], 1e-5).is_ok());
+    assert!(close(&[0.0], &[0.0], 1e-5).is_ok());
+    assert!(close(&[1.001], &[1.0], 1e-5).is_err());
+    assert!(close(&[1e-3], &[0.0], 1e-5).is_err());
+    assert!(close(&[f32::NAN], &[0.0], 1e-5).is_err());
+    assert!(close(&[f32::NAN], &[f64::NAN], 1e-5).is_err());
+    assert!(close(&[1.0, 2.0], &[1.0], 1e-5).is_err());
+}
