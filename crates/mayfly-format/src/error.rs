@@ -58,7 +58,9 @@ pub enum FormatError {
     },
 
     /// Neither content nor extension tells what the file is.
-    #[error("{file}: not a kind of data file that is read here (CSV, Parquet, FANN, IDX, npy, npz); {hint}")]
+    #[error(
+        "{file}: not a kind of data file that is read here (CSV, Parquet, FANN, IDX, npy, npz); {hint}"
+    )]
     UnknownKind {
         /// The file's name as the caller gave it.
         file: String,
@@ -137,7 +139,10 @@ pub enum FormatError {
     },
 
     /// A category that was not there when the encoder was fitted.
-    #[error("{file}, {at}: column \"{column}\" has the value \"{value}\", which was not seen in training (known: {})", list(known))]
+    #[error(
+        "{file}, {at}: column \"{column}\" has the value \"{value}\", which was not seen in training (known: {})",
+        list(known)
+    )]
     UnseenCategory {
         /// The file's name as the caller gave it.
         file: String,
@@ -165,7 +170,9 @@ pub enum FormatError {
     },
 
     /// A column has more different values than can be told apart.
-    #[error("{file}: column \"{column}\" has more than {limit} different values; leave the column out, or raise the limit")]
+    #[error(
+        "{file}: column \"{column}\" has more than {limit} different values; leave the column out, or raise the limit"
+    )]
     TooManyCategories {
         /// The file's name as the caller gave it.
         file: String,
@@ -187,7 +194,9 @@ pub enum FormatError {
     },
 
     /// The table does not fit into the memory that it was allowed.
-    #[error("{file}: the rows need more than {limit_bytes} bytes ({rows} rows of {row_bytes} bytes were read); stream them instead")]
+    #[error(
+        "{file}: the rows need more than {limit_bytes} bytes ({rows} rows of {row_bytes} bytes were read); stream them instead"
+    )]
     TableTooLarge {
         /// The file's name as the caller gave it.
         file: String,
@@ -197,6 +206,76 @@ pub enum FormatError {
         row_bytes: usize,
         /// The limit.
         limit_bytes: usize,
+    },
+
+    /// The target of a write cannot be replaced.
+    #[error("{}: not written, because it is {what}", path.display())]
+    NotReplaceable {
+        /// The target.
+        path: PathBuf,
+        /// What stands in the way: "read-only", "a folder".
+        what: &'static str,
+    },
+
+    /// A weight is not a number: a network that has it computes nothing else.
+    #[error(
+        "{file}: element {index} of tensor \"{tensor}\" is NaN; train again, or allow NaN explicitly"
+    )]
+    NanWeight {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Index of the first NaN in it, row-major.
+        index: usize,
+    },
+
+    /// A model's content is not what was written.
+    #[error(
+        "{file}: the file is damaged: its hash is {computed}, it was {stored} when it was written"
+    )]
+    HashMismatch {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// The hash in the file.
+        stored: String,
+        /// The hash of the content.
+        computed: String,
+    },
+
+    /// A model keeps its weights in other files, which are not read: their paths come from the model and could lead anywhere.
+    #[error(
+        "{file}: tensor \"{tensor}\" is in another file (\"{location}\"); save the model with its weights inside"
+    )]
+    ExternalData {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Where the model says that it is.
+        location: String,
+    },
+
+    /// A value is beyond what a fixed-point file can hold.
+    #[error(
+        "{what} is {value}, which does not fit 32-bit integers with {decimal_point} binary digits after the point"
+    )]
+    FixedPointRange {
+        /// Which value: "weight of connection 17".
+        what: String,
+        /// The value.
+        value: f64,
+        /// Binary digits after the point.
+        decimal_point: u32,
+    },
+
+    /// A network was given the wrong number of inputs.
+    #[error("{got} inputs, the network has {want}")]
+    InputCount {
+        /// Inputs of the network.
+        want: usize,
+        /// Inputs that it was given.
+        got: usize,
     },
 
     /// An option that the caller gave makes no sense.
@@ -247,6 +326,8 @@ pub enum Position {
         /// Byte offset from the start of the entry, decompressed.
         offset: u64,
     },
+    /// In a part of a model: "tensor \"layers.0.weight\"", "neuron 12".
+    Part(String),
     /// Nowhere in particular.
     File,
 }
@@ -265,6 +346,7 @@ impl fmt::Display for Position {
             }
             Self::Offset(offset) => write!(f, "byte {offset}"),
             Self::Entry { entry, offset } => write!(f, "entry {entry}, byte {offset}"),
+            Self::Part(part) => f.write_str(part),
             Self::File => f.write_str("whole file"),
         }
     }

@@ -2,8 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod atomic;
 mod error;
+pub mod fann_net;
 mod limits;
+pub mod model_file;
+mod whole_file;
 
 pub use error::{FormatError, Position, Result};
 pub use limits::DataLimits;
