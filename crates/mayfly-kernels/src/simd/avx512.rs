@@ -1,0 +1,199 @@
+//! Sixteen lanes with AVX-512 (F, BW, DQ, VL).
+use super::Simd;
+use core::arch::x86_64::*;
+
+/// A token for the instruction set; see [`Avx512::new`].
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// Callable only where the features are enabled: that is the proof the methods below rest on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(crate) fn new() -> Avx512 {
+        Avx512(())
+    }
+}
+
+/// The mask of the first `n` lanes.
+#[inline(always)]
+fn lanes(n: usize) -> __mmask16 {
+    if n >= 16 { u16::MAX } else { (1 << n) - 1 }
+}
+
+impl Simd for Avx512 {
+    const N: usize = 16;
+    type F32 = __m512;
+    type I32 = __m512i;
+    type Mask = __mmask16;
+
+    #[inline(always)]
+    fn splat(self, v: f32) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_set1_ps(v) }
+    }
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> __m512 {
+        let x = &x[..16];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm512_loadu_ps(x.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, y: &mut [f32], v: __m512) {
+        let y = &mut y[..16];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm512_storeu_ps(y.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn splat_i32(self, v: i32) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_set1_epi32(v) }
+    }
+    #[inline(always)]
+    fn f32_to_i32(self, a: __m512) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_cvttps_epi32(a) }
+    }
+    #[inline(always)]
+    fn i32_to_f32(self, a: __m512i) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn to_bits(self, a: __m512) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_castps_si512(a) }
+    }
+    #[inline(always)]
+    fn from_bits(self, a: __m512i) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_castsi512_ps(a) }
+    }
+    #[inline(always)]
+    fn add_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn sub_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_sub_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn and_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_and_si512(a, b) }
+    }
+    #[inline(always)]
+    fn or_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_or_si512(a, b) }
+    }
+    #[inline(always)]
+    fn xor_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+    #[inline(always)]
+    fn load_part(self, x: &[f32]) -> __m512 {
+        let mask = lanes(x.len());
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_part(self, y: &mut [f32], v: __m512) {
+        let mask = lanes(y.len());
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm512_mask_storeu_ps(y.as_mut_ptr(), mask, v) }
+    }
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_roundscale_ps::<8>(a) }
+    }
+    #[inline(always)]
+    fn lt(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
+    }
+    #[inline(always)]
+    fn le(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b) }
+    }
+    #[inline(always)]
+    fn eq(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+    }
+    #[inline(always)]
+    fn select(self, m: __mmask16, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_mask_blend_ps(m, b, a) }
+    }
+    #[inline(always)]
+    fn eq_i32(self, a: __m512i, b: __m512i) -> __mmask16 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_cmpeq_epi32_mask(a, b) }
+    }
+    #[inline(always)]
+    fn shl_i32<const BITS: u32>(self, a: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_slli_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    fn sra_i32<const BITS: u32>(self, a: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_srai_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    fn reduce_sum(self, a: __m512) -> f32 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: __m512) -> f32 {
+        // SAFETY: `self` proves the instruction set.
+        unsafe { _mm512_reduce_max_ps(a) }
+    }
+}
