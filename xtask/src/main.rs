@@ -1,2 +1,61 @@
-//! x
-fn main() {}
+//! The house's automation: `cargo xtask <command>`.
+//!
+//! `ci` is what runs before anything lands; `test` is the one command that runs every test; the rest are the pieces.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+mod gates;
+mod process;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Mayfly's automation")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Every test: unit, integration and doctests, then the kernel suites under each instruction set of this machine.
+    Test {
+        /// Passed on to `cargo nextest run`; with arguments only the first run is done.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
+    /// What must pass before a change lands: formatting, tidy, clippy, tests, count gates.
+    Ci,
+    /// The house rules: layers, sizes, banned calls, docs, unsafe, dependency versions.
+    Tidy(tidy::Args),
+    /// Counts that do not drift, held against bench/gates.json: binary size, instructions and allocations per call.
+    Gates(gates::Args),
+    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files.
+    Nightly,
+    /// Benchmarks against other libraries, in their own workspace under bench/.
+    Bench {
+        /// Passed on, `peers --help` for instance.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> std::process::ExitCode {
+    let Err(error) = run(Args::parse().command) else { return std::process::ExitCode::SUCCESS };
+    process::say(&format!("error: {}", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")));
+    std::process::ExitCode::FAILURE
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Test { filter } => test::run_all(&filter),
+        Command::Ci => ci::run_steps(),
+        Command::Tidy(args) => tidy::run(&args),
+        Command::Gates(args) => gates::run_gates(&args),
+        Command::Nightly => test::nightly(),
+        Command::Bench { args } => bench::run_bench(&args),
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask test`: every test of the workspace, built once and run under each instruction set.
+
+use crate::process::{cargo, run, say};
+use anyhow::Result;
+use std::process::Command;
+
+/// Crates whose suites are repeated under each instruction set: those where `MAYFLY_ISA` changes what runs.
+const PER_ISA: &str = "package(mayfly-kernels) + package(mayfly-graph)";
+
+/// Every test; with a filter, only what `cargo nextest run` selects by it.
+pub(crate) fn run_all(filter: &[String]) -> Result<()> {
+    if !filter.is_empty() {
+        let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
+        return run(&mut nextest(&filter));
+    }
+    doctests()?;
+    for isa in instruction_sets().iter().skip(1) {
+        run(nextest(&["-E", PER_ISA]).env("MAYFLY_ISA", isa))?;
+    }
+    // Last, so that the closing summary a reader sees is the whole workspace's.
+    run(&mut nextest(&[]))
+}
+
+/// The long suites: tests read `MAYFLY_HEAVY` and sweep whole ranges; proptest reads `PROPTEST_CASES`.
+pub(crate) fn nightly() -> Result<()> {
+    for isa in instruction_sets() {
+        say(&format!("nightly: kernels under {isa}"));
+        run(heavy(&["-E", PER_ISA]).env("MAYFLY_ISA", isa))?;
+    }
+    run(&mut heavy(&[]))
+}
+
+fn doctests() -> Result<()> {
+    run(&mut cargo(&["test", "--doc", "--workspace", "--quiet"]))
+}
+
+fn nextest(args: &[&str]) -> Command {
+    let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
+    let mut command = cargo(&["nextest", "run", "--workspace", "--profile", profile]);
+    command.args(args);
+    command
+}
+
+fn heavy(args: &[&str]) -> Command {
+    let mut command = cargo(&["nextest", "run", "--workspace", "--profile", "nightly", "--run-ignored", "all"]);
+    command.args(args).env("MAYFLY_HEAVY", "1").env("PROPTEST_CASES", "20000");
+    command
+}
+
+/// The instruction sets of this machine by the names `MAYFLY_ISA` takes, best first: the first is what runs unasked.
+fn instruction_sets() -> Vec<&'static str> {
+    let mut sets = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+            sets.push("avx512");
+        }
+        if has!("avx2") && has!("fma") {
+            sets.push("avx2");
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    sets.push("neon");
+    sets.push("scalar");
+    sets
+}
