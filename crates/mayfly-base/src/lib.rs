@@ -1,1 +1,15 @@
-//! x
+//! Seeded randomness: the same seed gives the same numbers on every machine and in every version.
+//!
+//! ```
+//! use mayfly_base::Rng;
+//!
+//! let mut rng = Rng::new(7);
+//! let dice: Vec<u64> = (0..5).map(|_| 1 + rng.below(6)).collect();
+//! assert_eq!(dice, [1, 2, 5, 3, 6]);
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod rng;
+
+pub use rng::{Rng, mix};
