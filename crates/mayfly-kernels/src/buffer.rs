@@ -3,13 +3,13 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::slice;
-use zeroize::Zeroize;
+use zeroize::{DefaultIsZeroes, Zeroize};
 
 /// A cache line, and the widest vector.
 const ALIGN: usize = 64;
 
 /// Plain numbers: every bit pattern is a value and zero bytes are zero.
-pub trait Element: Copy + Zeroize + sealed::Sealed + Send + Sync + 'static {}
+pub trait Element: DefaultIsZeroes + sealed::Sealed + Send + Sync + 'static {}
 
 mod sealed {
     pub trait Sealed {}

@@ -88,6 +88,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_sqrt_ps(a) }
     }
     #[inline(always)]
+    fn load_i32(self, x: &[i32]) -> __m256i {
+        let x = &x[..8];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> __m256i {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm256_set1_epi32(v) }

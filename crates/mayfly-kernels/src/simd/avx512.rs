@@ -85,6 +85,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_sqrt_ps(a) }
     }
     #[inline(always)]
+    fn load_i32(self, x: &[i32]) -> __m512i {
+        let x = &x[..16];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> __m512i {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm512_set1_epi32(v) }

@@ -50,6 +50,8 @@ pub(crate) trait Simd: Copy {
     /// `if m { a } else { b }`
     fn select(self, m: Self::Mask, a: Self::F32, b: Self::F32) -> Self::F32;
 
+    /// Reads the first `N` elements.
+    fn load_i32(self, x: &[i32]) -> Self::I32;
     fn splat_i32(self, v: i32) -> Self::I32;
     /// Truncates towards zero; the value must fit.
     fn f32_to_i32(self, a: Self::F32) -> Self::I32;

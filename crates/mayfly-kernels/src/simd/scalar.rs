@@ -92,6 +92,10 @@ impl Simd for Scalar {
         from_fn(|i| if m[i] { a[i] } else { b[i] })
     }
     #[inline(always)]
+    fn load_i32(self, x: &[i32]) -> I {
+        [x[0], x[1], x[2], x[3]]
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> I {
         [v; 4]
     }

@@ -1,0 +1,204 @@
+//! The activations and their derivatives on vectors in registers.
+
+use crate::act::{Act, SELU_ALPHA, SELU_LAMBDA, Saves};
+use crate::fann;
+use crate::math;
+use crate::simd::Simd;
+use crate::simd_ext::SimdExt;
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_56;
+/// The cubic term of the tanh form of GELU.
+const GELU_CUBIC: f32 = 0.044_715;
+
+/// `act(v)` on a vector in a register: the epilogue of products, and the body of [`act_fwd`].
+#[inline(always)]
+pub(crate) fn act_vec<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    match act {
+        Act::Identity => v,
+        Act::Relu => relu(s, v),
+        Act::LeakyRelu { slope } => s.select(s.gt(v, zero), v, s.mul(v, s.splat(slope))),
+        Act::Elu { alpha } => elu(s, v, one, s.splat(alpha)),
+        Act::Selu => elu(s, v, s.splat(SELU_LAMBDA), s.splat(SELU_LAMBDA * SELU_ALPHA)),
+        Act::Gelu => s.mul(v, normal_cdf(s, v)),
+        Act::GeluTanh => s.mul(v, math::sigmoid(s, gelu_tanh_inner(s, v))),
+        Act::Silu => s.mul(v, math::sigmoid(s, v)),
+        Act::Mish => mish(s, v),
+        Act::Softplus => softplus(s, v),
+        Act::HardSwish => s.mul(v, hard_sigmoid(s, v)),
+        Act::HardSigmoid => hard_sigmoid(s, v),
+        Act::Tanh => math::tanh(s, v),
+        Act::Sigmoid => math::sigmoid(s, v),
+        Act::Exp => math::exp(s, v),
+        Act::Log => math::log(s, v),
+        Act::Sqrt => s.sqrt(v),
+        Act::Abs => s.abs(v),
+        Act::Neg => s.neg(v),
+        Act::Square => s.mul(v, v),
+        Act::Reciprocal => s.div(one, v),
+        Act::Sin => math::sin(s, v),
+        Act::Cos => math::cos(s, v),
+        Act::Erf => math::erf(s, v),
+        Act::Affine { mul, add } => s.mul_add(v, s.splat(mul), s.splat(add)),
+        Act::Clamp { lo, hi } => clamp(s, v, lo, hi),
+        Act::Fann(act, steepness) => fann::value(s, act, fann::sum(s, steepness, v)),
+    }
+}
+
+/// `dy * act'` from what [`Act::saves`] names.
+#[inline(always)]
+pub(crate) fn act_bwd_vec<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -> S::F32 {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let v = saved;
+    let positive = s.gt(v, zero);
+    match act {
+        Act::Identity => dy,
+        Act::Relu => s.select(positive, dy, zero),
+        Act::LeakyRelu { slope } => s.select(positive, dy, s.mul(dy, s.splat(slope))),
+        Act::Elu { alpha } => {
+            let below = if act.saves() == Saves::Output {
+                s.add(v, s.splat(alpha))
+            } else {
+                s.mul(s.splat(alpha), math::exp(s, v))
+            };
+            s.mul(dy, s.select(positive, one, below))
+        }
+        Act::Selu => {
+            let below = s.add(v, s.splat(SELU_LAMBDA * SELU_ALPHA));
+            s.mul(dy, s.select(positive, s.splat(SELU_LAMBDA), below))
+        }
+        Act::Gelu => s.mul(dy, gelu_slope(s, v)),
+        Act::GeluTanh => s.mul(dy, gelu_tanh_slope(s, v)),
+        Act::Silu => {
+            let g = math::sigmoid(s, v);
+            let slope = s.mul_add(s.mul(v, g), s.sub(one, g), g);
+            s.mul(dy, slope)
+        }
+        Act::Mish => s.mul(dy, mish_slope(s, v)),
+        Act::Softplus => s.neg(s.mul(dy, math::expm1_negative(s, s.neg(v)))),
+        Act::HardSwish => s.mul(dy, hard_swish_slope(s, v)),
+        Act::HardSigmoid => {
+            let inside = s.select(s.lt(v, one), s.mul(dy, s.splat(1.0 / 6.0)), zero);
+            s.select(positive, inside, zero)
+        }
+        Act::Tanh => s.mul(dy, s.neg_mul_add(v, v, one)),
+        Act::Sigmoid => s.mul(dy, s.neg_mul_add(v, v, v)),
+        Act::Exp => s.mul(dy, v),
+        Act::Log => s.div(dy, v),
+        Act::Sqrt => s.div(s.mul(dy, s.splat(0.5)), v),
+        Act::Abs => s.select(positive, dy, s.select(s.lt(v, zero), s.neg(dy), zero)),
+        Act::Neg => s.neg(dy),
+        Act::Square => s.mul(dy, s.add(v, v)),
+        Act::Reciprocal => s.neg(s.mul(dy, s.mul(v, v))),
+        Act::Sin => s.mul(dy, math::cos(s, v)),
+        Act::Cos => s.neg(s.mul(dy, math::sin(s, v))),
+        Act::Erf => {
+            let bell = math::exp_negative(s, s.neg(s.mul(v, v)));
+            s.mul(dy, s.mul(bell, s.splat(core::f32::consts::FRAC_2_SQRT_PI)))
+        }
+        Act::Affine { mul, .. } => s.mul(dy, s.splat(mul)),
+        Act::Clamp { lo, hi } => {
+            let below = s.select(s.le(v, s.splat(hi)), dy, zero);
+            s.select(s.ge(v, s.splat(lo)), below, zero)
+        }
+        Act::Fann(act, steepness) => s.mul(dy, fann::slope(s, act, steepness, v)),
+    }
+}
+
+#[inline(always)]
+fn relu<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    s.select(s.lt(v, s.splat(0.0)), s.splat(0.0), v)
+}
+
+#[inline(always)]
+fn elu<S: Simd>(s: S, v: S::F32, above: S::F32, below: S::F32) -> S::F32 {
+    let negative = s.mul(below, math::expm1_negative(s, v));
+    s.select(s.gt(v, s.splat(0.0)), s.mul(above, v), negative)
+}
+
+/// `v` held within `lo..=hi`; NaN stays.
+#[inline(always)]
+fn clamp<S: Simd>(s: S, v: S::F32, lo: f32, hi: f32) -> S::F32 {
+    let (lo, hi) = (s.splat(lo), s.splat(hi));
+    let v = s.select(s.gt(v, hi), hi, v);
+    s.select(s.lt(v, lo), lo, v)
+}
+
+#[inline(always)]
+fn hard_sigmoid<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    clamp(s, s.mul_add(v, s.splat(1.0 / 6.0), s.splat(0.5)), 0.0, 1.0)
+}
+
+#[inline(always)]
+fn hard_swish_slope<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let inside = s.mul_add(v, s.splat(1.0 / 3.0), s.splat(0.5));
+    let below = s.select(s.ge(v, s.splat(3.0)), s.splat(1.0), inside);
+    s.select(s.le(v, s.splat(-3.0)), s.splat(0.0), below)
+}
+
+/// Distribution function of the standard normal.
+#[inline(always)]
+fn normal_cdf<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let half = s.splat(0.5);
+    let e = math::erf(s, s.mul(v, s.splat(core::f32::consts::FRAC_1_SQRT_2)));
+    s.mul_add(e, half, half)
+}
+
+#[inline(always)]
+fn gelu_slope<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    // 1 / sqrt(2π)
+    let density = math::exp_negative(s, s.mul(s.mul(v, v), s.splat(-0.5)));
+    let density = s.mul(density, s.splat(0.398_942_28));
+    s.mul_add(v, density, normal_cdf(s, v))
+}
+
+/// Twice the argument of the tanh: `(1 + tanh(u)) / 2` is `sigmoid(2u)`.
+#[inline(always)]
+fn gelu_tanh_inner<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let cubic = s.splat(2.0 * SQRT_2_OVER_PI * GELU_CUBIC);
+    s.mul(v, s.mul_add(s.mul(v, v), cubic, s.splat(2.0 * SQRT_2_OVER_PI)))
+}
+
+#[inline(always)]
+fn gelu_tanh_slope<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let g = math::sigmoid(s, gelu_tanh_inner(s, v));
+    let cubic = s.splat(6.0 * SQRT_2_OVER_PI * GELU_CUBIC);
+    let inner = s.mul_add(s.mul(v, v), cubic, s.splat(2.0 * SQRT_2_OVER_PI));
+    let bend = s.mul(g, s.sub(s.splat(1.0), g));
+    // Far out the bend is 0 and the rest may be infinite.
+    let bend = s.mul(bend, s.mul(v, inner));
+    let bend = s.select(s.lt(s.abs(v), s.splat(20.0)), bend, s.splat(0.0));
+    s.add(g, bend)
+}
+
+/// `max(v, 0) + log(1 + exp(-|v|))`
+#[inline(always)]
+fn softplus<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let tail = math::log1p_positive(s, math::exp_negative(s, s.neg(s.abs(v))));
+    s.add(relu(s, v), tail)
+}
+
+/// `w = e (e + 2)` with `e = exp(v)`: then `tanh(softplus(v)) = w / (w + 2)`, which is 1 from 20 on.
+#[inline(always)]
+fn mish_parts<S: Simd>(s: S, v: S::F32) -> (S::F32, S::F32) {
+    let e = math::exp(s, clamp(s, v, -104.0, 20.0));
+    (e, s.mul(e, s.add(e, s.splat(2.0))))
+}
+
+#[inline(always)]
+fn mish<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let (_, w) = mish_parts(s, v);
+    s.mul(v, s.div(w, s.add(w, s.splat(2.0))))
+}
+
+/// `(w (w + 2) + 4 v e (1 + e)) / (w + 2)²`
+#[inline(always)]
+fn mish_slope<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let (e, w) = mish_parts(s, v);
+    let below = s.add(w, s.splat(2.0));
+    let ratio = s.div(s.splat(1.0), below);
+    let bend = s.mul(s.mul(e, s.add(e, s.splat(1.0))), s.mul(ratio, ratio));
+    // Beyond 20 in either direction the second term vanishes.
+    let v = clamp(s, v, -104.0, 20.0);
+    s.mul_add(s.mul(v, s.splat(4.0)), bend, s.mul(w, ratio))
+}

@@ -1,0 +1,125 @@
+//! Scaled dot-product attention. `q [b, tq, heads·d]`, `k`, `v [b, tk, heads·d]`; one head at a time through the matrix product.
+use crate::Isa;
+use crate::matmul::{Trans, matmul};
+use crate::softmax::softmax_fwd;
+
+/// Whether a position sees later ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Causal {
+    /// Everything is seen.
+    No,
+    /// Query i sees keys up to `i + tk − tq`.
+    Yes,
+}
+
+/// Sizes of one call.
+#[derive(Clone, Copy)]
+struct Sizes {
+    tq: usize,
+    tk: usize,
+    heads: usize,
+    d: usize,
+}
+
+/// Scratch of both directions, in f32.
+pub fn attention_scratch_len(tq: usize, tk: usize, _heads: usize, d: usize) -> usize {
+    2 * tq * tk + 3 * (tq + 2 * tk) * d
+}
+
+/// Copies one head out of `x [t, heads·d]` into a matrix `[t, d]`.
+fn gather(y: &mut [f32], x: &[f32], head: usize, s: Sizes) {
+    for (y, x) in y.chunks_exact_mut(s.d).zip(x.chunks_exact(s.heads * s.d)) {
+        y.copy_from_slice(&x[head * s.d..][..s.d]);
+    }
+}
+
+fn scatter(y: &mut [f32], x: &[f32], head: usize, s: Sizes) {
+    for (y, x) in y.chunks_exact_mut(s.heads * s.d).zip(x.chunks_exact(s.d)) {
+        y[head * s.d..][..s.d].copy_from_slice(x);
+    }
+}
+
+/// `softmax(q·kᵀ/√d)` of one head.
+fn probabilities(isa: Isa, p: &mut [f32], scores: &mut [f32], q: &[f32], k: &[f32], s: Sizes, causal: Causal) {
+    matmul(isa, scores, q, k, s.tq, s.d, s.tk, Trans::No, Trans::Yes);
+    let scale = 1.0 / libm::sqrtf(s.d as f32);
+    for (i, row) in scores.chunks_exact_mut(s.tk).enumerate() {
+        row.iter_mut().for_each(|v| *v *= scale);
+        if causal == Causal::Yes {
+            let seen = (i + s.tk + 1).saturating_sub(s.tq);
+            row[seen.min(s.tk)..].fill(f32::NEG_INFINITY);
+        }
+    }
+    softmax_fwd(isa, p, scores, s.tq, s.tk);
+}
+
+/// `y [b, tq, heads·d]`.
+pub fn attention_fwd(
+    isa: Isa, y: &mut [f32], q: &[f32], k: &[f32], v: &[f32], scratch: &mut [f32], b: usize, tq: usize, tk: usize, heads: usize, d: usize, causal: Causal,
+) {
+    let s = Sizes { tq, tk, heads, d };
+    let e = heads * d;
+    assert!(y.len() == b * tq * e && q.len() == y.len() && k.len() == b * tk * e && v.len() == k.len());
+    let [scores, p, qh, kh, vh, yh] = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d]);
+    for bi in 0..b {
+        for head in 0..heads {
+            gather(qh, &q[bi * tq * e..][..tq * e], head, s);
+            gather(kh, &k[bi * tk * e..][..tk * e], head, s);
+            gather(vh, &v[bi * tk * e..][..tk * e], head, s);
+            probabilities(isa, p, scores, qh, kh, s, causal);
+            matmul(isa, yh, p, vh, tq, tk, d, Trans::No, Trans::No);
+            scatter(&mut y[bi * tq * e..][..tq * e], yh, head, s);
+        }
+    }
+}
+
+/// The gradients of q, k and v; the probabilities are computed again.
+pub fn attention_bwd(
+    isa: Isa, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32], dy: &[f32], q: &[f32], k: &[f32], v: &[f32], scratch: &mut [f32], b: usize, tq: usize, tk: usize,
+    heads: usize, d: usize, causal: Causal,
+) {
+    let s = Sizes { tq, tk, heads, d };
+    let e = heads * d;
+    assert!(dq.len() == b * tq * e && q.len() == dq.len() && dy.len() == dq.len());
+    assert!(dk.len() == b * tk * e && dv.len() == dk.len() && k.len() == dk.len() && v.len() == dk.len());
+    let [scores, p, qh, kh, vh, dyh, out_q, out_k] = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d, tq * d, tk * d]);
+    for bi in 0..b {
+        let (rows_q, rows_k) = (bi * tq * e..(bi + 1) * tq * e, bi * tk * e..(bi + 1) * tk * e);
+        for head in 0..heads {
+            gather(qh, &q[rows_q.clone()], head, s);
+            gather(kh, &k[rows_k.clone()], head, s);
+            gather(vh, &v[rows_k.clone()], head, s);
+            gather(dyh, &dy[rows_q.clone()], head, s);
+            probabilities(isa, p, scores, qh, kh, s, causal);
+            matmul(isa, out_k, p, dyh, tk, tq, d, Trans::Yes, Trans::No);
+            scatter(&mut dv[rows_k.clone()], out_k, head, s);
+            score_gradient(isa, scores, p, dyh, vh, s);
+            matmul(isa, out_q, scores, kh, tq, tk, d, Trans::No, Trans::No);
+            matmul(isa, out_k, scores, qh, tk, tq, d, Trans::Yes, Trans::No);
+            scatter(&mut dq[rows_q.clone()], out_q, head, s);
+            scatter(&mut dk[rows_k.clone()], out_k, head, s);
+        }
+    }
+}
+
+/// `scores` becomes the gradient of `q·kᵀ`.
+fn score_gradient(isa: Isa, scores: &mut [f32], p: &mut [f32], dy: &[f32], v: &[f32], s: Sizes) {
+    let (rows, n) = (s.tq, s.tk);
+    // dp = dy·vᵀ takes the place of the scores; the gradient of the softmax is taken in place, row by row.
+    matmul(isa, scores, dy, v, rows, s.d, n, Trans::No, Trans::Yes);
+    let scale = 1.0 / libm::sqrtf(s.d as f32);
+    for (ds, p) in scores.chunks_exact_mut(n).zip(p.chunks_exact(n)) {
+        let inner = crate::dot(isa, ds, p);
+        ds.iter_mut().zip(p).for_each(|(ds, p)| *ds = (*ds - inner) * p * scale);
+    }
+}
+
+/// Cuts consecutive pieces off a slice.
+fn cut<'a, const N: usize>(scratch: &'a mut [f32], lengths: [usize; N]) -> [&'a mut [f32]; N] {
+    let mut rest = scratch;
+    lengths.map(|n| {
+        let (piece, tail) = core::mem::take(&mut rest).split_at_mut(n);
+        rest = tail;
+        piece
+    })
+}

@@ -1,0 +1,177 @@
+//! Dense layers over plain weights, forward and backward: what training runs. `x [rows, i]`, `w [o, i]`, `y [rows, o]`.
+use crate::act_vec::act_vec;
+use crate::matmul::{Trans, matmul};
+use crate::simd::{Simd, dispatch};
+use crate::{Act, Isa};
+
+/// What follows the sum of a dense layer: an activation, then an addition.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// Applied to the sum with the bias.
+    pub act: Act,
+    /// Added after the activation, `[rows, o]`.
+    pub residual: Option<&'a [f32]>,
+}
+
+impl Default for Epilogue<'_> {
+    /// Nothing follows.
+    fn default() -> Self {
+        Epilogue { act: Act::Identity, residual: None }
+    }
+}
+
+/// From this many rows on a product goes through [`matmul`]. Measured with `cargo run --release -p mayfly-kernels --example tune`.
+const MATMUL_ROWS: usize = 4;
+
+/// `y = act(x · wᵀ + b) + residual`.
+pub fn linear_fwd(isa: Isa, y: &mut [f32], x: &[f32], w: &[f32], b: Option<&[f32]>, epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize) {
+    assert!(x.len() == rows * i && w.len() == i * o && y.len() == rows * o && b.is_none_or(|b| b.len() == o));
+    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    if rows < MATMUL_ROWS {
+        for r in 0..rows {
+            let (y, x) = (&mut y[r * o..(r + 1) * o], &x[r * i..(r + 1) * i]);
+            dispatch!(isa, gemv(y: &mut [f32], x: &[f32], w: &[f32]));
+        }
+    } else {
+        matmul(isa, y, x, w, rows, i, o, Trans::No, Trans::Yes);
+    }
+    finish(isa, y, b, epilogue, o);
+}
+
+/// Bias, activation and residual over whole rows of `o`.
+pub(crate) fn finish(isa: Isa, y: &mut [f32], b: Option<&[f32]>, epilogue: Epilogue<'_>, o: usize) {
+    let Epilogue { act, residual } = epilogue;
+    if b.is_none() && residual.is_none() && act == Act::Identity || o == 0 {
+        return;
+    }
+    for (r, y) in y.chunks_exact_mut(o).enumerate() {
+        let residual = residual.map(|v| &v[r * o..(r + 1) * o]);
+        dispatch!(isa, finish_row(y: &mut [f32], b: Option<&[f32]>, act: Act, residual: Option<&[f32]>));
+    }
+}
+
+#[inline(always)]
+fn finish_row<S: Simd>(s: S, y: &mut [f32], b: Option<&[f32]>, act: Act, residual: Option<&[f32]>) {
+    let mut at = 0;
+    for y in y.chunks_mut(S::N) {
+        let mut v = s.load_part(y);
+        if let Some(b) = b {
+            v = s.add(v, s.load_part(&b[at..]));
+        }
+        v = act_vec(s, act, v);
+        if let Some(r) = residual {
+            v = s.add(v, s.load_part(&r[at..]));
+        }
+        s.store_part(y, v);
+        at += S::N;
+    }
+}
+
+/// `y[o] = w[o, ..] · x`, four outputs at a time so that each piece of x is loaded once for four products.
+#[inline(always)]
+fn gemv<S: Simd>(s: S, y: &mut [f32], x: &[f32], w: &[f32]) {
+    let i = x.len();
+    let mut groups = y.chunks_exact_mut(4);
+    let mut at = 0;
+    for y in &mut groups {
+        let rows: [&[f32]; 4] = core::array::from_fn(|r| &w[(at + r) * i..(at + r + 1) * i]);
+        y.copy_from_slice(&dots(s, x, rows));
+        at += 4;
+    }
+    for y in groups.into_remainder() {
+        let [v] = dots(s, x, [&w[at * i..(at + 1) * i]]);
+        *y = v;
+        at += 1;
+    }
+}
+
+/// `R` dot products with the same `x`, each in two partial sums.
+#[inline(always)]
+fn dots<S: Simd, const R: usize>(s: S, x: &[f32], rows: [&[f32]; R]) -> [f32; R] {
+    let mut even = [s.zero(); R];
+    let mut odd = [s.zero(); R];
+    let mut at = 0;
+    while at + 2 * S::N <= x.len() {
+        let (a, b) = (s.load(&x[at..]), s.load(&x[at + S::N..]));
+        for r in 0..R {
+            even[r] = s.mul_add(a, s.load(&rows[r][at..]), even[r]);
+            odd[r] = s.mul_add(b, s.load(&rows[r][at + S::N..]), odd[r]);
+        }
+        at += 2 * S::N;
+    }
+    while at < x.len() {
+        let a = s.load_part(&x[at..]);
+        for r in 0..R {
+            even[r] = s.mul_add(a, s.load_part(&rows[r][at..]), even[r]);
+        }
+        at += S::N;
+    }
+    core::array::from_fn(|r| s.reduce_sum(s.add(even[r], odd[r])))
+}
+
+/// `dx = dy · w`.
+pub fn linear_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], w: &[f32], rows: usize, i: usize, o: usize) {
+    assert!(dx.len() == rows * i && w.len() == i * o && dy.len() == rows * o);
+    if rows >= MATMUL_ROWS {
+        return matmul(isa, dx, dy, w, rows, o, i, Trans::No, Trans::No);
+    }
+    for r in 0..rows {
+        let (dx, dy) = (&mut dx[r * i..(r + 1) * i], &dy[r * o..(r + 1) * o]);
+        dispatch!(isa, combine(dx: &mut [f32], dy: &[f32], w: &[f32]));
+    }
+}
+
+/// `y = Σ_j a[j] · rows[j]` for rows of `y.len()`: sums stay in registers, four vectors at a time.
+#[inline(always)]
+pub(crate) fn combine<S: Simd>(s: S, y: &mut [f32], a: &[f32], rows: &[f32]) {
+    let n = y.len();
+    let mut at = 0;
+    while at + 4 * S::N <= n {
+        let mut sums = [s.zero(); 4];
+        for (j, a) in a.iter().enumerate() {
+            let (a, row) = (s.splat(*a), &rows[j * n + at..j * n + at + 4 * S::N]);
+            for q in 0..4 {
+                sums[q] = s.mul_add(a, s.load(&row[q * S::N..]), sums[q]);
+            }
+        }
+        for q in 0..4 {
+            s.store(&mut y[at + q * S::N..], sums[q]);
+        }
+        at += 4 * S::N;
+    }
+    while at < n {
+        let len = S::N.min(n - at);
+        let (mut even, mut odd) = (s.zero(), s.zero());
+        for (j, a) in a.iter().enumerate() {
+            let v = s.load_part(&rows[j * n + at..j * n + at + len]);
+            if j % 2 == 0 { even = s.mul_add(s.splat(*a), v, even) } else { odd = s.mul_add(s.splat(*a), v, odd) }
+        }
+        s.store_part(&mut y[at..at + len], s.add(even, odd));
+        at += len;
+    }
+}
+
+/// `dw = dyᵀ · x`.
+pub fn linear_bwd_w(isa: Isa, dw: &mut [f32], dy: &[f32], x: &[f32], rows: usize, i: usize, o: usize) {
+    assert!(dw.len() == i * o && x.len() == rows * i && dy.len() == rows * o);
+    if rows >= MATMUL_ROWS {
+        return matmul(isa, dw, dy, x, o, rows, i, Trans::Yes, Trans::No);
+    }
+    dispatch!(isa, outer(dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize));
+}
+
+/// Sums of outer products of few rows.
+#[inline(always)]
+fn outer<S: Simd>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize) {
+    for (j, dw) in dw.chunks_exact_mut(i).enumerate() {
+        let mut at = 0;
+        for dw in dw.chunks_mut(S::N) {
+            let mut v = s.zero();
+            for (dy, x) in dy.chunks_exact(o).zip(x.chunks_exact(i)) {
+                v = s.mul_add(s.splat(dy[j]), s.load_part(&x[at..]), v);
+            }
+            s.store_part(dw, v);
+            at += S::N;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Dense layers over int8 weights: one scale per output, each row of inputs quantised when it arrives, sums exact in 32-bit integers.
+//!
+//! With `s_w = max|w_o| / 127` and `s_x = max|x| / 127` the error of an output is at most `i · (|x|·s_w/2 + |w|·s_x/2 + s_x·s_w/4)` with the largest |x| and |w|;
+//! in practice it behaves like a random walk and is √i of that.
+use crate::Isa;
+use crate::isa::Kind;
+use crate::linear::Epilogue;
+use crate::packed::{panel_vectors, width, write};
+use crate::simd::{Simd, dispatch};
+
+/// Rows of a panel before its weights: bias, scales, and 128 times the sum of the weights.
+const HEAD: usize = 3;
+/// With |x| and |w| up to 127, this many groups of four products sum exactly in f32.
+const EXACT_GROUPS: usize = 256;
+
+/// Length of the packed form, in 32-bit words.
+pub fn packed_i8_len(isa: Isa, i: usize, o: usize) -> usize {
+    let width = width(isa, o);
+    o.div_ceil(width) * width * (i.div_ceil(4) + HEAD)
+}
+
+/// Scratch of [`packed_i8_fwd`], in 32-bit words: one quantised row.
+pub fn packed_i8_scratch_len(i: usize) -> usize {
+    i.div_ceil(4)
+}
+
+/// Quantises a row symmetrically: `q = round(w / scale)` in −127..=127; returns the scale.
+pub fn quantize_i8(q: &mut [i8], w: &[f32]) -> f32 {
+    assert!(q.len() == w.len());
+    let largest = w.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+    q.iter_mut().zip(w).for_each(|(q, w)| *q = libm::rintf(w / scale) as i8);
+    scale
+}
+
+/// Packs `w [o, i]` and the bias.
+pub fn pack_i8(isa: Isa, packed: &mut [i32], w: &[f32], b: Option<&[f32]>, i: usize, o: usize) {
+    assert!(packed.len() == packed_i8_len(isa, i, o) && w.len() == i * o && b.is_none_or(|b| b.len() == o));
+    let width = width(isa, o);
+    packed.fill(0);
+    for (p, panel) in packed.chunks_exact_mut(width * (i.div_ceil(4) + HEAD)).enumerate() {
+        for lane in 0..width.min(o - p * width) {
+            let out = p * width + lane;
+            pack_output(panel, lane, width, &w[out * i..(out + 1) * i], b.map_or(0.0, |b| b[out]));
+        }
+    }
+}
+
+fn pack_output(panel: &mut [i32], lane: usize, width: usize, w: &[f32], bias: f32) {
+    let mut sum = 0i32;
+    let largest = w.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+    for (group, w) in w.chunks(4).enumerate() {
+        let mut bytes = [0i8; 4];
+        bytes.iter_mut().zip(w).for_each(|(q, w)| *q = libm::rintf(w / scale) as i8);
+        sum += bytes.iter().map(|q| i32::from(*q)).sum::<i32>();
+        panel[(HEAD + group) * width + lane] = i32::from_le_bytes(bytes.map(|q| q as u8));
+    }
+    panel[lane] = bias.to_bits() as i32;
+    panel[width + lane] = scale.to_bits() as i32;
+    panel[2 * width + lane] = 128 * sum;
+}
+
+/// `y = act(x · wᵀ + b) + residual` over packed int8 weights.
+pub fn packed_i8_fwd(isa: Isa, y: &mut [f32], x: &[f32], packed: &[i32], scratch: &mut [i32], epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize) {
+    assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_i8_len(isa, i, o) && scratch.len() >= packed_i8_scratch_len(i));
+    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    let vectors = panel_vectors(isa, o);
+    for r in 0..rows {
+        let words = &mut scratch[..i.div_ceil(4)];
+        let x = &x[r * i..(r + 1) * i];
+        let scale = quantize_row(isa, words, x);
+        let words = &*words;
+        let at = r * o;
+        #[cfg(target_arch = "x86_64")]
+        if let Kind::Avx512 { vnni: true } = isa.0 {
+            // SAFETY: an `Isa` of this kind exists only where detection found these features.
+            unsafe { vnni_layer(y, words, scale, packed, epilogue, [at, i, o], vectors) };
+            continue;
+        }
+        dispatch!(isa, layer(y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, at: usize, i: usize, o: usize, vectors: usize));
+    }
+}
+
+/// Four inputs to a word, each `round(x / scale) + 128` in 1..=255; returns the scale.
+fn quantize_row(isa: Isa, words: &mut [i32], x: &[f32]) -> f32 {
+    let largest = crate::abs_max(isa, x);
+    let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+    let inverse = 1.0 / scale;
+    dispatch!(isa, quantize_words(words: &mut [i32], x: &[f32], inverse: f32));
+    scale
+}
+
+#[inline(always)]
+fn quantize_words<S: Simd>(_s: S, words: &mut [i32], x: &[f32], inverse: f32) {
+    // Adding 1.5·2²³ rounds to the nearest integer, which then stands in the low bits.
+    const MAGIC: f32 = 12_582_912.0;
+    let byte = |v: f32| ((v * inverse + MAGIC).to_bits() as i32).wrapping_add(128) & 255;
+    let mut groups = x.chunks_exact(4);
+    let mut at = 0;
+    for (word, x) in words.iter_mut().zip(&mut groups) {
+        *word = byte(x[0]) | byte(x[1]) << 8 | byte(x[2]) << 16 | byte(x[3]) << 24;
+        at += 1;
+    }
+    let rest = groups.remainder();
+    if !rest.is_empty() {
+        // 128 stands for zero; its weights are zero as well.
+        words[at] = (0..4).fold(0, |w, k| w | byte(rest.get(k).copied().unwrap_or(0.0)) << (8 * k));
+    }
+}
+
+#[inline(always)]
+fn layer<S: Simd>(s: S, y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, at: usize, i: usize, o: usize, vectors: usize) {
+    match vectors {
+        1 => panels::<S, 1>(s, y, words, scale, packed, epilogue, [at, i, o]),
+        2 => panels::<S, 2>(s, y, words, scale, packed, epilogue, [at, i, o]),
+        _ => panels::<S, 4>(s, y, words, scale, packed, epilogue, [at, i, o]),
+    }
+}
+
+/// Without integer dot products: exact sums of small integers in f32, block by block.
+#[inline(always)]
+fn panels<S: Simd, const V: usize>(s: S, y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, [at, i, o]: [usize; 3]) {
+    let width = V * S::N;
+    for (p, panel) in packed.chunks_exact(width * (i.div_ceil(4) + HEAD)).enumerate() {
+        let (head, weights) = panel.split_at(HEAD * width);
+        let mut totals = [s.splat_i32(0); V];
+        for (x, w) in words.chunks(EXACT_GROUPS).zip(weights.chunks(EXACT_GROUPS * width)) {
+            let sums = exact_block::<S, V>(s, x, w);
+            for v in 0..V {
+                totals[v] = s.add_i32(totals[v], s.f32_to_i32(sums[v]));
+            }
+        }
+        finish::<S, V>(s, y, totals, head, scale, epilogue, [at, p * width, o]);
+    }
+}
+
+#[inline(always)]
+fn exact_block<S: Simd, const V: usize>(s: S, x: &[i32], w: &[i32]) -> [S::F32; V] {
+    let mut sums = [s.zero(); V];
+    for (x, w) in x.iter().zip(w.chunks_exact(V * S::N)) {
+        let x = x.to_le_bytes().map(|b| s.splat(f32::from(b) - 128.0));
+        for v in 0..V {
+            let w = s.load_i32(&w[v * S::N..]);
+            let bytes = [s.shl_i32::<24>(w), s.shl_i32::<16>(w), s.shl_i32::<8>(w), w];
+            for (x, b) in x.into_iter().zip(bytes) {
+                sums[v] = s.mul_add(x, s.i32_to_f32(s.sra_i32::<24>(b)), sums[v]);
+            }
+        }
+    }
+    sums
+}
+
+/// From integers back to numbers: `sum · s_x · s_w + b`.
+#[inline(always)]
+fn finish<S: Simd, const V: usize>(s: S, y: &mut [f32], totals: [S::I32; V], head: &[i32], scale: f32, epilogue: Epilogue<'_>, [at, first, o]: [usize; 3]) {
+    let width = V * S::N;
+    let values = core::array::from_fn(|v| {
+        let f = |row: usize| s.from_bits(s.load_i32(&head[row * width + v * S::N..]));
+        let both = s.mul(f(1), s.splat(scale));
+        s.mul_add(s.i32_to_f32(totals[v]), both, f(0))
+    });
+    write::<S, V>(s, y, values, epilogue, at, first, o);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn vnni_layer(y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, sizes: [usize; 3], vectors: usize) {
+    match vectors {
+        1 => vnni_panels::<1, 8>(y, words, scale, packed, epilogue, sizes),
+        2 => vnni_panels::<2, 4>(y, words, scale, packed, epilogue, sizes),
+        _ => vnni_panels::<4, 2>(y, words, scale, packed, epilogue, sizes),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn vnni_panels<const V: usize, const U: usize>(y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, [at, i, o]: [usize; 3]) {
+    use core::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi32};
+    let s = crate::simd::avx512::Avx512::new();
+    let width = V * 16;
+    for (p, panel) in packed.chunks_exact(width * (i.div_ceil(4) + HEAD)).enumerate() {
+        let (head, weights) = panel.split_at(HEAD * width);
+        let mut sums = [[s.splat_i32(0); V]; U];
+        let (mut xs, mut ws) = (words.chunks_exact(U), weights.chunks_exact(width * U));
+        for (x, w) in (&mut xs).zip(&mut ws) {
+            for u in 0..U {
+                for v in 0..V {
+                    sums[u][v] = _mm512_dpbusd_epi32(sums[u][v], _mm512_set1_epi32(x[u]), s.load_i32(&w[(u * V + v) * 16..]));
+                }
+            }
+        }
+        for (x, w) in xs.remainder().iter().zip(ws.remainder().chunks_exact(width)) {
+            for v in 0..V {
+                sums[0][v] = _mm512_dpbusd_epi32(sums[0][v], _mm512_set1_epi32(*x), s.load_i32(&w[v * 16..]));
+            }
+        }
+        // The inputs were shifted by 128 to be unsigned: take 128·Σw off again.
+        let totals = core::array::from_fn(|v| {
+            let sum = (1..U).fold(sums[0][v], |sum, u| s.add_i32(sum, sums[u][v]));
+            s.sub_i32(sum, s.load_i32(&head[2 * width + v * 16..]))
+        });
+        finish::<_, V>(s, y, totals, head, scale, epilogue, [at, p * width, o]);
+    }
+}
