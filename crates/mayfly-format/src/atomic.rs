@@ -20,10 +20,7 @@ use crate::whole_file::io_error;
 ///
 /// # Errors
 /// [`FormatError::NotReplaceable`] when the target is read-only or not a regular file; otherwise I/O errors with the path.
-pub fn write(
-    path: impl AsRef<Path>,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<()> {
+pub fn write(path: impl AsRef<Path>, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let path = path.as_ref();
     let target = Target::find(path)?;
     replace(&target, content).map_err(io_error(path))
@@ -40,22 +37,13 @@ struct Target {
 
 impl Target {
     fn find(path: &Path) -> Result<Self> {
-        let refuse = |what| {
-            Err(FormatError::NotReplaceable {
-                path: path.to_owned(),
-                what,
-            })
-        };
+        let refuse = |what| Err(FormatError::NotReplaceable { path: path.to_owned(), what });
         let old = match fs::symlink_metadata(path) {
             Ok(_) => Some(fs::metadata(path).map_err(io_error(path))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(io_error(path)(error)),
         };
-        let path = if old.is_some() {
-            fs::canonicalize(path).map_err(io_error(path))?
-        } else {
-            path.to_owned()
-        };
+        let path = if old.is_some() { fs::canonicalize(path).map_err(io_error(path))? } else { path.to_owned() };
         match &old {
             Some(old) if old.is_dir() => return refuse("a folder"),
             Some(old) if !old.is_file() => return refuse("not a regular file"),
@@ -69,12 +57,7 @@ impl Target {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        Ok(Self {
-            path,
-            folder,
-            name,
-            old,
-        })
+        Ok(Self { path, folder, name, old })
     }
 
     fn temporary(&self) -> io::Result<NamedTempFile> {
@@ -93,10 +76,7 @@ impl Target {
     }
 }
 
-fn replace(
-    target: &Target,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+fn replace(target: &Target, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = target.temporary()?;
     let mut buffered = BufWriter::with_capacity(1 << 18, temporary.as_file_mut());
     content(&mut buffered)?;
@@ -107,9 +87,7 @@ fn replace(
         temporary.as_file().set_permissions(old.permissions())?;
     }
     temporary.as_file().sync_all()?;
-    temporary
-        .persist(&target.path)
-        .map_err(|failed| failed.error)?;
+    temporary.persist(&target.path).map_err(|failed| failed.error)?;
     sync_folder(&target.folder)
 }
 
@@ -127,14 +105,7 @@ fn keep_owner(_: &File, _: &Metadata) {}
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         result => result,
     }
 }
@@ -149,10 +120,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<OsString> {
-        let mut names: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         names
     }
@@ -178,11 +146,7 @@ mod tests {
             Err(io::Error::other("disk on fire"))
         })
         .unwrap_err();
-        assert!(
-            error.to_string().contains("disk on fire")
-                || format!("{error:?}").contains("disk on fire"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("disk on fire") || format!("{error:?}").contains("disk on fire"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["model"]);
     }
@@ -215,16 +179,7 @@ mod tests {
     fn a_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let error = write(folder.path(), |w| w.write_all(b"x")).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                FormatError::NotReplaceable {
-                    what: "a folder",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, FormatError::NotReplaceable { what: "a folder", .. }), "{error}");
     }
 
     #[cfg(unix)]
@@ -264,32 +219,14 @@ mod tests {
             fs::write(&path, b"old").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
             let error = write(&path, |w| w.write_all(b"new")).unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    FormatError::NotReplaceable {
-                        what: "read-only",
-                        ..
-                    }
-                ),
-                "{error}"
-            );
+            assert!(matches!(error, FormatError::NotReplaceable { what: "read-only", .. }), "{error}");
             assert_eq!(fs::read(&path).unwrap(), b"old");
         }
 
         #[test]
         fn a_device_is_refused() {
             let error = write("/dev/null", |w| w.write_all(b"x")).unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    FormatError::NotReplaceable {
-                        what: "not a regular file",
-                        ..
-                    }
-                ),
-                "{error}"
-            );
+            assert!(matches!(error, FormatError::NotReplaceable { what: "not a regular file", .. }), "{error}");
         }
 
         #[test]

@@ -8,10 +8,7 @@ use crate::error::{FormatError, Result};
 
 /// Adds the path to an I/O error.
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FormatError + '_ {
-    move |source| FormatError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| FormatError::Io { path: path.to_owned(), source }
 }
 
 /// The name of a file as messages show it.
@@ -25,19 +22,13 @@ pub(crate) fn file_name(path: &Path) -> String {
 pub(crate) fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(io_error(path))?;
     let size = file.metadata().map_err(io_error(path))?.len();
-    let too_large = |got| FormatError::TooLarge {
-        file: file_name(path),
-        what: "size in bytes".into(),
-        got,
-        limit: max_bytes,
-    };
+    let too_large =
+        |got| FormatError::TooLarge { file: file_name(path), what: "size in bytes".into(), got, limit: max_bytes };
     if size > max_bytes {
         return Err(too_large(size));
     }
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    file.take(max_bytes.saturating_add(1))
-        .read_to_end(&mut content)
-        .map_err(io_error(path))?;
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut content).map_err(io_error(path))?;
     if content.len() as u64 > max_bytes {
         return Err(too_large(content.len() as u64));
     }
@@ -55,26 +46,13 @@ mod tests {
         std::fs::write(&path, b"12345").unwrap();
         assert_eq!(read_whole(&path, 5).unwrap(), b"12345");
         let error = read_whole(&path, 4).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                FormatError::TooLarge {
-                    got: 5,
-                    limit: 4,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, FormatError::TooLarge { got: 5, limit: 4, .. }), "{error}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn an_endless_file_without_a_size_is_stopped() {
         let error = read_whole(Path::new("/dev/zero"), 1000).unwrap_err();
-        assert!(
-            matches!(error, FormatError::TooLarge { got: 1001, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, FormatError::TooLarge { got: 1001, .. }), "{error}");
     }
 }

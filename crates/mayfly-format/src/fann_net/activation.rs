@@ -35,9 +35,7 @@ pub(super) fn activate(precision: Precision, function: FannActivation, x: f64) -
         FannActivation::Gaussian => precision.round(-x * x).exp(),
         FannActivation::GaussianSymmetric => precision.round(-x * x).exp() * 2.0 - 1.0,
         FannActivation::GaussianStepwise => 0.0,
-        FannActivation::Elliot => {
-            precision.round(precision.round(x / 2.0) / precision.round(1.0 + x.abs())) + 0.5
-        }
+        FannActivation::Elliot => precision.round(precision.round(x / 2.0) / precision.round(1.0 + x.abs())) + 0.5,
         FannActivation::ElliotSymmetric => x / precision.round(1.0 + x.abs()),
         FannActivation::LinearPiece => piece(x, 0.0),
         FannActivation::LinearPieceSymmetric => piece(x, -1.0),
@@ -69,11 +67,7 @@ fn stepwise(corners: &[(f64, f64); 6], low: f64, x: f64) -> f64 {
         if let [(x1, y1), (x2, y2)] = *pair
             && x < x2
         {
-            return if x < x1 {
-                low
-            } else {
-                (y2 - y1) * (x - x1) / (x2 - x1) + y1
-            };
+            return if x < x1 { low } else { (y2 - y1) * (x - x1) / (x2 - x1) + y1 };
         }
     }
     1.0

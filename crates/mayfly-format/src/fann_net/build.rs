@@ -1,22 +1,13 @@
 //! Fully connected networks from scratch, with FANN's defaults.
 
 use super::{
-    FannActivation, FannCascade, FannConnection, FannFile, FannNeuron, FannTopology, FannTraining,
-    FannVersion,
+    FannActivation, FannCascade, FannConnection, FannFile, FannNeuron, FannTopology, FannTraining, FannVersion,
 };
 use crate::error::{FormatError, Result};
 
 /// FANN's default for neurons with connections, and for those without.
-const NEURON: FannNeuron = FannNeuron {
-    inputs: 0,
-    activation: FannActivation::SigmoidStepwise,
-    steepness: 0.5,
-};
-const WITHOUT_CONNECTIONS: FannNeuron = FannNeuron {
-    inputs: 0,
-    activation: FannActivation::Linear,
-    steepness: 0.0,
-};
+const NEURON: FannNeuron = FannNeuron { inputs: 0, activation: FannActivation::SigmoidStepwise, steepness: 0.5 };
+const WITHOUT_CONNECTIONS: FannNeuron = FannNeuron { inputs: 0, activation: FannActivation::Linear, steepness: 0.0 };
 
 impl FannFile {
     /// A fully connected layered net; `sizes` without bias neurons. Weights are 0, everything else is FANN's default.
@@ -50,11 +41,7 @@ impl FannFile {
         check_sizes(sizes)?;
         let mut previous = 0..0;
         for (index, &size) in sizes.iter().enumerate() {
-            let sources = if topology == FannTopology::Shortcut {
-                0..previous.end
-            } else {
-                previous
-            };
+            let sources = if topology == FannTopology::Shortcut { 0..previous.end } else { previous };
             let start = file.neurons.len() as u32; // check_sizes: fits
             file.add_layer(index, size, &sources);
             previous = start..file.neurons.len() as u32;
@@ -65,20 +52,10 @@ impl FannFile {
 
     fn add_layer(&mut self, index: usize, size: u32, sources: &std::ops::Range<u32>) {
         for _ in 0..size {
-            let neuron = if index == 0 {
-                WITHOUT_CONNECTIONS
-            } else {
-                FannNeuron {
-                    inputs: sources.len() as u32,
-                    ..NEURON
-                }
-            };
+            let neuron =
+                if index == 0 { WITHOUT_CONNECTIONS } else { FannNeuron { inputs: sources.len() as u32, ..NEURON } };
             self.neurons.push(neuron);
-            self.connections
-                .extend(sources.clone().map(|source| FannConnection {
-                    source,
-                    weight: 0.0,
-                }));
+            self.connections.extend(sources.clone().map(|source| FannConnection { source, weight: 0.0 }));
         }
         let has_bias = index == 0 || self.topology == FannTopology::Layered;
         if has_bias {

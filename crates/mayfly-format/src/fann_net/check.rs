@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{FannConnection, FannFile, FannScale, FannTopology, FannVersion};
+use super::{FannConnection, FannFile, FannScale, FannTopology, FannVersion, MAX_DECIMAL_POINT};
 use crate::error::{FormatError, Position, Result};
 
 /// What is wrong with a net, before it is known which file it is from.
@@ -15,11 +15,7 @@ struct Wrong {
 type Checked = std::result::Result<(), Wrong>;
 
 fn wrong(place: impl Into<String>, want: impl Into<String>, got: impl ToString) -> Wrong {
-    Wrong {
-        place: place.into(),
-        want: want.into(),
-        got: got.to_string(),
-    }
+    Wrong { place: place.into(), want: want.into(), got: got.to_string() }
 }
 
 impl FannFile {
@@ -35,12 +31,12 @@ impl FannFile {
 
     /// [`FannFile::check`] with the name of the file for the message.
     pub(super) fn check_in(&self, file: &str) -> Result<()> {
-        self.check_all().map_err(|Wrong { place, want, got }| {
-            FormatError::malformed(file, Position::Part(place), want, &got)
-        })
+        self.check_all()
+            .map_err(|Wrong { place, want, got }| FormatError::malformed(file, Position::Part(place), want, &got))
     }
 
     fn check_all(&self) -> Checked {
+        self.check_version()?;
         self.check_layers()?;
         self.check_neurons()?;
         self.check_sources()?;
@@ -48,38 +44,31 @@ impl FannFile {
         self.check_scaling()
     }
 
+    fn check_version(&self) -> Checked {
+        match self.version.decimal_point() {
+            Some(point) if point > MAX_DECIMAL_POINT => {
+                Err(wrong("decimal_point", format!("at most {MAX_DECIMAL_POINT}"), point))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_layers(&self) -> Checked {
         if self.layer_sizes.len() < 2 {
-            return Err(wrong(
-                "layer_sizes",
-                "at least 2 layers",
-                self.layer_sizes.len(),
-            ));
+            return Err(wrong("layer_sizes", "at least 2 layers", self.layer_sizes.len()));
         }
         if let Some(layer) = self.layer_sizes.iter().position(|&n| n == 0) {
             return Err(wrong(format!("layer {layer}"), "at least 1 neuron", "none"));
         }
         if self.input_count() == 0 {
-            return Err(wrong(
-                "layer 0",
-                "at least 1 input and the bias",
-                "1 neuron",
-            ));
+            return Err(wrong("layer 0", "at least 1 input and the bias", "1 neuron"));
         }
         if self.output_count() == 0 {
-            return Err(wrong(
-                "the last layer",
-                "at least 1 output and the bias",
-                "1 neuron",
-            ));
+            return Err(wrong("the last layer", "at least 1 output and the bias", "1 neuron"));
         }
         let total: u64 = self.layer_sizes.iter().map(|&n| u64::from(n)).sum();
         if total != self.neurons.len() as u64 || u32::try_from(total).is_err() {
-            return Err(wrong(
-                "neurons",
-                format!("{total}, the sum of layer_sizes"),
-                self.neurons.len(),
-            ));
+            return Err(wrong("neurons", format!("{total}, the sum of layer_sizes"), self.neurons.len()));
         }
         Ok(())
     }
@@ -104,11 +93,7 @@ impl FannFile {
         }
         let claimed: u64 = self.neurons.iter().map(|n| u64::from(n.inputs)).sum();
         if claimed != self.connections.len() as u64 {
-            return Err(wrong(
-                "connections",
-                format!("{claimed}, the sum of num_inputs"),
-                self.connections.len(),
-            ));
+            return Err(wrong("connections", format!("{claimed}, the sum of num_inputs"), self.connections.len()));
         }
         Ok(())
     }
@@ -126,33 +111,16 @@ impl FannFile {
     }
 
     /// In a fully connected net the C library takes sources by position and ignores what is stored, so the two must agree.
-    fn check_sources_of(
-        &self,
-        neuron: usize,
-        connections: &[FannConnection],
-        previous: &Range<usize>,
-    ) -> Checked {
-        let base = if self.topology == FannTopology::Shortcut {
-            0
-        } else {
-            previous.start
-        };
+    fn check_sources_of(&self, neuron: usize, connections: &[FannConnection], previous: &Range<usize>) -> Checked {
+        let base = if self.topology == FannTopology::Shortcut { 0 } else { previous.start };
         for (k, connection) in connections.iter().enumerate() {
             let source = connection.source as usize;
             let place = || format!("connection {k} of neuron {neuron}");
             if source >= previous.end {
-                return Err(wrong(
-                    place(),
-                    format!("a source in an earlier layer, below {}", previous.end),
-                    source,
-                ));
+                return Err(wrong(place(), format!("a source in an earlier layer, below {}", previous.end), source));
             }
             if self.connection_rate >= 1.0 && source != base + k {
-                return Err(wrong(
-                    place(),
-                    format!("source {}, as the net is fully connected", base + k),
-                    source,
-                ));
+                return Err(wrong(place(), format!("source {}, as the net is fully connected", base + k), source));
             }
         }
         Ok(())
@@ -160,11 +128,7 @@ impl FannFile {
 
     fn check_numbers(&self) -> Checked {
         let finite = |place: String, value: f64| {
-            if value.is_finite() {
-                Ok(())
-            } else {
-                Err(wrong(place, "a finite number", value))
-            }
+            if value.is_finite() { Ok(()) } else { Err(wrong(place, "a finite number", value)) }
         };
         for (name, value) in self.parameters() {
             finite(name.to_owned(), value)?;
@@ -195,25 +159,15 @@ impl FannFile {
             ("rprop_delta_max", t.rprop_delta_max),
             ("rprop_delta_zero", t.rprop_delta_zero),
             ("cascade_output_change_fraction", c.output_change_fraction),
-            (
-                "cascade_candidate_change_fraction",
-                c.candidate_change_fraction,
-            ),
+            ("cascade_candidate_change_fraction", c.candidate_change_fraction),
         ];
         let doubles = [
             ("bit_fail_limit", t.bit_fail_limit),
             ("cascade_candidate_limit", c.candidate_limit),
             ("cascade_weight_multiplier", c.weight_multiplier),
         ];
-        let steepnesses = c
-            .activation_steepnesses
-            .iter()
-            .map(|&s| ("cascade_activation_steepnesses", s));
-        singles
-            .into_iter()
-            .map(|(name, x)| (name, f64::from(x)))
-            .chain(doubles)
-            .chain(steepnesses)
+        let steepnesses = c.activation_steepnesses.iter().map(|&s| ("cascade_activation_steepnesses", s));
+        singles.into_iter().map(|(name, x)| (name, f64::from(x))).chain(doubles).chain(steepnesses)
     }
 
     fn check_scaling(&self) -> Checked {
@@ -221,11 +175,7 @@ impl FannFile {
             return Ok(());
         };
         if self.version != FannVersion::Float21 {
-            return Err(wrong(
-                "scaling",
-                "none, for only FANN_FLO_2.1 has it",
-                "scaling parameters",
-            ));
+            return Err(wrong("scaling", "none, for only FANN_FLO_2.1 has it", "scaling parameters"));
         }
         check_scale("in", &scaling.input, self.input_count())?;
         check_scale("out", &scaling.output, self.output_count())
@@ -233,12 +183,9 @@ impl FannFile {
 }
 
 fn check_scale(side: &str, scale: &FannScale, count: usize) -> Checked {
-    for (name, values) in [
-        ("mean", &scale.mean),
-        ("deviation", &scale.deviation),
-        ("new_min", &scale.new_min),
-        ("factor", &scale.factor),
-    ] {
+    for (name, values) in
+        [("mean", &scale.mean), ("deviation", &scale.deviation), ("new_min", &scale.new_min), ("factor", &scale.factor)]
+    {
         let place = || format!("scale_{name}_{side}");
         if values.len() != count {
             return Err(wrong(place(), format!("{count} numbers"), values.len()));

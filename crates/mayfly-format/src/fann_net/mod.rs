@@ -67,9 +67,7 @@ impl FannVersion {
     pub fn decimal_point(self) -> Option<u32> {
         match self {
             Self::Float20 | Self::Float21 => None,
-            Self::Fixed20 { decimal_point } | Self::Fixed21 { decimal_point } => {
-                Some(decimal_point)
-            }
+            Self::Fixed20 { decimal_point } | Self::Fixed21 { decimal_point } => Some(decimal_point),
         }
     }
 }
@@ -206,8 +204,8 @@ pub struct FannCascade {
 impl Default for FannCascade {
     fn default() -> Self {
         use FannActivation::{
-            Cos, CosSymmetric, Elliot, ElliotSymmetric, Gaussian, GaussianSymmetric, Sigmoid,
-            SigmoidSymmetric, Sin, SinSymmetric,
+            Cos, CosSymmetric, Elliot, ElliotSymmetric, Gaussian, GaussianSymmetric, Sigmoid, SigmoidSymmetric, Sin,
+            SinSymmetric,
         };
         Self {
             output_change_fraction: 0.01,
@@ -264,10 +262,7 @@ impl FannFile {
     /// Number of inputs (the bias not counted).
     #[must_use]
     pub fn input_count(&self) -> usize {
-        self.layer_sizes
-            .first()
-            .map_or(0, |&n| n as usize)
-            .saturating_sub(1)
+        self.layer_sizes.first().map_or(0, |&n| n as usize).saturating_sub(1)
     }
 
     /// Number of outputs (the unused bias of a layered net not counted).

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::scan::Scanner;
 use super::{
-    FannActivation, FannCascade, FannConnection, FannFile, FannNeuron, FannScale, FannScaling,
-    FannTopology, FannTraining, FannVersion, MAX_DECIMAL_POINT, MAX_FILE_BYTES,
+    FannActivation, FannCascade, FannConnection, FannFile, FannNeuron, FannScale, FannScaling, FannTopology,
+    FannTraining, FannVersion, MAX_DECIMAL_POINT, MAX_FILE_BYTES,
 };
 use crate::error::{FormatError, Position, Result};
 use crate::whole_file::{file_name, read_whole};
@@ -46,12 +46,8 @@ fn version(scan: &mut Scanner<'_>) -> Result<FannVersion> {
     match scan.first_line() {
         b"FANN_FLO_2.0" => Ok(FannVersion::Float20),
         b"FANN_FLO_2.1" => Ok(FannVersion::Float21),
-        b"FANN_FIX_2.0" => {
-            decimal_point(scan).map(|decimal_point| FannVersion::Fixed20 { decimal_point })
-        }
-        b"FANN_FIX_2.1" => {
-            decimal_point(scan).map(|decimal_point| FannVersion::Fixed21 { decimal_point })
-        }
+        b"FANN_FIX_2.0" => decimal_point(scan).map(|decimal_point| FannVersion::Fixed20 { decimal_point }),
+        b"FANN_FIX_2.1" => decimal_point(scan).map(|decimal_point| FannVersion::Fixed21 { decimal_point }),
         other if other.starts_with(b"FANN_FLO_1.") || other.starts_with(b"FANN_FIX_1.") => {
             Err(FormatError::Unsupported {
                 file: scan.file().to_owned(),
@@ -59,14 +55,10 @@ fn version(scan: &mut Scanner<'_>) -> Result<FannVersion> {
                 instead: "load the net with the FANN 2 library and save it again".into(),
             })
         }
+        b"" => Err(FormatError::malformed(scan.file(), Position::Line { line: 1, column: 1 }, wanted, "nothing")),
         other => {
             let line = String::from_utf8_lossy(other.get(..80).unwrap_or(other));
-            Err(FormatError::malformed(
-                scan.file(),
-                Position::Line { line: 1, column: 1 },
-                wanted,
-                &line,
-            ))
+            Err(FormatError::malformed(scan.file(), Position::Line { line: 1, column: 1 }, wanted, &line))
         }
     }
 }
@@ -86,9 +78,7 @@ impl Number {
     fn read(self, scan: &mut Scanner) -> Result<f64> {
         match self.version.decimal_point() {
             None => scan.double(),
-            Some(point) => {
-                Ok(f64::from(scan.integer()?) / f64::from(1_u32 << point.min(MAX_DECIMAL_POINT)))
-            }
+            Some(point) => Ok(f64::from(scan.integer()?) / f64::from(1_u32 << point.min(MAX_DECIMAL_POINT))),
         }
     }
 
@@ -141,28 +131,13 @@ fn body(scan: &mut Scanner<'_>, number: Number) -> Result<FannFile> {
 }
 
 /// The file mixes the two groups, so they are read together, one line after the other.
-fn parameters(
-    scan: &mut Scanner<'_>,
-    number: Number,
-    learning_rate: f32,
-) -> Result<(FannTraining, FannCascade)> {
-    let mut t = FannTraining {
-        learning_rate,
-        ..FannTraining::default()
-    };
+fn parameters(scan: &mut Scanner<'_>, number: Number, learning_rate: f32) -> Result<(FannTraining, FannCascade)> {
+    let mut t = FannTraining { learning_rate, ..FannTraining::default() };
     let mut c = FannCascade::default();
     t.learning_momentum = float_field(scan, "learning_momentum")?;
     t.algorithm = code_field(scan, "training_algorithm", super::FannAlgorithm::from_code)?;
-    t.error_function = code_field(
-        scan,
-        "train_error_function",
-        super::FannErrorFunction::from_code,
-    )?;
-    t.stop_function = code_field(
-        scan,
-        "train_stop_function",
-        super::FannStopFunction::from_code,
-    )?;
+    t.error_function = code_field(scan, "train_error_function", super::FannErrorFunction::from_code)?;
+    t.stop_function = code_field(scan, "train_stop_function", super::FannStopFunction::from_code)?;
     c.output_change_fraction = float_field(scan, "cascade_output_change_fraction")?;
     t.quickprop_decay = float_field(scan, "quickprop_decay")?;
     t.quickprop_mu = float_field(scan, "quickprop_mu")?;
@@ -185,9 +160,7 @@ fn parameters(
     c.activation_functions = counted(scan, "cascade_activation_functions", |scan| {
         scan.code("an activation function", FannActivation::from_code)
     })?;
-    c.activation_steepnesses = counted(scan, "cascade_activation_steepnesses", |scan| {
-        number.read(scan)
-    })?;
+    c.activation_steepnesses = counted(scan, "cascade_activation_steepnesses", |scan| number.read(scan))?;
     Ok((t, c))
 }
 
@@ -204,11 +177,7 @@ fn counted<T>(
 }
 
 /// `count` items; the count has been checked against the text.
-fn items<T>(
-    scan: &mut Scanner<'_>,
-    count: usize,
-    item: impl Fn(&mut Scanner<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
+fn items<T>(scan: &mut Scanner<'_>, count: usize, item: impl Fn(&mut Scanner<'_>) -> Result<T>) -> Result<Vec<T>> {
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
         all.push(item(scan)?);
@@ -218,15 +187,13 @@ fn items<T>(
 
 fn layer_sizes(scan: &mut Scanner<'_>, layer_count: u32) -> Result<Vec<u32>> {
     scan.key("layer_sizes")?;
-    let count = scan.check_count("num_layers", layer_count.into(), BYTES_PER_NUMBER)?;
+    let count = scan.check_count("layers", layer_count.into(), BYTES_PER_NUMBER)?;
     items(scan, count, |scan| scan.unsigned())
 }
 
 fn scaling(scan: &mut Scanner<'_>, inputs: usize, outputs: usize) -> Result<Option<FannScaling>> {
     scan.key("scale_included")?;
-    let included = scan.code("scale_included (0 or 1)", |code| {
-        [false, true].get(code as usize).copied()
-    })?;
+    let included = scan.code("scale_included (0 or 1)", |code| [false, true].get(code as usize).copied())?;
     if !included {
         return Ok(None);
     }
@@ -238,7 +205,7 @@ fn scaling(scan: &mut Scanner<'_>, inputs: usize, outputs: usize) -> Result<Opti
 fn scale(scan: &mut Scanner<'_>, side: &str, count: usize) -> Result<FannScale> {
     let mut row = |name: &str| {
         scan.key(&format!("{name}_{side}"))?;
-        let count = scan.check_count("the scaling parameters", count as u64, BYTES_PER_NUMBER)?;
+        let count = scan.check_count("scaling parameters", count as u64, BYTES_PER_NUMBER)?;
         items(scan, count, |scan| scan.float())
     };
     Ok(FannScale {
@@ -252,7 +219,7 @@ fn scale(scan: &mut Scanner<'_>, side: &str, count: usize) -> Result<FannScale> 
 fn neurons(scan: &mut Scanner<'_>, number: Number, layer_sizes: &[u32]) -> Result<Vec<FannNeuron>> {
     scan.key("neurons (num_inputs, activation_function, activation_steepness)")?;
     let count = layer_sizes.iter().map(|&n| u64::from(n)).sum();
-    let count = scan.check_count("layer_sizes", count, BYTES_PER_NEURON)?;
+    let count = scan.check_count("neurons in layer_sizes", count, BYTES_PER_NEURON)?;
     items(scan, count, |scan| {
         scan.literal("(")?;
         let inputs = scan.unsigned()?;
@@ -261,22 +228,14 @@ fn neurons(scan: &mut Scanner<'_>, number: Number, layer_sizes: &[u32]) -> Resul
         scan.literal(",")?;
         let steepness = number.read(scan)?;
         scan.literal(")")?;
-        Ok(FannNeuron {
-            inputs,
-            activation,
-            steepness,
-        })
+        Ok(FannNeuron { inputs, activation, steepness })
     })
 }
 
-fn connections(
-    scan: &mut Scanner<'_>,
-    number: Number,
-    neurons: &[FannNeuron],
-) -> Result<Vec<FannConnection>> {
+fn connections(scan: &mut Scanner<'_>, number: Number, neurons: &[FannNeuron]) -> Result<Vec<FannConnection>> {
     scan.key("connections (connected_to_neuron, weight)")?;
     let count = neurons.iter().map(|n| u64::from(n.inputs)).sum();
-    let count = scan.check_count("num_inputs", count, BYTES_PER_CONNECTION)?;
+    let count = scan.check_count("connections in num_inputs", count, BYTES_PER_CONNECTION)?;
     items(scan, count, |scan| {
         scan.literal("(")?;
         let source = scan.unsigned()?;

@@ -35,11 +35,7 @@ impl FannFile {
     /// [`FormatError::InputCount`] when the number of inputs is wrong, and what [`FannFile::check`] refuses.
     pub fn run(&self, inputs: &[f32], precision: Precision) -> Result<Vec<f32>> {
         let wide: Vec<f64> = inputs.iter().map(|&x| f64::from(x)).collect();
-        Ok(self
-            .run_f64(&wide, precision)?
-            .into_iter()
-            .map(|y| y as f32)
-            .collect())
+        Ok(self.run_f64(&wide, precision)?.into_iter().map(|y| y as f32).collect())
     }
 
     /// [`FannFile::run`] with f64 inputs and outputs.
@@ -49,27 +45,16 @@ impl FannFile {
     pub fn run_f64(&self, inputs: &[f64], precision: Precision) -> Result<Vec<f64>> {
         self.check()?;
         if inputs.len() != self.input_count() {
-            return Err(FormatError::InputCount {
-                want: self.input_count(),
-                got: inputs.len(),
-            });
+            return Err(FormatError::InputCount { want: self.input_count(), got: inputs.len() });
         }
         let mut values: Vec<f64> = inputs.iter().map(|&x| precision.round(x)).collect();
         values.push(1.0); // the bias of the input layer
         let given = values.len();
-        for (neuron, connections) in self
-            .neurons
-            .iter()
-            .zip(self.connections_by_neuron())
-            .skip(given)
-        {
+        for (neuron, connections) in self.neurons.iter().zip(self.connections_by_neuron()).skip(given) {
             let value = neuron_value(neuron, connections, &values, precision);
             values.push(value);
         }
-        let outputs = self
-            .layers()
-            .last()
-            .map_or(0..0, |l| l.start..l.start + self.output_count());
+        let outputs = self.layers().last().map_or(0..0, |l| l.start..l.start + self.output_count());
         Ok(values.get(outputs).unwrap_or_default().to_vec())
     }
 
@@ -82,34 +67,16 @@ impl FannFile {
         let Some(scaling) = &self.scaling else {
             return self.run_f64(inputs, precision);
         };
-        let scaled: Vec<f64> = scaling
-            .input
-            .rows()
-            .zip(inputs)
-            .map(|(row, &x)| row.scale(x, precision))
-            .collect();
+        let scaled: Vec<f64> = scaling.input.rows().zip(inputs).map(|(row, &x)| row.scale(x, precision)).collect();
         if inputs.len() != scaled.len() {
-            return Err(FormatError::InputCount {
-                want: scaled.len(),
-                got: inputs.len(),
-            });
+            return Err(FormatError::InputCount { want: scaled.len(), got: inputs.len() });
         }
         let outputs = self.run_f64(&scaled, precision)?;
-        Ok(scaling
-            .output
-            .rows()
-            .zip(outputs)
-            .map(|(row, y)| row.descale(y, precision))
-            .collect())
+        Ok(scaling.output.rows().zip(outputs).map(|(row, y)| row.descale(y, precision)).collect())
     }
 }
 
-fn neuron_value(
-    neuron: &FannNeuron,
-    connections: &[FannConnection],
-    values: &[f64],
-    precision: Precision,
-) -> f64 {
+fn neuron_value(neuron: &FannNeuron, connections: &[FannConnection], values: &[f64], precision: Precision) -> f64 {
     if connections.is_empty() {
         return 1.0; // a bias neuron
     }
@@ -127,21 +94,12 @@ fn neuron_value(
 /// The sum in the order of the C loop: the first `n mod 4` terms backwards, then groups of four.
 fn weighted_sum(connections: &[FannConnection], values: &[f64], precision: Precision) -> f64 {
     let term = |c: &FannConnection| {
-        precision.round(
-            precision.round(c.weight) * values.get(c.source as usize).copied().unwrap_or(0.0),
-        )
+        precision.round(precision.round(c.weight) * values.get(c.source as usize).copied().unwrap_or(0.0))
     };
     let (head, groups) = connections.split_at(connections.len() % 4);
-    let start = head
-        .iter()
-        .rev()
-        .fold(0.0, |sum, c| precision.round(sum + term(c)));
+    let start = head.iter().rev().fold(0.0, |sum, c| precision.round(sum + term(c)));
     groups.chunks(4).fold(start, |sum, group| {
-        let of_group = group
-            .iter()
-            .map(term)
-            .reduce(|a, b| precision.round(a + b))
-            .unwrap_or(0.0);
+        let of_group = group.iter().map(term).reduce(|a, b| precision.round(a + b)).unwrap_or(0.0);
         precision.round(sum + of_group)
     })
 }
@@ -174,11 +132,6 @@ impl FannScale {
         mean.into_iter()
             .zip(deviation)
             .zip(new_min.into_iter().zip(factor))
-            .map(|((mean, deviation), (new_min, factor))| ScaleRow {
-                mean,
-                deviation,
-                new_min,
-                factor,
-            })
+            .map(|((mean, deviation), (new_min, factor))| ScaleRow { mean, deviation, new_min, factor })
     }
 }

@@ -30,11 +30,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_space(&mut self) {
-        let space = self
-            .rest()
-            .iter()
-            .take_while(|b| b.is_ascii_whitespace())
-            .count();
+        let space = self.rest().iter().take_while(|b| b.is_ascii_whitespace()).count();
         self.at += space;
     }
 
@@ -42,11 +38,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn expected(&mut self, want: &str) -> FormatError {
         self.skip_space();
         let rest = self.rest();
-        let end = rest
-            .iter()
-            .position(|&b| b == b'\n')
-            .unwrap_or(rest.len())
-            .min(SHOWN_BYTES);
+        let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len()).min(SHOWN_BYTES);
         match rest.get(..end) {
             None | Some([]) => self.error_here(want, "the end of the text"),
             Some(bytes) => self.error_here(want, String::from_utf8_lossy(bytes).trim_end()),
@@ -61,11 +53,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Runs `read` and puts its error, if any, at the token where it started.
-    fn at_start<T>(
-        &mut self,
-        want: impl FnOnce() -> String,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<T> {
+    fn at_start<T>(&mut self, want: impl FnOnce() -> String, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T> {
         self.skip_space();
         let start = self.at;
         read(self).ok_or_else(|| {
@@ -93,10 +81,7 @@ impl<'a> Scanner<'a> {
 
     /// `key=`
     pub(super) fn key(&mut self, key: &str) -> Result<()> {
-        self.at_start(
-            || format!("`{key}=`"),
-            |s| s.eat(key.as_bytes()).and_then(|()| s.eat(b"=")),
-        )
+        self.at_start(|| format!("`{key}=`"), |s| s.eat(key.as_bytes()).and_then(|()| s.eat(b"=")))
     }
 
     fn token(&mut self) -> Option<&'a str> {
@@ -109,11 +94,7 @@ impl<'a> Scanner<'a> {
         std::str::from_utf8(rest.get(..end)?).ok()
     }
 
-    fn parse<T: std::str::FromStr>(
-        &mut self,
-        want: &str,
-        good: impl FnOnce(&T) -> bool,
-    ) -> Result<T> {
+    fn parse<T: std::str::FromStr>(&mut self, want: &str, good: impl FnOnce(&T) -> bool) -> Result<T> {
         self.at_start(|| want.to_owned(), |s| s.token()?.parse().ok().filter(good))
     }
 
@@ -142,10 +123,7 @@ impl<'a> Scanner<'a> {
 
     /// One of the values of an enum, by its code.
     pub(super) fn code<T>(&mut self, what: &str, from_code: fn(u32) -> Option<T>) -> Result<T> {
-        self.at_start(
-            || format!("a number that FANN 2.2 uses for {what}"),
-            |s| from_code(s.token()?.parse().ok()?),
-        )
+        self.at_start(|| format!("a number that FANN 2.2 uses for {what}"), |s| from_code(s.token()?.parse().ok()?))
     }
 
     /// Checks a count that was read before anything is allocated for it.
@@ -157,7 +135,7 @@ impl<'a> Scanner<'a> {
             Ok(count) if count <= limit => Ok(count),
             _ => Err(FormatError::TooLarge {
                 file: self.file.to_owned(),
-                what: format!("number of {what} in the rest of the text"),
+                what: format!("number of {what}, for the rest of the text,"),
                 got: count,
                 limit: limit as u64,
             }),
@@ -167,10 +145,6 @@ impl<'a> Scanner<'a> {
     /// Nothing but white space may follow.
     pub(super) fn end(&mut self) -> Result<()> {
         self.skip_space();
-        if self.rest().is_empty() {
-            Ok(())
-        } else {
-            Err(self.expected("the end of the text"))
-        }
+        if self.rest().is_empty() { Ok(()) } else { Err(self.expected("the end of the text")) }
     }
 }

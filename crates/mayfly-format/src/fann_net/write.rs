@@ -24,9 +24,7 @@ impl FannFile {
     /// What [`FannFile::check`] refuses, and [`FormatError::FixedPointRange`] for a value that does not fit a fixed-point file.
     pub fn to_text(&self) -> Result<String> {
         self.check()?;
-        let number = Number {
-            version: self.version,
-        };
+        let number = Number { version: self.version };
         number.check_all(self)?;
         let mut text = String::new();
         // Writing to a String cannot fail, so there is no error to name.
@@ -50,27 +48,19 @@ impl Number {
 
     fn check(self, what: impl FnOnce() -> String, value: f64) -> Result<()> {
         match self.integer(value) {
-            Some(k) if !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&k) => {
-                Err(FormatError::FixedPointRange {
-                    what: what(),
-                    value,
-                    decimal_point: self.version.decimal_point().unwrap_or(0),
-                })
-            }
+            Some(k) if !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&k) => Err(FormatError::FixedPointRange {
+                what: what(),
+                value,
+                decimal_point: self.version.decimal_point().unwrap_or(0),
+            }),
             _ => Ok(()),
         }
     }
 
     fn check_all(self, file: &FannFile) -> Result<()> {
         self.check(|| "bit_fail_limit".into(), file.training.bit_fail_limit)?;
-        self.check(
-            || "cascade_candidate_limit".into(),
-            file.cascade.candidate_limit,
-        )?;
-        self.check(
-            || "cascade_weight_multiplier".into(),
-            file.cascade.weight_multiplier,
-        )?;
+        self.check(|| "cascade_candidate_limit".into(), file.cascade.candidate_limit)?;
+        self.check(|| "cascade_weight_multiplier".into(), file.cascade.weight_multiplier)?;
         for (i, &s) in file.cascade.activation_steepnesses.iter().enumerate() {
             self.check(|| format!("cascade_activation_steepnesses[{i}]"), s)?;
         }
@@ -156,11 +146,7 @@ fn parameters(out: &mut String, file: &FannFile, number: Number) -> fmt::Result 
     writeln!(out, "training_algorithm={}", t.algorithm.code())?;
     writeln!(out, "train_error_function={}", t.error_function.code())?;
     writeln!(out, "train_stop_function={}", t.stop_function.code())?;
-    writeln!(
-        out,
-        "cascade_output_change_fraction={:.6}",
-        c.output_change_fraction
-    )?;
+    writeln!(out, "cascade_output_change_fraction={:.6}", c.output_change_fraction)?;
     writeln!(out, "quickprop_decay={:.6}", t.quickprop_decay)?;
     writeln!(out, "quickprop_mu={:.6}", t.quickprop_mu)?;
     writeln!(out, "rprop_increase_factor={:.6}", t.rprop_increase_factor)?;
@@ -168,69 +154,25 @@ fn parameters(out: &mut String, file: &FannFile, number: Number) -> fmt::Result 
     writeln!(out, "rprop_delta_min={:.6}", t.rprop_delta_min)?;
     writeln!(out, "rprop_delta_max={:.6}", t.rprop_delta_max)?;
     writeln!(out, "rprop_delta_zero={:.6}", t.rprop_delta_zero)?;
-    writeln!(
-        out,
-        "cascade_output_stagnation_epochs={}",
-        c.output_stagnation_epochs
-    )?;
-    writeln!(
-        out,
-        "cascade_candidate_change_fraction={:.6}",
-        c.candidate_change_fraction
-    )?;
-    writeln!(
-        out,
-        "cascade_candidate_stagnation_epochs={}",
-        c.candidate_stagnation_epochs
-    )?;
+    writeln!(out, "cascade_output_stagnation_epochs={}", c.output_stagnation_epochs)?;
+    writeln!(out, "cascade_candidate_change_fraction={:.6}", c.candidate_change_fraction)?;
+    writeln!(out, "cascade_candidate_stagnation_epochs={}", c.candidate_stagnation_epochs)?;
     writeln!(out, "cascade_max_out_epochs={}", c.max_out_epochs)?;
     writeln!(out, "cascade_min_out_epochs={}", c.min_out_epochs)?;
     writeln!(out, "cascade_max_cand_epochs={}", c.max_cand_epochs)?;
     writeln!(out, "cascade_min_cand_epochs={}", c.min_cand_epochs)?;
-    writeln!(
-        out,
-        "cascade_num_candidate_groups={}",
-        c.num_candidate_groups
-    )?;
+    writeln!(out, "cascade_num_candidate_groups={}", c.num_candidate_groups)?;
     writeln!(out, "bit_fail_limit={}", number.text(t.bit_fail_limit))?;
-    writeln!(
-        out,
-        "cascade_candidate_limit={}",
-        number.text(c.candidate_limit)
-    )?;
-    writeln!(
-        out,
-        "cascade_weight_multiplier={}",
-        number.text(c.weight_multiplier)
-    )?;
-    writeln!(
-        out,
-        "cascade_activation_functions_count={}",
-        c.activation_functions.len()
-    )?;
-    list(
-        out,
-        "cascade_activation_functions",
-        c.activation_functions.iter().map(|f| f.code()),
-    )?;
-    writeln!(
-        out,
-        "cascade_activation_steepnesses_count={}",
-        c.activation_steepnesses.len()
-    )?;
-    list(
-        out,
-        "cascade_activation_steepnesses",
-        c.activation_steepnesses.iter().map(|&s| number.text(s)),
-    )
+    writeln!(out, "cascade_candidate_limit={}", number.text(c.candidate_limit))?;
+    writeln!(out, "cascade_weight_multiplier={}", number.text(c.weight_multiplier))?;
+    writeln!(out, "cascade_activation_functions_count={}", c.activation_functions.len())?;
+    list(out, "cascade_activation_functions", c.activation_functions.iter().map(|f| f.code()))?;
+    writeln!(out, "cascade_activation_steepnesses_count={}", c.activation_steepnesses.len())?;
+    list(out, "cascade_activation_steepnesses", c.activation_steepnesses.iter().map(|&s| number.text(s)))
 }
 
 /// `key=` and the items, each followed by a space, as FANN does.
-fn list<T: fmt::Display>(
-    out: &mut String,
-    key: &str,
-    items: impl IntoIterator<Item = T>,
-) -> fmt::Result {
+fn list<T: fmt::Display>(out: &mut String, key: &str, items: impl IntoIterator<Item = T>) -> fmt::Result {
     write!(out, "{key}=")?;
     for item in items {
         write!(out, "{item} ")?;
@@ -239,34 +181,18 @@ fn list<T: fmt::Display>(
 }
 
 fn scale(out: &mut String, side: &str, scale: &FannScale) -> fmt::Result {
-    for (name, values) in [
-        ("mean", &scale.mean),
-        ("deviation", &scale.deviation),
-        ("new_min", &scale.new_min),
-        ("factor", &scale.factor),
-    ] {
-        list(
-            out,
-            &format!("scale_{name}_{side}"),
-            values.iter().map(|x| format!("{x:.6}")),
-        )?;
+    for (name, values) in
+        [("mean", &scale.mean), ("deviation", &scale.deviation), ("new_min", &scale.new_min), ("factor", &scale.factor)]
+    {
+        list(out, &format!("scale_{name}_{side}"), values.iter().map(|x| format!("{x:.6}")))?;
     }
     Ok(())
 }
 
 fn nodes(out: &mut String, file: &FannFile, number: Number) -> fmt::Result {
-    write!(
-        out,
-        "neurons (num_inputs, activation_function, activation_steepness)="
-    )?;
+    write!(out, "neurons (num_inputs, activation_function, activation_steepness)=")?;
     for n in &file.neurons {
-        write!(
-            out,
-            "({}, {}, {}) ",
-            n.inputs,
-            n.activation.code(),
-            number.text(n.steepness)
-        )?;
+        write!(out, "({}, {}, {}) ", n.inputs, n.activation.code(), number.text(n.steepness))?;
     }
     write!(out, "\nconnections (connected_to_neuron, weight)=")?;
     for c in &file.connections {

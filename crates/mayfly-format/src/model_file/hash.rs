@@ -9,11 +9,7 @@ use super::Tensor;
 pub(super) const KEY: &str = "blake3";
 
 /// The hash in lower-case hex. The order of the tensors does not matter.
-pub(super) fn content(
-    format: &str,
-    metadata: &BTreeMap<String, String>,
-    tensors: &[Tensor],
-) -> String {
+pub(super) fn content(format: &str, metadata: &BTreeMap<String, String>, tensors: &[Tensor]) -> String {
     let mut hasher = Hasher(blake3::Hasher::new());
     hasher.string(format);
     hasher.number(metadata.keys().filter(|k| *k != KEY).count() as u64);

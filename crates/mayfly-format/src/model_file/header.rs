@@ -47,12 +47,7 @@ pub(super) fn split<'a>(file: &str, bytes: &'a [u8]) -> Result<(Header, &'a [u8]
         ));
     };
     let length = u64::from_le_bytes(*length);
-    limit(
-        file,
-        "size of the header in bytes",
-        length,
-        MAX_HEADER_BYTES,
-    )?;
+    limit(file, "size of the header in bytes", length, MAX_HEADER_BYTES)?;
     let Some((json, data)) = rest.split_at_checked(length as usize) else {
         return Err(bad_header(
             file,
@@ -60,8 +55,8 @@ pub(super) fn split<'a>(file: &str, bytes: &'a [u8]) -> Result<(Header, &'a [u8]
             &format!("{} bytes", rest.len()),
         ));
     };
-    let raw: RawHeader = serde_json::from_slice(json)
-        .map_err(|e| bad_header(file, "a safetensors header in JSON", &e.to_string()))?;
+    let raw: RawHeader =
+        serde_json::from_slice(json).map_err(|e| bad_header(file, "a safetensors header in JSON", &e.to_string()))?;
     Ok((raw.check(file, data.len())?, data))
 }
 
@@ -87,19 +82,14 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<RawHeader, A::Error> {
-        let mut header = RawHeader {
-            metadata: BTreeMap::new(),
-            entries: Vec::new(),
-        };
+        let mut header = RawHeader { metadata: BTreeMap::new(), entries: Vec::new() };
         while let Some(name) = map.next_key::<String>()? {
             if name == METADATA_KEY {
                 header.metadata = map.next_value()?;
             } else if header.entries.len() < MAX_TENSORS {
                 header.entries.push((name, map.next_value()?));
             } else {
-                return Err(A::Error::custom(format_args!(
-                    "more than {MAX_TENSORS} tensors"
-                )));
+                return Err(A::Error::custom(format_args!("more than {MAX_TENSORS} tensors")));
             }
         }
         Ok(header)
@@ -109,14 +99,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
 impl RawHeader {
     fn check(mut self, file: &str, data_len: usize) -> Result<Header> {
         self.check_names(file)?;
-        self.entries.sort_by(|(a_name, a), (b_name, b)| {
-            a.data_offsets
-                .cmp(&b.data_offsets)
-                .then_with(|| a_name.cmp(b_name))
-        });
-        let covered = Metadata::new(None, self.entries.clone())
-            .map_err(|source| self.explain(file, &source))?
-            .data_len();
+        self.entries
+            .sort_by(|(a_name, a), (b_name, b)| a.data_offsets.cmp(&b.data_offsets).then_with(|| a_name.cmp(b_name)));
+        let covered =
+            Metadata::new(None, self.entries.clone()).map_err(|source| self.explain(file, &source))?.data_len();
         if covered != data_len {
             return Err(bad_header(
                 file,
@@ -124,15 +110,8 @@ impl RawHeader {
                 &format!("{data_len} bytes"),
             ));
         }
-        let entries = self
-            .entries
-            .into_iter()
-            .map(|e| entry(file, e))
-            .collect::<Result<_>>()?;
-        Ok(Header {
-            metadata: self.metadata,
-            entries,
-        })
+        let entries = self.entries.into_iter().map(|e| entry(file, e)).collect::<Result<_>>()?;
+        Ok(Header { metadata: self.metadata, entries })
     }
 
     fn check_names(&self, file: &str) -> Result<()> {
@@ -147,10 +126,7 @@ impl RawHeader {
     fn explain(&self, file: &str, source: &safetensors::SafeTensorError) -> FormatError {
         let misfit = self.entries.iter().find(|(_, info)| {
             let (start, end) = info.data_offsets;
-            size_bits(info)
-                != end
-                    .checked_sub(start)
-                    .and_then(|bytes| bytes.checked_mul(8))
+            size_bits(info) != end.checked_sub(start).and_then(|bytes| bytes.checked_mul(8))
         });
         match misfit {
             Some((name, info)) => {
@@ -162,29 +138,18 @@ impl RawHeader {
                     &format!("{start} to {end}"),
                 )
             }
-            None => bad_header(
-                file,
-                "tensors that follow each other without gaps",
-                &source.to_string(),
-            ),
+            None => bad_header(file, "tensors that follow each other without gaps", &source.to_string()),
         }
     }
 }
 
 fn size_bits(info: &TensorInfo) -> Option<usize> {
-    info.shape
-        .iter()
-        .try_fold(info.dtype.bitsize(), |n, &dim| n.checked_mul(dim))
+    info.shape.iter().try_fold(info.dtype.bitsize(), |n, &dim| n.checked_mul(dim))
 }
 
 fn entry(file: &str, (name, info): (String, TensorInfo)) -> Result<Entry> {
     if info.shape.len() > MAX_RANK {
-        return Err(wrong(
-            file,
-            &name,
-            format!("at most {MAX_RANK} dimensions"),
-            &info.shape.len().to_string(),
-        ));
+        return Err(wrong(file, &name, format!("at most {MAX_RANK} dimensions"), &info.shape.len().to_string()));
     }
     let Some(dtype) = Dtype::from_safetensors(info.dtype) else {
         let known: Vec<_> = Dtype::ALL.iter().map(|d| d.name()).collect();
@@ -195,42 +160,25 @@ fn entry(file: &str, (name, info): (String, TensorInfo)) -> Result<Entry> {
         });
     };
     let (start, end) = info.data_offsets;
-    Ok(Entry {
-        name,
-        dtype,
-        shape: info.shape,
-        start,
-        end,
-    })
+    Ok(Entry { name, dtype, shape: info.shape, start, end })
 }
 
 /// Length field and header, padded so that the data part starts at a multiple of 8.
-pub(super) fn encode(
-    file: &str,
-    metadata: &BTreeMap<String, String>,
-    entries: &[Entry],
-) -> Result<Vec<u8>> {
+pub(super) fn encode(file: &str, metadata: &BTreeMap<String, String>, entries: &[Entry]) -> Result<Vec<u8>> {
     let mut object = serde_json::Map::new();
     if !metadata.is_empty() {
         object.insert(METADATA_KEY.into(), serde_json::json!(metadata));
     }
     for e in entries {
-        object.insert(e.name.clone(), serde_json::json!({ "dtype": e.dtype.name(), "shape": e.shape, "data_offsets": [e.start, e.end] }));
+        object.insert(
+            e.name.clone(),
+            serde_json::json!({ "dtype": e.dtype.name(), "shape": e.shape, "data_offsets": [e.start, e.end] }),
+        );
     }
     let mut json = serde_json::Value::Object(object).to_string().into_bytes();
     json.resize(json.len().next_multiple_of(LENGTH_BYTES), b' ');
-    limit(
-        file,
-        "size of the header in bytes",
-        json.len() as u64,
-        MAX_HEADER_BYTES,
-    )?;
-    limit(
-        file,
-        "number of tensors",
-        entries.len() as u64,
-        MAX_TENSORS as u64,
-    )?;
+    limit(file, "size of the header in bytes", json.len() as u64, MAX_HEADER_BYTES)?;
+    limit(file, "number of tensors", entries.len() as u64, MAX_TENSORS as u64)?;
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
     bytes.append(&mut json);
     Ok(bytes)
@@ -240,10 +188,5 @@ fn limit(file: &str, what: &str, got: u64, limit: u64) -> Result<()> {
     if got <= limit {
         return Ok(());
     }
-    Err(FormatError::TooLarge {
-        file: file.to_owned(),
-        what: what.into(),
-        got,
-        limit,
-    })
+    Err(FormatError::TooLarge { file: file.to_owned(), what: what.into(), got, limit })
 }

@@ -55,9 +55,6 @@ pub struct ReadOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self {
-            nan: NanPolicy::Refuse,
-            max_file_bytes: 4 << 30,
-        }
+        Self { nan: NanPolicy::Refuse, max_file_bytes: 4 << 30 }
     }
 }

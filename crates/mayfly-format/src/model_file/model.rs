@@ -58,26 +58,14 @@ impl ModelFile {
         check_format(file, &content.metadata)?;
         check_hash(file, &content)?;
         content.check_nan(file, options.nan)?;
-        let TensorFile {
-            mut metadata,
-            tensors,
-        } = content;
+        let TensorFile { mut metadata, tensors } = content;
         metadata.remove(FORMAT_KEY);
         metadata.remove(hash::KEY);
-        let spec = metadata
-            .remove(SPEC)
-            .ok_or_else(|| bad_key(file, SPEC, "the network as JSON", "nothing"))?;
+        let spec = metadata.remove(SPEC).ok_or_else(|| bad_key(file, SPEC, "the network as JSON", "nothing"))?;
         let encoder = metadata.remove(ENCODER);
         let metrics = metadata.remove(METRICS);
         let training = metadata.remove(TRAINING);
-        let model = Self {
-            spec,
-            encoder,
-            metrics,
-            training,
-            other: metadata,
-            tensors,
-        };
+        let model = Self { spec, encoder, metrics, training, other: metadata, tensors };
         model.check_json(file)?;
         Ok(model)
     }
@@ -104,22 +92,15 @@ impl ModelFile {
     }
 
     fn sections(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let optional = [
-            (ENCODER, &self.encoder),
-            (METRICS, &self.metrics),
-            (TRAINING, &self.training),
-        ];
-        [(SPEC, &self.spec)].into_iter().chain(
-            optional
-                .into_iter()
-                .filter_map(|(key, text)| Some((key, text.as_ref()?))),
-        )
+        let optional = [(ENCODER, &self.encoder), (METRICS, &self.metrics), (TRAINING, &self.training)];
+        [(SPEC, &self.spec)]
+            .into_iter()
+            .chain(optional.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))))
     }
 
     fn check_json(&self, file: &str) -> Result<()> {
         for (key, text) in self.sections() {
-            serde_json::from_str::<IgnoredAny>(text)
-                .map_err(|e| bad_key(file, key, "JSON", &e.to_string()))?;
+            serde_json::from_str::<IgnoredAny>(text).map_err(|e| bad_key(file, key, "JSON", &e.to_string()))?;
         }
         Ok(())
     }
@@ -137,26 +118,15 @@ impl ModelFile {
             ));
         }
         let mut metadata = self.other.clone();
-        metadata.extend(
-            self.sections()
-                .map(|(key, text)| (key.to_owned(), text.clone())),
-        );
+        metadata.extend(self.sections().map(|(key, text)| (key.to_owned(), text.clone())));
         metadata.insert(FORMAT_KEY.into(), FORMAT.into());
-        metadata.insert(
-            hash::KEY.into(),
-            hash::content(FORMAT, &metadata, &self.tensors),
-        );
+        metadata.insert(hash::KEY.into(), hash::content(FORMAT, &metadata, &self.tensors));
         Ok(metadata)
     }
 }
 
 fn bad_key(file: &str, key: &str, want: &str, got: &str) -> FormatError {
-    FormatError::malformed(
-        file,
-        Position::Part(format!("metadata \"{key}\"")),
-        want,
-        got,
-    )
+    FormatError::malformed(file, Position::Part(format!("metadata \"{key}\"")), want, got)
 }
 
 fn check_format(file: &str, metadata: &BTreeMap<String, String>) -> Result<()> {
@@ -165,16 +135,11 @@ fn check_format(file: &str, metadata: &BTreeMap<String, String>) -> Result<()> {
         Some(later) if later.starts_with("mayfly/") => Err(FormatError::Unsupported {
             file: file.to_owned(),
             what: format!("the model format \"{}\"", shorten(later)),
-            instead: format!(
-                "this program reads \"{FORMAT}\"; use the version that wrote the file"
-            ),
+            instead: format!("this program reads \"{FORMAT}\"; use the version that wrote the file"),
         }),
-        other => Err(bad_key(
-            file,
-            FORMAT_KEY,
-            "\"mayfly/1\", which every Mayfly model has",
-            other.unwrap_or("nothing"),
-        )),
+        other => {
+            Err(bad_key(file, FORMAT_KEY, "\"mayfly/1\", which every Mayfly model has", other.unwrap_or("nothing")))
+        }
     }
 }
 
@@ -187,9 +152,5 @@ fn check_hash(file: &str, content: &TensorFile) -> Result<()> {
     if *stored == computed {
         return Ok(());
     }
-    Err(FormatError::HashMismatch {
-        file: file.to_owned(),
-        stored: shorten(stored),
-        computed,
-    })
+    Err(FormatError::HashMismatch { file: file.to_owned(), stored: shorten(stored), computed })
 }

@@ -127,9 +127,7 @@ impl TensorData {
         match self {
             Self::F64(v) => v.iter().position(|x| x.is_nan()),
             Self::F32(v) => v.iter().position(|x| x.is_nan()),
-            Self::BF16(v) => v
-                .iter()
-                .position(|&bits| half::bf16::from_bits(bits).is_nan()),
+            Self::BF16(v) => v.iter().position(|&bits| half::bf16::from_bits(bits).is_nan()),
             Self::I32(_) | Self::I8(_) | Self::U8(_) => None,
         }
     }
@@ -139,9 +137,7 @@ impl Tensor {
     /// Number of elements that the shape asks for; `None` when it overflows.
     #[must_use]
     pub fn shape_len(&self) -> Option<usize> {
-        self.shape
-            .iter()
-            .try_fold(1_usize, |n, &dim| n.checked_mul(dim))
+        self.shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim))
     }
 
     /// Rank, length, and NaN if the policy asks for it.
@@ -167,11 +163,9 @@ impl Tensor {
 
     pub(super) fn check_nan(&self, file: &str, nan: NanPolicy) -> Result<()> {
         match (nan, self.data.first_nan()) {
-            (NanPolicy::Refuse, Some(index)) => Err(FormatError::NanWeight {
-                file: file.to_owned(),
-                tensor: self.name.clone(),
-                index,
-            }),
+            (NanPolicy::Refuse, Some(index)) => {
+                Err(FormatError::NanWeight { file: file.to_owned(), tensor: self.name.clone(), index })
+            }
             _ => Ok(()),
         }
     }
@@ -179,10 +173,5 @@ impl Tensor {
 
 /// An error about one tensor.
 pub(super) fn wrong(file: &str, tensor: &str, want: impl Into<String>, got: &str) -> FormatError {
-    FormatError::malformed(
-        file,
-        Position::Part(format!("tensor \"{}\"", shorten(tensor))),
-        want,
-        got,
-    )
+    FormatError::malformed(file, Position::Part(format!("tensor \"{}\"", shorten(tensor))), want, got)
 }

@@ -45,15 +45,8 @@ impl TensorFile {
     /// Everything but the check for NaN, which must not hide a wrong hash.
     pub(super) fn parse_with_nan(file: &str, bytes: &[u8]) -> Result<Self> {
         let (header, data) = header::split(file, bytes)?;
-        let tensors = header
-            .entries
-            .into_iter()
-            .map(|e| tensor(e, data))
-            .collect();
-        Ok(Self {
-            metadata: header.metadata,
-            tensors,
-        })
+        let tensors = header.entries.into_iter().map(|e| tensor(e, data)).collect();
+        Ok(Self { metadata: header.metadata, tensors })
     }
 
     pub(super) fn check_nan(&self, file: &str, nan: NanPolicy) -> Result<()> {
@@ -82,11 +75,7 @@ impl TensorFile {
 
 fn tensor(entry: Entry, data: &[u8]) -> Tensor {
     let bytes = data.get(entry.start..entry.end).unwrap_or_default(); // in range: the header was checked against the data
-    Tensor {
-        data: TensorData::from_le_bytes(entry.dtype, bytes),
-        name: entry.name,
-        shape: entry.shape,
-    }
+    Tensor { data: TensorData::from_le_bytes(entry.dtype, bytes), name: entry.name, shape: entry.shape }
 }
 
 /// A file about to be written.
@@ -108,12 +97,7 @@ impl<'a> Layout<'a> {
         for tensor in tensors {
             tensor.check(file, nan)?;
             if !names.insert(&tensor.name) {
-                return Err(wrong(
-                    file,
-                    &tensor.name,
-                    "a name that is used once",
-                    "a second use",
-                ));
+                return Err(wrong(file, &tensor.name, "a name that is used once", "a second use"));
             }
         }
         let mut tensors: Vec<&Tensor> = tensors.iter().collect();
@@ -132,9 +116,7 @@ impl<'a> Layout<'a> {
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.header)?;
-        self.tensors
-            .iter()
-            .try_for_each(|t| t.data.le_bytes(&mut |bytes| out.write_all(bytes)))
+        self.tensors.iter().try_for_each(|t| t.data.le_bytes(&mut |bytes| out.write_all(bytes)))
     }
 }
 
@@ -148,13 +130,7 @@ fn places(tensors: &[&Tensor]) -> Vec<Entry> {
     let mut place = |t: &&Tensor| {
         let start = end;
         end += byte_len(t);
-        Entry {
-            name: t.name.clone(),
-            dtype: t.data.dtype(),
-            shape: t.shape.clone(),
-            start,
-            end,
-        }
+        Entry { name: t.name.clone(), dtype: t.data.dtype(), shape: t.shape.clone(), start, end }
     };
     tensors.iter().map(&mut place).collect()
 }
