@@ -4,8 +4,6 @@ use crate::Isa;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
 
-/// Rotations of Threefry-2x32.
-const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 /// The constant of its key schedule.
 const PARITY: u32 = 0x1bd1_1bda;
 

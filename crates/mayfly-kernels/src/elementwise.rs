@@ -2,7 +2,7 @@
 
 use crate::Isa;
 use crate::act::Act;
-use crate::act_vec::{act_bwd_vec, act_vec};
+pub(crate) use crate::act_vec::{act_bwd_vec, act_vec};
 use crate::math;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::{MAX_LANES, SimdExt};
