@@ -20,7 +20,7 @@ pub struct Session {
 struct Arrays<'a> {
     params: &'a [f32],
     consts: &'a [f32],
-    packs: &'a [Packed],
+    packs: &'a mut [Packed],
     isa: Isa,
     step: u64,
 }
@@ -98,9 +98,9 @@ impl Session {
         if self.plan.is_training() || self.params.len() != self.plan.param_len() {
             return;
         }
-        let arrays = Arrays { params: &self.params, consts: &self.plan.consts, packs: &self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays = Arrays { params: &self.params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
         for step in &self.plan.steps {
-            run_step(step, &mut self.arena, &mut [], &arrays);
+            run_step(step, &mut self.arena, &mut [], &mut arrays);
         }
     }
 
@@ -125,9 +125,9 @@ impl Session {
         if self.plan.is_training() {
             check("the gradient array", self.plan.param_len(), grads.len())?;
         }
-        let arrays = Arrays { params, consts: &self.plan.consts, packs: &self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays = Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
         for step in &self.plan.steps {
-            run_step(step, &mut self.arena, grads, &arrays);
+            run_step(step, &mut self.arena, grads, &mut arrays);
         }
         Ok(())
     }
@@ -141,9 +141,9 @@ impl Session {
                 *v = f32::NAN;
             }
         }
-        let arrays = Arrays { params, consts: &self.plan.consts, packs: &self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays = Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
         for step in &self.plan.steps {
-            run_step(step, &mut self.arena, grads, &arrays);
+            run_step(step, &mut self.arena, grads, &mut arrays);
             step.dies.iter().for_each(|r| self.arena[r.clone()].fill(f32::NAN));
         }
     }
@@ -154,7 +154,7 @@ fn check(what: &str, want: usize, got: usize) -> Result<(), GraphError> {
 }
 
 /// One kernel call. The output and its scratch are cut out of the arena; what is left on both sides holds the inputs.
-fn run_step(step: &Step, arena: &mut [f32], grads: &mut [f32], arrays: &Arrays<'_>) {
+fn run_step(step: &Step, arena: &mut [f32], grads: &mut [f32], arrays: &mut Arrays<'_>) {
     let in_arena = step.out.space == Space::Arena;
     let start = if in_arena { step.out.at } else { step.scratch.at };
     let end = if step.scratch.len > 0 { step.scratch.at + step.scratch.len } else { start + if in_arena { step.out.len } else { 0 } };
@@ -169,22 +169,22 @@ fn run_step(step: &Step, arena: &mut [f32], grads: &mut [f32], arrays: &Arrays<'
     };
     let mut ins: Ins<'_> = [&[]; crate::ir::MAX_INPUTS + 1];
     for (slot, loc) in ins.iter_mut().zip(&step.ins) {
-        *slot = locate(loc, low, high, end, arrays);
+        *slot = locate(loc, low, high, end, arrays.params, arrays.consts);
     }
     call(step, out, &ins, scratch, arrays);
 }
 
-fn locate<'a>(loc: &Loc, low: &'a [f32], high: &'a [f32], high_at: usize, arrays: &Arrays<'a>) -> &'a [f32] {
+fn locate<'a>(loc: &Loc, low: &'a [f32], high: &'a [f32], high_at: usize, params: &'a [f32], consts: &'a [f32]) -> &'a [f32] {
     match loc.space {
         Space::Arena if loc.at < low.len() => &low[loc.range()],
         Space::Arena => &high[loc.at - high_at..loc.at - high_at + loc.len],
-        Space::Params => &arrays.params[loc.range()],
-        Space::Consts => &arrays.consts[loc.range()],
+        Space::Params => &params[loc.range()],
+        Space::Consts => &consts[loc.range()],
         Space::Grads => &[], // never read: see Builder::place_gradients
     }
 }
 
-fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: &Arrays<'_>) {
+fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: &mut Arrays<'_>) {
     let isa = arrays.isa;
     match &step.call {
         Call::Op(op) => {
@@ -193,7 +193,7 @@ fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: 
         }
         Call::Packed { pack, act, residual, rows } => {
             let residual = residual.then(|| ins[step.ins.len() - 1]);
-            arrays.packs[*pack].run(isa, y, ins[0], Epilogue { act: *act, residual }, *rows, scratch);
+            arrays.packs[*pack].run(isa, y, ins[0], Epilogue { act: *act, residual }, *rows);
         }
         Call::Linear { act, bias, residual } => {
             let bias = bias.then_some(ins[2]);
@@ -217,8 +217,9 @@ struct Packed {
 
 enum Weights {
     F32(Buffer<f32>),
-    Bf16(Buffer<u16>),
-    Int8(Buffer<u8>),
+    Bf16(Buffer<i32>),
+    /// Weights, and room for one quantised row of inputs.
+    Int8(Buffer<i32>, Buffer<i32>),
 }
 
 impl Packed {
@@ -227,7 +228,10 @@ impl Packed {
         let weights = match spec.precision {
             Precision::F32 => Weights::F32(Buffer::zeroed(k::packed_len(isa, inputs, outputs))),
             Precision::Bf16 => Weights::Bf16(Buffer::zeroed(k::packed_bf16_len(isa, inputs, outputs))),
-            Precision::Int8 => Weights::Int8(Buffer::zeroed(k::packed_i8_len(isa, inputs, outputs))),
+            Precision::Int8 => {
+                let row = Buffer::zeroed(k::packed_i8_scratch_len(inputs));
+                Weights::Int8(Buffer::zeroed(k::packed_i8_len(isa, inputs, outputs)), row)
+            }
         };
         Packed { inputs, outputs, weights }
     }
@@ -239,23 +243,16 @@ impl Packed {
         match &mut self.weights {
             Weights::F32(p) => k::pack(isa, p, weight, bias, i, o),
             Weights::Bf16(p) => k::pack_bf16(isa, p, weight, bias, i, o),
-            Weights::Int8(p) => k::pack_i8(isa, p, weight, bias, i, o),
+            Weights::Int8(p, _) => k::pack_i8(isa, p, weight, bias, i, o),
         }
     }
 
-    fn run(&self, isa: Isa, y: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, rows: usize, scratch: &mut [f32]) {
+    fn run(&mut self, isa: Isa, y: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, rows: usize) {
         let (i, o) = (self.inputs, self.outputs);
-        match &self.weights {
+        match &mut self.weights {
             Weights::F32(p) => k::packed_fwd(isa, y, x, p, epilogue, rows, i, o),
             Weights::Bf16(p) => k::packed_bf16_fwd(isa, y, x, p, epilogue, rows, i, o),
-            Weights::Int8(p) => k::packed_i8_fwd(isa, y, x, p, epilogue, scratch, rows, i, o),
+            Weights::Int8(p, row) => k::packed_i8_fwd(isa, y, x, p, row, epilogue, rows, i, o),
         }
-    }
-}
-
-impl PackSpec {
-    /// Scratch of the packed kernel in f32 elements.
-    pub(crate) fn scratch_len(&self, rows: usize) -> usize {
-        if self.precision == Precision::Int8 { k::packed_i8_scratch_len(rows, self.inputs) } else { 0 }
     }
 }

@@ -1,6 +1,6 @@
 //! Random graphs: the plan agrees with the interpreter, its gradients with finite differences, whatever is fused, aliased or reused.
 mod common;
-use common::*;
+use common::{Rng, *};
 use mayfly_graph::*;
 use proptest::prelude::*;
 

@@ -72,9 +72,9 @@ impl Rule for Attention {
             let q = &ins[0].data[(bi * tq + qi) * e + h * d..][..d];
             let seen = if self.causal == Causal::Yes { (qi + tk + 1).saturating_sub(tq) } else { tk };
             let key = |j: usize| &ins[1].data[(bi * tk + j) * e + h * d..][..d];
-            let scores: Vec<f64> = (0..seen).map(|j| q.iter().zip(key(j)).map(|(a, c)| a * c).sum::<f64>() / k::reference::sqrt(d as f64)).collect();
+            let scores: Vec<f64> = (0..seen).map(|j| q.iter().zip(key(j)).map(|(a, c)| a * c).sum::<f64>() / libm::sqrt(d as f64)).collect();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = scores.iter().map(|s| k::reference::exp(s - max)).collect();
+            let weights: Vec<f64> = scores.iter().map(|s| libm::exp(s - max)).collect();
             let total: f64 = weights.iter().sum();
             for (j, w) in weights.iter().enumerate() {
                 let v = &ins[2].data[(bi * tk + j) * e + h * d..][..d];

@@ -140,7 +140,7 @@ impl Rule for BatchNorm {
         let (gamma, beta, stats) = (&ins[1].data, &ins[2].data, &ins[3].data);
         let one = |(i, v): (usize, &f64)| {
             let ch = i / inner % c;
-            (v - stats[ch]) / k::reference::sqrt(stats[c + ch] + f64::from(self.eps)) * gamma[ch] + beta[ch]
+            (v - stats[ch]) / libm::sqrt(stats[c + ch] + f64::from(self.eps)) * gamma[ch] + beta[ch]
         };
         Ok(ins[0].data.iter().enumerate().map(one).collect())
     }

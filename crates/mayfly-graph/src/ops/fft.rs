@@ -5,7 +5,6 @@ use crate::{Dims, Graph, GraphError, NodeId, Shape};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use mayfly_kernels as k;
-use mayfly_kernels::reference as f;
 
 /// `(x [.., n], table) → [.., 2·(n/2+1)]`, interleaved real and imaginary parts, and back (scaled by 1/n)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,9 +85,9 @@ impl Rule for Fft {
         let mut y = Vec::with_capacity(out.len());
         for row in ins[0].data.chunks_exact(from) {
             y.extend((0..to).map(|i| match self {
-                Fft::Forward(_) => (0..n).map(|t| row[t] * if i % 2 == 0 { f::cos(angle(i / 2, t)) } else { -f::sin(angle(i / 2, t)) }).sum::<f64>(),
+                Fft::Forward(_) => (0..n).map(|t| row[t] * if i % 2 == 0 { libm::cos(angle(i / 2, t)) } else { -libm::sin(angle(i / 2, t)) }).sum::<f64>(),
                 Fft::Inverse(_) => {
-                    let term = |q: usize| row[2 * q] * f::cos(angle(q, i)) - row[2 * q + 1] * f::sin(angle(q, i));
+                    let term = |q: usize| row[2 * q] * libm::cos(angle(q, i)) - row[2 * q + 1] * libm::sin(angle(q, i));
                     let twice = |q: usize| if q == 0 || 2 * q == n { term(q) } else { 2.0 * term(q) };
                     (0..=n / 2).map(twice).sum::<f64>() / n as f64
                 }

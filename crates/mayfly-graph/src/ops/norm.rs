@@ -59,7 +59,7 @@ fn normalise(x: &Tensor, eps: f32, centre: fn(&[f64]) -> f64, gamma: &[f64], bet
     for row in x.data.chunks_exact(n) {
         let m = centre(row);
         let var = row.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / n as f64;
-        let scale = 1.0 / k::reference::sqrt(var + f64::from(eps));
+        let scale = 1.0 / libm::sqrt(var + f64::from(eps));
         y.extend(row.iter().enumerate().map(|(i, v)| (v - m) * scale * gamma[i] + beta.map_or(0.0, |b| b[i])));
     }
     y

@@ -7,7 +7,6 @@ use crate::{Act, Dims, Graph, GraphError, NodeId, Shape};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use mayfly_kernels as k;
-use mayfly_kernels::reference as f;
 
 /// `(xw [b, t, h], w_hh [h, h]) → [b, t, h]`: `h_t = act(xw_t + W_hh·h_{t−1})`, act tanh or relu
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -94,7 +93,7 @@ fn unroll(xw: &Tensor, w: &Tensor, parts: usize, mut cell: impl FnMut(&[f64], &[
 }
 
 fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + f::exp(-x))
+    1.0 / (1.0 + libm::exp(-x))
 }
 
 impl Rule for Rnn {
@@ -120,7 +119,7 @@ impl Rule for Rnn {
     fn reference(&self, ins: &[&Tensor], _: Dims) -> Result<Vec<f64>, GraphError> {
         Ok(unroll(ins[0], ins[1], 1, |x, p, _, row| {
             for (j, y) in row.iter_mut().enumerate() {
-                *y = f::act(self.0, x[j] + p[j]);
+                *y = k::reference::act(self.0, x[j] + p[j]);
             }
         }))
     }
@@ -190,9 +189,9 @@ impl Rule for Lstm {
         Ok(unroll(ins[0], ins[1], 6, |x, p, last, row| {
             for j in 0..h {
                 let z = |gate: usize| x[gate * h + j] + p[gate * h + j];
-                let (i, fg, g, o) = (sigmoid(z(0)), sigmoid(z(1)), f::act(Act::Tanh, z(2)), sigmoid(z(3)));
+                let (i, fg, g, o) = (sigmoid(z(0)), sigmoid(z(1)), k::reference::act(Act::Tanh, z(2)), sigmoid(z(3)));
                 let c = fg * last[4 * h + j] + i * g;
-                let values = [i, fg, g, o, c, o * f::act(Act::Tanh, c)];
+                let values = [i, fg, g, o, c, o * k::reference::act(Act::Tanh, c)];
                 values.iter().enumerate().for_each(|(part, v)| row[part * h + j] = *v);
             }
         }))
@@ -267,7 +266,7 @@ impl Rule for Gru {
             for j in 0..h {
                 let (r, z) = (sigmoid(x[j] + p[j]), sigmoid(x[h + j] + p[h + j]));
                 let hn = p[2 * h + j] + b_hn[j];
-                let n = f::act(Act::Tanh, x[2 * h + j] + r * hn);
+                let n = k::reference::act(Act::Tanh, x[2 * h + j] + r * hn);
                 let values = [r, z, n, hn, (1.0 - z) * n + z * last[4 * h + j]];
                 values.iter().enumerate().for_each(|(part, v)| row[part * h + j] = *v);
             }

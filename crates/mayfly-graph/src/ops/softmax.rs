@@ -61,10 +61,10 @@ impl Rule for Softmax {
         let mut y = Vec::with_capacity(ins[0].data.len());
         for row in ins[0].data.chunks_exact(ins[0].dims.last()) {
             let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = row.iter().map(|x| k::reference::exp(x - max)).sum();
+            let sum: f64 = row.iter().map(|x| libm::exp(x - max)).sum();
             y.extend(row.iter().map(|x| match self {
-                Softmax::Plain => k::reference::exp(x - max) / sum,
-                Softmax::Log => x - max - k::reference::ln(sum),
+                Softmax::Plain => libm::exp(x - max) / sum,
+                Softmax::Log => x - max - libm::log(sum),
             }));
         }
         Ok(y)

@@ -209,8 +209,7 @@ impl<'a> Builder<'a> {
             Op::Linear(_) if self.packs_well(&ins[1], ins.get(2).filter(|_| d.ins.len() > 2)) => {
                 let bias = (d.ins.len() > 2).then(|| ins[2]);
                 let pack = self.pack(PackSpec { weight: ins[1], bias, inputs: in_dims[0].last(), outputs: out.last(), precision: self.options.precision });
-                let scratch = self.packs[pack].scratch_len(out.rows());
-                (Call::Packed { pack, act, residual, rows: out.rows() }, scratch)
+                (Call::Packed { pack, act, residual, rows: out.rows() }, 0)
             }
             Op::Linear(_) => (Call::Linear { act, bias: d.ins.len() > 2, residual }, 0),
             Op::Conv2d(c) => {
