@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod data;
 mod error;
 pub mod fann_net;
 mod limits;
 pub mod model_file;
+pub mod onnx;
 mod whole_file;
 
 pub use error::{FormatError, Position, Result};

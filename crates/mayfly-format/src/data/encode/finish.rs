@@ -1,0 +1,251 @@
+//! From collected figures to an encoder.
+
+use super::fit::{Collected, Figures, InputStats, MAX_FOUND_CLASSES, TargetStats};
+use super::options::{FitOptions, Scaling, Task};
+use super::roles::Roles;
+use super::stats::{Moments, OneHot, Values};
+use super::{Encoder, InputColumn, InputEncoding, LeftOut, Reason, ScaledColumn, TargetEncoding};
+use crate::data::schema::{ColumnKind, Schema, Slot, Targets};
+use crate::data::source::Source;
+use crate::error::{FormatError, Result};
+
+/// Inputs of one network: more are a mistake, such as one-hot identifiers.
+pub(super) const MAX_INPUT_WIDTH: usize = 1 << 24;
+
+/// A numeric target is taken for classes when each has at least this many rows on average (or there are just two).
+const ROWS_PER_CLASS: u64 = 5;
+
+pub(super) fn encoder(
+    source: &dyn Source,
+    options: &FitOptions,
+    roles: Roles,
+    collected: Collected,
+) -> Result<Encoder> {
+    let (file, schema) = (source.name(), source.schema());
+    if collected.training_rows == 0 {
+        return Err(no_rows(file, &collected));
+    }
+    let mut left_out = roles.left_out;
+    let mut inputs = Vec::with_capacity(collected.inputs.len());
+    for stats in &collected.inputs {
+        let Some(column) = schema.columns().get(stats.position) else { continue };
+        let (name, position) = (column.name.clone(), stats.position);
+        match input_encoding(source, stats, options.input_scaling)? {
+            Some(encoding) => inputs.push(InputColumn { name, position, missing: stats.missing, encoding }),
+            None => left_out.push(LeftOut { name, position, reason: Reason::Empty }),
+        }
+    }
+    left_out.sort_by_key(|left| left.position);
+    let targets = target_encoding(source, options, &roles.targets, &collected)?;
+    let encoder = Encoder {
+        names: schema.names(),
+        inputs,
+        targets,
+        target_positions: roles.targets,
+        left_out,
+        missing: options.missing,
+        training_rows: collected.training_rows,
+    };
+    check_width(file, &encoder)?;
+    Ok(encoder)
+}
+
+fn no_rows(file: &str, collected: &Collected) -> FormatError {
+    let hint = match collected.rows {
+        0 => String::new(),
+        rows => format!(" to train on; all {rows} rows have missing values or are held out"),
+    };
+    FormatError::NoRows { file: file.to_owned(), hint }
+}
+
+fn check_width(file: &str, encoder: &Encoder) -> Result<()> {
+    let width = encoder.input_width();
+    if width == 0 {
+        return Err(unlearnable(file, "no input column has a value in any training row", "give a file with inputs"));
+    }
+    if width > MAX_INPUT_WIDTH {
+        return Err(FormatError::TooLarge {
+            file: file.to_owned(),
+            what: "the number of network inputs".into(),
+            got: width as u64,
+            limit: MAX_INPUT_WIDTH as u64,
+        });
+    }
+    Ok(())
+}
+
+fn unlearnable(file: &str, what: impl Into<String>, hint: impl Into<String>) -> FormatError {
+    FormatError::Unlearnable { file: file.to_owned(), what: what.into(), hint: hint.into() }
+}
+
+/// `None` for a column without a single value.
+fn input_encoding(source: &dyn Source, stats: &InputStats, scaling: Scaling) -> Result<Option<InputEncoding>> {
+    let Some((column, slot)) = source.schema().slot(stats.position) else {
+        return Ok(None);
+    };
+    match (&stats.figures, slot) {
+        (Figures::Numbers(moments), _) => {
+            if moments.count() == 0 {
+                return Ok(None);
+            }
+            let (shift, scale) = scale_of(source.name(), &column.name, moments, scaling)?;
+            let fill = moments.mean();
+            Ok(Some(match &column.kind {
+                ColumnKind::Grid(shape) => InputEncoding::Grid { shape: shape.clone(), shift, scale, fill },
+                _ => InputEncoding::Number { shift, scale, fill },
+            }))
+        }
+        (Figures::Codes(counts), Slot::Code(slot)) => {
+            let (categories, counts) = sorted(source.categories(slot), counts);
+            let most = counts.iter().max().copied().unwrap_or(0);
+            let fill = counts.iter().position(|&count| count == most);
+            Ok(fill.filter(|_| most > 0).map(|fill| InputEncoding::OneHot { categories, fill }))
+        }
+        (Figures::Codes(_), _) => Ok(None), // codes are only collected for code slots
+    }
+}
+
+/// Shift and divisor. A column that never varies is only centred: its deviation would be rounding noise.
+fn scale_of(file: &str, column: &str, moments: &Moments, scaling: Scaling) -> Result<(f64, f64)> {
+    let range = moments.max() - moments.min();
+    let (shift, scale) = match scaling {
+        Scaling::None => (0.0, 1.0),
+        Scaling::Standard => (moments.mean(), if range > 0.0 { moments.deviation() } else { 1.0 }),
+        Scaling::MinMax => (moments.min(), if range > 0.0 { range } else { 1.0 }),
+    };
+    if shift.is_finite() && scale.is_normal() && moments.mean().is_finite() {
+        return Ok((shift, scale));
+    }
+    let what = format!("the numbers of column \"{column}\", from {:e} to {:e}, cannot be scaled", moments.min(), moments.max());
+    Err(unlearnable(file, what, "bring them to a usual range first, or choose no scaling"))
+}
+
+/// Categories in their stable order with their counts: as numbers if all are, else bytewise. Equal names are one.
+fn sorted(names: &[String], counts: &[u64]) -> (Vec<String>, Vec<u64>) {
+    let counts = counts.iter().copied().chain(std::iter::repeat(0));
+    let mut pairs: Vec<(&String, u64)> = names.iter().zip(counts).collect();
+    let number = |name: &str| crate::data::csv::number(name.as_bytes());
+    if names.iter().all(|name| number(name).is_some()) {
+        let key = |name: &str| number(name).unwrap_or(f64::NAN); // all are numbers
+        pairs.sort_by(|(a, _), (b, _)| key(a).total_cmp(&key(b)).then_with(|| a.cmp(b)));
+    } else {
+        pairs.sort();
+    }
+    pairs.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        earlier.1 += if same { later.1 } else { 0 };
+        same
+    });
+    pairs.into_iter().map(|(name, count)| (name.clone(), count)).unzip()
+}
+
+fn target_encoding(
+    source: &dyn Source,
+    options: &FitOptions,
+    positions: &[usize],
+    collected: &Collected,
+) -> Result<TargetEncoding> {
+    let (file, schema) = (source.name(), source.schema());
+    let columns: Vec<String> = positions.iter().filter_map(|&i| schema.columns().get(i)).map(|c| c.name.clone()).collect();
+    match &collected.targets {
+        TargetStats::Codes { slot, counts } => {
+            let (labels, counts) = sorted(source.categories(*slot), counts);
+            classes(file, columns, false, labels, counts)
+        }
+        TargetStats::Numbers { moments, values, one_hot, .. } => {
+            let raw = matches!(schema.targets(), Targets::Raw(_));
+            let numeric = NumericTargets { file, schema, columns, moments, values, one_hot, rows: collected.rows };
+            match numeric.columns.len() {
+                1 if raw => numeric.one_raw(options),
+                1 => numeric.one(options),
+                _ => numeric.several(options, raw),
+            }
+        }
+    }
+}
+
+fn classes(file: &str, columns: Vec<String>, numeric: bool, labels: Vec<String>, counts: Vec<u64>) -> Result<TargetEncoding> {
+    let column = columns.into_iter().next().unwrap_or_default();
+    if let [only] = labels.as_slice() {
+        let what = format!("the target \"{column}\" has the same value, \"{only}\", in every row");
+        return Err(unlearnable(file, what, "choose another target, or give a file with at least two classes"));
+    }
+    Ok(TargetEncoding::Classes { column, numeric, labels, counts })
+}
+
+/// Numeric target columns and what is known about them.
+struct NumericTargets<'a> {
+    file: &'a str,
+    schema: &'a Schema,
+    columns: Vec<String>,
+    moments: &'a [Moments],
+    values: &'a Values,
+    one_hot: &'a OneHot,
+    rows: u64,
+}
+
+impl NumericTargets<'_> {
+    /// A single column that may be encoded.
+    fn one(self, options: &FitOptions) -> Result<TargetEncoding> {
+        let found = self.values.all();
+        let few = found.as_ref().is_some_and(|values| {
+            let count = values.len() as u64;
+            values.len() <= MAX_FOUND_CLASSES && (count <= 2 || count * ROWS_PER_CLASS <= self.rows)
+        });
+        let classify = match options.task {
+            Some(task) => task == Task::Classify,
+            None => self.schema.targets() == Targets::Label || few && self.values.all_whole(),
+        };
+        match (classify, found) {
+            (false, _) => self.numbers(options.target_scaling),
+            (true, Some(values)) => {
+                let (labels, counts) = values.into_iter().map(|(value, count)| (value.to_string(), count)).unzip();
+                classes(self.file, self.columns, true, labels, counts)
+            }
+            (true, None) => {
+                let column = self.columns.into_iter().next().unwrap_or_default();
+                Err(unlearnable(self.file, format!("the target \"{column}\" has too many different values for classes"), "regress on it"))
+            }
+        }
+    }
+
+    /// A single column that is used as it is.
+    fn one_raw(self, options: &FitOptions) -> Result<TargetEncoding> {
+        let values = self.values.all().unwrap_or_default();
+        match (options.task, values.as_slice()) {
+            (Some(Task::Regress), _) => self.numbers(Scaling::None),
+            (_, &[(low, lows), (high, highs)]) if high == 1.0 && (low == 0.0 || low == -1.0) => {
+                Ok(TargetEncoding::BinaryColumn {
+                    column: self.columns.into_iter().next().unwrap_or_default(),
+                    labels: vec![low.to_string(), high.to_string()],
+                    counts: vec![lows, highs],
+                    low,
+                    high,
+                })
+            }
+            (None, _) => self.numbers(Scaling::None),
+            (Some(Task::Classify), _) => Err(unlearnable(
+                self.file,
+                "the only target is not binary (0 and 1, or -1 and 1), and targets of this format are used as they are",
+                "give one column per class, regress, or save the table as CSV",
+            )),
+        }
+    }
+
+    fn several(self, options: &FitOptions, raw: bool) -> Result<TargetEncoding> {
+        let classify = options.task.map_or(self.one_hot.is_one_hot(), |task| task == Task::Classify);
+        if classify {
+            return Ok(TargetEncoding::LargestColumn { columns: self.columns, counts: self.one_hot.counts() });
+        }
+        self.numbers(if raw { Scaling::None } else { options.target_scaling })
+    }
+
+    fn numbers(self, scaling: Scaling) -> Result<TargetEncoding> {
+        let scaled = |(name, moments): (String, &Moments)| {
+            let (shift, scale) = scale_of(self.file, &name, moments, scaling)?;
+            Ok(ScaledColumn { name, shift, scale })
+        };
+        let columns = self.columns.into_iter().zip(self.moments).map(scaled).collect::<Result<_>>()?;
+        Ok(TargetEncoding::Numbers { columns })
+    }
+}

@@ -1,0 +1,29 @@
+//! Tables of data: CSV, Parquet, FANN, IDX, npy and npz in, `f32` features and targets out.
+//!
+//! What is read, and how, is written down in `docs/formats/data.md`.
+
+mod array;
+mod chunk;
+mod csv;
+mod encode;
+mod fann;
+mod input;
+mod kind;
+mod open;
+mod schema;
+mod source;
+mod split;
+mod table;
+
+pub use chunk::{Chunk, MISSING_CODE, TextColumn};
+pub use encode::{
+    Batch, EncodedRows, Encoder, ExtraColumns, FitOptions, InputColumn, InputEncoding, LeftOut, MissingPolicy, Outputs, Reason,
+    RowOptions, ScaledColumn, Scaling, TargetEncoding, Task, Want,
+};
+pub use input::Input;
+pub use kind::FileKind;
+pub use open::open;
+pub use schema::{Column, ColumnKind, Names, Schema, Targets};
+pub use source::{Header, NpzKeys, OpenOptions, Source};
+pub use split::{Part, Split, Splitter};
+pub use table::{Table, Tables};

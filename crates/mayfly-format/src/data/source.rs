@@ -1,0 +1,115 @@
+//! The one interface to every kind of data file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::chunk::Chunk;
+use super::kind::FileKind;
+use super::schema::{ColumnKind, Schema};
+use crate::error::Result;
+use crate::limits::DataLimits;
+
+/// A data file as a stream of rows that can be read any number of times.
+pub trait Source: Send + std::fmt::Debug {
+    /// The file's name, for messages.
+    fn name(&self) -> &str;
+
+    /// The columns.
+    fn schema(&self) -> &Schema;
+
+    /// How many rows the file declares, where its format does.
+    fn declared_rows(&self) -> Option<u64>;
+
+    /// Goes back to the first row.
+    ///
+    /// # Errors
+    /// When the file cannot be opened again.
+    fn rewind(&mut self) -> Result<()>;
+
+    /// Replaces `chunk` by the next rows, at most `max_rows` of them, and returns how many they are; 0 is the end.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and where. The source stays usable after [`rewind`](Source::rewind).
+    fn read(&mut self, chunk: &mut Chunk, max_rows: usize) -> Result<usize>;
+
+    /// The names behind the codes of the categorical column at `code_slot` (counted among categorical columns only),
+    /// as far as rows were read. Codes never change, rewinding included.
+    fn categories(&self, code_slot: usize) -> &[String];
+}
+
+/// Whether the first record of a CSV file names the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Header {
+    /// Find out; see `docs/formats/data.md`.
+    #[default]
+    Auto,
+    /// It does.
+    Present,
+    /// It is the first row of data.
+    Absent,
+}
+
+/// The names of the arrays in an npz archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NpzKeys {
+    /// The array with the inputs, such as `x_test`.
+    pub inputs: String,
+    /// The array with the targets, such as `y_test`; none to predict.
+    pub targets: Option<String>,
+}
+
+/// How to open a data file. The default finds everything out.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// The kind of file; found out by content and extension when not given.
+    pub kind: Option<FileKind>,
+    /// CSV: the delimiter, an ASCII character; sniffed when not given.
+    pub delimiter: Option<u8>,
+    /// CSV: whether there is a header.
+    pub header: Header,
+    /// CSV: what stands for a missing value, besides case. Default: empty, `NA`, `NaN`, `?`, `null`.
+    pub missing_tokens: Vec<String>,
+    /// CSV and Parquet: kinds of columns by name, instead of finding them out. [`ColumnKind::Grid`] is not possible here.
+    pub kinds: BTreeMap<String, ColumnKind>,
+    /// IDX: the file with the labels, when its name does not follow from the images file.
+    pub labels: Option<PathBuf>,
+    /// npz: which arrays to read.
+    pub npz_keys: Option<NpzKeys>,
+    /// Upper bounds on what the file may ask for.
+    pub limits: DataLimits,
+    /// Columns that a fitted encoder knows; unlike `kinds` they need not be in the file.
+    pub(super) known: BTreeMap<String, ColumnKind>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            delimiter: None,
+            header: Header::Auto,
+            missing_tokens: ["", "NA", "NaN", "?", "null"].map(str::to_owned).to_vec(),
+            kinds: BTreeMap::new(),
+            labels: None,
+            npz_keys: None,
+            limits: DataLimits::default(),
+            known: BTreeMap::new(),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// The kind that was given or is known for a column.
+    pub(super) fn kind_of(&self, column: &str) -> Option<&ColumnKind> {
+        self.kinds.get(column).or_else(|| self.known.get(column))
+    }
+}
+
+/// Cells that one chunk holds at most, unless a single row has more: 32 MiB of numbers.
+const CHUNK_CELLS: usize = 1 << 22;
+
+/// How many rows go into a chunk when the caller asked for `max_rows`: wide rows come fewer at a time.
+pub(super) fn chunk_rows(schema: &Schema, max_rows: usize) -> usize {
+    let width = schema.number_width() + schema.code_width() + schema.text_width();
+    max_rows.min((CHUNK_CELLS / width.max(1)).max(1))
+}

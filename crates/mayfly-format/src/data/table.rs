@@ -1,0 +1,94 @@
+//! Encoded rows that are all in memory.
+
+use super::encode::{Batch, EncodedRows};
+use super::split::Part;
+use crate::error::{FormatError, Result};
+
+/// Rows that are read at a time.
+const BATCH_ROWS: usize = 1 << 10;
+
+/// Encoded rows in memory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Table {
+    /// Rows.
+    pub rows: usize,
+    /// Row-major `[rows, input_width]`.
+    pub inputs: Vec<f32>,
+    /// Row-major `[rows, target_width]`; empty when only inputs were wanted.
+    pub targets: Vec<f32>,
+    /// The position of each row in the file, from 0.
+    pub row_numbers: Vec<u64>,
+}
+
+/// The rows of a file by what they are for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tables {
+    /// For gradients.
+    pub training: Table,
+    /// For early stopping.
+    pub validation: Table,
+    /// For the figures that are reported.
+    pub test: Table,
+}
+
+impl Table {
+    /// Reads all rows.
+    ///
+    /// # Errors
+    /// As [`Tables::read`].
+    pub fn read(rows: &mut EncodedRows, max_bytes: usize) -> Result<Self> {
+        let mut table = Self::default();
+        read_into(rows, max_bytes, |batch, row| {
+            table.push(batch, row);
+        })?;
+        Ok(table)
+    }
+
+    fn push(&mut self, batch: &Batch, row: usize) {
+        let part = |values: &[f32]| {
+            let width = values.len() / batch.rows.max(1);
+            row * width..(row + 1) * width
+        };
+        self.inputs.extend(batch.inputs.get(part(&batch.inputs)).unwrap_or_default());
+        self.targets.extend(batch.targets.get(part(&batch.targets)).unwrap_or_default());
+        self.row_numbers.extend(batch.row_numbers.get(row));
+        self.rows += 1;
+    }
+}
+
+impl Tables {
+    /// Reads all rows, each into its part, in one pass.
+    ///
+    /// # Errors
+    /// [`FormatError::TableTooLarge`] as soon as the rows need more than `max_bytes` (then stream them), and what is wrong with the file.
+    pub fn read(rows: &mut EncodedRows, max_bytes: usize) -> Result<Self> {
+        let mut tables = Self::default();
+        read_into(rows, max_bytes, |batch, row| match batch.parts.get(row) {
+            Some(Part::Training) => tables.training.push(batch, row),
+            Some(Part::Validation) => tables.validation.push(batch, row),
+            Some(Part::Test) => tables.test.push(batch, row),
+            None => {} // every row of a batch has a part
+        })?;
+        Ok(tables)
+    }
+}
+
+fn read_into(rows: &mut EncodedRows, max_bytes: usize, mut each: impl FnMut(&Batch, usize)) -> Result<()> {
+    let row_bytes = rows.row_width() * size_of::<f32>() + size_of::<u64>();
+    let mut batch = Batch::default();
+    let mut count = 0_u64;
+    rows.rewind()?;
+    while rows.read(&mut batch, BATCH_ROWS)? > 0 {
+        count += batch.rows as u64;
+        if count.saturating_mul(row_bytes as u64) > max_bytes as u64 {
+            return Err(FormatError::TableTooLarge {
+                file: rows.source().name().to_owned(),
+                rows: count,
+                row_bytes,
+                limit_bytes: max_bytes,
+            });
+        }
+        (0..batch.rows).for_each(|row| each(&batch, row));
+    }
+    rows.rewind()
+}
