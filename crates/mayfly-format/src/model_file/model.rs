@@ -152,5 +152,11 @@ fn check_hash(file: &str, content: &TensorFile) -> Result<()> {
     if *stored == computed {
         return Ok(());
     }
-    Err(FormatError::HashMismatch { file: file.to_owned(), stored: shorten(stored), computed })
+    Err(FormatError::HashMismatch { file: file.to_owned(), stored: shown(stored), computed })
+}
+
+/// A hash whole; anything else in its place shortened.
+fn shown(hash: &str) -> String {
+    let is_hash = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hash { hash.to_owned() } else { shorten(hash) }
 }
