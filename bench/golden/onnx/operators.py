@@ -10,7 +10,7 @@ import sys
 import onnx
 
 seen = collections.defaultdict(lambda: (collections.defaultdict(set), set(), set()))
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*.onnx")):
+for path in sorted(p for p in pathlib.Path(sys.argv[1]).glob("*.onnx") if p.stem != "written"):
     model = onnx.load(path)
     for node in model.graph.node:
         attributes, nets, arities = seen[(node.domain, node.op_type)]
@@ -22,13 +22,26 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.onnx")):
                 value = f"tensor {onnx.TensorProto.DataType.Name(value.data_type)}{list(value.dims)}"
             elif isinstance(value, onnx.GraphProto):
                 value = "graph"
-            elif isinstance(value, list) and len(value) > 6:
-                value = f"{len(value)} values"
+            elif a.type == onnx.AttributeProto.FLOATS:
+                value = f"{len(value)} numbers"
             elif isinstance(value, bytes):
                 value = value.decode()
+            elif isinstance(value, list) and value and isinstance(value[0], bytes):
+                value = [v.decode() for v in value]
+            elif isinstance(value, float):
+                value = f"{value:.6g}"
             attributes[a.name].add(str(value))
-print("| operator | attributes | inputs > outputs | networks |\n|---|---|---|---|")
+def short(nets):
+    """Networks by exporter: `ts: mlp, cnn; dynamo: …`."""
+    by = collections.defaultdict(list)
+    for net in sorted(nets):
+        parts = net.split("-", 2) if net.startswith("torch") else net.split("-", 1)
+        by["-".join(parts[:-1]).removeprefix("torch-")].append(parts[-1])
+    return "; ".join(f"{exporter}: {', '.join(names)}" for exporter, names in by.items())
+
+
+print("| operator | attributes seen | inputs > outputs | networks |\n|---|---|---|---|")
 for (domain, op), (attributes, nets, arities) in sorted(seen.items()):
     shown = "; ".join(f"{k} = {' / '.join(sorted(v)[:6])}" for k, v in sorted(attributes.items()))
     name = f"{domain}::{op}" if domain else op
-    print(f"| {name} | {shown} | {' '.join(sorted(arities))} | {', '.join(sorted(nets))} |")
+    print(f"| {name} | {shown} | {' '.join(sorted(arities))} | {short(nets)} |")
