@@ -120,10 +120,12 @@ static void write_outputs(struct fann *ann, const char *key, fann_type *x, unsig
 	free(in);
 }
 
+/* small, ordinary and large inputs in turn: curved, straight and flat parts of the activation functions */
 static fann_type *random_rows(unsigned int rows, unsigned int n, double span)
 {
+	static const double factor[3] = { 0.25, 1.0, 12.0 };
 	fann_type *x = malloc(sizeof(fann_type) * rows * n);
-	for (unsigned int i = 0; i < rows * n; i++) x[i] = (fann_type)noise(-span, span);
+	for (unsigned int i = 0; i < rows * n; i++) x[i] = (fann_type)noise(-span * factor[i / n % 3], span * factor[i / n % 3]);
 	return x;
 }
 
@@ -140,7 +142,7 @@ static void write_inputs(fann_type *x, unsigned int rows, unsigned int n)
 /* Saves the net, loads it again and records what the loaded net computes. */
 static void record(struct fann *ann, const char *name, double span, enum how how)
 {
-	const unsigned int rows = 8;
+	const unsigned int rows = 12;
 	if (ann && fann_save(ann, in_dir(name)) != 0) fail("cannot save", name);
 	struct fann *back = fann_create_from_file(in_dir(name));
 	if (!back) fail("cannot load", name);

@@ -1,5 +1,7 @@
 //! FANN nets against the C library: fixtures made by it (see `bench/golden/fann/README.md`).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -169,7 +171,7 @@ fn written(topology: FannTopology, sparse: bool, single: bool) -> FannFile {
         FannTopology::Shortcut => FannFile::shortcut(&[3, 2, 1, 2]).unwrap(),
     };
     let mut noise = Noise(net.connections.len() as u64);
-    let mut round = |x: f64| if single { f64::from(x as f32) } else { x };
+    let round = |x: f64| if single { f64::from(x as f32) } else { x };
     if sparse {
         drop_connections(&mut net);
     }

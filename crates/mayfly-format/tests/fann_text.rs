@@ -1,5 +1,7 @@
 //! FANN text: round trips of random nets, and text that is damaged in every way we can think of.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use mayfly_format::fann_net::{
     FannActivation, FannConnection, FannFile, FannScale, FannScaling, FannTopology, FannVersion, Precision,
 };

@@ -1,5 +1,7 @@
 //! Native models and plain safetensors: round trips, the crate of the format's makers as an independent reader, and damage.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, HashMap};
 
 use mayfly_format::model_file::{

@@ -1,5 +1,7 @@
 //! ONNX: fixtures of real exporters (see `bench/golden/onnx/README.md`), models of our own, and damaged ones.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -301,7 +303,8 @@ fn graphs_that_cannot_be_computed_are_refused() {
     fn graph(model: &mut ModelProto) -> &mut GraphProto {
         model.graph.as_mut().unwrap()
     }
-    let cases: [(fn(&mut ModelProto), &str); 7] = [
+    type Change = fn(&mut ModelProto);
+    let cases: [(Change, &str); 7] = [
         (|m| m.graph = None, "x.onnx, whole file: expected a graph, found a model without one"),
         (|m| m.opset_import.clear(), "x.onnx, model: expected the version of an operator set, found none"),
         (
