@@ -10,9 +10,67 @@ const SQRT_2_OVER_PI: f32 = 0.797_884_56;
 /// The cubic term of the tanh form of GELU.
 const GELU_CUBIC: f32 = 0.044_715;
 
-/// `act(v)` on a vector in a register: the epilogue of products, and the body of [`act_fwd`].
+/// `act(v)` on a vector in a register: the epilogue of products. What takes an instruction or two is inlined, everything else
+/// is a call, or each use would carry a copy of all the functions.
 #[inline(always)]
 pub(crate) fn act_vec<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
+    match act {
+        Act::Identity | Act::Relu | Act::LeakyRelu { .. } => act_inline(s, act, v),
+        _ => s.act(act, v),
+    }
+}
+
+/// `dy * act'` from what [`Act::saves`] names, inlined as [`act_vec`] is.
+#[inline(always)]
+pub(crate) fn act_bwd_vec<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -> S::F32 {
+    match act {
+        Act::Identity | Act::Relu | Act::LeakyRelu { .. } => act_bwd_inline(s, act, dy, saved),
+        _ => s.act_bwd(act, dy, saved),
+    }
+}
+
+/// [`act_inline`] out of line, for vectors that need no instructions beyond the target's own.
+#[inline(never)]
+pub(crate) fn act_call<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
+    act_inline(s, act, v)
+}
+
+/// [`act_bwd_inline`] likewise.
+#[inline(never)]
+pub(crate) fn act_bwd_call<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -> S::F32 {
+    act_bwd_inline(s, act, dy, saved)
+}
+
+/// The methods `act` and `act_bwd` of an instruction set that has to be enabled: calls of functions that enable it.
+macro_rules! act_calls {
+    ($features:literal, $token:ident, $vector:ty) => {
+        #[inline(always)]
+        fn act(self, act: crate::Act, v: $vector) -> $vector {
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn call(act: crate::Act, v: $vector) -> $vector {
+                crate::act_vec::act_inline($token::new(), act, v)
+            }
+            // SAFETY: `self` proves the instruction set.
+            unsafe { call(act, v) }
+        }
+        #[inline(always)]
+        fn act_bwd(self, act: crate::Act, dy: $vector, saved: $vector) -> $vector {
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn call(act: crate::Act, dy: $vector, saved: $vector) -> $vector {
+                crate::act_vec::act_bwd_inline($token::new(), act, dy, saved)
+            }
+            // SAFETY: `self` proves the instruction set.
+            unsafe { call(act, dy, saved) }
+        }
+    };
+}
+pub(crate) use act_calls;
+
+/// `act(v)`
+#[inline(always)]
+pub(crate) fn act_inline<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
     let (zero, one) = (s.splat(0.0), s.splat(1.0));
     match act {
         Act::Identity => v,
@@ -47,7 +105,7 @@ pub(crate) fn act_vec<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
 
 /// `dy * act'` from what [`Act::saves`] names.
 #[inline(always)]
-pub(crate) fn act_bwd_vec<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -> S::F32 {
+pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -> S::F32 {
     let (zero, one) = (s.splat(0.0), s.splat(1.0));
     let v = saved;
     let positive = s.gt(v, zero);

@@ -2,7 +2,7 @@
 
 use crate::Isa;
 use crate::act::Act;
-pub(crate) use crate::act_vec::{act_bwd_vec, act_vec};
+use crate::act_vec::{act_bwd_inline, act_inline};
 use crate::math;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::{MAX_LANES, SimdExt};
@@ -58,62 +58,78 @@ fn update<S: Simd, F: Map2>(s: S, y: &mut [f32], x: &[f32], f: F) {
     s.store_part(y, f.map(s, s.load_part(y), s.load_part(rest)));
 }
 
+/// An activation, inlined.
 #[derive(Clone, Copy)]
-struct Forward(Act);
+struct Inlined(Act);
+/// An activation, called.
+#[derive(Clone, Copy)]
+struct Called(Act);
 
-impl Map1 for Forward {
+impl Map1 for Inlined {
     #[inline(always)]
     fn map<S: Simd>(self, s: S, v: S::F32) -> S::F32 {
-        act_vec(s, self.0, v)
+        act_inline(s, self.0, v)
     }
 }
 
-#[derive(Clone, Copy)]
-struct Backward(Act);
+impl Map1 for Called {
+    #[inline(always)]
+    fn map<S: Simd>(self, s: S, v: S::F32) -> S::F32 {
+        s.act(self.0, v)
+    }
+}
 
-impl Map2 for Backward {
+impl Map2 for Inlined {
     #[inline(always)]
     fn map<S: Simd>(self, s: S, dy: S::F32, saved: S::F32) -> S::F32 {
-        act_bwd_vec(s, self.0, dy, saved)
+        act_bwd_inline(s, self.0, dy, saved)
     }
 }
 
-/// Hands `$go` the activation as a constant where that pays: the cheap ones, which are bound by memory, and the common
-/// ones. The others decide anew for each vector, which is a predicted jump.
+impl Map2 for Called {
+    #[inline(always)]
+    fn map<S: Simd>(self, s: S, dy: S::F32, saved: S::F32) -> S::F32 {
+        s.act_bwd(self.0, dy, saved)
+    }
+}
+
+/// The functions that have loops of their own are the cheap ones, which are bound by memory, and the common ones. The others
+/// are called for each vector.
 macro_rules! specialise {
-    ($act:expr, |$one:ident| $go:expr) => {
+    ($act:expr, |$f:ident| $loop:expr) => {
         match $act {
-            Act::Relu => specialise!(@ Act::Relu, $one, $go),
-            Act::LeakyRelu { slope } => specialise!(@ Act::LeakyRelu { slope }, $one, $go),
-            Act::Tanh => specialise!(@ Act::Tanh, $one, $go),
-            Act::Sigmoid => specialise!(@ Act::Sigmoid, $one, $go),
-            Act::Gelu => specialise!(@ Act::Gelu, $one, $go),
-            Act::Silu => specialise!(@ Act::Silu, $one, $go),
-            Act::Affine { mul, add } => specialise!(@ Act::Affine { mul, add }, $one, $go),
-            other => specialise!(@ other, $one, $go),
+            Act::Identity => specialise!(@ Inlined(Act::Identity), $f, $loop),
+            Act::Relu => specialise!(@ Inlined(Act::Relu), $f, $loop),
+            Act::LeakyRelu { slope } => specialise!(@ Inlined(Act::LeakyRelu { slope }), $f, $loop),
+            Act::Affine { mul, add } => specialise!(@ Inlined(Act::Affine { mul, add }), $f, $loop),
+            Act::Tanh => specialise!(@ Inlined(Act::Tanh), $f, $loop),
+            Act::Sigmoid => specialise!(@ Inlined(Act::Sigmoid), $f, $loop),
+            Act::Gelu => specialise!(@ Inlined(Act::Gelu), $f, $loop),
+            Act::Silu => specialise!(@ Inlined(Act::Silu), $f, $loop),
+            other => specialise!(@ Called(other), $f, $loop),
         }
     };
-    (@ $act:expr, $one:ident, $go:expr) => {{
-        let $one = $act;
-        $go
+    (@ $function:expr, $f:ident, $loop:expr) => {{
+        let $f = $function;
+        $loop
     }};
 }
 
 #[inline(always)]
 fn act_fwd_body<S: Simd>(s: S, act: Act, y: &mut [f32], x: &[f32]) {
-    specialise!(act, |one| map1(s, y, x, Forward(one)));
+    specialise!(act, |f| map1(s, y, x, f));
 }
 
 #[inline(always)]
 fn act_inplace_body<S: Simd>(s: S, act: Act, y: &mut [f32]) {
-    specialise!(act, |one| map_inplace(s, y, Forward(one)));
+    specialise!(act, |f| map_inplace(s, y, f));
 }
 
 #[inline(always)]
 fn act_bwd_body<S: Simd>(s: S, act: Act, dx: &mut [f32], dy: &[f32], saved: &[f32]) {
-    specialise!(act, |one| {
+    specialise!(act, |f| {
         for ((dx, dy), saved) in dx.chunks_mut(S::N).zip(dy.chunks(S::N)).zip(saved.chunks(S::N)) {
-            s.put(dx, Backward(one).map(s, s.get(dy), s.get(saved)));
+            s.put(dx, Map2::map(f, s, s.get(dy), s.get(saved)));
         }
     });
 }

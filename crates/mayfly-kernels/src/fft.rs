@@ -304,30 +304,47 @@ fn dft2<S: Simd>(s: S, [a, b]: [Complex<S>; 2]) -> [Complex<S>; 2] {
     [add(s, a, b), sub(s, a, b)]
 }
 
-/// The transform of `plan.m` points in `x`, through `y`; the result is in the slice that is returned first.
+/// The transform of `plan.m` points in `x`, through `y`; the result is in the slice that is returned.
 #[inline(always)]
-fn complex_fft<'a, S: Simd>(s: S, x: &'a mut [f32], y: &'a mut [f32], plan: Plan, table: Table<'_>) -> [&'a mut [f32]; 2] {
-    if !plan.bluestein() {
-        // Roots of order m are every other one of order 2m.
-        return stockham(s, x, y, plan.m, table.roots, plan.n / plan.m);
+fn complex_fft<'a, S: Simd>(s: S, mut x: &'a mut [f32], mut y: &'a mut [f32], plan: Plan, table: Table<'_>) -> &'a mut [f32] {
+    // Roots of order m are every other one of order 2m.
+    let (roots, step) = if plan.bluestein() { (table.work_roots, 1) } else { (table.roots, plan.n / plan.m) };
+    if plan.bluestein() {
+        times(s, x, table.chirps, plan.m, Conjugate::No);
+        x[2 * plan.m * S::N..2 * plan.work * S::N].fill(0.0);
     }
-    for k in 0..plan.m {
-        let v = mul(s, at(s, x, k), constant(s, table.chirps, k));
-        set(s, x, k, v);
+    let passes = if plan.bluestein() { 2 } else { 1 };
+    for pass in 0..passes {
+        if pass == 1 {
+            // The inverse is the conjugate of the transform of the conjugate.
+            times(s, x, table.spectrum, plan.work, Conjugate::Result);
+        }
+        [x, y] = stockham(s, x, y, plan.work, roots, step);
     }
-    x[2 * plan.m * S::N..2 * plan.work * S::N].fill(0.0);
-    let [x, y] = stockham(s, x, y, plan.work, table.work_roots, 1);
-    // The inverse is the conjugate of the transform of the conjugate.
-    for k in 0..plan.work {
-        let (re, im) = mul(s, at(s, x, k), constant(s, table.spectrum, k));
-        set(s, x, k, (re, s.neg(im)));
+    if plan.bluestein() {
+        times(s, x, table.chirps, plan.m, Conjugate::Input);
     }
-    let [x, y] = stockham(s, x, y, plan.work, table.work_roots, 1);
-    for k in 0..plan.m {
+    x
+}
+
+/// What [`times`] conjugates.
+#[derive(Clone, Copy, PartialEq)]
+enum Conjugate {
+    No,
+    Input,
+    Result,
+}
+
+/// Multiplies the first `len` points of `x` by those of `table`.
+#[inline(always)]
+fn times<S: Simd>(s: S, x: &mut [f32], table: &[f32], len: usize, conjugate: Conjugate) {
+    for k in 0..len {
         let (re, im) = at(s, x, k);
-        set(s, x, k, mul(s, (re, s.neg(im)), constant(s, table.chirps, k)));
+        let im = if conjugate == Conjugate::Input { s.neg(im) } else { im };
+        let (re, im) = mul(s, (re, im), constant(s, table, k));
+        let im = if conjugate == Conjugate::Result { s.neg(im) } else { im };
+        set(s, x, k, (re, im));
     }
-    [x, y]
 }
 
 /// What the spectrum is multiplied by: at frequency 0 and, for an even length, at the highest; and in between.
@@ -409,7 +426,7 @@ fn forward<S: Simd>(s: S, y: &mut [f32], x: &[f32], scratch: &mut [f32], job: Jo
         };
         set(s, a, k, v);
     }
-    let [z, _] = complex_fft(s, a, b, job.plan, job.table);
+    let z = complex_fft(s, a, b, job.plan, job.table);
     unpack(s, y, z, job, rows);
 }
 
@@ -447,7 +464,7 @@ fn backward<S: Simd>(s: S, x: &mut [f32], y: &[f32], scratch: &mut [f32], job: J
         // Conjugated in and out, the forward transform is the inverse.
         set(s, a, k, (v.0, s.neg(v.1)));
     }
-    let [z, _] = complex_fft(s, a, b, job.plan, job.table);
+    let z = complex_fft(s, a, b, job.plan, job.table);
     for k in 0..m {
         let (re, im) = at(s, z, k);
         if n == m {
@@ -486,11 +503,27 @@ fn job<'a>(name: &str, real: usize, spectrum: usize, table: &'a [f32], scratch: 
     Job { plan, table: Table::new(table, plan), scales: Scales { edge: 1.0, inner: 1.0 } }
 }
 
+/// Which way [`transform`] goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    ToSpectrum,
+    ToRows,
+}
+
+/// Both ways in one place, so that their long bodies exist once for each instruction set.
+#[inline(never)]
+fn transform(isa: Isa, way: Way, out: &mut [f32], x: &[f32], scratch: &mut [f32], job: Job<'_>) {
+    match way {
+        Way::ToSpectrum => dispatch!(isa, forward_body(out: &mut [f32], x: &[f32], scratch: &mut [f32], job: Job<'_>)),
+        Way::ToRows => dispatch!(isa, backward_body(out: &mut [f32], x: &[f32], scratch: &mut [f32], job: Job<'_>)),
+    }
+}
+
 /// The spectrum of each row of `x [rows, n]`: `y [rows, 2 (n/2 + 1)]`, real and imaginary parts of the frequencies `0..=n/2` in
 /// turn. The imaginary parts at frequency 0 and, for an even `n`, at `n/2` are 0.
 pub fn rfft_fwd(isa: Isa, y: &mut [f32], x: &[f32], table: &[f32], scratch: &mut [f32], rows: usize, n: usize) {
     let job = job("rfft_fwd", x.len(), y.len(), table, scratch.len(), rows, n);
-    dispatch!(isa, forward_body(y: &mut [f32], x: &[f32], scratch: &mut [f32], job: Job<'_>));
+    transform(isa, Way::ToSpectrum, y, x, scratch, job);
 }
 
 /// The real rows `x [rows, n]` with the spectra `y [rows, 2 (n/2 + 1)]`, scaled by `1 / n`: the inverse of [`rfft_fwd`]. The
@@ -499,14 +532,14 @@ pub fn irfft_fwd(isa: Isa, x: &mut [f32], y: &[f32], table: &[f32], scratch: &mu
     let job = job("irfft_fwd", x.len(), y.len(), table, scratch.len(), rows, n);
     let scale = 1.0 / n as f32;
     let job = Job { scales: Scales { edge: scale, inner: scale }, ..job };
-    dispatch!(isa, backward_body(x: &mut [f32], y: &[f32], scratch: &mut [f32], job: Job<'_>));
+    transform(isa, Way::ToRows, x, y, scratch, job);
 }
 
 /// Gradient of [`rfft_fwd`]: `dx [rows, n]` from `dy [rows, 2 (n/2 + 1)]`.
 pub fn rfft_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], table: &[f32], scratch: &mut [f32], rows: usize, n: usize) {
     let job = job("rfft_bwd", dx.len(), dy.len(), table, scratch.len(), rows, n);
     let job = Job { scales: Scales { edge: 1.0, inner: 0.5 }, ..job };
-    dispatch!(isa, backward_body(dx: &mut [f32], dy: &[f32], scratch: &mut [f32], job: Job<'_>));
+    transform(isa, Way::ToRows, dx, dy, scratch, job);
 }
 
 /// Gradient of [`irfft_fwd`]: `dy [rows, 2 (n/2 + 1)]` from `dx [rows, n]`.
@@ -514,5 +547,5 @@ pub fn irfft_bwd(isa: Isa, dy: &mut [f32], dx: &[f32], table: &[f32], scratch: &
     let job = job("irfft_bwd", dx.len(), dy.len(), table, scratch.len(), rows, n);
     let scale = 1.0 / n as f32;
     let job = Job { scales: Scales { edge: scale, inner: 2.0 * scale }, ..job };
-    dispatch!(isa, forward_body(dy: &mut [f32], dx: &[f32], scratch: &mut [f32], job: Job<'_>));
+    transform(isa, Way::ToSpectrum, dy, dx, scratch, job);
 }

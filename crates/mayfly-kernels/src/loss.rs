@@ -219,13 +219,14 @@ fn cross_entropy_bwd<S: Simd>(s: S, smoothing: f32, d: &mut [f32], p: &[f32], t:
 #[inline(always)]
 fn fwd_body<S: Simd>(s: S, loss: &Loss, y: &mut [f32], p: &[f32], t: &[f32], n: usize) {
     let rows = y.iter_mut().zip(p.chunks_exact(n).zip(t.chunks_exact(n)));
-    if let Loss::SoftmaxCrossEntropy { smoothing } = *loss {
-        rows.for_each(|(y, (p, t))| *y = cross_entropy(s, smoothing, p, t));
-        return;
-    }
     let scale = loss.scale(n);
-    if n > 1 {
-        rows.for_each(|(y, (p, t))| *y = row_sum(s, loss, p, t) * scale);
+    if n > 1 || matches!(loss, Loss::SoftmaxCrossEntropy { .. }) {
+        for (y, (p, t)) in rows {
+            *y = match *loss {
+                Loss::SoftmaxCrossEntropy { smoothing } => cross_entropy(s, smoothing, p, t),
+                _ => row_sum(s, loss, p, t) * scale,
+            };
+        }
         return;
     }
     // One output: rows are neighbours.

@@ -30,6 +30,8 @@ impl Simd for Avx2 {
     type I32 = __m256i;
     type Mask = __m256;
 
+    crate::act_vec::act_calls!("avx2,fma,f16c", Avx2, __m256);
+
     #[inline(always)]
     fn splat(self, v: f32) -> __m256 {
         // SAFETY: `self` proves the instruction set.

@@ -27,6 +27,8 @@ impl Simd for Avx512 {
     type I32 = __m512i;
     type Mask = __mmask16;
 
+    crate::act_vec::act_calls!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", Avx512, __m512);
+
     #[inline(always)]
     fn splat(self, v: f32) -> __m512 {
         // SAFETY: `self` proves the instruction set.

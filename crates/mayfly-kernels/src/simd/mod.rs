@@ -73,6 +73,17 @@ pub(crate) trait Simd: Copy {
     /// The largest lane.
     fn reduce_max(self, a: Self::F32) -> f32;
 
+    /// `act(v)` in a function of its own, which an instruction set that has to be enabled overrides.
+    #[inline(always)]
+    fn act(self, act: crate::Act, v: Self::F32) -> Self::F32 {
+        crate::act_vec::act_call(self, act, v)
+    }
+    /// `dy · act'` from what the activation saves, in a function of its own.
+    #[inline(always)]
+    fn act_bwd(self, act: crate::Act, dy: Self::F32, saved: Self::F32) -> Self::F32 {
+        crate::act_vec::act_bwd_call(self, act, dy, saved)
+    }
+
     #[inline(always)]
     fn zero(self) -> Self::F32 {
         self.splat(0.0)
