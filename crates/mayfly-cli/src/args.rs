@@ -1,0 +1,232 @@
+//! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Small neural networks from the command line: train on a data file, evaluate, predict, convert, quantise.
+#[derive(Parser, Debug)]
+#[command(name = "mayfly", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print exactly one JSON object on standard output; everything else goes to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Train a network on a data file
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Measure a trained network on a data file
+    Eval(EvalArgs),
+    /// Run a trained network over the rows of a data file
+    Predict(PredictArgs),
+    /// Say what a model file holds
+    Info(ModelArg),
+    /// Convert between .mayfly/.safetensors, FANN .net, .onnx and .dot (by extension)
+    Convert(ConvertArgs),
+    /// Keep the weights in fewer bits, and report size, speed and accuracy before and after
+    Quantize(QuantizeArgs),
+    /// Measure this machine's kernels: nanoseconds, GFLOP/s and the share of the measured peak
+    Bench,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    Man {
+        /// The folder
+        dir: PathBuf,
+    },
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  mayfly train data/iris.csv --target species -o iris.mayfly --plot curve.svg
+  mayfly train mushroom.train --test mushroom.test --algorithm rprop --hidden 32 --epochs 100
+  mayfly train two-spiral.train --algorithm cascade";
+
+/// What is to be predicted.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Found out from the target column
+    #[default]
+    Auto,
+    /// One of several classes
+    Classify,
+    /// Numbers
+    Regress,
+}
+
+/// What to do with a missing value.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// Stop, naming the line
+    Error,
+    /// Leave the row out
+    Drop,
+    /// Put the column's mean or most frequent category
+    Impute,
+}
+
+/// Every option can also stand in the file given by --config, under the same name with underscores.
+#[derive(Args, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainArgs {
+    /// Training data: .csv, .tsv, .parquet, FANN .train/.data, IDX (.gz), .npy or .npz
+    #[serde(skip)]
+    pub data: PathBuf,
+    /// Test data; without it a part of the training rows is held out
+    #[arg(long, value_name = "DATA")]
+    pub test: Option<PathBuf>,
+    /// Column to predict (default: a column named target, class or label, else the last)
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Columns to leave out
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// What is to be predicted [default: auto]
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
+    /// What to do with a missing value
+    #[arg(long, value_enum)]
+    pub missing: Option<Missing>,
+    /// Neurons of the hidden layers; 0 for none [default: chosen from the data]
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub hidden: Option<Vec<usize>>,
+    /// Activation of the hidden layers
+    #[arg(long, value_name = "NAME")]
+    pub activation: Option<String>,
+    /// Activation of the outputs [default: softmax for classes, linear for numbers]
+    #[arg(long, value_name = "NAME")]
+    pub output_activation: Option<String>,
+    /// adam, adamw, sgd, rmsprop, adagrad, lion, rprop, quickprop, sarprop, incremental, batch or cascade [default: adam]
+    #[arg(long, value_name = "NAME")]
+    pub algorithm: Option<String>,
+    /// Passes over the training data at most
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Rows of a mini-batch; 0 for all of them
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Learning rate
+    #[arg(long, value_name = "X")]
+    pub lr: Option<f32>,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<f32>,
+    /// Share of activations dropped in training
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<f32>,
+    /// Seed of everything random [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Epochs without improvement before stopping; 0 to never stop early
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
+    /// Threads; the result is the same at any number [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Where the model goes
+    #[arg(short, long, value_name = "MODEL")]
+    pub output: Option<PathBuf>,
+    /// Draw the training curve as an SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// Options from a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE.toml")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ModelArg {
+    /// A model file
+    pub model: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// A model file
+    pub model: PathBuf,
+    /// A data file with the columns the model was trained on
+    pub data: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// A model file
+    pub model: PathBuf,
+    /// A data file with the input columns the model was trained on
+    pub data: PathBuf,
+    /// Write the predictions to a CSV file (standard output otherwise)
+    #[arg(short, long, value_name = "OUT.csv")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ConvertArgs {
+    /// The file to read
+    #[arg(value_name = "IN")]
+    pub from: PathBuf,
+    /// The file to write; its extension says the format
+    #[arg(value_name = "OUT")]
+    pub to: PathBuf,
+}
+
+/// Formats of quantised weights.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuantizeTo {
+    /// 8-bit integers, one scale per output
+    Int8,
+    /// 16-bit floats with the exponent range of f32
+    Bf16,
+}
+
+#[derive(Args, Debug)]
+pub struct QuantizeArgs {
+    /// A model file
+    pub model: PathBuf,
+    /// Where the quantised model goes
+    pub output: PathBuf,
+    /// The format of the weights
+    #[arg(long, value_enum)]
+    pub to: QuantizeTo,
+    /// Rows on which accuracy and speed are compared
+    #[arg(long, value_name = "DATA")]
+    pub calibrate: Option<PathBuf>,
+}
+
+impl TrainArgs {
+    /// Fills what was not given on the command line from `file`.
+    pub fn or(self, file: TrainArgs) -> TrainArgs {
+        TrainArgs {
+            data: self.data,
+            test: self.test.or(file.test),
+            target: self.target.or(file.target),
+            ignore: if self.ignore.is_empty() { file.ignore } else { self.ignore },
+            task: self.task.or(file.task),
+            missing: self.missing.or(file.missing),
+            hidden: self.hidden.or(file.hidden),
+            activation: self.activation.or(file.activation),
+            output_activation: self.output_activation.or(file.output_activation),
+            algorithm: self.algorithm.or(file.algorithm),
+            epochs: self.epochs.or(file.epochs),
+            batch: self.batch.or(file.batch),
+            lr: self.lr.or(file.lr),
+            weight_decay: self.weight_decay.or(file.weight_decay),
+            dropout: self.dropout.or(file.dropout),
+            seed: self.seed.or(file.seed),
+            patience: self.patience.or(file.patience),
+            threads: self.threads.or(file.threads),
+            output: self.output.or(file.output),
+            plot: self.plot.or(file.plot),
+            config: self.config,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `mayfly convert`: between the native format, FANN's, ONNX and drawings, by extension.
+use crate::dot::dot;
+use crate::model::{Kind, Loaded};
+use crate::ui::Ui;
+use anyhow::{Context, Result, bail};
+use mayfly_nn::Mode;
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+
+/// Converts a model file.
+pub fn convert(from: &Path, to: &Path, ui: Ui) -> Result<()> {
+    let kind = Kind::of(to)?;
+    let loaded = Loaded::read(from)?;
+    match kind {
+        Kind::Native => loaded.model.save(to)?,
+        Kind::FannNet => write_fann(&loaded, to)?,
+        Kind::Onnx => write_onnx(&loaded, to)?,
+        Kind::Dot => {
+            let lowered = loaded.model.network.spec().lower(Mode::Inference)?;
+            let name = from.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            let text = dot(&lowered.graph, &name);
+            mayfly_format::atomic::write(to, |out| out.write_all(text.as_bytes())).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+    }
+    ui.result(&format!("{} written", to.display()), &json!({ "model": to.display().to_string() }))
+}
+
+/// A network that FANN saved.
+pub fn read_fann(_path: &Path) -> Result<Loaded> {
+    bail!("FANN networks are not read by this build yet")
+}
+
+/// A network that some other program exported.
+pub fn read_onnx(_path: &Path) -> Result<Loaded> {
+    bail!("ONNX models are not read by this build yet")
+}
+
+fn write_fann(_loaded: &Loaded, _path: &Path) -> Result<()> {
+    bail!("FANN networks are not written by this build yet")
+}
+
+fn write_onnx(_loaded: &Loaded, _path: &Path) -> Result<()> {
+    bail!("ONNX models are not written by this build yet")
+}

@@ -1,0 +1,28 @@
+//! Data files for the commands: opened, encoded, in memory.
+use anyhow::{Context, Result};
+use mayfly_format::data::{EncodedRows, Encoder, FitOptions, OpenOptions, RowOptions, Scaling, Source, Table, Want, open};
+use std::path::Path;
+
+/// Tables larger than this are refused: 4 GiB of rows.
+pub const TABLE_BYTES: usize = 4 << 30;
+
+/// Opens a data file, naming it when that fails.
+pub fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>> {
+    open(path, options).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// All rows of a file, encoded as a trained model wants them.
+pub fn table(path: &Path, encoder: &Encoder, want: Want) -> Result<Table> {
+    let source = open_file(path, &encoder.open_options())?;
+    let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
+    Ok(Table::read(&mut rows, TABLE_BYTES)?)
+}
+
+/// An encoder that changes no number: for networks that came without one.
+pub fn raw_encoder(path: &Path) -> Result<Encoder> {
+    let mut source = open_file(path, &OpenOptions::default())?;
+    let mut options = FitOptions::default();
+    options.input_scaling = Scaling::None;
+    options.target_scaling = Scaling::None;
+    Ok(Encoder::fit(source.as_mut(), &options)?)
+}

@@ -1,0 +1,157 @@
+//! What was asked for, and good choices for what was not.
+use crate::args::{Missing, Task, TrainArgs};
+use anyhow::{Context, Result, bail};
+use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
+use mayfly_nn::{Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, Schedule, TrainConfig};
+
+/// Share of the rows held out to stop in time, and to report on where there is no test file.
+const VALIDATION: f64 = 0.1;
+const TEST: f64 = 0.2;
+
+/// The choices of one training.
+pub(super) struct Settings {
+    pub(super) fit: FitOptions,
+    pub(super) seed: u64,
+    algorithm: Algorithm,
+    hidden: Vec<usize>,
+    activation: Activation,
+    output_activation: Option<Activation>,
+    epochs: usize,
+    batch: Option<BatchRows>,
+    patience: Option<usize>,
+    threads: usize,
+    dropout: f32,
+}
+
+impl Settings {
+    pub(super) fn choose(args: &TrainArgs) -> Result<Settings> {
+        let algorithm = algorithm(args)?;
+        let fann = algorithm.is_fann();
+        let seed = args.seed.unwrap_or(1);
+        let patience = match args.patience {
+            Some(0) => None,
+            Some(n) => Some(n),
+            None => (!fann).then_some(30),
+        };
+        let hidden_default = if fann { FannAct::SigmoidSymmetric.into_activation() } else { Act::Relu.into() };
+        Ok(Settings {
+            fit: fit_options(args, seed, patience.is_some()),
+            seed,
+            hidden: hidden(args, fann),
+            activation: named(args.activation.as_deref())?.unwrap_or(hidden_default),
+            output_activation: named(args.output_activation.as_deref())?,
+            epochs: args.epochs.unwrap_or(300),
+            batch: args.batch.map(|n| if n == 0 { BatchRows::Full } else { BatchRows::Rows(n) }),
+            patience,
+            threads: args.threads.unwrap_or(0),
+            dropout: args.dropout.unwrap_or(0.0),
+            algorithm,
+        })
+    }
+
+    /// The network for encoded rows: dense layers, and an output that goes with the target.
+    pub(super) fn network(&self, encoder: &Encoder) -> Result<Network> {
+        let mut spec = NetworkSpec::new(&[encoder.input_width()]);
+        for units in &self.hidden {
+            spec = spec.with(Dense::new(*units, self.activation));
+            if self.dropout > 0.0 {
+                spec = spec.with(Dropout { p: self.dropout });
+            }
+        }
+        let output = self.output_activation.unwrap_or_else(|| self.output_for(encoder));
+        Ok(Network::new(spec.with(Dense::new(encoder.target_width(), output)), self.seed)?)
+    }
+
+    fn output_for(&self, encoder: &Encoder) -> Activation {
+        let fann = self.algorithm.is_fann();
+        match encoder.targets() {
+            TargetEncoding::Numbers { .. } => Activation::IDENTITY,
+            TargetEncoding::BinaryColumn { low, .. } if *low < 0.0 => FannAct::SigmoidSymmetric.into_activation(),
+            _ if fann => FannAct::Sigmoid.into_activation(),
+            TargetEncoding::BinaryColumn { .. } => Act::Sigmoid.into(),
+            _ => Activation::Softmax,
+        }
+    }
+
+    pub(super) fn config(&self, encoder: &Encoder, rows: usize) -> TrainConfig {
+        let mut config = TrainConfig::new(self.algorithm.clone());
+        if !self.algorithm.is_fann() {
+            config.loss = self.loss_for(encoder);
+            config.batch = BatchRows::Rows(rows.div_ceil(50).clamp(8, 64));
+            config.schedule = Schedule::default();
+        }
+        config.batch = self.batch.unwrap_or(config.batch);
+        config.epochs = self.epochs;
+        config.seed = self.seed;
+        config.threads = self.threads;
+        config.patience = self.patience;
+        config
+    }
+
+    fn loss_for(&self, encoder: &Encoder) -> Loss {
+        match self.output_activation.unwrap_or_else(|| self.output_for(encoder)) {
+            Activation::Softmax => Loss::CrossEntropy { smoothing: 0.0 },
+            Activation::Act(Act::Sigmoid) if !encoder.labels().is_empty() => Loss::BinaryCrossEntropy,
+            _ => Loss::Mse,
+        }
+    }
+}
+
+/// FANN's functions with FANN's default steepness.
+trait IntoActivation {
+    fn into_activation(self) -> Activation;
+}
+
+impl IntoActivation for FannAct {
+    fn into_activation(self) -> Activation {
+        Activation::fann(self)
+    }
+}
+
+fn algorithm(args: &TrainArgs) -> Result<Algorithm> {
+    let algorithm = Algorithm::by_name(args.algorithm.as_deref().unwrap_or("adam")).context("--algorithm")?;
+    let algorithm = match args.lr {
+        Some(lr) => algorithm.with_learning_rate(lr).context("--lr")?,
+        None => algorithm,
+    };
+    match (algorithm, args.weight_decay) {
+        (algorithm, None) => Ok(algorithm),
+        (Algorithm::AdamW(mut o), Some(decay)) => {
+            o.weight_decay = decay;
+            Ok(Algorithm::AdamW(o))
+        }
+        (other, Some(_)) => bail!("--weight-decay goes with --algorithm adamw, not {}", other.name()),
+    }
+}
+
+fn hidden(args: &TrainArgs, fann: bool) -> Vec<usize> {
+    match &args.hidden {
+        Some(sizes) => sizes.iter().copied().filter(|n| *n > 0).collect(),
+        None if fann => vec![32],
+        None => vec![64, 32],
+    }
+}
+
+fn named(name: Option<&str>) -> Result<Option<Activation>> {
+    name.map(|n| n.parse::<Activation>().with_context(|| format!("the activation {n:?}"))).transpose()
+}
+
+fn fit_options(args: &TrainArgs, seed: u64, early_stopping: bool) -> FitOptions {
+    let mut fit = FitOptions::default();
+    fit.targets = args.target.iter().cloned().collect();
+    fit.ignore = args.ignore.clone();
+    fit.task = match args.task.unwrap_or_default() {
+        Task::Auto => None,
+        Task::Classify => Some(FitTask::Classify),
+        Task::Regress => Some(FitTask::Regress),
+    };
+    fit.missing = match args.missing {
+        None | Some(Missing::Impute) => MissingPolicy::Impute,
+        Some(Missing::Drop) => MissingPolicy::DropRow,
+        Some(Missing::Error) => MissingPolicy::Error,
+    };
+    let validation_fraction = if early_stopping { VALIDATION } else { 0.0 };
+    let test_fraction = if args.test.is_some() { 0.0 } else { TEST };
+    fit.split = Split { seed, validation_fraction, test_fraction };
+    fit
+}

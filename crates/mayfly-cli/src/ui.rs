@@ -1,0 +1,74 @@
+//! Where words go: results to standard output, everything else to standard error; with `--json` one object and nothing more.
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+
+/// How this run talks.
+#[derive(Clone, Copy)]
+pub struct Ui {
+    pub json: bool,
+}
+
+impl Ui {
+    /// A line for the person watching.
+    pub fn note(&self, text: impl AsRef<str>) {
+        eprintln!("{}", text.as_ref());
+    }
+
+    /// The result: text for people, or the object. A closed pipe downstream is no error of ours.
+    pub fn result(&self, text: &str, object: &Value) -> anyhow::Result<()> {
+        let out = if self.json { object.to_string() } else { text.trim_end().to_string() };
+        match writeln!(std::io::stdout().lock(), "{out}") {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A progress bar on a terminal, nothing elsewhere.
+    pub fn progress(&self, epochs: usize) -> ProgressBar {
+        if !std::io::stderr().is_terminal() {
+            return ProgressBar::with_draw_target(Some(epochs as u64), ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("epoch {pos:>4}/{len} {bar:30.blue/white.dim} {msg}  {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(epochs as u64).with_style(style)
+    }
+}
+
+/// Thousands separated, so that a person can read the size.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, d) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(d);
+    }
+    out
+}
+
+/// A time as a person says it.
+pub fn seconds(s: f64) -> String {
+    if s < 1e-3 {
+        format!("{:.1} µs", s * 1e6)
+    } else if s < 1.0 {
+        format!("{:.1} ms", s * 1e3)
+    } else if s < 120.0 {
+        format!("{s:.1} s")
+    } else {
+        format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(seconds(0.000_012), "12.0 µs");
+        assert_eq!(seconds(125.0), "2 min 5 s");
+    }
+}
