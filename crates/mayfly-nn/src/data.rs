@@ -1,0 +1,282 @@
+//! Rows to learn from.
+use crate::error::{NnError, Result, expect_len};
+use mayfly_base::{Rng, mix};
+
+/// In which order an epoch sees the rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// As they are.
+    AsIs,
+    /// In the random order of this seed: the same seed gives the same order, whatever was read before.
+    Shuffled(u64),
+}
+
+/// Rows of inputs and targets that can be read any number of times.
+pub trait Dataset {
+    /// Values in a row of inputs.
+    fn input_len(&self) -> usize;
+
+    /// Values in a row of targets.
+    fn target_len(&self) -> usize;
+
+    /// How many rows there are, where that is known.
+    fn rows(&self) -> Option<usize>;
+
+    /// Goes back to the first row of a pass in the given order.
+    ///
+    /// # Errors
+    /// A source that cannot be read.
+    fn start(&mut self, order: Order) -> Result<()>;
+
+    /// Fills whole rows of `x` and `t` from the front and returns how many; 0 is the end. Only at the end are there fewer than fit.
+    ///
+    /// # Errors
+    /// A source that cannot be read, or values that make no sense.
+    fn next(&mut self, x: &mut [f32], t: &mut [f32]) -> Result<usize>;
+
+    /// All rows as they are, where they lie in memory: `(inputs, targets)`. Training on whole batches then copies nothing.
+    fn in_place(&self) -> Option<(&[f32], &[f32])> {
+        None
+    }
+}
+
+/// Rows in memory; shuffled exactly.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InMemory {
+    x: Vec<f32>,
+    t: Vec<f32>,
+    input_len: usize,
+    target_len: usize,
+    /// Which row comes when; empty for rows as they are.
+    order: Vec<u32>,
+    at: usize,
+}
+
+impl InMemory {
+    /// Rows of `input_len` inputs and `target_len` targets, one after another.
+    ///
+    /// # Errors
+    /// Values that do not make up the same number of whole rows.
+    pub fn new(input_len: usize, target_len: usize, x: Vec<f32>, t: Vec<f32>) -> Result<Self> {
+        if input_len == 0 || target_len == 0 {
+            return Err(NnError::option(
+                "row length",
+                format!("{input_len} inputs and {target_len} targets"),
+                "both must be at least 1",
+            ));
+        }
+        let rows = x.len() / input_len;
+        expect_len("inputs", rows * input_len, x.len())?;
+        expect_len("targets", rows * target_len, t.len())?;
+        if u32::try_from(rows).is_err() {
+            return Err(NnError::option("rows", rows, "at most 4294967295 fit into memory; stream them"));
+        }
+        Ok(InMemory { x, t, input_len, target_len, order: Vec::new(), at: 0 })
+    }
+
+    /// From pairs of input and target rows.
+    ///
+    /// # Errors
+    /// No rows, or rows of different lengths.
+    pub fn from_rows<X: AsRef<[f32]>, T: AsRef<[f32]>>(rows: impl IntoIterator<Item = (X, T)>) -> Result<Self> {
+        let (mut x, mut t, mut lens) = (Vec::new(), Vec::new(), None);
+        for (inputs, targets) in rows {
+            let (inputs, targets) = (inputs.as_ref(), targets.as_ref());
+            let (input_len, target_len) = *lens.get_or_insert((inputs.len(), targets.len()));
+            expect_len("inputs of a row", input_len, inputs.len())?;
+            expect_len("targets of a row", target_len, targets.len())?;
+            x.extend_from_slice(inputs);
+            t.extend_from_slice(targets);
+        }
+        let (input_len, target_len) = lens.ok_or(NnError::NoRows { what: "given" })?;
+        InMemory::new(input_len, target_len, x, t)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.x.len() / self.input_len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
+    /// All inputs, row by row.
+    pub fn inputs(&self) -> &[f32] {
+        &self.x
+    }
+
+    /// All targets, row by row.
+    pub fn targets(&self) -> &[f32] {
+        &self.t
+    }
+
+    /// Holds a random share of the rows back: `(the rest, the share)`, both in their old order. The same seed gives the same parts.
+    ///
+    /// # Errors
+    /// A share that is not between 0 and 1, or that leaves one part without rows.
+    pub fn split(&self, share: f64, seed: u64) -> Result<(InMemory, InMemory)> {
+        let rows = self.len();
+        let held = (rows as f64 * share).round();
+        if !(held >= 1.0 && held < rows as f64) {
+            return Err(NnError::option("share", format!("{share} of {rows} rows"), "both parts need rows"));
+        }
+        let mut order: Vec<usize> = (0..rows).collect();
+        Rng::new(mix(seed)).shuffle(&mut order);
+        let mut is_held = vec![false; rows];
+        order.iter().take(held as usize).for_each(|row| is_held[*row] = true);
+        Ok((self.pick(|row| !is_held[row]), self.pick(|row| is_held[row])))
+    }
+
+    fn pick(&self, keep: impl Fn(usize) -> bool) -> InMemory {
+        let rows = |values: &[f32], len: usize| {
+            let kept = values.chunks_exact(len).enumerate().filter(|(row, _)| keep(*row));
+            kept.flat_map(|(_, values)| values.iter().copied()).collect()
+        };
+        let (x, t) = (rows(&self.x, self.input_len), rows(&self.t, self.target_len));
+        InMemory { x, t, input_len: self.input_len, target_len: self.target_len, order: Vec::new(), at: 0 }
+    }
+
+    fn row(&self, at: usize) -> usize {
+        self.order.get(at).map_or(at, |row| *row as usize)
+    }
+}
+
+impl Dataset for InMemory {
+    fn input_len(&self) -> usize {
+        self.input_len
+    }
+
+    fn target_len(&self) -> usize {
+        self.target_len
+    }
+
+    fn rows(&self) -> Option<usize> {
+        Some(self.len())
+    }
+
+    fn start(&mut self, order: Order) -> Result<()> {
+        self.at = 0;
+        self.order.clear();
+        if let Order::Shuffled(seed) = order {
+            self.order.extend(0..self.len() as u32);
+            Rng::new(seed).shuffle(&mut self.order);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, x: &mut [f32], t: &mut [f32]) -> Result<usize> {
+        let (n, m) = (self.input_len, self.target_len);
+        let rows = (x.len() / n).min(t.len() / m).min(self.len() - self.at);
+        for (i, (x, t)) in x.chunks_exact_mut(n).zip(t.chunks_exact_mut(m)).take(rows).enumerate() {
+            let row = self.row(self.at + i);
+            x.copy_from_slice(&self.x[row * n..(row + 1) * n]);
+            t.copy_from_slice(&self.t[row * m..(row + 1) * m]);
+        }
+        self.at += rows;
+        Ok(rows)
+    }
+
+    fn in_place(&self) -> Option<(&[f32], &[f32])> {
+        Some((&self.x, &self.t))
+    }
+}
+
+/// Weights that let every class of one-hot targets count the same: `rows / (classes · rows of the class)`, for [`TrainConfig::class_weights`](crate::TrainConfig).
+/// A single 0/1 output counts as two classes. A class without rows gets 1.
+pub fn balanced_class_weights(targets: &[f32], target_len: usize) -> Vec<f32> {
+    let classes = if target_len == 1 { 2 } else { target_len };
+    let mut counts = vec![0_usize; classes];
+    for row in targets.chunks_exact(target_len.max(1)) {
+        counts[class_of(row)] += 1;
+    }
+    let rows: usize = counts.iter().sum();
+    counts.iter().map(|n| if *n == 0 { 1.0 } else { rows as f32 / (classes * n) as f32 }).collect()
+}
+
+/// The class that a row of outputs or targets names: its largest value, or, alone, whether it is above one half. The first of equals.
+pub fn class_of(row: &[f32]) -> usize {
+    match row {
+        [one] => usize::from(*one > 0.5),
+        _ => {
+            row.iter()
+                .enumerate()
+                .fold((0, f32::NEG_INFINITY), |best, (i, v)| if *v > best.1 { (i, *v) } else { best })
+                .0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(rows: usize) -> InMemory {
+        InMemory::from_rows((0..rows).map(|i| ([i as f32, -(i as f32)], [i as f32 * 10.0]))).unwrap()
+    }
+
+    /// All rows of a pass, by their first input; checks that inputs and targets stay together.
+    fn pass(data: &mut InMemory, order: Order, batch: usize) -> Vec<usize> {
+        let (mut x, mut t, mut seen) = (vec![0.0; batch * 2], vec![0.0; batch], Vec::new());
+        data.start(order).unwrap();
+        loop {
+            let rows = data.next(&mut x, &mut t).unwrap();
+            if rows == 0 {
+                return seen;
+            }
+            for i in 0..rows {
+                assert_eq!((x[2 * i + 1], t[i]), (-x[2 * i], x[2 * i] * 10.0));
+                seen.push(x[2 * i] as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn every_pass_sees_every_row_once_in_the_order_of_its_seed() {
+        let mut data = numbered(23);
+        assert_eq!(pass(&mut data, Order::AsIs, 5), (0..23).collect::<Vec<_>>());
+        let first = pass(&mut data, Order::Shuffled(1), 5);
+        let mut sorted = first.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..23).collect::<Vec<_>>());
+        assert_ne!(first, sorted);
+        assert_ne!(pass(&mut data, Order::Shuffled(2), 5), first);
+        assert_eq!(
+            pass(&mut data, Order::Shuffled(1), 23),
+            first,
+            "neither the batch nor what was read before matters"
+        );
+        assert_eq!(pass(&mut data, Order::AsIs, 40), (0..23).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn parts_of_a_split_are_disjoint_and_complete() {
+        let data = numbered(50);
+        let (rest, held) = data.split(0.2, 3).unwrap();
+        assert_eq!((rest.len(), held.len()), (40, 10));
+        let mut all: Vec<f32> = rest.targets().iter().chain(held.targets()).copied().collect();
+        all.sort_by(f32::total_cmp);
+        assert_eq!(all, data.targets());
+        assert_eq!(data.split(0.2, 3).unwrap(), (rest.clone(), held));
+        assert_ne!(data.split(0.2, 4).unwrap().0, rest);
+        for share in [0.0, 1.0, f64::NAN, -0.5, 0.001] {
+            assert!(data.split(share, 0).is_err(), "{share}");
+        }
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_are_refused() {
+        assert!(InMemory::new(2, 1, vec![0.0; 5], vec![0.0; 2]).is_err());
+        assert!(InMemory::new(2, 1, vec![0.0; 4], vec![0.0; 3]).is_err());
+        assert!(InMemory::new(0, 1, vec![], vec![]).is_err());
+        assert!(InMemory::from_rows([([0.0, 1.0].as_slice(), [1.0]), ([0.0].as_slice(), [1.0])]).is_err());
+    }
+
+    #[test]
+    fn balanced_weights_give_each_class_the_same_sum() {
+        let targets = [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]].concat();
+        assert_eq!(balanced_class_weights(&targets, 3), [4.0 / 9.0, 4.0 / 3.0, 1.0]);
+        assert_eq!(balanced_class_weights(&[1.0, 0.0, 0.0, 0.0], 1), [4.0 / 6.0, 2.0]);
+    }
+}

@@ -1,0 +1,166 @@
+//! Losses as training settings name them.
+use crate::error::{NnError, Result};
+use crate::registry::Registry;
+use mayfly_graph::CustomOp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What training makes small. Each is the mean over a row's outputs but where it says otherwise; a batch's loss is the mean over its rows.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Loss {
+    /// Squared error.
+    #[default]
+    Mse,
+    /// Absolute error.
+    Mae,
+    /// Half the squared error up to `delta`, linear beyond (Huber 1964).
+    Huber {
+        /// Where the square turns into a line.
+        delta: f32,
+    },
+    /// Cross-entropy of classes against a softmax: the sum over a row's classes. The network ends in [`Activation::Softmax`](crate::Activation::Softmax) or in plain sums (logits);
+    /// either way the loss is computed from the sums, which stays exact where probabilities vanish. Sequences of classes take the mean over positions.
+    CrossEntropy {
+        /// Share of every target that is spread over all classes (Szegedy et al. 2016), 0 to 1.
+        #[serde(default)]
+        smoothing: f32,
+    },
+    /// Cross-entropy of independent yes/no outputs (0 or 1). The network ends in a sigmoid or in plain sums.
+    BinaryCrossEntropy,
+    /// `max(0, 1 − t·p)` for targets −1 and 1.
+    Hinge,
+    /// Pinball loss (Koenker & Bassett 1978): output j learns the quantile `taus[j]`.
+    Quantile {
+        /// One per output, or fewer, which are then repeated; each in 0..1.
+        taus: Vec<f32>,
+    },
+    /// FANN's error, summed over rows and outputs: half the square of the difference, the difference halved for symmetric output functions.
+    Fann {
+        /// What is done to the error before it is propagated.
+        error: FannError,
+    },
+    /// One of the user's own: `(prediction [batch, ..], target) → [batch]`.
+    Custom(CustomLoss),
+}
+
+/// FANN's error functions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FannError {
+    /// The difference as it is.
+    Linear,
+    /// `ln((1 + d) / (1 − d))`: large differences count more. FANN's default.
+    #[default]
+    Tanh,
+}
+
+/// A loss of the user's own: an operation from prediction and target to one number a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CustomLoss {
+    name: String,
+    #[serde(skip)]
+    op: Option<Arc<dyn CustomOp>>,
+}
+
+impl CustomLoss {
+    /// Wraps the operation; its name is what checkpoints record.
+    pub fn new(op: impl CustomOp + 'static) -> Self {
+        Self::from_arc(Arc::new(op))
+    }
+
+    pub(crate) fn from_arc(op: Arc<dyn CustomOp>) -> Self {
+        CustomLoss { name: op.name().to_owned(), op: Some(op) }
+    }
+
+    /// The operation.
+    ///
+    /// # Errors
+    /// It was read from a file and not bound to a [`Registry`] yet.
+    pub fn op(&self) -> Result<Arc<dyn CustomOp>> {
+        self.op.clone().ok_or_else(|| NnError::Unregistered { kind: "loss", name: self.name.clone() })
+    }
+}
+
+/// Two are equal when they have the same name.
+impl PartialEq for CustomLoss {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Loss {
+    /// The names on the command line.
+    pub const NAMES: [&str; 10] = [
+        "mse",
+        "mae",
+        "huber",
+        "cross_entropy",
+        "binary_cross_entropy",
+        "hinge",
+        "quantile",
+        "fann",
+        "fann_linear",
+        "fann_tanh",
+    ];
+
+    /// The loss of this name with default parameters; `fann` is FANN's default, the tanh error.
+    ///
+    /// # Errors
+    /// A name that is not among [`Loss::NAMES`].
+    pub fn by_name(name: &str) -> Result<Loss> {
+        match name {
+            "mse" => Ok(Loss::Mse),
+            "mae" => Ok(Loss::Mae),
+            "huber" => Ok(Loss::Huber { delta: 1.0 }),
+            "cross_entropy" => Ok(Loss::CrossEntropy { smoothing: 0.0 }),
+            "binary_cross_entropy" => Ok(Loss::BinaryCrossEntropy),
+            "hinge" => Ok(Loss::Hinge),
+            "quantile" => Ok(Loss::Quantile { taus: vec![0.5] }),
+            "fann" | "fann_tanh" => Ok(Loss::Fann { error: FannError::Tanh }),
+            "fann_linear" => Ok(Loss::Fann { error: FannError::Linear }),
+            _ => Err(NnError::UnknownName {
+                kind: "loss",
+                name: name.to_owned(),
+                known: Loss::NAMES.map(str::to_owned).to_vec(),
+            }),
+        }
+    }
+
+    /// Binds a loss of the user's own that was read from a file.
+    ///
+    /// # Errors
+    /// The registry does not have it.
+    pub fn bind(&mut self, registry: &Registry) -> Result<()> {
+        if let Loss::Custom(custom) = self
+            && custom.op.is_none()
+        {
+            *custom = CustomLoss::from_arc(registry.loss(&custom.name)?);
+        }
+        Ok(())
+    }
+
+    /// Refuses parameters out of range.
+    pub(crate) fn check(&self) -> Result<()> {
+        let refused = |got: String, want: &str| Err(NnError::option("loss", got, want));
+        match self {
+            Loss::Huber { delta } if !(*delta > 0.0 && delta.is_finite()) => {
+                refused(format!("huber with delta {delta}"), "delta must be positive")
+            }
+            Loss::CrossEntropy { smoothing } if !(0.0..1.0).contains(smoothing) => {
+                refused(format!("cross_entropy with smoothing {smoothing}"), "smoothing must be at least 0 and below 1")
+            }
+            Loss::Quantile { taus } if taus.is_empty() || !taus.iter().all(|t| *t > 0.0 && *t < 1.0) => {
+                refused(format!("quantile with taus {taus:?}"), "each must be between 0 and 1")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a batch's loss is the sum over its rows, as FANN counts, and not their mean.
+    pub(crate) fn sums_rows(&self) -> bool {
+        matches!(self, Loss::Fann { .. })
+    }
+}

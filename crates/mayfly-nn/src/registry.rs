@@ -1,0 +1,58 @@
+//! Layers and losses of the user's own, by the name that files know them by.
+use crate::error::{NnError, Result};
+use crate::layers::CustomLayer;
+use mayfly_graph::CustomOp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+type LayerMaker = Arc<dyn Fn(&Value) -> Result<Arc<dyn CustomLayer>> + Send + Sync>;
+
+/// What a program adds to the built-in layers and losses. Files name them; loading looks them up here.
+#[derive(Clone, Default)]
+pub struct Registry {
+    layers: BTreeMap<String, LayerMaker>,
+    losses: BTreeMap<String, Arc<dyn CustomOp>>,
+}
+
+impl Registry {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a layer: `make` gets what [`CustomLayer::config`] gave when the network was saved.
+    #[must_use]
+    pub fn with_layer(
+        mut self,
+        name: impl Into<String>,
+        make: impl Fn(&Value) -> Result<Arc<dyn CustomLayer>> + Send + Sync + 'static,
+    ) -> Self {
+        self.layers.insert(name.into(), Arc::new(make));
+        self
+    }
+
+    /// Adds a loss, under its own name.
+    #[must_use]
+    pub fn with_loss(mut self, op: impl CustomOp + 'static) -> Self {
+        self.losses.insert(op.name().to_owned(), Arc::new(op));
+        self
+    }
+
+    pub(crate) fn layer(&self, name: &str, config: &Value) -> Result<Arc<dyn CustomLayer>> {
+        let make =
+            self.layers.get(name).ok_or_else(|| NnError::Unregistered { kind: "layer", name: name.to_owned() })?;
+        make(config)
+    }
+
+    pub(crate) fn loss(&self, name: &str) -> Result<Arc<dyn CustomOp>> {
+        self.losses.get(name).cloned().ok_or_else(|| NnError::Unregistered { kind: "loss", name: name.to_owned() })
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry of layers {:?} and losses {:?}", self.layers.keys(), self.losses.keys())
+    }
+}

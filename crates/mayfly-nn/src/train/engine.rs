@@ -1,0 +1,339 @@
+//! The gradient of a batch: cut into shards whose size depends on the network alone, computed by any number of threads, added in shard order.
+//! So the result has the same bits at any number of threads.
+use crate::error::{NnError, Result};
+use crate::spec::Lowered;
+use mayfly_graph::{Graph, Op, Plan, PlanOptions, Session, gradient};
+use mayfly_kernels::{self as k, Buffer, FannMeasure, FannSpan, Isa};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Outputs of a training graph.
+const PREDICTION: usize = 0;
+const LOSS: usize = 1;
+
+/// Rows of a shard where a row costs one product with each weight: below, adding up gradients would show beside computing them.
+const SHARD_ROWS: usize = 256;
+/// Dropout counts the shards of a step within this many.
+const SHARDS_A_STEP: u64 = 1 << 24;
+
+/// Rows of a batch: inputs, targets, one weight each.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub x: &'a [f32],
+    pub t: &'a [f32],
+    pub w: &'a [f32],
+}
+
+/// What came of the rows of a batch so far.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Tally {
+    /// Sum of the weighted losses.
+    pub loss: f64,
+    pub rows: usize,
+    pub measure: FannMeasure,
+    shards: u64,
+}
+
+/// How FANN's figures are taken.
+#[derive(Clone, Copy)]
+pub(super) struct Measuring {
+    pub span: FannSpan,
+    pub limit: f32,
+}
+
+/// What all shards have in common.
+#[derive(Clone, Copy)]
+struct Cut {
+    shard_rows: usize,
+    /// Values in a row of inputs and of targets.
+    lens: [usize; 2],
+    measuring: Option<Measuring>,
+}
+
+/// One shard's work.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    rows: Rows<'a>,
+    params: &'a [f32],
+    /// Distinguishes the shard for dropout.
+    number: u64,
+    measuring: Option<Measuring>,
+}
+
+pub(super) struct Engine {
+    graph: Graph,
+    isa: Isa,
+    cut: Cut,
+    /// Ranges of running statistics: their "gradient" is the mean over the rows' shards and not the sum.
+    running: Vec<Range<usize>>,
+    threads: usize,
+    pool: Option<rayon::ThreadPool>,
+    plans: Vec<Arc<Plan>>,
+    workers: Vec<Worker>,
+}
+
+/// A thread's own memory.
+#[derive(Default)]
+struct Worker {
+    sessions: Vec<Session>,
+    /// The gradient of its last shard, where it does not go to the sum directly.
+    grads: Option<Buffer<f32>>,
+    done: Done,
+}
+
+/// What came of a shard.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    loss: f64,
+    rows: usize,
+    measure: FannMeasure,
+}
+
+impl<'a> Rows<'a> {
+    fn cut(self, range: Range<usize>, [inputs, targets]: [usize; 2]) -> Rows<'a> {
+        let of = |values: &'a [f32], len: usize| values.get(range.start * len..range.end * len).unwrap_or_default();
+        Rows { x: of(self.x, inputs), t: of(self.t, targets), w: of(self.w, 1) }
+    }
+}
+
+impl Cut {
+    fn shards(&self, rows: usize) -> usize {
+        rows.div_ceil(self.shard_rows)
+    }
+
+    /// Shard `index` of some rows; `number` is that of the first.
+    fn job<'a>(&self, rows: Rows<'a>, params: &'a [f32], number: u64, index: usize) -> Job<'a> {
+        let start = index * self.shard_rows;
+        let end = (start + self.shard_rows).min(rows.w.len());
+        let rows = rows.cut(start..end, self.lens);
+        Job { rows, params, number: number.wrapping_add(index as u64), measuring: self.measuring }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, done: Done) {
+        self.loss += done.loss;
+        self.rows += done.rows;
+        self.measure.squared += done.measure.squared;
+        self.measure.bit_fail += done.measure.bit_fail;
+        self.shards += 1;
+    }
+}
+
+impl Engine {
+    pub(super) fn new(
+        lowered: &Lowered,
+        threads: usize,
+        shard_rows: usize,
+        measuring: Option<Measuring>,
+    ) -> Result<Self> {
+        let Some(loss) = lowered.loss else {
+            return Err(NnError::option("mode", "inference", "training needs a graph with a loss"));
+        };
+        let graph = gradient(&lowered.graph, loss)?;
+        let row_len =
+            |i: usize| graph.inputs().get(i).and_then(|(_, id)| graph.shape(*id).ok()).map_or(1, |s| s.row_len());
+        let shard_rows = if shard_rows == 0 { choose_shard_rows(&lowered.graph) } else { shard_rows };
+        Ok(Engine {
+            cut: Cut { shard_rows, lens: [row_len(0), row_len(1)], measuring },
+            running: lowered.momenta.iter().map(|(i, _)| graph.params()[*i].range()).collect(),
+            threads: if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads },
+            isa: Isa::detect(),
+            pool: None,
+            plans: Vec::new(),
+            workers: vec![Worker::default()],
+            graph,
+        })
+    }
+
+    /// Values in a row of inputs and of targets.
+    pub(super) fn lens(&self) -> [usize; 2] {
+        self.cut.lens
+    }
+
+    /// A good number of rows to read at a time where all rows are one batch.
+    pub(super) fn chunk_rows(&self) -> usize {
+        self.cut.shard_rows.saturating_mul(16)
+    }
+
+    /// Adds the gradient of some rows of a batch to `grads`; the first rows of a batch overwrite it. All but the last rows of a batch come in whole shards.
+    /// Allocates nothing once it has seen batches of this size, unless several threads work.
+    pub(super) fn accumulate(
+        &mut self,
+        rows: Rows<'_>,
+        params: &[f32],
+        grads: &mut [f32],
+        step: u64,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let shards = self.cut.shards(rows.w.len());
+        self.prepare(rows.w.len(), shards)?;
+        let number = step.wrapping_mul(SHARDS_A_STEP).wrapping_add(tally.shards);
+        let mut next = 0;
+        while next < shards {
+            let wave = (shards - next).min(self.workers.len());
+            if wave == 1 {
+                let job = self.cut.job(rows, params, number, next);
+                self.alone(&job, grads, tally)?;
+            } else {
+                self.together(wave, &|cut, i| cut.job(rows, params, number, next + i), grads, tally)?;
+            }
+            next += wave;
+        }
+        Ok(())
+    }
+
+    /// One shard on this thread; the first one of a batch goes straight to the sum.
+    fn alone(&mut self, job: &Job<'_>, grads: &mut [f32], tally: &mut Tally) -> Result<()> {
+        let Some(worker) = self.workers.first_mut() else { return Ok(()) };
+        if tally.shards == 0 {
+            worker.run(job, grads)?;
+            scale_all(self.isa, grads, &self.running, job.rows.w.len() as f32);
+            tally.add(worker.done);
+            return Ok(());
+        }
+        worker.run_own(job, params_len(job))?;
+        worker.give(self.isa, grads, &self.running, tally);
+        Ok(())
+    }
+
+    /// A wave of shards, one a worker; then their gradients are added in order.
+    fn together<'a>(
+        &mut self,
+        wave: usize,
+        job: &(dyn Fn(&Cut, usize) -> Job<'a> + Sync),
+        grads: &mut [f32],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let Engine { workers, pool, cut, isa, running, .. } = self;
+        let workers = workers.get_mut(..wave).unwrap_or_default();
+        let run = |(i, worker): (usize, &mut Worker)| {
+            let job = job(cut, i);
+            worker.run_own(&job, params_len(&job))
+        };
+        match pool {
+            Some(pool) => pool.install(|| workers.par_iter_mut().enumerate().try_for_each(run))?,
+            None => workers.iter_mut().enumerate().try_for_each(run)?,
+        }
+        workers.iter_mut().for_each(|worker| worker.give(*isa, grads, running, tally));
+        Ok(())
+    }
+
+    /// Ends a batch: sums become means where they should.
+    pub(super) fn finish(&self, grads: &mut [f32], tally: &Tally) {
+        scale_all(self.isa, grads, &self.running, 1.0 / tally.rows.max(1) as f32);
+    }
+
+    /// Plans and sessions for the shards of a batch.
+    fn prepare(&mut self, rows: usize, shards: usize) -> Result<()> {
+        self.start_threads(shards)?;
+        let (whole, last) = (self.cut.shard_rows.min(rows), rows - (shards.max(1) - 1) * self.cut.shard_rows);
+        for rows in [whole, last] {
+            if self.workers.iter().any(|w| !w.knows(rows)) {
+                self.plan(rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As many workers as there are shards to share out, at most as many as threads.
+    fn start_threads(&mut self, shards: usize) -> Result<()> {
+        let want = shards.min(self.threads).max(1);
+        if want <= self.workers.len() {
+            return Ok(());
+        }
+        self.workers.resize_with(self.threads, Worker::default);
+        let refused =
+            |e: rayon::ThreadPoolBuildError| NnError::Threads { threads: self.threads, reason: e.to_string() };
+        self.pool = Some(rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().map_err(refused)?);
+        Ok(())
+    }
+
+    fn plan(&mut self, rows: usize) -> Result<()> {
+        let plan = match self.plans.iter().find(|p| p.batch() == rows) {
+            Some(plan) => plan.clone(),
+            None => Plan::new(&self.graph, &PlanOptions::batch(rows))?,
+        };
+        self.plans.push(plan.clone());
+        for worker in self.workers.iter_mut().filter(|w| !w.knows(rows)) {
+            worker.sessions.push(Session::for_training(plan.clone()));
+        }
+        Ok(())
+    }
+}
+
+fn params_len(job: &Job<'_>) -> usize {
+    job.params.len()
+}
+
+fn scale_all(isa: Isa, values: &mut [f32], ranges: &[Range<usize>], factor: f32) {
+    for range in ranges {
+        k::scale(isa, values.get_mut(range.clone()).unwrap_or_default(), factor);
+    }
+}
+
+impl Worker {
+    fn knows(&self, rows: usize) -> bool {
+        self.sessions.iter().any(|s| s.plan().batch() == rows)
+    }
+
+    /// Computes a shard, its gradient into `grads`.
+    fn run(&mut self, job: &Job<'_>, grads: &mut [f32]) -> Result<()> {
+        let rows = job.rows.w.len();
+        let Some(session) = self.sessions.iter_mut().find(|s| s.plan().batch() == rows) else {
+            return Err(NnError::NoRows { what: "planned" }); // `prepare` made one for every size of shard
+        };
+        for (i, values) in [job.rows.x, job.rows.t, job.rows.w].into_iter().enumerate() {
+            session.input_mut(i).copy_from_slice(values);
+        }
+        session.set_step(job.number);
+        session.backprop(job.params, grads)?;
+        let measure = job.measuring.map(|m| k::fann_measure(session.output(PREDICTION), job.rows.t, m.span, m.limit));
+        let loss = session.output(LOSS).first().copied().unwrap_or(f32::NAN);
+        self.done = Done { loss: f64::from(loss), rows, measure: measure.unwrap_or_default() };
+        Ok(())
+    }
+
+    /// Computes a shard, its gradient into the worker's own array.
+    fn run_own(&mut self, job: &Job<'_>, len: usize) -> Result<()> {
+        let mut grads = self.grads.take().unwrap_or_else(|| Buffer::zeroed(len));
+        let result = self.run(job, &mut grads);
+        self.grads = Some(grads);
+        result
+    }
+
+    /// Adds the worker's gradient to the sum.
+    fn give(&mut self, isa: Isa, sum: &mut [f32], running: &[Range<usize>], tally: &mut Tally) {
+        let Some(grads) = &mut self.grads else { return };
+        scale_all(isa, grads, running, self.done.rows as f32);
+        if tally.shards == 0 {
+            sum.copy_from_slice(grads);
+        } else {
+            k::add_acc(isa, sum, grads);
+        }
+        tally.add(self.done);
+    }
+}
+
+/// Shards get smaller where a row costs more than one product with each weight (convolutions, sequences): there is more to share out between two additions of gradients.
+fn choose_shard_rows(graph: &Graph) -> usize {
+    let shape = |id| graph.shape(id).ok();
+    let cost: usize = graph
+        .nodes()
+        .iter()
+        .map(|node| {
+            let weight = node.inputs.get(1).and_then(|w| shape(*w)).map_or(0, |s| s.row_len());
+            let uses = match node.op {
+                Op::Linear(_) => node.shape.row_len() / node.shape.last(),
+                Op::Conv2d(_) => node.shape.dims().iter().skip(2).product(),
+                Op::Rnn(_) | Op::Lstm(_) | Op::Gru(_) => node.shape.dims().get(1).copied().unwrap_or(1),
+                _ => 0,
+            };
+            weight.saturating_mul(uses)
+        })
+        .fold(0, usize::saturating_add);
+    let times = (cost / graph.param_len().max(1)).max(1);
+    let rows = (SHARD_ROWS / times).clamp(8, SHARD_ROWS);
+    1 << rows.ilog2()
+}

@@ -1,0 +1,15 @@
+//! Training: steps over shards, epochs over data, checkpoints.
+mod checkpoint;
+mod config;
+mod diverge;
+mod engine;
+mod evaluate;
+mod fit;
+mod report;
+mod state;
+mod trainer;
+
+pub use config::{BatchRows, StopAt, TrainConfig};
+pub use evaluate::mean_loss;
+pub use report::{BatchReport, Control, EpochReport, FitReport, Observer, Stopped};
+pub use trainer::Trainer;
