@@ -39,7 +39,11 @@ pub fn bench(ui: Ui) -> Result<()> {
     let isa = Isa::detect();
     let rounds = 20_000;
     let operations = fma_peak(isa, 1) * rounds;
-    let peak = operations as f64 / least(|| { black_box(fma_peak(isa, rounds as usize)); }) / 1e9;
+    let peak = operations as f64
+        / least(|| {
+            black_box(fma_peak(isa, rounds as usize));
+        })
+        / 1e9;
     let mut cases = Vec::new();
     for n in [256, 512, 1024] {
         cases.push(product(isa, n));
@@ -90,7 +94,11 @@ fn training(dims: &[usize], rows: usize) -> Result<Case> {
     if let Some(e) = failed {
         return Err(e.into());
     }
-    Ok(Case { name: format!("adam step {rows} × {}", join(dims)), seconds, operations: 6.0 * rows as f64 * weights(dims) })
+    Ok(Case {
+        name: format!("adam step {rows} × {}", join(dims)),
+        seconds,
+        operations: 6.0 * rows as f64 * weights(dims),
+    })
 }
 
 fn join(dims: &[usize]) -> String {
@@ -98,7 +106,10 @@ fn join(dims: &[usize]) -> String {
 }
 
 fn text(cases: &[Case], isa: Isa, peak: f64) -> String {
-    let mut out = format!("{isa:?}, measured peak of one core {peak:.1} GFLOP/s\n\n{:<40}{:>14}{:>12}{:>10}\n", "", "ns", "GFLOP/s", "of peak");
+    let mut out = format!(
+        "{isa:?}, measured peak of one core {peak:.1} GFLOP/s\n\n{:<40}{:>14}{:>12}{:>10}\n",
+        "", "ns", "GFLOP/s", "of peak"
+    );
     for c in cases {
         let rate = c.operations / c.seconds / 1e9;
         let _ = writeln!(out, "{:<40}{:>14.0}{rate:>12.1}{:>8.0} %", c.name, c.seconds * 1e9, rate / peak * 100.0);

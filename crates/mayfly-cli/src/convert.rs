@@ -20,7 +20,8 @@ pub fn convert(from: &Path, to: &Path, ui: Ui) -> Result<()> {
             let lowered = loaded.model.network.spec().lower(Mode::Inference)?;
             let name = from.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
             let text = dot(&lowered.graph, &name);
-            mayfly_format::atomic::write(to, |out| out.write_all(text.as_bytes())).with_context(|| format!("cannot write {}", to.display()))?;
+            mayfly_format::atomic::write(to, |out| out.write_all(text.as_bytes()))
+                .with_context(|| format!("cannot write {}", to.display()))?;
         }
     }
     ui.result(&format!("{} written", to.display()), &json!({ "model": to.display().to_string() }))

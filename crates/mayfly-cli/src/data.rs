@@ -1,6 +1,8 @@
 //! Data files for the commands: opened, encoded, in memory.
 use anyhow::{Context, Result};
-use mayfly_format::data::{EncodedRows, Encoder, FitOptions, OpenOptions, RowOptions, Scaling, Source, Table, Want, open};
+use mayfly_format::data::{
+    EncodedRows, Encoder, FitOptions, OpenOptions, RowOptions, Scaling, Source, Table, Want, open,
+};
 use std::path::Path;
 
 /// Tables larger than this are refused: 4 GiB of rows.

@@ -14,7 +14,8 @@ pub fn dot(graph: &Graph, name: &str) -> String {
         if weights(&node.op) {
             continue;
         }
-        let params: Vec<String> = node.inputs.iter().filter_map(|id| param_label(graph, &graph.node(*id).ok()?.op)).collect();
+        let params: Vec<String> =
+            node.inputs.iter().filter_map(|id| param_label(graph, &graph.node(*id).ok()?.op)).collect();
         let fill = if matches!(node.op, Op::Input(_)) { ", fillcolor=\"#fdf3e7\", color=\"#d55e00\"" } else { "" };
         let detail = if params.is_empty() { String::new() } else { format!("\\n{}", params.join("\\n")) };
         let _ = writeln!(out, "  n{i} [label=\"{}{detail}\"{fill}];", label(&node.op));

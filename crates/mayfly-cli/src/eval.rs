@@ -15,7 +15,11 @@ pub fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
     let ran = loaded.run(&args.data, Want::InputsAndTargets)?;
     let outputs = loaded.model.network.output_len();
     if ran.encoder.target_width() != outputs {
-        bail!("{}: {} target values a row, the network gives {outputs}", args.data.display(), ran.encoder.target_width());
+        bail!(
+            "{}: {} target values a row, the network gives {outputs}",
+            args.data.display(),
+            ran.encoder.target_width()
+        );
     }
     let metrics = measure(&ran.encoder, &ran.outputs, &ran.table.targets);
     let mut object = metrics.json();
@@ -30,7 +34,8 @@ pub fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
     let width = loaded.model.network.output_len().max(1);
     if let Some(path) = &args.output {
         let text = csv(&ran, width);
-        mayfly_format::atomic::write(path, |out| out.write_all(text.as_bytes())).with_context(|| format!("cannot write {}", path.display()))?;
+        mayfly_format::atomic::write(path, |out| out.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
         ui.note(format!("{} rows written to {}", ran.outputs.len() / width, path.display()));
     }
     if ui.json {
@@ -43,10 +48,13 @@ pub fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
 }
 
 fn as_json(ran: &Ran, width: usize) -> Value {
-    let rows: Vec<Vec<Value>> = ran.outputs.chunks_exact(width).map(|r| r.iter().map(|v| number(f64::from(*v))).collect()).collect();
+    let rows: Vec<Vec<Value>> =
+        ran.outputs.chunks_exact(width).map(|r| r.iter().map(|v| number(f64::from(*v))).collect()).collect();
     let mut object = json!({ "outputs": rows });
     if !ran.encoder.labels().is_empty() {
-        let label = |r: &[f32]| ran.encoder.class_of(r).and_then(|c| ran.encoder.labels().get(c)).map_or(Value::Null, |l| json!(l));
+        let label = |r: &[f32]| {
+            ran.encoder.class_of(r).and_then(|c| ran.encoder.labels().get(c)).map_or(Value::Null, |l| json!(l))
+        };
         object["labels"] = ran.outputs.chunks_exact(width).map(label).collect();
     }
     object
@@ -75,7 +83,11 @@ fn header(encoder: &Encoder, width: usize) -> String {
     let names: Vec<String> = if encoder.labels().is_empty() {
         columns.iter().map(|c| quoted(c)).collect()
     } else {
-        let outputs: Vec<String> = if width == encoder.labels().len() { encoder.labels().iter().map(|l| quoted(l)).collect() } else { (1..=width).map(|i| format!("output{i}")).collect() };
+        let outputs: Vec<String> = if width == encoder.labels().len() {
+            encoder.labels().iter().map(|l| quoted(l)).collect()
+        } else {
+            (1..=width).map(|i| format!("output{i}")).collect()
+        };
         std::iter::once("prediction".to_string()).chain(outputs).collect()
     };
     names.join(",") + "\n"

@@ -11,7 +11,9 @@ pub fn info(path: &Path, ui: Ui) -> Result<()> {
     let loaded = Loaded::read(path)?;
     let network = &loaded.model.network;
     let bytes = std::fs::metadata(path)?.len();
-    let parse = |text: &Option<String>| text.as_deref().and_then(|t| serde_json::from_str::<Value>(t).ok()).unwrap_or(Value::Null);
+    let parse = |text: &Option<String>| {
+        text.as_deref().and_then(|t| serde_json::from_str::<Value>(t).ok()).unwrap_or(Value::Null)
+    };
     let object = json!({
         "file": path.display().to_string(),
         "bytes": bytes,
@@ -31,8 +33,15 @@ pub fn info(path: &Path, ui: Ui) -> Result<()> {
 fn text(loaded: &Loaded, bytes: u64, path: &Path) -> String {
     let network = &loaded.model.network;
     let mut out = String::new();
-    let _ = writeln!(out, "{}  {} bytes, {:?} weights", path.display(), grouped(bytes as usize), loaded.model.precision);
-    let _ = writeln!(out, "{} inputs → {} outputs, {} parameters\n", network.input_len(), network.output_len(), grouped(network.param_count()));
+    let _ =
+        writeln!(out, "{}  {} bytes, {:?} weights", path.display(), grouped(bytes as usize), loaded.model.precision);
+    let _ = writeln!(
+        out,
+        "{} inputs → {} outputs, {} parameters\n",
+        network.input_len(),
+        network.output_len(),
+        grouped(network.param_count())
+    );
     for (info, _) in network.named_params() {
         let _ = writeln!(out, "  {:<32} {}", info.name, info.shape);
     }

@@ -150,7 +150,8 @@ fn confusion_table(confusion: &[Vec<u64>], labels: &[String]) -> String {
         let total: u64 = row.iter().sum();
         let recall = row[truth] as f64 / total.max(1) as f64 * 100.0;
         out.push_str(&format!("{:>wide$}  ", names[truth]));
-        row.iter().for_each(|n| out.push_str(&if *n == 0 { format!("{:>cell$} ", "·") } else { format!("{n:>cell$} ") }));
+        row.iter()
+            .for_each(|n| out.push_str(&if *n == 0 { format!("{:>cell$} ", "·") } else { format!("{n:>cell$} ") }));
         out.push_str(&if total == 0 { format!("{:>8}\n", "–") } else { format!("{recall:>6.1} %\n") });
     }
     out
@@ -163,7 +164,11 @@ fn worst_confusions(confusion: &[Vec<u64>], labels: &[String]) -> String {
     }
     wrong.sort_by(|a, b| b.cmp(a));
     let line = |(n, t, a): &(u64, usize, usize)| format!("  {n:>6}  {} taken for {}\n", labels[*t], labels[*a]);
-    format!("most frequent confusions of {} classes:\n{}", labels.len(), wrong.iter().take(10).map(line).collect::<String>())
+    format!(
+        "most frequent confusions of {} classes:\n{}",
+        labels.len(),
+        wrong.iter().take(10).map(line).collect::<String>()
+    )
 }
 
 fn residual_summary(residuals: &[f64]) -> String {

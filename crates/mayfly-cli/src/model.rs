@@ -28,7 +28,10 @@ impl Kind {
             Some("net") => Ok(Kind::FannNet),
             Some("onnx") => Ok(Kind::Onnx),
             Some("dot") => Ok(Kind::Dot),
-            _ => bail!("{}: the extension says no model format; there are .mayfly, .safetensors, .net, .onnx and .dot", path.display()),
+            _ => bail!(
+                "{}: the extension says no model format; there are .mayfly, .safetensors, .net, .onnx and .dot",
+                path.display()
+            ),
         }
     }
 }
@@ -47,7 +50,8 @@ impl Loaded {
 
     fn native(path: &Path) -> Result<Loaded> {
         let model = Model::load(path)?;
-        let encoder = model.encoder.as_deref().map(serde_json::from_str).transpose().context("the encoder in the file")?;
+        let encoder =
+            model.encoder.as_deref().map(serde_json::from_str).transpose().context("the encoder in the file")?;
         Ok(Loaded { model, encoder })
     }
 

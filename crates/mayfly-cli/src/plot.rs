@@ -58,7 +58,11 @@ impl Scale {
     }
 
     fn map(&self, v: f64) -> f64 {
-        let part = if self.log { (v / self.low).ln() / (self.high / self.low).ln() } else { (v - self.low) / (self.high - self.low) };
+        let part = if self.log {
+            (v / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (v - self.low) / (self.high - self.low)
+        };
         self.from + part * (self.to - self.from)
     }
 
@@ -143,17 +147,33 @@ fn grid(out: &mut String, chart: &Chart, x: &Scale, y: &Scale) {
     for v in y.ticks() {
         let at = y.map(v);
         let _ = writeln!(out, r#"<line class="grid" x1="{left}" x2="{right}" y1="{at:.1}" y2="{at:.1}"/>"#);
-        let _ = writeln!(out, r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#, left - 10.0, at + 4.5, short(v));
+        let _ =
+            writeln!(out, r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#, left - 10.0, at + 4.5, short(v));
     }
     let _ = writeln!(out, r#"<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>"#);
     for v in x.linear_ticks(8.0).into_iter().filter(|v| v.fract() == 0.0) {
-        let _ = writeln!(out, r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#, x.map(v), bottom + 20.0, short(v));
+        let _ = writeln!(
+            out,
+            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+            x.map(v),
+            bottom + 20.0,
+            short(v)
+        );
     }
     let middle = f64::midpoint(left, right);
-    let _ = writeln!(out, r#"<text x="{middle:.1}" y="{:.1}" text-anchor="middle">{}</text>"#, HEIGHT - 14.0, escape(&chart.x_label));
+    let _ = writeln!(
+        out,
+        r#"<text x="{middle:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+        HEIGHT - 14.0,
+        escape(&chart.x_label)
+    );
     let scale = if y.log { " (log)" } else { "" };
     let centre = f64::midpoint(TOP, bottom);
-    let _ = writeln!(out, r#"<text x="20" y="{centre:.1}" text-anchor="middle" transform="rotate(-90 20 {centre:.1})">{}{scale}</text>"#, escape(&chart.y_label));
+    let _ = writeln!(
+        out,
+        r#"<text x="20" y="{centre:.1}" text-anchor="middle" transform="rotate(-90 20 {centre:.1})">{}{scale}</text>"#,
+        escape(&chart.y_label)
+    );
 }
 
 fn mark(out: &mut String, chart: &Chart, x: &Scale) {
@@ -162,7 +182,13 @@ fn mark(out: &mut String, chart: &Chart, x: &Scale) {
     let _ = writeln!(out, r#"<line class="mark" x1="{px:.1}" x2="{px:.1}" y1="{TOP}" y2="{:.1}"/>"#, HEIGHT - BOTTOM);
     let anchor = if px > (WIDTH - RIGHT) * 0.75 { "end" } else { "start" };
     let shift = if anchor == "end" { -6.0 } else { 6.0 };
-    let _ = writeln!(out, r#"<text x="{:.1}" y="{:.1}" text-anchor="{anchor}">{}</text>"#, px + shift, TOP + 12.0, escape(text));
+    let _ = writeln!(
+        out,
+        r#"<text x="{:.1}" y="{:.1}" text-anchor="{anchor}">{}</text>"#,
+        px + shift,
+        TOP + 12.0,
+        escape(text)
+    );
 }
 
 fn curve(out: &mut String, line: &Line, colour: &str, x: &Scale, y: &Scale) {
@@ -181,8 +207,12 @@ fn curve(out: &mut String, line: &Line, colour: &str, x: &Scale, y: &Scale) {
 /// Names at the ends of the lines, moved apart where they would overlap.
 fn labels(out: &mut String, chart: &Chart, x: &Scale, y: &Scale) {
     let end = |l: &Line| l.values.iter().rposition(|v| v.is_finite()).map(|i| (i, l.values[i]));
-    let mut ends: Vec<(f64, usize, f64)> =
-        chart.lines.iter().enumerate().filter_map(|(i, l)| end(l).map(|(at, v)| (y.map(v).clamp(TOP, HEIGHT - BOTTOM), i, at as f64 + 1.0))).collect();
+    let mut ends: Vec<(f64, usize, f64)> = chart
+        .lines
+        .iter()
+        .enumerate()
+        .filter_map(|(i, l)| end(l).map(|(at, v)| (y.map(v).clamp(TOP, HEIGHT - BOTTOM), i, at as f64 + 1.0)))
+        .collect();
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut last = f64::NEG_INFINITY;
     for (wanted, i, at) in ends {
@@ -190,7 +220,13 @@ fn labels(out: &mut String, chart: &Chart, x: &Scale, y: &Scale) {
         last = py;
         let colour = COLOURS[i % COLOURS.len()];
         let px = x.map(at).max(WIDTH - RIGHT - 2.0);
-        let _ = writeln!(out, r#"<text class="label" style="fill:{colour}" x="{:.1}" y="{:.1}">{}</text>"#, px + 8.0, py + 4.5, escape(&chart.lines[i].label));
+        let _ = writeln!(
+            out,
+            r#"<text class="label" style="fill:{colour}" x="{:.1}" y="{:.1}">{}</text>"#,
+            px + 8.0,
+            py + 4.5,
+            escape(&chart.lines[i].label)
+        );
     }
 }
 
@@ -200,7 +236,14 @@ mod tests {
 
     fn chart(values: Vec<f64>) -> Chart {
         let lines = vec![Line { label: "training".into(), values }];
-        Chart { title: "a < b".into(), subtitle: String::new(), x_label: "epoch".into(), y_label: "loss".into(), lines, mark: None }
+        Chart {
+            title: "a < b".into(),
+            subtitle: String::new(),
+            x_label: "epoch".into(),
+            y_label: "loss".into(),
+            lines,
+            mark: None,
+        }
     }
 
     #[test]

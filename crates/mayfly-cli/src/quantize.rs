@@ -29,7 +29,8 @@ pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
     let small = Loaded { model: Model::load(&args.output)?, encoder: loaded.encoder.clone() };
     let before = side(&loaded, &args.model, args.calibrate.as_deref())?;
     let after = side(&small, &args.output, args.calibrate.as_deref())?;
-    let object = json!({ "before": as_json(&before), "after": as_json(&after), "model": args.output.display().to_string() });
+    let object =
+        json!({ "before": as_json(&before), "after": as_json(&after), "model": args.output.display().to_string() });
     ui.result(&text(&before, &after), &object)
 }
 
@@ -70,7 +71,11 @@ fn as_json(side: &Side) -> Value {
 fn text(before: &Side, after: &Side) -> String {
     let line = |name: &str, b: String, a: String| format!("{name:<12}{b:>24}{a:>24}\n");
     let mut out = line("", "before".into(), "after".into());
-    out += &line("file", format!("{} bytes", grouped(before.bytes as usize)), format!("{} bytes", grouped(after.bytes as usize)));
+    out += &line(
+        "file",
+        format!("{} bytes", grouped(before.bytes as usize)),
+        format!("{} bytes", grouped(after.bytes as usize)),
+    );
     out += &line("one row", seconds(before.row_seconds), seconds(after.row_seconds));
     if let (Some(b), Some(a)) = (&before.metrics, &after.metrics) {
         for ((key, b), (_, a)) in b.json().iter().zip(a.json().iter()) {

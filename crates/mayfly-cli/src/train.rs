@@ -123,7 +123,8 @@ fn fit(trainer: &mut Trainer, rows: &Rows, ui: Ui) -> Result<FitReport> {
 
 /// The loss over the training and the test rows, of the network as it is now.
 fn losses(model: &Model, loss: &Loss, rows: &Rows) -> Result<[f64; 2]> {
-    let over = |table: &Table| Ok::<f64, anyhow::Error>(mean_loss(&model.network, loss, &mut dataset(table, &rows.encoder)?)?);
+    let over =
+        |table: &Table| Ok::<f64, anyhow::Error>(mean_loss(&model.network, loss, &mut dataset(table, &rows.encoder)?)?);
     let test = if rows.test.rows > 0 { over(&rows.test)? } else { f64::NAN };
     Ok([over(&rows.training)?, test])
 }
@@ -135,7 +136,15 @@ fn test_metrics(model: &Model, rows: &Rows) -> Result<Metrics> {
     Ok(measure(&rows.encoder, &outputs, &table.targets))
 }
 
-fn summary(test: &Metrics, report: &FitReport, [train_loss, test_loss]: [f64; 2], took: f64, parameters: usize, seed: u64, output: &Path) -> Value {
+fn summary(
+    test: &Metrics,
+    report: &FitReport,
+    [train_loss, test_loss]: [f64; 2],
+    took: f64,
+    parameters: usize,
+    seed: u64,
+    output: &Path,
+) -> Value {
     let mut object = test.json();
     object.insert("train_loss".into(), number(train_loss));
     object.insert("test_loss".into(), number(test_loss));
@@ -171,11 +180,18 @@ fn stopped(report: &FitReport, took: f64, output: &Path) -> String {
         Stopped::Reached => "aim reached",
         Stopped::Requested => "interrupted; the best network so far is kept",
     };
-    format!("{} epochs in {}: {why} (best: epoch {}). Model: {}", report.epochs.len(), seconds(took), report.best_epoch, output.display())
+    format!(
+        "{} epochs in {}: {why} (best: epoch {}). Model: {}",
+        report.epochs.len(),
+        seconds(took),
+        report.best_epoch,
+        output.display()
+    )
 }
 
 fn plot(path: &Path, report: &FitReport, test: &Metrics, data: &Path) -> Result<()> {
-    let mut lines = vec![Line { label: "training".into(), values: report.epochs.iter().map(|e| e.train_loss).collect() }];
+    let mut lines =
+        vec![Line { label: "training".into(), values: report.epochs.iter().map(|e| e.train_loss).collect() }];
     if report.epochs.iter().any(|e| e.validation_loss.is_some()) {
         let values = report.epochs.iter().map(|e| e.validation_loss.unwrap_or(f64::NAN)).collect();
         lines.push(Line { label: "validation".into(), values });
@@ -189,5 +205,6 @@ fn plot(path: &Path, report: &FitReport, test: &Metrics, data: &Path) -> Result<
         lines,
         mark: (report.best_epoch > 0).then(|| (report.best_epoch as f64, format!("best: epoch {}", report.best_epoch))),
     };
-    mayfly_format::atomic::write(path, |out| out.write_all(svg(&chart).as_bytes())).with_context(|| format!("cannot write {}", path.display()))
+    mayfly_format::atomic::write(path, |out| out.write_all(svg(&chart).as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

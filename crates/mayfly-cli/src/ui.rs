@@ -29,7 +29,8 @@ impl Ui {
         if !std::io::stderr().is_terminal() {
             return ProgressBar::with_draw_target(Some(epochs as u64), ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("epoch {pos:>4}/{len} {bar:30.blue/white.dim} {msg}  {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("epoch {pos:>4}/{len} {bar:30.blue/white.dim} {msg}  {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(epochs as u64).with_style(style)
     }
 }

@@ -83,7 +83,9 @@ pub enum GraphError {
         reason: &'static str,
     },
     /// The plan would need more memory than allowed.
-    #[error("the plan needs {needed} bytes of arena, more than the limit of {limit} bytes: choose a smaller batch or raise the limit")]
+    #[error(
+        "the plan needs {needed} bytes of arena, more than the limit of {limit} bytes: choose a smaller batch or raise the limit"
+    )]
     TooLarge {
         /// Bytes needed.
         needed: usize,

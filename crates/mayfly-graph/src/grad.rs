@@ -44,7 +44,11 @@ impl GradCx<'_> {
     }
 
     /// Builds the gradient of input `i` if that input exists and leads to a parameter.
-    pub fn when(&mut self, i: usize, build: impl FnOnce(&mut Graph) -> Result<NodeId, GraphError>) -> Result<Option<NodeId>, GraphError> {
+    pub fn when(
+        &mut self,
+        i: usize,
+        build: impl FnOnce(&mut Graph) -> Result<NodeId, GraphError>,
+    ) -> Result<Option<NodeId>, GraphError> {
         match self.inputs.get(i) {
             Some(id) if self.needed[id.0] => build(self.graph).map(Some),
             _ => Ok(None),
@@ -87,7 +91,13 @@ fn leads_to_weights(graph: &Graph) -> Vec<bool> {
 }
 
 /// Applies one rule and adds what it says to the inputs' gradients.
-fn back_one(out: &mut Graph, id: NodeId, dy: NodeId, needed: &[bool], grads: &mut [Option<NodeId>]) -> Result<(), GraphError> {
+fn back_one(
+    out: &mut Graph,
+    id: NodeId,
+    dy: NodeId,
+    needed: &[bool],
+    grads: &mut [Option<NodeId>],
+) -> Result<(), GraphError> {
     let node = out.node(id)?.clone();
     if node.inputs.is_empty() {
         return Ok(());
@@ -113,7 +123,10 @@ fn collect(out: &mut Graph, graph: &Graph, grads: &[Option<NodeId>]) -> Result<V
         }
     }
     for (param, statistic) in graph.stats.clone() {
-        let Some(node) = graph.ids().find(|id| matches!(&graph.nodes()[id.0].op, Op::Param(p, _) if *p == param)) else { continue };
+        let Some(node) = graph.ids().find(|id| matches!(&graph.nodes()[id.0].op, Op::Param(p, _) if *p == param))
+        else {
+            continue;
+        };
         pairs.push((param, out.binary(Binary::Sub, node, statistic)?));
     }
     Ok(pairs)

@@ -148,7 +148,11 @@ impl Graph {
     pub fn constant(&mut self, values: &[f32], dims: &[usize]) -> Result<NodeId, GraphError> {
         let shape = Shape::fixed(dims)?;
         if shape.row_len() != values.len() {
-            return Err(GraphError::Length { what: "a constant".to_string(), want: shape.row_len(), got: values.len() });
+            return Err(GraphError::Length {
+                what: "a constant".to_string(),
+                want: shape.row_len(),
+                got: values.len(),
+            });
         }
         self.push(Op::Constant(Arc::from(values), shape), &[])
     }
@@ -170,7 +174,10 @@ impl Graph {
     /// Unknown nodes, a node that is no parameter, or different shapes.
     pub fn follow(&mut self, param: NodeId, value: NodeId) -> Result<(), GraphError> {
         let Op::Param(id, shape) = self.node(param)?.op else {
-            return Err(GraphError::BadAttribute { op: "follow", what: "the first node must be a parameter".to_string() });
+            return Err(GraphError::BadAttribute {
+                op: "follow",
+                what: "the first node must be a parameter".to_string(),
+            });
         };
         let got = self.node(value)?.shape;
         if got != shape {

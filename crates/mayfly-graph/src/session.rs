@@ -1,7 +1,7 @@
 //! Running a plan: one session per thread over a shared plan. `run` allocates nothing and cannot fail; dropping a session zeroises what it held.
+use crate::GraphError;
 use crate::ops::{Ins, RunCx};
 use crate::plan::{Call, Loc, PackSpec, Plan, Precision, Space, Step};
-use crate::GraphError;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -98,7 +98,13 @@ impl Session {
         if self.plan.is_training() || self.params.len() != self.plan.param_len() {
             return;
         }
-        let mut arrays = Arrays { params: &self.params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays = Arrays {
+            params: &self.params,
+            consts: &self.plan.consts,
+            packs: &mut self.packs,
+            isa: self.plan.isa,
+            step: self.step,
+        };
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, &mut [], &mut arrays);
         }
@@ -125,7 +131,8 @@ impl Session {
         if self.plan.is_training() {
             check("the gradient array", self.plan.param_len(), grads.len())?;
         }
-        let mut arrays = Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays =
+            Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, grads, &mut arrays);
         }
@@ -141,7 +148,8 @@ impl Session {
                 *v = f32::NAN;
             }
         }
-        let mut arrays = Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays =
+            Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, grads, &mut arrays);
             step.dies.iter().for_each(|r| self.arena[r.clone()].fill(f32::NAN));
@@ -157,7 +165,11 @@ fn check(what: &str, want: usize, got: usize) -> Result<(), GraphError> {
 fn run_step(step: &Step, arena: &mut [f32], grads: &mut [f32], arrays: &mut Arrays<'_>) {
     let in_arena = step.out.space == Space::Arena;
     let start = if in_arena { step.out.at } else { step.scratch.at };
-    let end = if step.scratch.len > 0 { step.scratch.at + step.scratch.len } else { start + if in_arena { step.out.len } else { 0 } };
+    let end = if step.scratch.len > 0 {
+        step.scratch.at + step.scratch.len
+    } else {
+        start + if in_arena { step.out.len } else { 0 }
+    };
     let (low, rest) = arena.split_at_mut(start);
     let (window, high) = rest.split_at_mut(end - start);
     let (out, scratch) = if in_arena {
@@ -174,7 +186,14 @@ fn run_step(step: &Step, arena: &mut [f32], grads: &mut [f32], arrays: &mut Arra
     call(step, out, &ins, scratch, arrays);
 }
 
-fn locate<'a>(loc: &Loc, low: &'a [f32], high: &'a [f32], high_at: usize, params: &'a [f32], consts: &'a [f32]) -> &'a [f32] {
+fn locate<'a>(
+    loc: &Loc,
+    low: &'a [f32],
+    high: &'a [f32],
+    high_at: usize,
+    params: &'a [f32],
+    consts: &'a [f32],
+) -> &'a [f32] {
     match loc.space {
         Space::Arena if loc.at < low.len() => &low[loc.range()],
         Space::Arena => &high[loc.at - high_at..loc.at - high_at + loc.len],

@@ -1,7 +1,7 @@
 //! Every operation of the table in every mode: equals the reference, gradient equals finite differences, dead memory may hold anything, nothing missing.
-mod common;
 #[path = "common/cases.rs"]
 mod cases;
+mod common;
 use cases::CASES;
 use common::*;
 use mayfly_graph::*;
@@ -21,10 +21,12 @@ fn equals_the_reference() {
                 let (mut g, y) = built(*build);
                 g.output("y", y).unwrap();
                 let f = fill(g, batch, 11);
-                let mut session = Session::new(Plan::new(&f.graph, &f.options(isa)).unwrap(), &narrow(&f.params)).unwrap();
+                let mut session =
+                    Session::new(Plan::new(&f.graph, &f.options(isa)).unwrap(), &narrow(&f.params)).unwrap();
                 f.write_inputs(&mut session);
                 session.run();
-                close(session.output(0), &f.reference()[0], 1e-5).unwrap_or_else(|e| panic!("{op} ({label}), batch {batch}, {}: {e}", isa.name()));
+                close(session.output(0), &f.reference()[0], 1e-5)
+                    .unwrap_or_else(|e| panic!("{op} ({label}), batch {batch}, {}: {e}", isa.name()));
             }
         }
     }
@@ -53,7 +55,8 @@ fn check_gradient(op: &str, label: &str, build: cases::Build, isa: Isa) {
     let weights = f.graph.params().iter().filter(|p| p.role == Role::Weight).flat_map(|p| p.range());
     for i in weights {
         let want = slope(&f, i);
-        close(&[grads[i]], &[want], 3e-4).unwrap_or_else(|e| panic!("{op} ({label}), parameter {i}, {}: {e}", isa.name()));
+        close(&[grads[i]], &[want], 3e-4)
+            .unwrap_or_else(|e| panic!("{op} ({label}), parameter {i}, {}: {e}", isa.name()));
     }
 }
 
@@ -70,9 +73,16 @@ fn slope(f: &Filled, i: usize) -> f64 {
 
 #[test]
 fn every_forward_operation_has_an_example() {
-    let covered: BTreeSet<&str> = CASES.iter().flat_map(|(_, _, b)| built(*b).0.nodes().iter().map(|n| n.op.name()).collect::<Vec<_>>()).collect();
+    let covered: BTreeSet<&str> = CASES
+        .iter()
+        .flat_map(|(_, _, b)| built(*b).0.nodes().iter().map(|n| n.op.name()).collect::<Vec<_>>())
+        .collect();
     let named: BTreeSet<&str> = CASES.iter().map(|c| c.0).collect();
-    assert!(named.is_subset(&covered), "labels that name no operation of their graph: {:?}", named.difference(&covered).collect::<Vec<_>>());
+    assert!(
+        named.is_subset(&covered),
+        "labels that name no operation of their graph: {:?}",
+        named.difference(&covered).collect::<Vec<_>>()
+    );
     let missing: Vec<_> = mayfly_graph::ops::FORWARD.iter().filter(|n| !covered.contains(**n)).collect();
     assert!(missing.is_empty(), "no example for {missing:?}");
 }
@@ -84,7 +94,8 @@ fn running_statistics_follow_the_batch() {
     g.output("loss", loss).unwrap();
     let f = fill(g, 3, 5);
     let running = f.graph.params().iter().find(|p| p.role == Role::RunningStat).unwrap().clone();
-    let mut session = Session::for_training(Plan::new(&gradient(&f.graph, loss).unwrap(), &PlanOptions::batch(3)).unwrap());
+    let mut session =
+        Session::for_training(Plan::new(&gradient(&f.graph, loss).unwrap(), &PlanOptions::batch(3)).unwrap());
     f.write_inputs(&mut session);
     let params = narrow(&f.params);
     let mut grads = vec![0.0; params.len()];

@@ -78,7 +78,10 @@ fn refusals_say_what_is_wrong() {
     assert!(matches!(Plan::new(&g, &tight), Err(GraphError::TooLarge { needed: 1600, limit: 100 })));
     let plan = Plan::new(&g, &PlanOptions::batch(1)).unwrap();
     assert!(matches!(Session::new(plan.clone(), &[0.0; 3]), Err(GraphError::Length { want: 15, got: 3, .. })));
-    assert!(matches!(Session::new(plan, &[0.0; 15]).unwrap().infer(&[0.0; 5]), Err(GraphError::Length { want: 4, got: 5, .. })));
+    assert!(matches!(
+        Session::new(plan, &[0.0; 15]).unwrap().infer(&[0.0; 5]),
+        Err(GraphError::Length { want: 4, got: 5, .. })
+    ));
 }
 
 /// `x·|x|`
@@ -105,7 +108,8 @@ fn a_custom_activation_trains() {
     let loss = with_loss(&mut g, y, Loss::Mse);
     g.output("loss", loss).unwrap();
     let f = fill(g, 2, 3);
-    let mut session = Session::for_training(Plan::new(&gradient(&f.graph, loss).unwrap(), &PlanOptions::batch(2)).unwrap());
+    let mut session =
+        Session::for_training(Plan::new(&gradient(&f.graph, loss).unwrap(), &PlanOptions::batch(2)).unwrap());
     f.write_inputs(&mut session);
     let mut grads = vec![0.0; 6];
     session.backprop(&narrow(&f.params), &mut grads).unwrap();

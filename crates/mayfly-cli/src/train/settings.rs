@@ -2,7 +2,9 @@
 use crate::args::{Missing, Task, TrainArgs};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
-use mayfly_nn::{Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, Schedule, TrainConfig};
+use mayfly_nn::{
+    Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, Schedule, TrainConfig,
+};
 
 /// Share of the rows held out to stop in time, and to report on where there is no test file.
 const VALIDATION: f64 = 0.1;

@@ -33,7 +33,15 @@ impl Watch {
             }
         };
         ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
-        Ok(Watch { ui, bar: ui.progress(epochs), interrupted, start: Instant::now(), rows, epochs, terminal: std::io::stderr().is_terminal() })
+        Ok(Watch {
+            ui,
+            bar: ui.progress(epochs),
+            interrupted,
+            start: Instant::now(),
+            rows,
+            epochs,
+            terminal: std::io::stderr().is_terminal(),
+        })
     }
 
     pub(super) fn finish(&self) {

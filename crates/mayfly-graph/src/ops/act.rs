@@ -36,7 +36,9 @@ impl Graph {
     /// Another number of functions than columns.
     pub fn column_acts(&mut self, x: NodeId, acts: &[Act]) -> Result<NodeId, GraphError> {
         match acts {
-            [first, rest @ ..] if rest.iter().all(|a| a == first) && self.shape(x)?.last() == acts.len() => self.act(x, *first),
+            [first, rest @ ..] if rest.iter().all(|a| a == first) && self.shape(x)?.last() == acts.len() => {
+                self.act(x, *first)
+            }
             _ => self.push(Op::ColumnActs(ColumnActs(Arc::from(acts))), &[x]),
         }
     }

@@ -24,7 +24,14 @@ impl Graph {
     ///
     /// # Errors
     /// Shapes that do not fit or heads that do not divide the width.
-    pub fn attention(&mut self, q: NodeId, k: NodeId, v: NodeId, heads: usize, causal: Causal) -> Result<NodeId, GraphError> {
+    pub fn attention(
+        &mut self,
+        q: NodeId,
+        k: NodeId,
+        v: NodeId,
+        heads: usize,
+        causal: Causal,
+    ) -> Result<NodeId, GraphError> {
         self.push(Op::Attention(Attention { heads, causal }), &[q, k, v])
     }
 }
@@ -41,14 +48,22 @@ impl Rule for Attention {
 
     fn shape(&self, ins: &[Shape]) -> Result<Shape, GraphError> {
         let [q, k, v] = arity("attention", ins)?;
-        if q.rank() != 3 || k.rank() != 3 || k.last() != q.last() || k.is_batched() != q.is_batched() || k.dims()[0] != q.dims()[0] {
+        if q.rank() != 3
+            || k.rank() != 3
+            || k.last() != q.last()
+            || k.is_batched() != q.is_batched()
+            || k.dims()[0] != q.dims()[0]
+        {
             return Err(mismatch("attention", "queries and keys [batch, time, width]", k));
         }
         if v != k {
             return Err(mismatch("attention", k, v));
         }
         if self.heads == 0 || !q.last().is_multiple_of(self.heads) {
-            return Err(bad_attribute("attention", format!("{} heads do not divide a width of {}", self.heads, q.last())));
+            return Err(bad_attribute(
+                "attention",
+                format!("{} heads do not divide a width of {}", self.heads, q.last()),
+            ));
         }
         Ok(q)
     }
@@ -72,7 +87,9 @@ impl Rule for Attention {
             let q = &ins[0].data[(bi * tq + qi) * e + h * d..][..d];
             let seen = if self.causal == Causal::Yes { (qi + tk + 1).saturating_sub(tq) } else { tk };
             let key = |j: usize| &ins[1].data[(bi * tk + j) * e + h * d..][..d];
-            let scores: Vec<f64> = (0..seen).map(|j| q.iter().zip(key(j)).map(|(a, c)| a * c).sum::<f64>() / libm::sqrt(d as f64)).collect();
+            let scores: Vec<f64> = (0..seen)
+                .map(|j| q.iter().zip(key(j)).map(|(a, c)| a * c).sum::<f64>() / libm::sqrt(d as f64))
+                .collect();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = scores.iter().map(|s| libm::exp(s - max)).collect();
             let total: f64 = weights.iter().sum();

@@ -41,7 +41,14 @@ impl Graph {
     ///
     /// # Errors
     /// Shapes that do not fit.
-    pub fn batch_norm(&mut self, x: NodeId, gamma: NodeId, beta: NodeId, stats: NodeId, eps: f32) -> Result<NodeId, GraphError> {
+    pub fn batch_norm(
+        &mut self,
+        x: NodeId,
+        gamma: NodeId,
+        beta: NodeId,
+        stats: NodeId,
+        eps: f32,
+    ) -> Result<NodeId, GraphError> {
         self.push(Op::BatchNorm(BatchNorm { eps, stats: Stats::Running }), &[x, gamma, beta, stats])
     }
 
@@ -49,7 +56,14 @@ impl Graph {
     ///
     /// # Errors
     /// Shapes that do not fit.
-    pub fn batch_norm_training(&mut self, x: NodeId, gamma: NodeId, beta: NodeId, running: NodeId, eps: f32) -> Result<NodeId, GraphError> {
+    pub fn batch_norm_training(
+        &mut self,
+        x: NodeId,
+        gamma: NodeId,
+        beta: NodeId,
+        running: NodeId,
+        eps: f32,
+    ) -> Result<NodeId, GraphError> {
         let stats = self.push(Op::BatchStats(BatchStats), &[x])?;
         debug_assert!(!matches!(self.node(running)?.op, Op::Param(id, _) if self.params()[id.0].role == Role::Weight));
         self.follow(running, stats)?;
@@ -82,7 +96,11 @@ impl Rule for BatchStats {
 
     fn shape(&self, ins: &[Shape]) -> Result<Shape, GraphError> {
         let [x] = arity("batch_stats", ins)?;
-        if x.rank() < 2 { Err(mismatch("batch_stats", "[batch, channels, ..]", x)) } else { Shape::fixed(&[2, x.dims()[1]]) }
+        if x.rank() < 2 {
+            Err(mismatch("batch_stats", "[batch, channels, ..]", x))
+        } else {
+            Shape::fixed(&[2, x.dims()[1]])
+        }
     }
 
     fn grad(&self, _: &mut GradCx<'_>) -> Result<Vec<Option<NodeId>>, GraphError> {
@@ -91,7 +109,8 @@ impl Rule for BatchStats {
 
     fn reference(&self, ins: &[&Tensor], _: Dims) -> Result<Vec<f64>, GraphError> {
         let (b, c, inner) = split(ins[0].dims);
-        let channel = |ch: usize| ins[0].data.iter().enumerate().filter(move |(i, _)| i / inner % c == ch).map(|(_, v)| *v);
+        let channel =
+            |ch: usize| ins[0].data.iter().enumerate().filter(move |(i, _)| i / inner % c == ch).map(|(_, v)| *v);
         let n = (b * inner) as f64;
         let means: Vec<f64> = (0..c).map(|ch| channel(ch).sum::<f64>() / n).collect();
         let vars = (0..c).map(|ch| channel(ch).map(|v| (v - means[ch]) * (v - means[ch])).sum::<f64>() / n);
@@ -126,7 +145,9 @@ impl Rule for BatchNorm {
 
     fn grad(&self, cx: &mut GradCx<'_>) -> Result<Vec<Option<NodeId>>, GraphError> {
         if self.stats == Stats::Running {
-            return Err(GraphError::NotDifferentiable { op: "batch_norm with running statistics (build the graph for training)".into() });
+            return Err(GraphError::NotDifferentiable {
+                op: "batch_norm with running statistics (build the graph for training)".into(),
+            });
         }
         let (x, gamma, stats, dy) = (cx.input(0), cx.input(1), cx.input(3), cx.dy());
         let dx = cx.when(0, |g| g.push(Op::BatchNormBwdX(BatchNormBwdX(self.eps)), &[dy, x, gamma, stats]))?;

@@ -75,7 +75,10 @@ impl Graph {
 
 /// Whether `small` is a scalar (or one element) or the last dimensions of `big`.
 fn ends_with(big: Shape, small: Shape) -> bool {
-    big == small || !small.is_batched() && (small.row_len() == 1 || big.dims().ends_with(small.dims()) && (!big.is_batched() || small.rank() < big.rank()))
+    big == small
+        || !small.is_batched()
+            && (small.row_len() == 1
+                || big.dims().ends_with(small.dims()) && (!big.is_batched() || small.rank() < big.rank()))
 }
 
 impl Rule for Binary {
@@ -90,7 +93,11 @@ impl Rule for Binary {
 
     fn shape(&self, ins: &[Shape]) -> Result<Shape, GraphError> {
         let [a, b] = arity(self.name(), ins)?;
-        if ends_with(a, b) { Ok(a) } else { Err(mismatch(self.name(), alloc::format!("{a}, its last dimensions or a scalar"), b)) }
+        if ends_with(a, b) {
+            Ok(a)
+        } else {
+            Err(mismatch(self.name(), alloc::format!("{a}, its last dimensions or a scalar"), b))
+        }
     }
 
     fn grad(&self, cx: &mut GradCx<'_>) -> Result<Vec<Option<NodeId>>, GraphError> {

@@ -87,7 +87,8 @@ impl Rule for Conv2d {
             return Err(mismatch("conv2d", "[batch, channels, height, width]", x));
         }
         let (c, groups) = (x.dims()[1], self.0.groups);
-        if w.rank() != 4 || w.is_batched() || c % groups != 0 || w.dims()[1] != c / groups || w.dims()[0] % groups != 0 {
+        if w.rank() != 4 || w.is_batched() || c % groups != 0 || w.dims()[1] != c / groups || w.dims()[0] % groups != 0
+        {
             return Err(mismatch("conv2d", format!("a weight [out, {c}/{groups}, kh, kw]"), w));
         }
         let o = w.dims()[0];

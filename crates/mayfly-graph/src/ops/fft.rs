@@ -84,12 +84,19 @@ impl Rule for Fft {
         let angle = |a: usize, b: usize| core::f64::consts::TAU * ((a * b) % n) as f64 / n as f64;
         let mut y = Vec::with_capacity(out.len());
         for row in ins[0].data.chunks_exact(from) {
-            y.extend((0..to).map(|i| match self {
-                Fft::Forward(_) => (0..n).map(|t| row[t] * if i % 2 == 0 { libm::cos(angle(i / 2, t)) } else { -libm::sin(angle(i / 2, t)) }).sum::<f64>(),
-                Fft::Inverse(_) => {
-                    let term = |q: usize| row[2 * q] * libm::cos(angle(q, i)) - row[2 * q + 1] * libm::sin(angle(q, i));
-                    let twice = |q: usize| if q == 0 || 2 * q == n { term(q) } else { 2.0 * term(q) };
-                    (0..=n / 2).map(twice).sum::<f64>() / n as f64
+            y.extend((0..to).map(|i| {
+                match self {
+                    Fft::Forward(_) => (0..n)
+                        .map(|t| {
+                            row[t] * if i % 2 == 0 { libm::cos(angle(i / 2, t)) } else { -libm::sin(angle(i / 2, t)) }
+                        })
+                        .sum::<f64>(),
+                    Fft::Inverse(_) => {
+                        let term =
+                            |q: usize| row[2 * q] * libm::cos(angle(q, i)) - row[2 * q + 1] * libm::sin(angle(q, i));
+                        let twice = |q: usize| if q == 0 || 2 * q == n { term(q) } else { 2.0 * term(q) };
+                        (0..=n / 2).map(twice).sum::<f64>() / n as f64
+                    }
                 }
             }));
         }

@@ -72,7 +72,17 @@ impl Rule for Linear {
 
     fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, _: &mut [f32]) {
         let bias = (cx.ins.len() > 2).then_some(ins[2]);
-        k::linear_fwd(cx.isa, y, ins[0], ins[1], bias, k::Epilogue::default(), cx.out.rows(), cx.ins[0].last(), cx.out.last());
+        k::linear_fwd(
+            cx.isa,
+            y,
+            ins[0],
+            ins[1],
+            bias,
+            k::Epilogue::default(),
+            cx.out.rows(),
+            cx.ins[0].last(),
+            cx.out.last(),
+        );
     }
 }
 

@@ -56,7 +56,12 @@ impl Rule for LossRows {
 
     fn reference(&self, ins: &[&Tensor], out: Dims) -> Result<Vec<f64>, GraphError> {
         let n = ins[0].dims.len() / out.len();
-        Ok(ins[0].data.chunks_exact(n).zip(ins[1].data.chunks_exact(n)).map(|(p, t)| k::reference::loss(&self.0, p, t)).collect())
+        Ok(ins[0]
+            .data
+            .chunks_exact(n)
+            .zip(ins[1].data.chunks_exact(n))
+            .map(|(p, t)| k::reference::loss(&self.0, p, t))
+            .collect())
     }
 
     fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, _: &mut [f32]) {

@@ -51,7 +51,11 @@ impl Rule for MatMul {
     fn shape(&self, ins: &[Shape]) -> Result<Shape, GraphError> {
         let [a, b] = arity("matmul", ins)?;
         let rank = a.rank();
-        if rank < 2 || b.rank() != rank || a.is_batched() != b.is_batched() || a.dims()[..rank - 2] != b.dims()[..rank - 2] {
+        if rank < 2
+            || b.rank() != rank
+            || a.is_batched() != b.is_batched()
+            || a.dims()[..rank - 2] != b.dims()[..rank - 2]
+        {
             return Err(mismatch("matmul", format!("the leading dimensions of {a}"), b));
         }
         if rank == 2 && a.is_batched() {
@@ -69,7 +73,9 @@ impl Rule for MatMul {
 
     fn grad(&self, cx: &mut GradCx<'_>) -> Result<Vec<Option<NodeId>>, GraphError> {
         let (a, b, dy) = (cx.input(0), cx.input(1), cx.dy());
-        let product = |g: &mut Graph, a: (NodeId, k::Trans), b: (NodeId, k::Trans)| g.push(Op::MatMul(MatMul { a: a.1, b: b.1 }), &[a.0, b.0]);
+        let product = |g: &mut Graph, a: (NodeId, k::Trans), b: (NodeId, k::Trans)| {
+            g.push(Op::MatMul(MatMul { a: a.1, b: b.1 }), &[a.0, b.0])
+        };
         let plain = (dy, k::Trans::No);
         let turned = (dy, k::Trans::Yes);
         // With A = op(a), B = op(b): dA = dy·Bᵀ and dB = Aᵀ·dy; a stored transposed operand wants the transpose of that.
@@ -87,11 +93,16 @@ impl Rule for MatMul {
     fn reference(&self, ins: &[&Tensor], out: Dims) -> Result<Vec<f64>, GraphError> {
         let (da, db) = (ins[0].dims, ins[1].dims);
         let (m, kk, n) = self.sizes(da.as_slice(), db.as_slice());
-        let at = |t: k::Trans, r: usize, c: usize, rows: usize, cols: usize| if t == k::Trans::No { r * cols + c } else { c * rows + r };
+        let at = |t: k::Trans, r: usize, c: usize, rows: usize, cols: usize| {
+            if t == k::Trans::No { r * cols + c } else { c * rows + r }
+        };
         let mut y = Vec::with_capacity(out.len());
         for (a, b) in ins[0].data.chunks_exact(m * kk).zip(ins[1].data.chunks_exact(kk * n)) {
             for r in 0..m {
-                y.extend((0..n).map(|c| (0..kk).map(|q| a[at(self.a, r, q, m, kk)] * b[at(self.b, q, c, kk, n)]).sum::<f64>()));
+                y.extend(
+                    (0..n)
+                        .map(|c| (0..kk).map(|q| a[at(self.a, r, q, m, kk)] * b[at(self.b, q, c, kk, n)]).sum::<f64>()),
+                );
             }
         }
         Ok(y)

@@ -46,7 +46,10 @@ impl Pool2dSpec {
     fn check(&self) -> Result<(), GraphError> {
         let padded_away = (0..4).any(|i| self.pad[i] >= self.kernel[i % 2].max(1));
         if self.kernel.contains(&0) || self.stride.contains(&0) || padded_away {
-            return Err(bad_attribute("pool2d", format!("kernel and stride must be positive and padding smaller than the kernel: {self:?}")));
+            return Err(bad_attribute(
+                "pool2d",
+                format!("kernel and stride must be positive and padding smaller than the kernel: {self:?}"),
+            ));
         }
         Ok(())
     }
@@ -93,8 +96,10 @@ impl Rule for Pool2d {
 impl Pool2dSpec {
     /// One pooled value, by its definition.
     fn window(&self, plane: &[f64], [h, w]: [usize; 2], [r, c]: [usize; 2]) -> f64 {
-        let rows = (r * self.stride[0]..).take(self.kernel[0]).filter_map(|i| i.checked_sub(self.pad[0]).filter(|i| *i < h));
-        let columns = (c * self.stride[1]..).take(self.kernel[1]).filter_map(|i| i.checked_sub(self.pad[1]).filter(|i| *i < w));
+        let rows =
+            (r * self.stride[0]..).take(self.kernel[0]).filter_map(|i| i.checked_sub(self.pad[0]).filter(|i| *i < h));
+        let columns =
+            (c * self.stride[1]..).take(self.kernel[1]).filter_map(|i| i.checked_sub(self.pad[1]).filter(|i| *i < w));
         let inside: Vec<f64> = rows.flat_map(|i| columns.clone().map(move |j| plane[i * w + j])).collect();
         match self.kind {
             PoolKind::Max => inside.iter().copied().fold(f64::NEG_INFINITY, f64::max),

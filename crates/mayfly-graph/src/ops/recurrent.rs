@@ -84,7 +84,8 @@ fn unroll(xw: &Tensor, w: &Tensor, parts: usize, mut cell: impl FnMut(&[f64], &[
         let mut last = vec![0.0; parts * h];
         for (x, row) in xs.chunks_exact(xw.dims.last()).zip(ws.chunks_exact_mut(parts * h)) {
             let hidden = &last[(parts - 1) * h..];
-            let products: Vec<f64> = w.data.chunks_exact(h).map(|r| r.iter().zip(hidden).map(|(a, b)| a * b).sum()).collect();
+            let products: Vec<f64> =
+                w.data.chunks_exact(h).map(|r| r.iter().zip(hidden).map(|(a, b)| a * b).sum()).collect();
             cell(x, &products, &last, row);
             last.copy_from_slice(row);
         }

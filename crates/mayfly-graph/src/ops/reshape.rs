@@ -101,7 +101,9 @@ impl Rule for Concat {
         }
         let mut dims = first.dims().to_vec();
         for s in rest {
-            let fits = s.rank() == dims.len() && s.is_batched() == first.is_batched() && (0..dims.len()).all(|i| i == self.axis || s.dims()[i] == dims[i]);
+            let fits = s.rank() == dims.len()
+                && s.is_batched() == first.is_batched()
+                && (0..dims.len()).all(|i| i == self.axis || s.dims()[i] == dims[i]);
             if !fits {
                 return Err(mismatch("concat", format!("{first} but for dimension {}", self.axis), *s));
             }
@@ -145,8 +147,15 @@ impl Rule for Concat {
 impl Slice {
     fn check(&self, x: Shape) -> Result<(), GraphError> {
         let end = self.start.checked_add(self.len);
-        let inside = self.axis < x.rank() && !(self.axis == 0 && x.is_batched()) && self.len > 0 && end.is_some_and(|e| e <= x.dims()[self.axis]);
-        if inside { Ok(()) } else { Err(bad_attribute("slice", format!("elements {}..{end:?} of dimension {} of {x}", self.start, self.axis))) }
+        let inside = self.axis < x.rank()
+            && !(self.axis == 0 && x.is_batched())
+            && self.len > 0
+            && end.is_some_and(|e| e <= x.dims()[self.axis]);
+        if inside {
+            Ok(())
+        } else {
+            Err(bad_attribute("slice", format!("elements {}..{end:?} of dimension {} of {x}", self.start, self.axis)))
+        }
     }
 
     /// The shape with dimension `axis` set.
@@ -254,7 +263,10 @@ impl Rule for Transpose {
         let perm = &self.0[..x.rank()];
         let complete = (0..x.rank()).all(|i| perm.contains(&i));
         if !complete || (x.is_batched() && perm.first() != Some(&0)) {
-            return Err(bad_attribute("transpose", format!("{perm:?} is no order of the dimensions of {x} that leaves the batch in front")));
+            return Err(bad_attribute(
+                "transpose",
+                format!("{perm:?} is no order of the dimensions of {x} that leaves the batch in front"),
+            ));
         }
         let dims: Vec<usize> = perm.iter().map(|i| x.dims()[*i]).collect();
         x.with_dims(&dims)

@@ -26,7 +26,11 @@ pub(crate) fn fold_constants(graph: &Graph) -> Result<Graph, GraphError> {
     for id in graph.ids() {
         let node = &out.nodes()[id.0];
         let constant = |i: &NodeId| matches!(out.nodes()[i.0].op, Op::Constant(..));
-        if node.inputs.is_empty() || !node.inputs.iter().all(constant) || node.shape.row_len() > FOLD_LIMIT || node.shape.is_batched() {
+        if node.inputs.is_empty()
+            || !node.inputs.iter().all(constant)
+            || node.shape.row_len() > FOLD_LIMIT
+            || node.shape.is_batched()
+        {
             continue;
         }
         let ins: Vec<Tensor> = node.inputs.iter().filter_map(|i| as_tensor(&out, *i)).collect();
@@ -92,9 +96,16 @@ pub(crate) fn fuse(graph: &Graph, _options: &PlanOptions) -> Vec<Draft> {
         if matches!(node.op, Op::Input(_) | Op::Param(..) | Op::Constant(..)) {
             continue;
         }
-        let absorbed = absorb_act(graph, id, &uses, &maker, &mut drafts).or_else(|| absorb_residual(graph, id, &uses, &maker, &mut drafts));
+        let absorbed = absorb_act(graph, id, &uses, &maker, &mut drafts)
+            .or_else(|| absorb_residual(graph, id, &uses, &maker, &mut drafts));
         maker[id.0] = Some(absorbed.unwrap_or_else(|| {
-            drafts.push(Draft { node: id, op: node.op.clone(), ins: node.inputs.clone(), act: Act::Identity, residual: None });
+            drafts.push(Draft {
+                node: id,
+                op: node.op.clone(),
+                ins: node.inputs.clone(),
+                act: Act::Identity,
+                residual: None,
+            });
             drafts.len() - 1
         }));
     }
@@ -108,7 +119,10 @@ fn absorb_act(graph: &Graph, id: NodeId, uses: &Uses, maker: &[Option<usize>], d
     let x = node.inputs[0];
     let at = maker[x.0].filter(|_| uses.only_one(x))?;
     let draft = &mut drafts[at];
-    let fits = matches!(draft.op, Op::Linear(_) | Op::Conv2d(_)) && draft.act == Act::Identity && draft.residual.is_none() && draft.node == x;
+    let fits = matches!(draft.op, Op::Linear(_) | Op::Conv2d(_))
+        && draft.act == Act::Identity
+        && draft.residual.is_none()
+        && draft.node == x;
     if !fits {
         return None;
     }
@@ -118,7 +132,13 @@ fn absorb_act(graph: &Graph, id: NodeId, uses: &Uses, maker: &[Option<usize>], d
 }
 
 /// `act(linear) + r` becomes one draft when the dense layer is the last thing computed: r is surely there by then.
-fn absorb_residual(graph: &Graph, id: NodeId, uses: &Uses, maker: &[Option<usize>], drafts: &mut [Draft]) -> Option<usize> {
+fn absorb_residual(
+    graph: &Graph,
+    id: NodeId,
+    uses: &Uses,
+    maker: &[Option<usize>],
+    drafts: &mut [Draft],
+) -> Option<usize> {
     let node = &graph.nodes()[id.0];
     if !matches!(node.op, Op::Binary(Binary::Add)) {
         return None;
@@ -128,7 +148,11 @@ fn absorb_residual(graph: &Graph, id: NodeId, uses: &Uses, maker: &[Option<usize
     let (sum, residual) = if maker[a.0] == Some(last) { (a, b) } else { (b, a) };
     let same_shape = graph.nodes()[residual.0].shape == node.shape && residual != sum;
     let draft = &mut drafts[last];
-    let fits = maker[sum.0] == Some(last) && uses.only_one(sum) && matches!(draft.op, Op::Linear(_)) && draft.residual.is_none() && draft.node == sum;
+    let fits = maker[sum.0] == Some(last)
+        && uses.only_one(sum)
+        && matches!(draft.op, Op::Linear(_))
+        && draft.residual.is_none()
+        && draft.node == sum;
     if !fits || !same_shape {
         return None;
     }

@@ -155,7 +155,15 @@ impl<'a> Builder<'a> {
             if from.space != Space::Grads {
                 let call = Call::Op(Op::Reshape(crate::ops::Reshape(self.graph.nodes()[node.0].shape)));
                 let scratch = Loc { space: Space::Arena, at: 0, len: 0 };
-                steps.push(Step { call, out, scratch, ins: vec![from], in_dims: vec![dims], out_dims: dims, dies: vec![] });
+                steps.push(Step {
+                    call,
+                    out,
+                    scratch,
+                    ins: vec![from],
+                    in_dims: vec![dims],
+                    out_dims: dims,
+                    dies: vec![],
+                });
             }
         }
     }
@@ -208,7 +216,13 @@ impl<'a> Builder<'a> {
         match &d.op {
             Op::Linear(_) if self.packs_well(&ins[1], ins.get(2).filter(|_| d.ins.len() > 2)) => {
                 let bias = (d.ins.len() > 2).then(|| ins[2]);
-                let pack = self.pack(PackSpec { weight: ins[1], bias, inputs: in_dims[0].last(), outputs: out.last(), precision: self.options.precision });
+                let pack = self.pack(PackSpec {
+                    weight: ins[1],
+                    bias,
+                    inputs: in_dims[0].last(),
+                    outputs: out.last(),
+                    precision: self.options.precision,
+                });
                 (Call::Packed { pack, act, residual, rows: out.rows() }, 0)
             }
             Op::Linear(_) => (Call::Linear { act, bias: d.ins.len() > 2, residual }, 0),
@@ -237,7 +251,11 @@ impl<'a> Builder<'a> {
         if needed > limit {
             return Err(GraphError::TooLarge { needed, limit });
         }
-        let port = |(name, id): &(alloc::string::String, NodeId)| Port { name: name.clone(), loc: self.loc(*id), dims: self.dims(*id) };
+        let port = |(name, id): &(alloc::string::String, NodeId)| Port {
+            name: name.clone(),
+            loc: self.loc(*id),
+            dims: self.dims(*id),
+        };
         let mut consts = Buffer::zeroed(self.consts.len());
         consts.copy_from_slice(&self.consts);
         debug_assert!(steps.iter().all(|s| s.out.space != Space::Arena || s.out.at % STEP == 0));

@@ -205,7 +205,9 @@ impl fmt::Display for Step {
         write!(f, "{} = ", self.out)?;
         match &self.call {
             Call::Op(op) => write!(f, "{}", op.name())?,
-            Call::Packed { pack, act, residual, .. } => write!(f, "packed_linear #{pack} {act:?}{}", if *residual { " +residual" } else { "" })?,
+            Call::Packed { pack, act, residual, .. } => {
+                write!(f, "packed_linear #{pack} {act:?}{}", if *residual { " +residual" } else { "" })?
+            }
             Call::Linear { act, .. } => write!(f, "linear {act:?}")?,
             Call::Conv2d { act, .. } => write!(f, "conv2d {act:?}")?,
         }
@@ -219,7 +221,14 @@ impl fmt::Display for Step {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "batch {}, arena {}, params {}, {}", self.batch, self.arena_len, self.param_len, if self.training { "training" } else { "inference" })?;
+        writeln!(
+            f,
+            "batch {}, arena {}, params {}, {}",
+            self.batch,
+            self.arena_len,
+            self.param_len,
+            if self.training { "training" } else { "inference" }
+        )?;
         for p in &self.inputs {
             writeln!(f, "input {} {:?} at {}", p.name, p.dims, p.loc)?;
         }

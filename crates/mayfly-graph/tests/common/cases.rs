@@ -59,7 +59,9 @@ pub const CASES: &[(&str, &str, Build)] = &[
     }),
     ("unary", "a chain of functions", |g| {
         let x = leaf(g, "x", &[9]);
-        [Act::Gelu, Act::Sigmoid, Act::Silu, Act::Tanh, Act::Softplus, Act::Sin, Act::Square, Act::Exp].iter().try_fold(x, |x, a| g.act(x, *a))
+        [Act::Gelu, Act::Sigmoid, Act::Silu, Act::Tanh, Act::Softplus, Act::Sin, Act::Square, Act::Exp]
+            .iter()
+            .try_fold(x, |x, a| g.act(x, *a))
     }),
     ("column_acts", "mixed", |g| {
         let x = leaf(g, "x", &[4]);
