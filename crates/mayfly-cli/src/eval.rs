@@ -49,7 +49,7 @@ pub fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
 
 fn as_json(ran: &Ran, width: usize) -> Value {
     let rows: Vec<Vec<Value>> =
-        ran.outputs.chunks_exact(width).map(|r| r.iter().map(|v| number(f64::from(*v))).collect()).collect();
+        ran.outputs.chunks_exact(width).map(|r| r.iter().map(|v| number(shortest(*v))).collect()).collect();
     let mut object = json!({ "outputs": rows });
     if !ran.encoder.labels().is_empty() {
         let label = |r: &[f32]| {
@@ -65,8 +65,7 @@ fn csv(ran: &Ran, width: usize) -> String {
     let encoder = &ran.encoder;
     let mut out = header(encoder, width);
     for row in ran.outputs.chunks_exact(width) {
-        let numbers = |values: &[f64]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let raw: Vec<f64> = row.iter().map(|v| f64::from(*v)).collect();
+        let raw: Vec<f64> = row.iter().map(|v| shortest(*v)).collect();
         let line = match encoder.decode(row) {
             Some(Outputs::Class { label, .. }) => format!("{},{}", quoted(label), numbers(&raw)),
             Some(Outputs::Values(values)) => numbers(&values),
@@ -91,6 +90,17 @@ fn header(encoder: &Encoder, width: usize) -> String {
         std::iter::once("prediction".to_string()).chain(outputs).collect()
     };
     names.join(",") + "\n"
+}
+
+/// Numbers with as many digits as tell them apart, separated by commas; what is not finite is an empty field.
+fn numbers(values: &[f64]) -> String {
+    let text = |v: &f64| if v.is_finite() { json!(v).to_string() } else { String::new() };
+    values.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+/// The f64 that prints as the f32 does: 0.1 rather than 0.10000000149011612.
+fn shortest(v: f32) -> f64 {
+    v.to_string().parse().unwrap_or(f64::from(v))
 }
 
 /// A CSV field, quoted where it must be.

@@ -3,12 +3,15 @@ use crate::args::{Missing, Task, TrainArgs};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
 use mayfly_nn::{
-    Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, Schedule, TrainConfig,
+    Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, TrainConfig,
 };
 
 /// Share of the rows held out to stop in time, and to report on where there is no test file.
 const VALIDATION: f64 = 0.1;
 const TEST: f64 = 0.2;
+
+/// A loss that falls by less than this share is no progress.
+const MIN_DELTA: f64 = 1e-3;
 
 /// The choices of one training.
 pub(super) struct Settings {
@@ -80,7 +83,7 @@ impl Settings {
         if !self.algorithm.is_fann() {
             config.loss = self.loss_for(encoder);
             config.batch = BatchRows::Rows(rows.div_ceil(50).clamp(8, 64));
-            config.schedule = Schedule::default();
+            config.min_delta = MIN_DELTA;
         }
         config.batch = self.batch.unwrap_or(config.batch);
         config.epochs = self.epochs;
