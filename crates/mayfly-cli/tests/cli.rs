@@ -21,7 +21,7 @@ fn error(output: &Output) -> String {
 
 /// Three kinds of points in the plane, with a header and a categorical target.
 fn points(dir: &Path, name: &str, rows: usize) -> PathBuf {
-    let mut text = String::from("x,y,kind\n");
+    let mut text = String::from("east,north,kind\n");
     for i in 0..rows {
         let (a, r) = (i as f64 * 0.7, 0.3 + (i % 7) as f64 * 0.05);
         let (cx, kind) = [(-1.0, "left"), (0.0, "middle"), (1.0, "right")][i % 3];
