@@ -148,6 +148,9 @@ static void record(struct fann *ann, const char *name, double span, enum how how
 	if (!back) fail("cannot load", name);
 	unsigned int n_in = fann_get_num_input(back);
 	fann_type *x = random_rows(rows, n_in, span);
+	/* raw inputs of a scaled net must be like its data, or the hidden neurons only saturate */
+	for (unsigned int i = 0; how == SCALED && i < rows * n_in; i++)
+		x[i] = back->scale_mean_in[i % n_in] + back->scale_deviation_in[i % n_in] * x[i];
 	open_case(name);
 	write_inputs(x, rows, n_in);
 	write_outputs(back, "outputs", x, rows, RAW);
@@ -279,7 +282,7 @@ static void scaled(const char *data_dir)
 	fann_set_activation_function_hidden(ann, FANN_SIGMOID_SYMMETRIC);
 	fann_set_activation_function_output(ann, FANN_LINEAR);
 	fann_set_scaling_params(ann, data, -1, 1, -0.8f, 0.9f);
-	record(ann, BUILD "-scaled.net", 20.0, SCALED);
+	record(ann, BUILD "-scaled.net", 1.0, SCALED);
 	fann_destroy(ann);
 	fann_destroy_train(data);
 }
@@ -376,6 +379,7 @@ static void fixed(void)
 	struct fann *ann = standard(71, 1.2, 3, 3, 4, 2);
 	fann_set_activation_function_hidden(ann, FANN_SIGMOID_SYMMETRIC);
 	fann_set_activation_function_output(ann, FANN_SIGMOID);
+	fann_save(ann, in_dir("float-before-fixed-sigmoid.net"));
 	fixed_case(ann, "fixed-sigmoid.net");
 	ann = standard(72, 1.2, 3, 3, 4, 2);
 	fann_set_activation_function_hidden(ann, FANN_SIGMOID_SYMMETRIC_STEPWISE);

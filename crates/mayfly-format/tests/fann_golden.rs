@@ -109,6 +109,16 @@ fn every_fixture_is_written_back_byte_for_byte() {
     assert!(count >= 40, "only {count} fixtures");
 }
 
+/// `fann_save_to_fixed` in our hands: same rounding, same text.
+#[test]
+fn a_float_net_is_converted_to_fixed_point_as_fann_does() {
+    let mut float = net("float-before-fixed-sigmoid.net");
+    let fixed = net("fixed-sigmoid.net");
+    assert!(matches!(fixed.version, FannVersion::Fixed20 { decimal_point: 10..=14 }));
+    float.version = fixed.version;
+    assert_eq!(float.to_text().unwrap(), fs::read_to_string(golden("fixed-sigmoid.net")).unwrap());
+}
+
 #[test]
 fn every_activation_function_has_a_fixture() {
     for (code, &function) in FannActivation::ALL.iter().enumerate() {
