@@ -9,6 +9,8 @@ pub mod fann_net;
 mod limits;
 pub mod model_file;
 pub mod onnx;
+#[doc(hidden)]
+pub mod testdata;
 mod whole_file;
 
 pub use error::{FormatError, Position, Result};

@@ -4,18 +4,15 @@
 ///
 /// They bound the memory that one file can claim; the length of a file is not bounded, because files are streamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct DataLimits {
     /// Columns of a table, or values in one row of an array. Default 1,048,576 (an image of 1024 × 1024).
     pub columns: usize,
-    /// Bytes of one CSV record, or of one Parquet or npz field. Default 16 MiB.
+    /// Bytes of one CSV record. Default 16 MiB.
     pub record_bytes: usize,
     /// Different values of one categorical column. Default 1,024.
     pub categories: usize,
     /// Bytes of an array that has to be held whole, because it is compressed and in Fortran order. Default 1 GiB.
     pub whole_array_bytes: u64,
-    /// Bytes that one Parquet file may declare for a page, decompressed. Default 256 MiB.
-    pub page_bytes: usize,
 }
 
 impl Default for DataLimits {
@@ -25,7 +22,6 @@ impl Default for DataLimits {
             record_bytes: 16 << 20,
             categories: 1024,
             whole_array_bytes: 1 << 30,
-            page_bytes: 256 << 20,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! FANN training data: `n_rows n_in n_out`, then the numbers, parted by any white space.
 
 use super::chunk::Chunk;
-use super::csv::number;
 use super::input::{ByteReader, Input};
+use super::number::number;
 use super::schema::{Names, Schema, Targets, positional};
 use super::source::{OpenOptions, Source, chunk_rows};
 use crate::error::{FormatError, Position, Result};
@@ -42,13 +42,12 @@ impl FannSource {
     fn read_row(&mut self, chunk: &mut Chunk) -> Result<()> {
         let width = self.schema.number_width();
         for index in 0..width {
-            let there = self.words.advance()?;
-            if index == 0 {
-                chunk.lines.push(self.words.line);
-            }
-            match number(&self.words.word).filter(|_| there) {
+            match self.words.number()? {
                 Some(value) => chunk.numbers.push(value),
                 None => return Err(self.bad_number(chunk.rows, index)),
+            }
+            if index == 0 {
+                chunk.lines.push(self.words.line);
             }
         }
         Ok(())
@@ -163,12 +162,36 @@ impl Words {
         Self { bytes, word: Vec::new(), line: 1, column: 1, next_line: 1, line_start: 0 }
     }
 
+    /// Reads the next word as a number; `None` if it is none, or at the end. The word is then there for the message.
+    fn number(&mut self) -> Result<Option<f64>> {
+        self.start_word()?;
+        // Nearly always the word is in the buffer whole, and need not be copied.
+        let bytes = self.bytes.fill()?;
+        let length = bytes.iter().position(|&byte| is_space(byte));
+        if let Some((length, value)) = length.and_then(|length| Some((length, number(bytes.get(..length)?)?))) {
+            self.bytes.consume(length);
+            return Ok(Some(value));
+        }
+        self.finish_word()?;
+        Ok(number(&self.word))
+    }
+
     /// Reads the next word; `false` at the end, where the word is empty.
     fn advance(&mut self) -> Result<bool> {
-        self.word.clear();
+        self.start_word()?;
+        self.finish_word()?;
+        Ok(!self.word.is_empty())
+    }
+
+    fn start_word(&mut self) -> Result<()> {
         self.skip_space()?;
         self.line = self.next_line;
         self.column = self.bytes.offset() - self.line_start + 1;
+        Ok(())
+    }
+
+    fn finish_word(&mut self) -> Result<()> {
+        self.word.clear();
         loop {
             let bytes = self.bytes.fill()?;
             let length = bytes.iter().take_while(|byte| !is_space(**byte)).count();
@@ -180,7 +203,7 @@ impl Words {
                 return Err(self.error("a number of a reasonable length"));
             }
             if ends {
-                return Ok(!self.word.is_empty());
+                return Ok(());
             }
         }
     }

@@ -9,7 +9,10 @@ mod encode;
 mod fann;
 mod input;
 mod kind;
+mod number;
 mod open;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod schema;
 mod source;
 mod split;

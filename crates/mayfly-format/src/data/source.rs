@@ -60,7 +60,6 @@ pub struct NpzKeys {
 
 /// How to open a data file. The default finds everything out.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct OpenOptions {
     /// The kind of file; found out by content and extension when not given.
     pub kind: Option<FileKind>,
@@ -78,8 +77,8 @@ pub struct OpenOptions {
     pub npz_keys: Option<NpzKeys>,
     /// Upper bounds on what the file may ask for.
     pub limits: DataLimits,
-    /// Columns that a fitted encoder knows; unlike `kinds` they need not be in the file.
-    pub(super) known: BTreeMap<String, ColumnKind>,
+    /// As `kinds`, for columns that need not be in the file: see [`Encoder::open_options`](super::Encoder::open_options).
+    pub known_kinds: BTreeMap<String, ColumnKind>,
 }
 
 impl Default for OpenOptions {
@@ -93,7 +92,7 @@ impl Default for OpenOptions {
             labels: None,
             npz_keys: None,
             limits: DataLimits::default(),
-            known: BTreeMap::new(),
+            known_kinds: BTreeMap::new(),
         }
     }
 }
@@ -101,7 +100,7 @@ impl Default for OpenOptions {
 impl OpenOptions {
     /// The kind that was given or is known for a column.
     pub(super) fn kind_of(&self, column: &str) -> Option<&ColumnKind> {
-        self.kinds.get(column).or_else(|| self.known.get(column))
+        self.kinds.get(column).or_else(|| self.known_kinds.get(column))
     }
 }
 

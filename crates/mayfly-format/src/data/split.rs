@@ -78,6 +78,9 @@ pub struct Splitter {
 impl Splitter {
     /// The part of the next row; `class` is any number that is the same for rows of the same class.
     pub fn next_part(&mut self, class: u64) -> Part {
+        if self.split.validation_fraction + self.split.test_fraction == 0.0 {
+            return Part::Training;
+        }
         let stratum = mix(class) % STRATA as u64;
         let Some(rows) = self.rows_of.get_mut(stratum as usize) else {
             return Part::Training; // not reached: the remainder is below the length

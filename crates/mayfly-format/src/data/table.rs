@@ -38,8 +38,11 @@ impl Table {
     /// As [`Tables::read`].
     pub fn read(rows: &mut EncodedRows, max_bytes: usize) -> Result<Self> {
         let mut table = Self::default();
-        read_into(rows, max_bytes, |batch, row| {
-            table.push(batch, row);
+        read_batches(rows, max_bytes, |batch| {
+            table.rows += batch.rows;
+            table.inputs.extend(&batch.inputs);
+            table.targets.extend(&batch.targets);
+            table.row_numbers.extend(&batch.row_numbers);
         })?;
         Ok(table)
     }
@@ -63,17 +66,20 @@ impl Tables {
     /// [`FormatError::TableTooLarge`] as soon as the rows need more than `max_bytes` (then stream them), and what is wrong with the file.
     pub fn read(rows: &mut EncodedRows, max_bytes: usize) -> Result<Self> {
         let mut tables = Self::default();
-        read_into(rows, max_bytes, |batch, row| match batch.parts.get(row) {
-            Some(Part::Training) => tables.training.push(batch, row),
-            Some(Part::Validation) => tables.validation.push(batch, row),
-            Some(Part::Test) => tables.test.push(batch, row),
-            None => {} // every row of a batch has a part
+        read_batches(rows, max_bytes, |batch| {
+            for (row, part) in batch.parts.iter().enumerate() {
+                match part {
+                    Part::Training => tables.training.push(batch, row),
+                    Part::Validation => tables.validation.push(batch, row),
+                    Part::Test => tables.test.push(batch, row),
+                }
+            }
         })?;
         Ok(tables)
     }
 }
 
-fn read_into(rows: &mut EncodedRows, max_bytes: usize, mut each: impl FnMut(&Batch, usize)) -> Result<()> {
+fn read_batches(rows: &mut EncodedRows, max_bytes: usize, mut each: impl FnMut(&Batch)) -> Result<()> {
     let row_bytes = rows.row_width() * size_of::<f32>() + size_of::<u64>();
     let mut batch = Batch::default();
     let mut count = 0_u64;
@@ -88,7 +94,7 @@ fn read_into(rows: &mut EncodedRows, max_bytes: usize, mut each: impl FnMut(&Bat
                 limit_bytes: max_bytes,
             });
         }
-        (0..batch.rows).for_each(|row| each(&batch, row));
+        each(&batch);
     }
     rows.rewind()
 }

@@ -1,14 +1,10 @@
 //! One field of a CSV record: a number, missing, or something else.
 
+use crate::data::number::number;
+
 /// Cuts ASCII white space off both ends.
 pub(super) fn trim(field: &[u8]) -> &[u8] {
     field.trim_ascii()
-}
-
-/// A finite decimal number; `field` is trimmed.
-pub(in crate::data) fn number(field: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(field).ok()?;
-    text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// A number written with a decimal comma, which is not read but worth a better message.
@@ -39,23 +35,6 @@ impl MissingTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_finite_decimals() {
-        for (text, want) in [
-            ("1", 1.0),
-            ("-1.5e3", -1500.0),
-            (".5", 0.5),
-            ("+7.", 7.0),
-            ("0.1", 0.1),
-            ("5.827000141143799", 5.827000141143799),
-        ] {
-            assert_eq!(number(text.as_bytes()), Some(want), "{text}");
-        }
-        for text in ["", "1,5", "0x10", "1e999", "inf", "-Infinity", "nan", "1 2", "1_000", "true", "\u{661}"] {
-            assert_eq!(number(text.as_bytes()), None, "{text}");
-        }
-    }
 
     #[test]
     fn missing_in_any_case_but_whole() {

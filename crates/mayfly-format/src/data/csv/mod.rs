@@ -13,13 +13,13 @@ use self::records::Records;
 use self::survey::{Layout, open_records, survey};
 use super::chunk::{Chunk, Dictionary, MISSING_CODE};
 use super::input::Input;
+use super::number::number;
 use super::schema::{Column, Schema, Slot};
 use super::source::{OpenOptions, Source, chunk_rows};
 use crate::error::{FormatError, Position, Result};
 
-pub(super) use self::cell::number;
 #[cfg(feature = "parquet")]
-pub(super) use self::profile::{Profile, Verdict};
+pub(super) use self::profile::Profile;
 #[cfg(feature = "parquet")]
 pub(super) use self::survey::refuse_unknown_kinds;
 
@@ -59,7 +59,7 @@ impl CsvSource {
         for (index, (column, slot)) in schema.slots().enumerate() {
             let field = trim(self.records.field(index));
             match slot {
-                Slot::Number(_) => match cell::number(field) {
+                Slot::Number(_) => match number(field) {
                     Some(value) => chunk.numbers.push(value),
                     None if self.missing.contain(field) => chunk.numbers.push(f64::NAN),
                     None => return Err(bad_number(&self.input, line, index, column, field)),

@@ -1,8 +1,11 @@
 //! What kind of values a column has, judged by a sample of them.
 
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
 use super::cell::{self, MissingTokens};
+use crate::data::chunk::Fnv;
+use crate::data::number::number;
 use crate::data::schema::ColumnKind;
 
 /// A column with up to this many different values is never taken for free text or for numbers with a typing error among them.
@@ -22,7 +25,7 @@ pub(in crate::data) struct Profile {
     numbers: u64,
     decimal_commas: u64,
     odd: Option<Oddity>,
-    different: HashSet<Box<[u8]>>,
+    different: HashSet<Box<[u8]>, BuildHasherDefault<Fnv>>,
     more_different_than_counted: bool,
     /// The number that would continue a run of consecutive ones.
     next_in_run: Option<f64>,
@@ -41,8 +44,7 @@ impl Profile {
     /// Counts a value of `row`, which is the line in a text file; `max_different` is the limit on categories.
     pub(in crate::data) fn add(&mut self, row: u64, value: &[u8], max_different: usize) {
         self.values += 1;
-        let number = cell::number(value);
-        match number {
+        match number(value) {
             Some(number) => {
                 self.numbers += 1;
                 self.run_broken |= self.next_in_run.is_some_and(|next| next != number);
@@ -62,7 +64,7 @@ impl Profile {
         }
         if self.different.len() >= max_different {
             self.more_different_than_counted = true;
-            self.different = HashSet::new();
+            self.different = HashSet::default();
             return;
         }
         self.different.insert(value.into());
@@ -80,8 +82,7 @@ impl Profile {
 
     /// The kind of the column, by the rules in `docs/formats/data.md`.
     pub(in crate::data) fn verdict(&self) -> Verdict {
-        let many = self.more_different_than_counted || self.different.len() > FEW_VALUES;
-        let mostly_different = self.different.len() as u64 * 2 > self.values;
+        let many = self.has_many_different();
         let odd = self.values - self.numbers;
         let Some(oddity) = &self.odd else {
             return Verdict::Kind(ColumnKind::Numeric);
@@ -89,16 +90,26 @@ impl Profile {
         if many && odd * 10 <= self.values || self.decimal_commas == odd {
             return Verdict::BadNumber(oddity.clone());
         }
-        if self.more_different_than_counted || many && mostly_different {
-            return Verdict::Kind(ColumnKind::Text);
+        Verdict::Kind(self.text_verdict())
+    }
+
+    fn has_many_different(&self) -> bool {
+        self.more_different_than_counted || self.different.len() > FEW_VALUES
+    }
+
+    /// The kind of a column that is not numeric whatever it looks like.
+    pub(in crate::data) fn text_verdict(&self) -> ColumnKind {
+        let mostly_different = self.different.len() as u64 * 2 > self.values;
+        if self.more_different_than_counted || self.has_many_different() && mostly_different {
+            return ColumnKind::Text;
         }
-        Verdict::Kind(ColumnKind::Categorical)
+        ColumnKind::Categorical
     }
 }
 
 /// Whether the field of a first record can be a column name: neither a number nor missing.
 pub(super) fn can_be_name(field: &[u8], missing: &MissingTokens) -> bool {
-    cell::number(field).is_none() && !missing.contain(field)
+    number(field).is_none() && !missing.contain(field)
 }
 
 #[cfg(test)]

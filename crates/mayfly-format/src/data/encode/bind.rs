@@ -236,7 +236,7 @@ impl File<'_> {
         let width = labels.len();
         let step = match self.slot(position)? {
             (Column { kind: ColumnKind::Numeric, .. }, Slot::Number(at)) => {
-                let value = |(index, label): (usize, &String)| Some((key(crate::data::csv::number(label.as_bytes())?), index));
+                let value = |(index, label): (usize, &String)| Some((key(crate::data::number::number(label.as_bytes())?), index));
                 Step::ByValue { at, width, index: labels.iter().enumerate().filter_map(value).collect() }
             }
             (_, Slot::Code(at)) => Step::OneHot { at, width, fill: usize::MAX, remap: Remap::new(at, labels) },

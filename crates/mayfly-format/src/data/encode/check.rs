@@ -76,7 +76,7 @@ fn check_targets(targets: &TargetEncoding, positions: &[usize]) -> Result<(), St
     let good = match targets {
         TargetEncoding::Numbers { columns } => columns.iter().all(|c| c.shift.is_finite() && c.scale.is_normal()),
         TargetEncoding::Classes { labels, counts, numeric, .. } => {
-            let readable = |label: &String| crate::data::csv::number(label.as_bytes()).is_some();
+            let readable = |label: &String| crate::data::number::number(label.as_bytes()).is_some();
             labels.len() >= 2
                 && labels.len() == counts.len()
                 && !has_duplicates(labels)

@@ -111,6 +111,6 @@ impl Encoder {
         for left in &self.left_out {
             known.insert(left.name.clone(), ColumnKind::Text);
         }
-        OpenOptions { known, ..OpenOptions::default() }
+        OpenOptions { known_kinds: known, ..OpenOptions::default() }
     }
 }

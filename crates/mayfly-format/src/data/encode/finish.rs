@@ -124,7 +124,7 @@ fn scale_of(file: &str, column: &str, moments: &Moments, scaling: Scaling) -> Re
 fn sorted(names: &[String], counts: &[u64]) -> (Vec<String>, Vec<u64>) {
     let counts = counts.iter().copied().chain(std::iter::repeat(0));
     let mut pairs: Vec<(&String, u64)> = names.iter().zip(counts).collect();
-    let number = |name: &str| crate::data::csv::number(name.as_bytes());
+    let number = |name: &str| crate::data::number::number(name.as_bytes());
     if names.iter().all(|name| number(name).is_some()) {
         let key = |name: &str| number(name).unwrap_or(f64::NAN); // all are numbers
         pairs.sort_by(|(a, _), (b, _)| key(a).total_cmp(&key(b)).then_with(|| a.cmp(b)));

@@ -42,7 +42,6 @@ pub enum Task {
 
 /// How to fit an [`Encoder`](super::Encoder). The default finds the target and the task out, standardises, and imputes.
 #[derive(Debug, Clone, Default)]
-#[non_exhaustive]
 pub struct FitOptions {
     /// The target columns by name; found out when empty.
     pub targets: Vec<String>,

@@ -223,14 +223,14 @@ impl RowView<'_> {
         let codes = self.chunk.codes_of(schema, self.row);
         for bound in columns {
             match &bound.step {
-                Step::Numbers { at, width, shift, scale, fill } => {
-                    for &value in numbers.iter().skip(*at).take(*width) {
-                        let value = if value.is_nan() { self.fill(bound, role, *fill)? } else { value };
-                        let scaled = ((value - shift) / scale) as f32;
-                        if !scaled.is_finite() {
-                            return Err(self.too_large(bound, value));
-                        }
-                        out.push(scaled);
+                &Step::Numbers { at, width, shift, scale, fill } => {
+                    let cells = numbers.get(at..at + width).unwrap_or_default();
+                    let scaled = |value: f64| ((value - shift) / scale) as f32;
+                    let start = out.len();
+                    out.extend(cells.iter().map(|&value| scaled(value)));
+                    let new = out.get_mut(start..).unwrap_or_default();
+                    if !all_finite(new) {
+                        self.repair(bound, role, cells, new, (fill, &scaled))?;
                     }
                 }
                 Step::OneHot { at, width, fill, remap } => {
@@ -247,6 +247,26 @@ impl RowView<'_> {
                     let index = index.ok_or_else(|| self.unseen(bound, &value.to_string(), known_names(bound)))?;
                     push_one_hot(out, *width, *index);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills what is missing into scaled cells, or says what is wrong with the first that cannot be helped.
+    #[cold]
+    fn repair(
+        &self,
+        bound: &Bound,
+        role: Role,
+        cells: &[f64],
+        scaled_cells: &mut [f32],
+        (fill, scaled): (f64, &dyn Fn(f64) -> f32),
+    ) -> Result<()> {
+        for (&value, cell) in cells.iter().zip(scaled_cells) {
+            let value = if value.is_nan() { self.fill(bound, role, fill)? } else { value };
+            *cell = scaled(value);
+            if !cell.is_finite() {
+                return Err(self.too_large(bound, value));
             }
         }
         Ok(())
@@ -285,6 +305,11 @@ impl RowView<'_> {
         let expected = "a number that fits into f32 when scaled";
         FormatError::malformed(self.source.name(), at, expected, &value.to_string())
     }
+}
+
+/// Without a branch per value, so that it is done several at a time.
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |all, value| all & value.is_finite())
 }
 
 fn push_one_hot(out: &mut Vec<f32>, width: usize, index: usize) {

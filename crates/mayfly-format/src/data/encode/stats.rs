@@ -29,18 +29,22 @@ impl Moments {
         self.max = self.max.max(value);
     }
 
-    /// Adds a whole block, such as an image: two plain passes over it and one merge are faster than a division per value.
-    /// NaN stands for missing and is skipped; returns how many were.
+    /// Adds a whole block, such as an image: passes over it with several sums at a time and one merge are faster than a division per
+    /// value. NaN stands for missing and is skipped; returns how many were.
     pub(super) fn add_block(&mut self, values: &[f64]) -> u64 {
-        let present = || values.iter().copied().filter(|value| !value.is_nan());
-        let count = present().count() as u64;
+        if sum_by_lanes(values, |value| value).is_nan() {
+            let missing = values.iter().filter(|value| value.is_nan()).count();
+            values.iter().filter(|value| !value.is_nan()).for_each(|&value| self.add(value));
+            return missing as u64;
+        }
+        let count = values.len() as u64;
         if count > 0 {
-            let mean = present().sum::<f64>() / count as f64;
-            let spread = present().map(|value| (value - mean) * (value - mean)).sum();
-            let (min, max) = present().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+            let mean = sum_by_lanes(values, |value| value) / count as f64;
+            let spread = sum_by_lanes(values, |value| (value - mean) * (value - mean));
+            let (min, max) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
             self.merge(Self { count, mean, spread, min, max });
         }
-        values.len() as u64 - count
+        0
     }
 
     fn merge(&mut self, other: Self) {
@@ -74,6 +78,16 @@ impl Moments {
     pub(super) fn deviation(&self) -> f64 {
         (self.spread / self.count.max(1) as f64).sqrt()
     }
+}
+
+/// The sum of `f` of each value, in eight sums that do not wait for each other.
+fn sum_by_lanes(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (blocks, rest) = values.as_chunks::<8>();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(sum, &value)| *sum += f(value));
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|&value| f(value)).sum::<f64>()
 }
 
 /// The different values of a numeric column and how often each occurs, up to a limit.

@@ -1,0 +1,74 @@
+//! What the values of a Parquet column mean.
+
+use half::f16;
+use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::schema::types::ColumnDescriptor;
+
+/// How a stored value is to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Meaning {
+    /// A number as it is.
+    Number,
+    /// A whole number whose bits are unsigned.
+    Unsigned,
+    /// A whole number divided by this power of ten.
+    Decimal { divisor: f64 },
+    /// Two bytes.
+    Half,
+    /// A date or a time: a whole number that is no quantity.
+    Time,
+    /// UTF-8 text.
+    Text,
+}
+
+impl Meaning {
+    /// The meaning of a flat column, or what it is that is not read, and what to do instead.
+    pub(super) fn of(column: &ColumnDescriptor) -> Result<Self, (String, &'static str)> {
+        use ConvertedType as C;
+        use LogicalType as L;
+        if column.max_rep_level() > 0 || column.max_def_level() > 1 {
+            return Err(("nested or repeated values".into(), "flatten the column, or leave it out when saving"));
+        }
+        let integer = matches!(column.physical_type(), Type::INT32 | Type::INT64);
+        match (column.physical_type(), column.logical_type_ref(), column.converted_type()) {
+            (Type::FIXED_LEN_BYTE_ARRAY, Some(L::Float16), _) => Ok(Self::Half),
+            (_, Some(L::Decimal(_)), _) | (_, None, C::DECIMAL) if integer => Ok(Self::Decimal { divisor: 10_f64.powi(column.type_scale()) }),
+            (_, Some(L::Integer(kind)), _) if integer && !kind.is_signed => Ok(Self::Unsigned),
+            (_, None, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64) if integer => Ok(Self::Unsigned),
+            (_, Some(L::Date | L::Time(_) | L::Timestamp(_)), _) if integer => Ok(Self::Time),
+            (_, None, C::DATE | C::TIME_MILLIS | C::TIME_MICROS | C::TIMESTAMP_MILLIS | C::TIMESTAMP_MICROS) if integer => Ok(Self::Time),
+            (Type::BOOLEAN | Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE, ..) => Ok(Self::Number),
+            (Type::BYTE_ARRAY, Some(L::String | L::Enum | L::Json), _) => Ok(Self::Text),
+            (Type::BYTE_ARRAY, None, C::NONE | C::UTF8 | C::ENUM | C::JSON) => Ok(Self::Text),
+            (physical, ..) => Err((format!("the type {physical}"), "convert the column to float, integer or string before saving")),
+        }
+    }
+
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Time)
+    }
+
+    /// A stored INT32.
+    pub(super) fn int32(self, value: i32) -> f64 {
+        match self {
+            Self::Unsigned => f64::from(value.cast_unsigned()),
+            Self::Decimal { divisor } => f64::from(value) / divisor,
+            _ => f64::from(value),
+        }
+    }
+
+    /// A stored INT64; beyond 2^53 it is rounded.
+    pub(super) fn int64(self, value: i64) -> f64 {
+        match self {
+            Self::Unsigned => value.cast_unsigned() as f64,
+            Self::Decimal { divisor } => value as f64 / divisor,
+            _ => value as f64,
+        }
+    }
+}
+
+/// A stored half float; NaN when it is not two bytes long.
+pub(super) fn half(bytes: &[u8]) -> f64 {
+    let bits = bytes.try_into().ok().map(u16::from_le_bytes);
+    bits.map_or(f64::NAN, |bits| f16::from_bits(bits).to_f64())
+}
