@@ -409,11 +409,7 @@ impl Act {
             (Self::Affine { .. }, &[mul, add]) => Ok(Self::Affine { mul, add }),
             (Self::Clamp { .. }, &[lo, hi]) => Ok(Self::Clamp { lo, hi }),
             (act, &[]) if act.params().is_empty() => Ok(act),
-            (act, _) => Err(ActError::ParamCount {
-                name: act.name(),
-                want: act.params().len(),
-                got: params.len(),
-            }),
+            (act, _) => Err(ActError::ParamCount { name: act.name(), want: act.params().len(), got: params.len() }),
         }
     }
 
@@ -431,9 +427,7 @@ impl Act {
             | Self::Sqrt
             | Self::Reciprocal => Saves::Output,
             // The sign of the output tells the branch only if the negative branch stays negative.
-            Self::LeakyRelu { slope: factor } | Self::Elu { alpha: factor } if factor >= 0.0 => {
-                Saves::Output
-            }
+            Self::LeakyRelu { slope: factor } | Self::Elu { alpha: factor } if factor >= 0.0 => Saves::Output,
             Self::Fann(act, _) => act.saves(),
             _ => Saves::Input,
         }

@@ -55,7 +55,18 @@ fn probabilities(isa: Isa, p: &mut [f32], scores: &mut [f32], q: &[f32], k: &[f3
 
 /// `y [b, tq, heads·d]`.
 pub fn attention_fwd(
-    isa: Isa, y: &mut [f32], q: &[f32], k: &[f32], v: &[f32], scratch: &mut [f32], b: usize, tq: usize, tk: usize, heads: usize, d: usize, causal: Causal,
+    isa: Isa,
+    y: &mut [f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    scratch: &mut [f32],
+    b: usize,
+    tq: usize,
+    tk: usize,
+    heads: usize,
+    d: usize,
+    causal: Causal,
 ) {
     let s = Sizes { tq, tk, heads, d };
     let e = heads * d;
@@ -75,14 +86,28 @@ pub fn attention_fwd(
 
 /// The gradients of q, k and v; the probabilities are computed again.
 pub fn attention_bwd(
-    isa: Isa, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32], dy: &[f32], q: &[f32], k: &[f32], v: &[f32], scratch: &mut [f32], b: usize, tq: usize, tk: usize,
-    heads: usize, d: usize, causal: Causal,
+    isa: Isa,
+    dq: &mut [f32],
+    dk: &mut [f32],
+    dv: &mut [f32],
+    dy: &[f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    scratch: &mut [f32],
+    b: usize,
+    tq: usize,
+    tk: usize,
+    heads: usize,
+    d: usize,
+    causal: Causal,
 ) {
     let s = Sizes { tq, tk, heads, d };
     let e = heads * d;
     assert!(dq.len() == b * tq * e && q.len() == dq.len() && dy.len() == dq.len());
     assert!(dk.len() == b * tk * e && dv.len() == dk.len() && k.len() == dk.len() && v.len() == dk.len());
-    let [scores, p, qh, kh, vh, dyh, out_q, out_k] = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d, tq * d, tk * d]);
+    let [scores, p, qh, kh, vh, dyh, out_q, out_k] =
+        cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d, tq * d, tk * d]);
     for bi in 0..b {
         let (rows_q, rows_k) = (bi * tq * e..(bi + 1) * tq * e, bi * tk * e..(bi + 1) * tk * e);
         for head in 0..heads {
@@ -115,7 +140,7 @@ fn score_gradient(isa: Isa, scores: &mut [f32], p: &mut [f32], dy: &[f32], v: &[
 }
 
 /// Cuts consecutive pieces off a slice.
-fn cut<'a, const N: usize>(scratch: &'a mut [f32], lengths: [usize; N]) -> [&'a mut [f32]; N] {
+fn cut<const N: usize>(scratch: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
     let mut rest = scratch;
     lengths.map(|n| {
         let (piece, tail) = core::mem::take(&mut rest).split_at_mut(n);

@@ -50,7 +50,7 @@ impl<T: Element> Buffer<T> {
     fn layout(len: usize) -> Layout {
         match Layout::array::<T>(len).and_then(|l| l.align_to(ALIGN)) {
             Ok(layout) => layout,
-            // reason: the same contract as Vec's "capacity overflow"
+            // tidy: panic, because it is the contract of Vec's "capacity overflow"
             Err(_) => panic!("a buffer of {len} elements exceeds the address space"),
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     fn aligned_zeroed_and_writable() {
         for len in [0, 1, 15, 16, 1000] {
             let mut b = Buffer::<f32>::zeroed(len);
-            assert!(b.as_ptr() as usize % if len == 0 { 4 } else { ALIGN } == 0);
+            assert!((b.as_ptr() as usize).is_multiple_of(if len == 0 { 4 } else { ALIGN }));
             assert!(b.len() == len && b.iter().all(|v| *v == 0.0));
             b.iter_mut().for_each(|v| *v = 1.0);
             assert_eq!(b.clone().iter().sum::<f32>(), len as f32);

@@ -52,8 +52,16 @@ impl Conv2d {
     /// Pixels of the result, after checking the slices.
     fn pixels(&self, x: usize, w: usize, y: usize) -> usize {
         let [oh, ow] = self.out_size().unwrap_or([0, 0]);
-        assert!(self.groups > 0 && self.channels.is_multiple_of(self.groups) && self.out_channels.is_multiple_of(self.groups));
-        assert!(x == self.batch * self.image() && w == self.out_channels * self.patch() && y == self.batch * self.out_channels * oh * ow);
+        assert!(
+            self.groups > 0
+                && self.channels.is_multiple_of(self.groups)
+                && self.out_channels.is_multiple_of(self.groups)
+        );
+        assert!(
+            x == self.batch * self.image()
+                && w == self.out_channels * self.patch()
+                && y == self.batch * self.out_channels * oh * ow
+        );
         oh * ow
     }
 
@@ -82,7 +90,9 @@ impl Conv2d {
             for u in 0..self.kernel[0] {
                 for v in 0..self.kernel[1] {
                     for r in 0..oh {
-                        let h = (r * self.stride[0] + u * self.dilation[0]).checked_sub(self.pad[0]).filter(|h| *h < self.height);
+                        let h = (r * self.stride[0] + u * self.dilation[0])
+                            .checked_sub(self.pad[0])
+                            .filter(|h| *h < self.height);
                         f(row, r, h.map(|h| (c * self.height + h) * self.width), v);
                     }
                     row += 1;
@@ -151,7 +161,16 @@ fn columns(c: &Conv2d) -> usize {
 }
 
 /// `y = act(conv(x, w) + b)`.
-pub fn conv2d_fwd(isa: Isa, y: &mut [f32], x: &[f32], w: &[f32], b: Option<&[f32]>, act: Act, scratch: &mut [f32], c: &Conv2d) {
+pub fn conv2d_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    b: Option<&[f32]>,
+    act: Act,
+    scratch: &mut [f32],
+    c: &Conv2d,
+) {
     let pixels = c.pixels(x.len(), w.len(), y.len());
     let patches = &mut scratch[..c.scratch_len()];
     let (outs, patch) = (c.out_channels / c.groups, c.patch());

@@ -280,7 +280,14 @@ impl Stage<'_> {
 /// Transforms the `len` points of `x`, a product of 2, 3 and 5; `y` is as long and destroyed. The result is in the slice that
 /// is returned first.
 #[inline(always)]
-fn stockham<'a, S: Simd>(s: S, mut x: &'a mut [f32], mut y: &'a mut [f32], len: usize, roots: &[f32], step: usize) -> [&'a mut [f32]; 2] {
+fn stockham<'a, S: Simd>(
+    s: S,
+    mut x: &'a mut [f32],
+    mut y: &'a mut [f32],
+    len: usize,
+    roots: &[f32],
+    step: usize,
+) -> [&'a mut [f32]; 2] {
     let (mut left, mut stride) = (len, 1);
     while left > 1 {
         let radix = [4, 2, 3, 5].into_iter().find(|r| left.is_multiple_of(*r)).unwrap_or(left);
@@ -306,7 +313,13 @@ fn dft2<S: Simd>(s: S, [a, b]: [Complex<S>; 2]) -> [Complex<S>; 2] {
 
 /// The transform of `plan.m` points in `x`, through `y`; the result is in the slice that is returned.
 #[inline(always)]
-fn complex_fft<'a, S: Simd>(s: S, mut x: &'a mut [f32], mut y: &'a mut [f32], plan: Plan, table: Table<'_>) -> &'a mut [f32] {
+fn complex_fft<'a, S: Simd>(
+    s: S,
+    mut x: &'a mut [f32],
+    mut y: &'a mut [f32],
+    plan: Plan,
+    table: Table<'_>,
+) -> &'a mut [f32] {
     // Roots of order m are every other one of order 2m.
     let (roots, step) = if plan.bluestein() { (table.work_roots, 1) } else { (table.roots, plan.n / plan.m) };
     if plan.bluestein() {
@@ -494,7 +507,15 @@ fn backward_body<S: Simd>(s: S, x: &mut [f32], y: &[f32], scratch: &mut [f32], j
     }
 }
 
-fn job<'a>(name: &str, real: usize, spectrum: usize, table: &'a [f32], scratch: usize, rows: usize, n: usize) -> Job<'a> {
+fn job<'a>(
+    name: &str,
+    real: usize,
+    spectrum: usize,
+    table: &'a [f32],
+    scratch: usize,
+    rows: usize,
+    n: usize,
+) -> Job<'a> {
     let plan = Plan::new(n);
     check_len(name, &[real], rows * n);
     check_len(name, &[spectrum], rows * 2 * (n / 2 + 1));

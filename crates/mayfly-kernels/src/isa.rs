@@ -12,7 +12,9 @@ pub(crate) enum Kind {
     /// AVX2, FMA and F16C.
     Avx2,
     /// AVX-512 F, BW, DQ and VL; `vnni` says whether int8 dot products are there as well.
-    Avx512 { vnni: bool },
+    Avx512 {
+        vnni: bool,
+    },
     Neon,
     Simd128,
 }
@@ -114,7 +116,11 @@ fn best() -> Isa {
     Isa(Kind::Simd128)
 }
 
-#[cfg(not(any(all(target_arch = "x86_64", feature = "std"), target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+#[cfg(not(any(
+    all(target_arch = "x86_64", feature = "std"),
+    target_arch = "aarch64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+)))]
 fn best() -> Isa {
     Isa::scalar()
 }

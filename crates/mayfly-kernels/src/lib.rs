@@ -3,7 +3,6 @@
 //! Signatures read outputs, inputs, sizes; matrices are row-major; outputs are overwritten unless a name ends in `_acc`.
 //! `docs/design/kernels.md` is the contract.
 #![no_std]
-#![allow(clippy::too_many_arguments)] // outputs, inputs and sizes of a kernel, in that order
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -31,6 +30,7 @@ mod optim_fann;
 mod packed;
 mod packed_bf16;
 mod packed_i8;
+mod peak;
 mod pool;
 mod recurrent;
 mod reduce;
@@ -50,7 +50,7 @@ pub use elementwise::*;
 pub use embed::*;
 pub use fft::*;
 pub use isa::{Isa, IsaError};
-pub use linear::{Epilogue, linear_bwd_w, linear_bwd_x, linear_fwd};
+pub use linear::{Epilogue, linear_bwd_w, linear_bwd_wb, linear_bwd_x, linear_fwd};
 pub use loss::*;
 pub use matmul::{Trans, matmul, matmul_acc};
 pub use norm::*;
@@ -59,6 +59,7 @@ pub use optim_fann::*;
 pub use packed::{pack, packed_fwd, packed_len};
 pub use packed_bf16::{pack_bf16, packed_bf16_fwd, packed_bf16_len};
 pub use packed_i8::{pack_i8, packed_i8_fwd, packed_i8_len, packed_i8_scratch_len, quantize_i8};
+pub use peak::fma_peak;
 pub use pool::{Pool2d, PoolKind, pool2d_bwd, pool2d_fwd};
 pub use recurrent::*;
 pub use reduce::*;

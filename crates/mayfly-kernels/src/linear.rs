@@ -24,7 +24,17 @@ impl Default for Epilogue<'_> {
 const MATMUL_ROWS: usize = 4;
 
 /// `y = act(x · wᵀ + b) + residual`.
-pub fn linear_fwd(isa: Isa, y: &mut [f32], x: &[f32], w: &[f32], b: Option<&[f32]>, epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize) {
+pub fn linear_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    b: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
     assert!(x.len() == rows * i && w.len() == i * o && y.len() == rows * o && b.is_none_or(|b| b.len() == o));
     assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
     if rows < MATMUL_ROWS {
@@ -174,4 +184,11 @@ fn outer<S: Simd>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usiz
             at += S::N;
         }
     }
+}
+
+/// `dw = dyᵀ · x` and `db = Σ dy`.
+pub fn linear_bwd_wb(isa: Isa, dw: &mut [f32], db: &mut [f32], dy: &[f32], x: &[f32], rows: usize, i: usize, o: usize) {
+    assert!(db.len() == o && dy.len() == rows * o);
+    linear_bwd_w(isa, dw, dy, x, rows, i, o);
+    crate::reduce_fwd(isa, crate::ReduceKind::Sum, db, dy, 1, rows, o);
 }

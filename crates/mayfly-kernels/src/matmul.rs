@@ -56,8 +56,25 @@ fn gemm_crate(c: &mut [f32], a: &[f32], b: &[f32], [m, k, n]: [usize; 3], [ta, t
     // SAFETY: `product` checked that the slices hold exactly m·k, k·n and m·n elements; the strides address those.
     unsafe {
         gemm::gemm(
-            m, n, k, c.as_mut_ptr(), 1, n as isize, old == Old::Add, a.as_ptr(), acs, ars, b.as_ptr(), bcs, brs,
-            1.0, 1.0, false, false, false, gemm::Parallelism::None,
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n as isize,
+            old == Old::Add,
+            a.as_ptr(),
+            acs,
+            ars,
+            b.as_ptr(),
+            bcs,
+            brs,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
         );
     }
 }

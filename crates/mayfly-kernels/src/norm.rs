@@ -48,7 +48,15 @@ fn centre_and_scale<S: Simd>(s: S, x: &[f32], centre: Centre, eps: f32) -> (f32,
 }
 
 #[inline(always)]
-fn row_norm_fwd<S: Simd>(s: S, y: &mut [f32], x: &[f32], gamma: &[f32], beta: Option<&[f32]>, centre: Centre, eps: f32) {
+fn row_norm_fwd<S: Simd>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    gamma: &[f32],
+    beta: Option<&[f32]>,
+    centre: Centre,
+    eps: f32,
+) {
     let n = gamma.len();
     for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
         let (mean, scale) = centre_and_scale(s, x, centre, eps);
@@ -108,7 +116,16 @@ fn row_norm_bwd_gamma<S: Simd>(s: S, dgamma: &mut [f32], dy: &[f32], x: &[f32], 
 }
 
 /// Layer norm of each row (Ba et al., 2016): `(x - mean) / sqrt(var + eps) * gamma + beta`, with `gamma` and `beta [n]`.
-pub fn layer_norm_fwd(isa: Isa, y: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32], eps: f32, rows: usize, n: usize) {
+pub fn layer_norm_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    eps: f32,
+    rows: usize,
+    n: usize,
+) {
     check_len("layer_norm_fwd", &[y.len(), x.len()], rows * n);
     check_len("layer_norm_fwd", &[gamma.len(), beta.len()], n);
     let (beta, centre) = (Some(beta), Centre::Mean);
@@ -118,7 +135,16 @@ pub fn layer_norm_fwd(isa: Isa, y: &mut [f32], x: &[f32], gamma: &[f32], beta: &
 }
 
 /// Gradient of [`layer_norm_fwd`] to `x`.
-pub fn layer_norm_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], x: &[f32], gamma: &[f32], eps: f32, rows: usize, n: usize) {
+pub fn layer_norm_bwd_x(
+    isa: Isa,
+    dx: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    gamma: &[f32],
+    eps: f32,
+    rows: usize,
+    n: usize,
+) {
     bwd_x(isa, dx, dy, x, gamma, Centre::Mean, eps, rows, n);
 }
 
@@ -147,7 +173,17 @@ pub fn rms_norm_bwd_gamma(isa: Isa, dgamma: &mut [f32], dy: &[f32], x: &[f32], e
     bwd_gamma(isa, dgamma, dy, x, Centre::Zero, eps, rows, n);
 }
 
-fn bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], x: &[f32], gamma: &[f32], centre: Centre, eps: f32, rows: usize, n: usize) {
+fn bwd_x(
+    isa: Isa,
+    dx: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    gamma: &[f32],
+    centre: Centre,
+    eps: f32,
+    rows: usize,
+    n: usize,
+) {
     check_len("row norm bwd_x", &[dx.len(), dy.len(), x.len()], rows * n);
     check_len("row norm bwd_x", &[gamma.len()], n);
     if n > 0 {

@@ -170,14 +170,8 @@ impl Update for QuickpropStep {
         let linear = s.mul(s.splat(self.epsilon), slope);
         let quadratic = s.div(s.mul(prev_step, slope), s.sub(prev, slope));
         let largest = s.mul(s.splat(self.mu), prev_step);
-        let up = s.add(
-            s.select(s.gt(slope, zero), linear, zero),
-            s.select(s.gt(slope, bar), largest, quadratic),
-        );
-        let down = s.add(
-            s.select(s.lt(slope, zero), linear, zero),
-            s.select(s.lt(slope, bar), largest, quadratic),
-        );
+        let up = s.add(s.select(s.gt(slope, zero), linear, zero), s.select(s.gt(slope, bar), largest, quadratic));
+        let down = s.add(s.select(s.lt(slope, zero), linear, zero), s.select(s.lt(slope, bar), largest, quadratic));
         let step = s.select(rising, up, s.select(falling, down, linear));
         let w = s.add(w, step);
         let w = s.select(s.gt(w, limit), limit, s.select(s.lt(w, s.neg(limit)), s.neg(limit), w));

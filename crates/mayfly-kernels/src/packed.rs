@@ -56,7 +56,16 @@ pub fn pack(isa: Isa, packed: &mut [f32], w: &[f32], b: Option<&[f32]>, i: usize
 }
 
 /// `y = act(x · wᵀ + b) + residual` over packed weights.
-pub fn packed_fwd(isa: Isa, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize) {
+pub fn packed_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
     assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_len(isa, i, o));
     assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
     let vectors = panel_vectors(isa, o);
@@ -64,7 +73,16 @@ pub fn packed_fwd(isa: Isa, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: 
 }
 
 #[inline(always)]
-fn layer<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, i: usize, o: usize, vectors: usize) {
+fn layer<S: Simd>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    i: usize,
+    o: usize,
+    vectors: usize,
+) {
     match vectors {
         1 => panels::<S, 1, 8>(s, y, x, packed, epilogue, i, o),
         2 => panels::<S, 2, 4>(s, y, x, packed, epilogue, i, o),
@@ -74,7 +92,15 @@ fn layer<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epil
 
 /// `V` vectors a panel; `U` partial sums over the inputs for a single row.
 #[inline(always)]
-fn panels<S: Simd, const V: usize, const U: usize>(s: S, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, i: usize, o: usize) {
+fn panels<S: Simd, const V: usize, const U: usize>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    i: usize,
+    o: usize,
+) {
     let width = V * S::N;
     let rows = x.len() / i;
     for (p, panel) in packed.chunks_exact(width * (i + 1)).enumerate() {
@@ -90,7 +116,11 @@ fn panels<S: Simd, const V: usize, const U: usize>(s: S, y: &mut [f32], x: &[f32
         }
         while r < rows {
             let row = &x[r * i..(r + 1) * i];
-            let sums = if rows == 1 { one_row::<S, V, U>(s, row, bias, weights) } else { many_rows::<S, V, 1>(s, row, bias, weights, i)[0] };
+            let sums = if rows == 1 {
+                one_row::<S, V, U>(s, row, bias, weights)
+            } else {
+                many_rows::<S, V, 1>(s, row, bias, weights, i)[0]
+            };
             write::<S, V>(s, y, sums, epilogue, r * o, first, o);
             r += 1;
         }
@@ -134,7 +164,13 @@ fn one_row<S: Simd, const V: usize, const U: usize>(s: S, x: &[f32], bias: &[f32
 
 /// `R` rows against one panel.
 #[inline(always)]
-fn many_rows<S: Simd, const V: usize, const R: usize>(s: S, x: &[f32], bias: &[f32], weights: &[f32], i: usize) -> [[S::F32; V]; R] {
+fn many_rows<S: Simd, const V: usize, const R: usize>(
+    s: S,
+    x: &[f32],
+    bias: &[f32],
+    weights: &[f32],
+    i: usize,
+) -> [[S::F32; V]; R] {
     let mut sums = [[s.zero(); V]; R];
     for sum in &mut sums {
         for v in 0..V {
@@ -155,7 +191,15 @@ fn many_rows<S: Simd, const V: usize, const R: usize>(s: S, x: &[f32], bias: &[f
 
 /// Applies the epilogue and writes the outputs that exist.
 #[inline(always)]
-pub(crate) fn write<S: Simd, const V: usize>(s: S, y: &mut [f32], sums: [S::F32; V], epilogue: Epilogue<'_>, row: usize, first: usize, o: usize) {
+pub(crate) fn write<S: Simd, const V: usize>(
+    s: S,
+    y: &mut [f32],
+    sums: [S::F32; V],
+    epilogue: Epilogue<'_>,
+    row: usize,
+    first: usize,
+    o: usize,
+) {
     for (v, sum) in sums.into_iter().enumerate() {
         let from = first + v * S::N;
         if from >= o {

@@ -21,7 +21,8 @@ pub fn pack_bf16(isa: Isa, packed: &mut [i32], w: &[f32], b: Option<&[f32]>, i: 
         let (bias, words) = panel.split_at_mut(width);
         for lane in 0..width {
             let out = p * width + lane;
-            let half = |q: usize| if out < o && q < i { u32::from(bf16::from_f32(w[out * i + q]).to_bits()) } else { 0 };
+            let half =
+                |q: usize| if out < o && q < i { u32::from(bf16::from_f32(w[out * i + q]).to_bits()) } else { 0 };
             bias[lane] = b.and_then(|b| b.get(out)).map_or(0, |b| b.to_bits() as i32);
             for (q, row) in words.chunks_exact_mut(width).enumerate() {
                 row[lane] = (half(2 * q) | half(2 * q + 1) << 16) as i32;
@@ -31,7 +32,16 @@ pub fn pack_bf16(isa: Isa, packed: &mut [i32], w: &[f32], b: Option<&[f32]>, i: 
 }
 
 /// `y = act(x · wᵀ + b) + residual` over packed bf16 weights.
-pub fn packed_bf16_fwd(isa: Isa, y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize) {
+pub fn packed_bf16_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
     assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_bf16_len(isa, i, o));
     assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
     let vectors = panel_vectors(isa, o);
@@ -39,7 +49,16 @@ pub fn packed_bf16_fwd(isa: Isa, y: &mut [f32], x: &[f32], packed: &[i32], epilo
 }
 
 #[inline(always)]
-fn layer<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, i: usize, o: usize, vectors: usize) {
+fn layer<S: Simd>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    i: usize,
+    o: usize,
+    vectors: usize,
+) {
     match vectors {
         1 => panels::<S, 1, 4>(s, y, x, packed, epilogue, i, o),
         2 => panels::<S, 2, 2>(s, y, x, packed, epilogue, i, o),
@@ -49,7 +68,15 @@ fn layer<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epil
 
 /// `V` vectors a panel, `2·U` partial sums.
 #[inline(always)]
-fn panels<S: Simd, const V: usize, const U: usize>(s: S, y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, i: usize, o: usize) {
+fn panels<S: Simd, const V: usize, const U: usize>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    i: usize,
+    o: usize,
+) {
     let width = V * S::N;
     for (p, panel) in packed.chunks_exact(width * (i.div_ceil(2) + 1)).enumerate() {
         let (bias, words) = panel.split_at(width);

@@ -62,8 +62,23 @@ fn pack_output(panel: &mut [i32], lane: usize, width: usize, w: &[f32], bias: f3
 }
 
 /// `y = act(x · wᵀ + b) + residual` over packed int8 weights.
-pub fn packed_i8_fwd(isa: Isa, y: &mut [f32], x: &[f32], packed: &[i32], scratch: &mut [i32], epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize) {
-    assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_i8_len(isa, i, o) && scratch.len() >= packed_i8_scratch_len(i));
+pub fn packed_i8_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[i32],
+    scratch: &mut [i32],
+    epilogue: Epilogue<'_>,
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
+    assert!(
+        y.len() == rows * o
+            && x.len() == rows * i
+            && packed.len() == packed_i8_len(isa, i, o)
+            && scratch.len() >= packed_i8_scratch_len(i)
+    );
     assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
     let vectors = panel_vectors(isa, o);
     for r in 0..rows {
@@ -110,7 +125,18 @@ fn quantize_words<S: Simd>(_s: S, words: &mut [i32], x: &[f32], inverse: f32) {
 }
 
 #[inline(always)]
-fn layer<S: Simd>(s: S, y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, at: usize, i: usize, o: usize, vectors: usize) {
+fn layer<S: Simd>(
+    s: S,
+    y: &mut [f32],
+    words: &[i32],
+    scale: f32,
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    at: usize,
+    i: usize,
+    o: usize,
+    vectors: usize,
+) {
     match vectors {
         1 => panels::<S, 1>(s, y, words, scale, packed, epilogue, [at, i, o]),
         2 => panels::<S, 2>(s, y, words, scale, packed, epilogue, [at, i, o]),
@@ -120,7 +146,15 @@ fn layer<S: Simd>(s: S, y: &mut [f32], words: &[i32], scale: f32, packed: &[i32]
 
 /// Without integer dot products: exact sums of small integers in f32, block by block.
 #[inline(always)]
-fn panels<S: Simd, const V: usize>(s: S, y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, [at, i, o]: [usize; 3]) {
+fn panels<S: Simd, const V: usize>(
+    s: S,
+    y: &mut [f32],
+    words: &[i32],
+    scale: f32,
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    [at, i, o]: [usize; 3],
+) {
     let width = V * S::N;
     for (p, panel) in packed.chunks_exact(width * (i.div_ceil(4) + HEAD)).enumerate() {
         let (head, weights) = panel.split_at(HEAD * width);
@@ -153,7 +187,15 @@ fn exact_block<S: Simd, const V: usize>(s: S, x: &[i32], w: &[i32]) -> [S::F32; 
 
 /// From integers back to numbers: `sum · s_x · s_w + b`.
 #[inline(always)]
-fn finish<S: Simd, const V: usize>(s: S, y: &mut [f32], totals: [S::I32; V], head: &[i32], scale: f32, epilogue: Epilogue<'_>, [at, first, o]: [usize; 3]) {
+fn finish<S: Simd, const V: usize>(
+    s: S,
+    y: &mut [f32],
+    totals: [S::I32; V],
+    head: &[i32],
+    scale: f32,
+    epilogue: Epilogue<'_>,
+    [at, first, o]: [usize; 3],
+) {
     let width = V * S::N;
     let values = core::array::from_fn(|v| {
         let f = |row: usize| s.from_bits(s.load_i32(&head[row * width + v * S::N..]));
@@ -165,7 +207,15 @@ fn finish<S: Simd, const V: usize>(s: S, y: &mut [f32], totals: [S::I32; V], hea
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn vnni_layer(y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, sizes: [usize; 3], vectors: usize) {
+fn vnni_layer(
+    y: &mut [f32],
+    words: &[i32],
+    scale: f32,
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    sizes: [usize; 3],
+    vectors: usize,
+) {
     match vectors {
         1 => vnni_panels::<1, 8>(y, words, scale, packed, epilogue, sizes),
         2 => vnni_panels::<2, 4>(y, words, scale, packed, epilogue, sizes),
@@ -175,7 +225,14 @@ fn vnni_layer(y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn vnni_panels<const V: usize, const U: usize>(y: &mut [f32], words: &[i32], scale: f32, packed: &[i32], epilogue: Epilogue<'_>, [at, i, o]: [usize; 3]) {
+fn vnni_panels<const V: usize, const U: usize>(
+    y: &mut [f32],
+    words: &[i32],
+    scale: f32,
+    packed: &[i32],
+    epilogue: Epilogue<'_>,
+    [at, i, o]: [usize; 3],
+) {
     use core::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi32};
     let s = crate::simd::avx512::Avx512::new();
     let width = V * 16;
@@ -186,7 +243,8 @@ fn vnni_panels<const V: usize, const U: usize>(y: &mut [f32], words: &[i32], sca
         for (x, w) in (&mut xs).zip(&mut ws) {
             for u in 0..U {
                 for v in 0..V {
-                    sums[u][v] = _mm512_dpbusd_epi32(sums[u][v], _mm512_set1_epi32(x[u]), s.load_i32(&w[(u * V + v) * 16..]));
+                    sums[u][v] =
+                        _mm512_dpbusd_epi32(sums[u][v], _mm512_set1_epi32(x[u]), s.load_i32(&w[(u * V + v) * 16..]));
                 }
             }
         }

@@ -20,8 +20,20 @@ pub fn gru_scratch_len(b: usize, h: usize) -> usize {
 }
 
 /// `h_t = act(xw_t + W_hh · h_{t−1})`: `xw`, `y` `[b, t, h]`, `w_hh [h, h]`.
-pub fn rnn_fwd(isa: Isa, y: &mut [f32], xw: &[f32], w_hh: &[f32], act: Act, scratch: &mut [f32], b: usize, t: usize, h: usize) {
-    assert!(y.len() == b * t * h && xw.len() == y.len() && w_hh.len() == h * h && scratch.len() >= rnn_scratch_len(b, h));
+pub fn rnn_fwd(
+    isa: Isa,
+    y: &mut [f32],
+    xw: &[f32],
+    w_hh: &[f32],
+    act: Act,
+    scratch: &mut [f32],
+    b: usize,
+    t: usize,
+    h: usize,
+) {
+    assert!(
+        y.len() == b * t * h && xw.len() == y.len() && w_hh.len() == h * h && scratch.len() >= rnn_scratch_len(b, h)
+    );
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let products = &mut rest[..b * h];
     products.fill(0.0);
@@ -47,7 +59,18 @@ fn rnn_cell<S: Simd>(s: S, y: &mut [f32], x: &[f32], p: &[f32], act: Act) {
 }
 
 /// The gradient of `xw` from `dy` and the outputs of [`rnn_fwd`]; `act` must have a derivative in its output (tanh, relu).
-pub fn rnn_bwd(isa: Isa, dxw: &mut [f32], dy: &[f32], y: &[f32], w_hh: &[f32], act: Act, scratch: &mut [f32], b: usize, t: usize, h: usize) {
+pub fn rnn_bwd(
+    isa: Isa,
+    dxw: &mut [f32],
+    dy: &[f32],
+    y: &[f32],
+    w_hh: &[f32],
+    act: Act,
+    scratch: &mut [f32],
+    b: usize,
+    t: usize,
+    h: usize,
+) {
     assert!(dxw.len() == b * t * h && dy.len() == dxw.len() && y.len() == dxw.len() && w_hh.len() == h * h);
     assert!(scratch.len() >= rnn_scratch_len(b, h));
     let (later, rest) = scratch.split_at_mut(b * h);
@@ -76,7 +99,12 @@ fn rnn_cell_bwd<S: Simd>(s: S, d: &mut [f32], dy: &[f32], y: &[f32], later: &[f3
 
 /// Long short-term memory: `xw [b, t, 4h]` (i, f, g, o), `w_hh [4h, h]`. A row of the workspace `ws [b, t, 6h]` is i, f, g, o after activation, c and h.
 pub fn lstm_fwd(isa: Isa, ws: &mut [f32], xw: &[f32], w_hh: &[f32], scratch: &mut [f32], b: usize, t: usize, h: usize) {
-    assert!(ws.len() == b * t * 6 * h && xw.len() == b * t * 4 * h && w_hh.len() == 4 * h * h && scratch.len() >= lstm_scratch_len(b, h));
+    assert!(
+        ws.len() == b * t * 6 * h
+            && xw.len() == b * t * 4 * h
+            && w_hh.len() == 4 * h * h
+            && scratch.len() >= lstm_scratch_len(b, h)
+    );
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let (cell, rest) = rest.split_at_mut(b * h);
     let products = &mut rest[..4 * b * h];
@@ -101,8 +129,11 @@ fn lstm_cell<S: Simd>(s: S, row: &mut [f32], x: &[f32], p: &[f32], cell: &mut [f
     let h = cell.len();
     for at in (0..h).step_by(S::N) {
         let end = h.min(at + S::N);
-        let z = |gate: usize| s.add(s.load_part(&x[gate * h + at..gate * h + end]), s.load_part(&p[gate * h + at..gate * h + end]));
-        let (i, f, g, o) = (math::sigmoid(s, z(0)), math::sigmoid(s, z(1)), math::tanh(s, z(2)), math::sigmoid(s, z(3)));
+        let z = |gate: usize| {
+            s.add(s.load_part(&x[gate * h + at..gate * h + end]), s.load_part(&p[gate * h + at..gate * h + end]))
+        };
+        let (i, f, g, o) =
+            (math::sigmoid(s, z(0)), math::sigmoid(s, z(1)), math::tanh(s, z(2)), math::sigmoid(s, z(3)));
         let c = s.mul_add(f, s.load_part(&cell[at..end]), s.mul(i, g));
         let values = [i, f, g, o, c, s.mul(o, math::tanh(s, c))];
         for (part, v) in values.into_iter().enumerate() {
@@ -113,8 +144,20 @@ fn lstm_cell<S: Simd>(s: S, row: &mut [f32], x: &[f32], p: &[f32], cell: &mut [f
 }
 
 /// The gradient of `xw` `[b, t, 4h]` from `dy [b, t, h]` and the workspace of [`lstm_fwd`].
-pub fn lstm_bwd(isa: Isa, dxw: &mut [f32], dy: &[f32], ws: &[f32], w_hh: &[f32], scratch: &mut [f32], b: usize, t: usize, h: usize) {
-    assert!(dxw.len() == b * t * 4 * h && dy.len() == b * t * h && ws.len() == b * t * 6 * h && w_hh.len() == 4 * h * h);
+pub fn lstm_bwd(
+    isa: Isa,
+    dxw: &mut [f32],
+    dy: &[f32],
+    ws: &[f32],
+    w_hh: &[f32],
+    scratch: &mut [f32],
+    b: usize,
+    t: usize,
+    h: usize,
+) {
+    assert!(
+        dxw.len() == b * t * 4 * h && dy.len() == b * t * h && ws.len() == b * t * 6 * h && w_hh.len() == 4 * h * h
+    );
     assert!(scratch.len() >= lstm_scratch_len(b, h));
     let (dh, rest) = scratch.split_at_mut(b * h);
     let (dc, rest) = rest.split_at_mut(b * h);
@@ -166,7 +209,17 @@ fn lstm_cell_bwd<S: Simd>(s: S, d: &mut [f32], dy: &[f32], row: &[f32], before: 
 }
 
 /// Gated recurrent unit: `xw [b, t, 3h]` (r, z, n), `w_hh [3h, h]`, `b_hn [h]`. A row of the workspace `ws [b, t, 5h]` is r, z, n, `W_hn·h + b_hn` and h.
-pub fn gru_fwd(isa: Isa, ws: &mut [f32], xw: &[f32], w_hh: &[f32], b_hn: &[f32], scratch: &mut [f32], b: usize, t: usize, h: usize) {
+pub fn gru_fwd(
+    isa: Isa,
+    ws: &mut [f32],
+    xw: &[f32],
+    w_hh: &[f32],
+    b_hn: &[f32],
+    scratch: &mut [f32],
+    b: usize,
+    t: usize,
+    h: usize,
+) {
     assert!(ws.len() == b * t * 5 * h && xw.len() == b * t * 3 * h && w_hh.len() == 3 * h * h && b_hn.len() == h);
     assert!(scratch.len() >= gru_scratch_len(b, h));
     let (hidden, rest) = scratch.split_at_mut(b * h);
@@ -207,7 +260,17 @@ fn gru_cell<S: Simd>(s: S, row: &mut [f32], x: &[f32], p: &[f32], b_hn: &[f32], 
 }
 
 /// From `dy [b, t, h]` and the workspace of [`gru_fwd`]: `dg [b, t, 4h]`, the gradients of the sums r, z, n, then of `W_hn·h + b_hn`.
-pub fn gru_bwd(isa: Isa, dg: &mut [f32], dy: &[f32], ws: &[f32], w_hh: &[f32], scratch: &mut [f32], b: usize, t: usize, h: usize) {
+pub fn gru_bwd(
+    isa: Isa,
+    dg: &mut [f32],
+    dy: &[f32],
+    ws: &[f32],
+    w_hh: &[f32],
+    scratch: &mut [f32],
+    b: usize,
+    t: usize,
+    h: usize,
+) {
     assert!(dg.len() == b * t * 4 * h && dy.len() == b * t * h && ws.len() == b * t * 5 * h && w_hh.len() == 3 * h * h);
     assert!(scratch.len() >= gru_scratch_len(b, h));
     let (dh, rest) = scratch.split_at_mut(b * h);

@@ -260,9 +260,7 @@ fn reduce_fwd_body<S: Simd>(s: S, kind: ReduceKind, y: &mut [f32], x: &[f32], n:
         for (k, y) in y.chunks_mut(S::N).enumerate() {
             let v = match kind {
                 ReduceKind::Max => max_columns(s, x, n, inner, k * S::N, y.len()),
-                ReduceKind::Sum | ReduceKind::Mean => {
-                    s.mul(sum_columns(s, x, n, inner, k * S::N, y.len()), scale)
-                }
+                ReduceKind::Sum | ReduceKind::Mean => s.mul(sum_columns(s, x, n, inner, k * S::N, y.len()), scale),
             };
             s.put(y, v);
         }

@@ -31,8 +31,7 @@ pub(crate) trait SimdExt: Simd {
     /// `0, 1, 2, ...`
     #[inline(always)]
     fn lanes(self) -> Self::F32 {
-        const LANES: [f32; MAX_LANES] =
-            [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+        const LANES: [f32; MAX_LANES] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
         self.load(&LANES)
     }
 

@@ -125,4 +125,3 @@ pub fn log_softmax_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], y: &[f32], rows: us
         dispatch!(isa, log_softmax_bwd_body(dx: &mut [f32], dy: &[f32], y: &[f32], n: usize));
     }
 }
-

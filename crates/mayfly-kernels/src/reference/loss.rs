@@ -33,9 +33,7 @@ fn element(loss: &Loss, column: usize, p: f64, t: f64) -> (f64, f64) {
             delta if fabs(d) <= delta => (0.5 * d * d, d),
             delta => (delta * (fabs(d) - 0.5 * delta), delta * sign),
         },
-        Loss::BceWithLogits => {
-            (p.max(0.0) - p * t + log1p(exp(-fabs(p))), super::sigmoid(p) - t)
-        }
+        Loss::BceWithLogits => (p.max(0.0) - p * t + log1p(exp(-fabs(p))), super::sigmoid(p) - t),
         Loss::Hinge => match 1.0 - p * t {
             margin if margin > 0.0 => (margin, -t),
             _ => (0.0, 0.0),

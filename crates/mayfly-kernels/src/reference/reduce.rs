@@ -39,14 +39,7 @@ pub fn reduce_fwd(kind: ReduceKind, y: &mut [f32], x: &[f32], outer: usize, n: u
 }
 
 /// Gradient of [`reduce_fwd`]; equal maxima share it evenly.
-pub fn reduce_bwd(
-    kind: ReduceKind,
-    dx: &mut [f32],
-    dy: &[f32],
-    x: &[f32],
-    y: &[f32],
-    [outer, n, inner]: [usize; 3],
-) {
+pub fn reduce_bwd(kind: ReduceKind, dx: &mut [f32], dy: &[f32], x: &[f32], y: &[f32], [outer, n, inner]: [usize; 3]) {
     for o in 0..outer {
         for i in 0..inner {
             let (out, at) = (o * inner + i, |k: usize| (o * n + k) * inner + i);

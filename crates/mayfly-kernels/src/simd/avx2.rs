@@ -158,11 +158,6 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskstore_ps(y.as_mut_ptr(), lanes(y.len()), v) }
     }
     #[inline(always)]
-    fn round(self, a: __m256) -> __m256 {
-        // SAFETY: `self` proves the instruction set.
-        unsafe { _mm256_round_ps::<8>(a) }
-    }
-    #[inline(always)]
     fn lt(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(a, b) }
@@ -200,15 +195,19 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn reduce_sum(self, a: __m256) -> f32 {
         // SAFETY: `self` proves the instruction set.
-        unsafe { let h = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        unsafe {
+            let h = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
             let q = _mm_add_ps(h, _mm_movehl_ps(h, h));
-            _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps::<1>(q, q))) }
+            _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps::<1>(q, q)))
+        }
     }
     #[inline(always)]
     fn reduce_max(self, a: __m256) -> f32 {
         // SAFETY: `self` proves the instruction set.
-        unsafe { let h = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        unsafe {
+            let h = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
             let q = _mm_max_ps(h, _mm_movehl_ps(h, h));
-            _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps::<1>(q, q))) }
+            _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps::<1>(q, q)))
+        }
     }
 }

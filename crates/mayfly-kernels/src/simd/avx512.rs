@@ -155,11 +155,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(y.as_mut_ptr(), mask, v) }
     }
     #[inline(always)]
-    fn round(self, a: __m512) -> __m512 {
-        // SAFETY: `self` proves the instruction set.
-        unsafe { _mm512_roundscale_ps::<8>(a) }
-    }
-    #[inline(always)]
     fn lt(self, a: __m512, b: __m512) -> __mmask16 {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }

@@ -41,8 +41,6 @@ pub(crate) trait Simd: Copy {
     /// The larger; the second operand when one is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn sqrt(self, a: Self::F32) -> Self::F32;
-    /// To the nearest integer, ties to even.
-    fn round(self, a: Self::F32) -> Self::F32;
 
     fn lt(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     fn le(self, a: Self::F32, b: Self::F32) -> Self::Mask;

@@ -72,10 +72,6 @@ impl Simd for Scalar {
         a.map(libm::sqrtf)
     }
     #[inline(always)]
-    fn round(self, a: F) -> F {
-        a.map(libm::rintf)
-    }
-    #[inline(always)]
     fn lt(self, a: F, b: F) -> [bool; 4] {
         zip(a, b, |a, b| a < b)
     }

@@ -1,0 +1,264 @@
+//! Times the matrix-shaped kernels on this machine: `cargo run --release -p mayfly-kernels --example tune -- [section ..]`.
+//!
+//! Each figure is the least of many samples of one thread. `MAYFLY_ISA` chooses the instruction set.
+#![allow(clippy::print_stdout)]
+use mayfly_kernels::*;
+use std::hint::black_box;
+use std::time::Instant;
+
+fn main() {
+    let isa = Isa::detect();
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let sections: [(&str, fn(Isa)); 6] =
+        [("peak", peak), ("infer", infer), ("batch", batch), ("step", step), ("train", train), ("gemm", gemm)];
+    for (name, run) in sections {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            println!("-- {name} ({})", isa.name());
+            run(isa);
+        }
+    }
+}
+
+/// Seconds of one call, the least of `samples` samples of about a millisecond.
+fn time(mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    f();
+    let once = start.elapsed().as_secs_f64().max(1e-8);
+    let calls = (1e-3 / once).ceil().clamp(1.0, 1e6) as usize;
+    (0..SAMPLES).fold(f64::INFINITY, |best, _| {
+        let start = Instant::now();
+        for _ in 0..calls {
+            f();
+        }
+        best.min(start.elapsed().as_secs_f64() / calls as f64)
+    })
+}
+
+const SAMPLES: usize = 200;
+
+fn numbers(n: usize) -> Buffer<f32> {
+    let mut b = Buffer::zeroed(n);
+    let mut state = 1u32;
+    for v in b.iter_mut() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *v = (state >> 8) as f32 / 8_388_608.0 - 1.0;
+    }
+    b
+}
+
+fn flops_per_second(isa: Isa) -> f64 {
+    let rounds = 10_000;
+    fma_peak(isa, rounds) as f64
+        / time(|| {
+            fma_peak(isa, rounds);
+        })
+}
+
+fn peak(isa: Isa) {
+    println!("{:40} {:8.1} GFLOP/s", "multiply-add in registers", flops_per_second(isa) / 1e9);
+    for kib in [16, 256, 512, 1024, 2090, 8192] {
+        let x = numbers(kib * 256);
+        let t = time(|| {
+            black_box(sum(isa, black_box(&x)));
+        });
+        println!("{:40} {:8.1} GB/s", format!("read {kib} KiB"), kib as f64 * 1024.0 / t / 1e9);
+    }
+}
+
+const NETS: [&[usize]; 5] =
+    [&[64, 32, 16], &[256, 128, 64, 10], &[784, 512, 256, 10], &[784, 256, 128, 10], &[16, 8, 4]];
+
+fn name(net: &[usize]) -> String {
+    net.iter().map(ToString::to_string).collect::<Vec<_>>().join("-")
+}
+
+/// The activation of layer `l`: relu inside, nothing at the end.
+fn act(net: &[usize], l: usize) -> Epilogue<'static> {
+    Epilogue { act: if l + 2 == net.len() { Act::Identity } else { Act::Relu }, residual: None }
+}
+
+enum Packed {
+    F32(Buffer<f32>),
+    Bf16(Buffer<i32>),
+    Int8(Buffer<i32>, Buffer<i32>),
+}
+
+struct Layer {
+    i: usize,
+    o: usize,
+    packed: Packed,
+}
+
+fn layers(isa: Isa, net: &[usize], precision: &str) -> Vec<Layer> {
+    net.windows(2)
+        .map(|s| {
+            let (i, o) = (s[0], s[1]);
+            let (w, b) = (numbers(i * o), numbers(o));
+            let packed = match precision {
+                "f32" => {
+                    let mut p = Buffer::zeroed(packed_len(isa, i, o));
+                    pack(isa, &mut p, &w, Some(&b), i, o);
+                    Packed::F32(p)
+                }
+                "bf16" => {
+                    let mut p = Buffer::zeroed(packed_bf16_len(isa, i, o));
+                    pack_bf16(isa, &mut p, &w, Some(&b), i, o);
+                    Packed::Bf16(p)
+                }
+                _ => {
+                    let mut p = Buffer::zeroed(packed_i8_len(isa, i, o));
+                    pack_i8(isa, &mut p, &w, Some(&b), i, o);
+                    Packed::Int8(p, Buffer::zeroed(packed_i8_scratch_len(i)))
+                }
+            };
+            Layer { i, o, packed }
+        })
+        .collect()
+}
+
+fn run_net(isa: Isa, net: &[usize], layers: &mut [Layer], values: &mut [Buffer<f32>], rows: usize) {
+    for (l, layer) in layers.iter_mut().enumerate() {
+        let (before, after) = values.split_at_mut(l + 1);
+        let (x, y) = (&before[l], &mut after[0]);
+        let e = act(net, l);
+        match &mut layer.packed {
+            Packed::F32(p) => packed_fwd(isa, y, x, p, e, rows, layer.i, layer.o),
+            Packed::Bf16(p) => packed_bf16_fwd(isa, y, x, p, e, rows, layer.i, layer.o),
+            Packed::Int8(p, s) => packed_i8_fwd(isa, y, x, p, s, e, rows, layer.i, layer.o),
+        }
+    }
+}
+
+fn infer_rows(isa: Isa, rows: usize) {
+    let peak = flops_per_second(isa);
+    for net in NETS {
+        for precision in ["f32", "bf16", "int8"] {
+            let mut layers = layers(isa, net, precision);
+            let mut values: Vec<_> = net.iter().map(|n| numbers(rows * n)).collect();
+            let t = time(|| {
+                run_net(isa, net, &mut layers, black_box(&mut values), rows);
+            });
+            let flops: usize = net.windows(2).map(|s| 2 * s[0] * s[1] * rows).sum();
+            let share = flops as f64 / t / peak * 100.0;
+            println!("{:40} {:10.3} us {share:6.1} %", format!("{} {precision} {rows} rows", name(net)), t * 1e6);
+        }
+    }
+}
+
+fn infer(isa: Isa) {
+    infer_rows(isa, 1);
+}
+
+fn batch(isa: Isa) {
+    infer_rows(isa, 8);
+    infer_rows(isa, 256);
+}
+
+/// A whole step of gradient descent over plain weights: forward, squared error, backward, update.
+struct Trainer {
+    net: Vec<usize>,
+    w: Vec<Buffer<f32>>,
+    b: Vec<Buffer<f32>>,
+    dw: Vec<Buffer<f32>>,
+    db: Vec<Buffer<f32>>,
+    y: Vec<Buffer<f32>>,
+    dy: Vec<Buffer<f32>>,
+    rows: usize,
+}
+
+impl Trainer {
+    fn new(net: &[usize], rows: usize) -> Trainer {
+        let pairs = || net.windows(2);
+        Trainer {
+            net: net.to_vec(),
+            w: pairs().map(|s| numbers(s[0] * s[1])).collect(),
+            b: pairs().map(|s| numbers(s[1])).collect(),
+            dw: pairs().map(|s| numbers(s[0] * s[1])).collect(),
+            db: pairs().map(|s| numbers(s[1])).collect(),
+            y: net.iter().map(|n| numbers(rows * n)).collect(),
+            dy: net.iter().map(|n| numbers(rows * n)).collect(),
+            rows,
+        }
+    }
+
+    fn step(&mut self, isa: Isa) {
+        let (rows, last) = (self.rows, self.net.len() - 1);
+        for l in 0..last {
+            let (i, o) = (self.net[l], self.net[l + 1]);
+            let (x, y) = self.y.split_at_mut(l + 1);
+            linear_fwd(isa, &mut y[0], &x[l], &self.w[l], Some(&self.b[l]), act(&self.net, l), rows, i, o);
+        }
+        self.dy[last].iter_mut().zip(&*self.y[last]).for_each(|(d, y)| *d = 2.0 * (y - 0.5));
+        for l in (0..last).rev() {
+            let (i, o) = (self.net[l], self.net[l + 1]);
+            linear_bwd_wb(isa, &mut self.dw[l], &mut self.db[l], &self.dy[l + 1], &self.y[l], rows, i, o);
+            if l > 0 {
+                let (dx, dy) = self.dy.split_at_mut(l + 1);
+                linear_bwd_x(isa, &mut dx[l], &dy[0], &self.w[l], rows, i, o);
+                dx[l].iter_mut().zip(&*self.y[l]).for_each(|(d, y)| *d = if *y > 0.0 { *d } else { 0.0 });
+            }
+        }
+        for l in 0..last {
+            axpy(isa, &mut self.w[l], -1e-6, &self.dw[l]);
+            axpy(isa, &mut self.b[l], -1e-6, &self.db[l]);
+        }
+    }
+}
+
+fn step(isa: Isa) {
+    let nets: [(&[usize], usize); 4] =
+        [(&[64, 32, 10], 1), (&[256, 128, 10], 1), (&[64, 32, 10], 256), (&[784, 512, 256, 10], 256)];
+    for (net, rows) in nets {
+        let mut trainer = Trainer::new(net, rows);
+        let t = time(|| trainer.step(isa));
+        println!("{:40} {:10.3} us", format!("sgd step {} {rows} rows", name(net)), t * 1e6);
+    }
+}
+
+fn line(what: &str, flops: usize, peak: f64, f: impl FnMut()) {
+    let t = time(f);
+    println!("{what:40} {:10.2} us {:6.1} %", t * 1e6, flops as f64 / t / peak * 100.0);
+}
+
+fn train(isa: Isa) {
+    let peak = flops_per_second(isa);
+    let shapes = [
+        (1, 64, 32),
+        (1, 32, 10),
+        (1, 256, 128),
+        (32, 64, 32),
+        (128, 256, 128),
+        (256, 64, 32),
+        (256, 32, 10),
+        (256, 784, 512),
+        (256, 512, 256),
+        (256, 256, 10),
+        (512, 256, 128),
+        (3600, 21, 32),
+        (3600, 32, 3),
+        (4062, 125, 32),
+        (4062, 32, 2),
+    ];
+    for (rows, i, o) in shapes {
+        let (x, w, b, dy) = (numbers(rows * i), numbers(i * o), numbers(o), numbers(rows * o));
+        let (mut y, mut dx, mut dw, mut db) = (numbers(rows * o), numbers(rows * i), numbers(i * o), numbers(o));
+        let e = Epilogue { act: Act::Relu, residual: None };
+        let flops = 2 * rows * i * o;
+        let what = |s: &str| format!("{rows}x{i}->{o} {s}");
+        line(&what("fwd"), flops, peak, || linear_fwd(isa, &mut y, &x, &w, Some(&b), e, rows, i, o));
+        line(&what("bwd_x"), flops, peak, || linear_bwd_x(isa, &mut dx, &dy, &w, rows, i, o));
+        line(&what("bwd_w"), flops, peak, || linear_bwd_w(isa, &mut dw, &dy, &x, rows, i, o));
+        line(&what("bwd_wb"), flops, peak, || linear_bwd_wb(isa, &mut dw, &mut db, &dy, &x, rows, i, o));
+    }
+}
+
+fn gemm(isa: Isa) {
+    let peak = flops_per_second(isa);
+    for n in [16, 32, 64, 128, 256, 512, 1024] {
+        let (a, b, mut c) = (numbers(n * n), numbers(n * n), numbers(n * n));
+        for (ta, tb, s) in [(Trans::No, Trans::No, "nn"), (Trans::No, Trans::Yes, "nt"), (Trans::Yes, Trans::No, "tn")]
+        {
+            line(&format!("matmul {n} {s}"), 2 * n * n * n, peak, || matmul(isa, &mut c, &a, &b, n, n, n, ta, tb));
+        }
+    }
+}
