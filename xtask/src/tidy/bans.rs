@@ -6,7 +6,7 @@
 
 use super::Finding;
 use super::source::{Kind, Source, lines_of};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use std::ops::RangeInclusive;
 use syn::visit::{self, Visit};
 
@@ -85,14 +85,21 @@ fn is_call(form: Form, tokens: &[TokenTree], at: usize) -> bool {
         |i: Option<usize>, c| matches!(i.and_then(|i| tokens.get(i)), Some(TokenTree::Punct(p)) if p.as_char() == c);
     match form {
         Form::Method => {
-            let called =
-                matches!(tokens.get(at + 1), Some(TokenTree::Group(g)) if g.delimiter() == Delimiter::Parenthesis);
+            let called = matches!(tokens.get(at + 1), Some(TokenTree::Group(g)) if takes_a_message_or_nothing(g));
             // `self.expect(…)` is a method of the type being written: Option and Result have no methods of ours.
             let own = matches!(at.checked_sub(2).and_then(|i| tokens.get(i)), Some(TokenTree::Ident(i)) if i == "self");
             called && punct(at.checked_sub(1), '.') && !own
         }
         Form::Macro | Form::Print => punct(Some(at + 1), '!') && !punct(Some(at + 2), '='),
     }
+}
+
+/// Are these the arguments of `unwrap()` or `expect("…")`, and not, say, of a parser's `expect(b':', "a colon")`?
+fn takes_a_message_or_nothing(arguments: &Group) -> bool {
+    let tokens: Vec<TokenTree> = arguments.stream().into_iter().collect();
+    let comma = tokens.iter().position(|t| matches!(t, TokenTree::Punct(p) if p.as_char() == ','));
+    let byte = matches!(tokens.first(), Some(TokenTree::Literal(l)) if l.to_string().starts_with(['b', '\'']));
+    arguments.delimiter() == Delimiter::Parenthesis && comma.is_none_or(|at| at + 1 == tokens.len()) && !byte
 }
 
 fn has_comment(source: &Source, ban: &Ban, line: usize) -> bool {
@@ -195,6 +202,7 @@ mod tests {
         for call in [
             "x.unwrap()",
             "x.expect(\"y\")",
+            "x.expect(&format!(\"{}, {}\", y, z),)",
             "panic!(\"y\")",
             "todo!()",
             "unimplemented!()",
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn lookalikes_pass() {
-        let text = "/// x.unwrap()\nfn f() { x.unwrap_or(0); self.expect(b'x'); let s = \"panic!()\"; a.print(); panic != 1; }";
+        let text = "/// x.unwrap()\nfn f() { x.unwrap_or(0); self.expect(b'x'); p.expect(b'x'); p.expect(x, \"y\"); let s = \"panic!()\"; a.print(); panic != 1; }";
         assert!(lines(Kind::Library, text).is_empty());
     }
 
