@@ -5,7 +5,6 @@ use crate::ui::Ui;
 use anyhow::{Context, Result, bail};
 use mayfly_nn::Mode;
 use serde_json::json;
-use std::io::Write;
 use std::path::Path;
 
 /// Converts a model file.

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use mayfly_format::data::{Encoder, Outputs, Want};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 /// Measures a model on a file.
 pub fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {

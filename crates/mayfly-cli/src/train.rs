@@ -12,7 +12,6 @@ use mayfly_format::data::{EncodedRows, Encoder, LeftOut, OpenOptions, RowOptions
 use mayfly_nn::{FitReport, InMemory, Loss, Model, Stopped, Trainer, mean_loss};
 use serde_json::{Value, json};
 use settings::Settings;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use watch::Watch;

@@ -60,7 +60,7 @@ fn graph_loss(loss: &Loss, last_act: Option<(Activation, NodeId, NodeId)>, y: No
         Loss::CrossEntropy { smoothing } => k::Loss::SoftmaxCrossEntropy { smoothing: *smoothing },
         Loss::BinaryCrossEntropy => k::Loss::BceWithLogits,
         Loss::Hinge => k::Loss::Hinge,
-        Loss::Quantile { taus } => k::Loss::Quantile { taus: taus.clone().into() },
+        Loss::Quantile { taus } => k::Loss::Quantile { taus: taus.clone() },
         Loss::Fann { error } => {
             let error = match error {
                 FannError::Linear => k::FannError::Linear,

@@ -213,7 +213,7 @@ impl Network {
     /// How many rows `x` holds; checks embedding numbers too.
     fn check_rows(&self, x: &[f32]) -> Result<usize> {
         let n = self.input_len();
-        if x.len() % n != 0 {
+        if !x.len().is_multiple_of(n) {
             return Err(NnError::Length {
                 what: format!("inputs (rows of {n})"),
                 want: x.len().next_multiple_of(n),

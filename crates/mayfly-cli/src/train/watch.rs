@@ -61,7 +61,7 @@ impl Observer for Watch {
         if self.terminal {
             self.bar.set_position(report.epoch);
             self.bar.set_message(line);
-        } else if report.epoch as usize % self.epochs.div_ceil(QUIET_LINES).max(1) == 0 {
+        } else if (report.epoch as usize).is_multiple_of(self.epochs.div_ceil(QUIET_LINES).max(1)) {
             self.ui.note(format!("epoch {}/{}: {line}", report.epoch, self.epochs));
         }
         self.control()

@@ -203,7 +203,7 @@ impl Taps {
         named: &[usize],
         spec: Conv2dSpec,
     ) -> Result<NodeId> {
-        if spec.groups == 0 || inputs % spec.groups != 0 || self.channels % spec.groups != 0 {
+        if spec.groups == 0 || !inputs.is_multiple_of(spec.groups) || !self.channels.is_multiple_of(spec.groups) {
             return Err(cx.refuse(format!(
                 "{} groups, which do not divide {inputs} input and {} output channels",
                 spec.groups, self.channels
