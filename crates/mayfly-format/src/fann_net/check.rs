@@ -127,20 +127,17 @@ impl FannFile {
     }
 
     fn check_numbers(&self) -> Checked {
-        let finite = |place: String, value: f64| {
-            if value.is_finite() { Ok(()) } else { Err(wrong(place, "a finite number", value)) }
-        };
-        for (name, value) in self.parameters() {
-            finite(name.to_owned(), value)?;
+        if let Some((name, value)) = self.parameters().find(|(_, value)| !value.is_finite()) {
+            return Err(wrong(name, "a finite number", value));
         }
         if self.connection_rate < 0.0 {
             return Err(wrong("connection_rate", "0 to 1", self.connection_rate));
         }
-        for (i, n) in self.neurons.iter().enumerate() {
-            finite(format!("steepness of neuron {i}"), n.steepness)?;
+        if let Some((i, n)) = self.neurons.iter().enumerate().find(|(_, n)| !n.steepness.is_finite()) {
+            return Err(wrong(format!("steepness of neuron {i}"), "a finite number", n.steepness));
         }
-        for (i, c) in self.connections.iter().enumerate() {
-            finite(format!("weight of connection {i}"), c.weight)?;
+        if let Some((i, c)) = self.connections.iter().enumerate().find(|(_, c)| !c.weight.is_finite()) {
+            return Err(wrong(format!("weight of connection {i}"), "a finite number", c.weight));
         }
         Ok(())
     }
