@@ -58,9 +58,7 @@ pub enum FormatError {
     },
 
     /// Neither content nor extension tells what the file is.
-    #[error(
-        "{file}: not a kind of data file that is read here (CSV, Parquet, FANN, IDX, npy, npz); {hint}"
-    )]
+    #[error("{file}: not a kind of data file that is read here (CSV, Parquet, FANN, IDX, npy, npz); {hint}")]
     UnknownKind {
         /// The file's name as the caller gave it.
         file: String,
@@ -218,9 +216,7 @@ pub enum FormatError {
     },
 
     /// A weight is not a number: a network that has it computes nothing else.
-    #[error(
-        "{file}: element {index} of tensor \"{tensor}\" is NaN; train again, or allow NaN explicitly"
-    )]
+    #[error("{file}: element {index} of tensor \"{tensor}\" is NaN; train again, or allow NaN explicitly")]
     NanWeight {
         /// The file's name as the caller gave it.
         file: String,
@@ -231,9 +227,7 @@ pub enum FormatError {
     },
 
     /// A model's content is not what was written.
-    #[error(
-        "{file}: the file is damaged: its hash is {computed}, it was {stored} when it was written"
-    )]
+    #[error("{file}: the file is damaged: its hash is {computed}, it was {stored} when it was written")]
     HashMismatch {
         /// The file's name as the caller gave it.
         file: String,
@@ -244,9 +238,7 @@ pub enum FormatError {
     },
 
     /// A model keeps its weights in other files, which are not read: their paths come from the model and could lead anywhere.
-    #[error(
-        "{file}: tensor \"{tensor}\" is in another file (\"{location}\"); save the model with its weights inside"
-    )]
+    #[error("{file}: tensor \"{tensor}\" is in another file (\"{location}\"); save the model with its weights inside")]
     ExternalData {
         /// The file's name as the caller gave it.
         file: String,
@@ -257,9 +249,7 @@ pub enum FormatError {
     },
 
     /// A value is beyond what a fixed-point file can hold.
-    #[error(
-        "{what} is {value}, which does not fit 32-bit integers with {decimal_point} binary digits after the point"
-    )]
+    #[error("{what} is {value}, which does not fit 32-bit integers with {decimal_point} binary digits after the point")]
     FixedPointRange {
         /// Which value: "weight of connection 17".
         what: String,
@@ -361,18 +351,8 @@ fn named(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
 
 impl FormatError {
     /// [`FormatError::Malformed`] with `found` shortened to a readable length.
-    pub(crate) fn malformed(
-        file: &str,
-        at: Position,
-        expected: impl Into<String>,
-        found: &str,
-    ) -> Self {
-        Self::Malformed {
-            file: file.to_owned(),
-            at,
-            expected: expected.into(),
-            found: shorten(found),
-        }
+    pub(crate) fn malformed(file: &str, at: Position, expected: impl Into<String>, found: &str) -> Self {
+        Self::Malformed { file: file.to_owned(), at, expected: expected.into(), found: shorten(found) }
     }
 }
 
@@ -381,11 +361,7 @@ const SHOWN_CHARS: usize = 60;
 
 /// `text` on one line, control characters escaped, cut after [`SHOWN_CHARS`].
 pub(crate) fn shorten(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .flat_map(escape_control)
-        .collect();
+    let mut shown: String = text.chars().take(SHOWN_CHARS).flat_map(escape_control).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {
         shown.push('…');
     }
@@ -402,12 +378,8 @@ fn escape_control(c: char) -> impl Iterator<Item = char> {
 const LISTED: usize = 12;
 
 fn list(names: &[String]) -> String {
-    let mut text = names
-        .iter()
-        .take(LISTED)
-        .map(|name| format!("\"{}\"", shorten(name)))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text =
+        names.iter().take(LISTED).map(|name| format!("\"{}\"", shorten(name))).collect::<Vec<_>>().join(", ");
     if names.len() > LISTED {
         text.push_str(&format!(" and {} more", names.len() - LISTED));
     }
@@ -423,11 +395,7 @@ mod tests {
 
     #[test]
     fn a_message_says_where_what_and_instead_of_what() {
-        let at = Position::Field {
-            line: 17,
-            column: 3,
-            name: "petal length".into(),
-        };
+        let at = Position::Field { line: 17, column: 3, name: "petal length".into() };
         let error = FormatError::malformed("iris.csv", at, "a number", "\"4,5\n\"");
         assert_eq!(
             error.to_string(),

@@ -6,6 +6,8 @@ pub mod atomic;
 pub mod data;
 mod error;
 pub mod fann_net;
+#[doc(hidden)]
+pub mod fuzz;
 mod limits;
 pub mod model_file;
 pub mod onnx;

@@ -17,11 +17,6 @@ pub struct DataLimits {
 
 impl Default for DataLimits {
     fn default() -> Self {
-        Self {
-            columns: 1 << 20,
-            record_bytes: 16 << 20,
-            categories: 1024,
-            whole_array_bytes: 1 << 30,
-        }
+        Self { columns: 1 << 20, record_bytes: 16 << 20, categories: 1024, whole_array_bytes: 1 << 30 }
     }
 }

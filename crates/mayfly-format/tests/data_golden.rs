@@ -89,7 +89,10 @@ mod parquet {
         let mut source = open(path("table_zstd.parquet"), &OpenOptions::default()).unwrap();
         let mut chunk = Chunk::default();
         assert_eq!(source.read(&mut chunk, 100).unwrap(), 4);
-        assert_eq!((&chunk.codes[..], source.categories(0)), (&[0, 1, MISSING_CODE, 0][..], &["red".to_owned(), "blue".into()][..]));
+        assert_eq!(
+            (&chunk.codes[..], source.categories(0)),
+            (&[0, 1, MISSING_CODE, 0][..], &["red".to_owned(), "blue".into()][..])
+        );
         let times: Vec<&str> = (0..4).map(|row| chunk.texts[0].get(row).unwrap()).collect();
         assert_eq!(times, ["0", "86400000000", "", "1"]);
     }

@@ -335,6 +335,28 @@ fn metadata_must_make_sense() {
     assert_eq!(refused(|m| m.tensors[1].name = "__metadata__".into()), "tensor \"__metadata__\"");
 }
 
+/// A file whose hash is right for what it says, however wrong that is.
+fn with_right_hash(mut file: TensorFile) -> Vec<u8> {
+    let computed = match parse(&file.to_bytes(NanPolicy::Refuse).unwrap()) {
+        Err(FormatError::HashMismatch { computed, .. }) => computed,
+        other => panic!("{other:?}"),
+    };
+    file.metadata.insert("blake3".into(), computed);
+    file.to_bytes(NanPolicy::Refuse).unwrap()
+}
+
+#[test]
+fn a_right_hash_does_not_excuse_wrong_content() {
+    let original = TensorFile::parse("m", &bytes(), &OPTIONS).unwrap();
+    for (key, value) in [("spec", Some("{")), ("metrics", Some("")), ("spec", None)] {
+        let mut file = original.clone();
+        file.metadata.remove(key);
+        file.metadata.extend(value.map(|v| (key.to_owned(), v.to_owned())));
+        let error = parse(&with_right_hash(file)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("m.mayfly, metadata \"{key}\": expected ")), "{error}");
+    }
+}
+
 #[test]
 fn limits_hold_when_writing_too() {
     let empty = |i: usize| tensor(&i.to_string(), &[0], TensorData::U8(vec![]));

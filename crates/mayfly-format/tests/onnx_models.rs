@@ -226,6 +226,7 @@ fn tensors_that_make_no_sense_are_refused() {
     };
     let both = |change, want: &str| assert_eq!(with(change), (want.to_owned(), Some(want.to_owned())));
     both(|t| t.dims = vec![3], "ONNX model, tensor \"w\": expected 3 elements, as the dimensions [3] say, found 2");
+    both(|t| t.dims = vec![1], "ONNX model, tensor \"w\": expected 1 elements, as the dimensions [1] say, found 2");
     both(|t| t.dims = vec![-1], "ONNX model, tensor \"w\": expected dimensions of 0 or more, found -1");
     both(
         |t| t.dims = vec![1 << 40, 1 << 40],

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use mayfly_format::data::{
-    self, Batch, Chunk, ColumnKind, EncodedRows, Encoder, FitOptions, OpenOptions, Part, Reason, RowOptions, Source, Split, Table, Tables,
-    Task,
+    self, Batch, Chunk, ColumnKind, EncodedRows, Encoder, FitOptions, OpenOptions, Part, Reason, RowOptions, Source,
+    Split, Table, Tables, Task,
 };
 use mayfly_format::testdata;
 
@@ -97,11 +97,15 @@ fn a_table_with_dates_trains_without_them() {
     let options = FitOptions { split, ..FitOptions::default() };
     let encoder = Encoder::fit(open(&path).as_mut(), &options).unwrap();
     assert_eq!((encoder.task(), encoder.input_width()), (Task::Regress, 6));
-    assert_eq!(encoder.left_out().iter().map(|l| (l.name.as_str(), l.reason)).collect::<Vec<_>>(), [("date", Reason::Text)]);
+    assert_eq!(
+        encoder.left_out().iter().map(|l| (l.name.as_str(), l.reason)).collect::<Vec<_>>(),
+        [("date", Reason::Text)]
+    );
     let rows = RowOptions { split, ..RowOptions::default() };
     let tables = Tables::read(&mut EncodedRows::new(open(&path), &encoder, &rows).unwrap(), 1 << 30).unwrap();
     assert!(tables.validation.rows.abs_diff(1742) < 100 && tables.test.rows.abs_diff(3484) < 100);
-    let mean: f64 = tables.training.inputs.iter().step_by(6).map(|&x| f64::from(x)).sum::<f64>() / tables.training.rows as f64;
+    let mean: f64 =
+        tables.training.inputs.iter().step_by(6).map(|&x| f64::from(x)).sum::<f64>() / tables.training.rows as f64;
     assert!(mean.abs() < 1e-5, "{mean}");
 }
 

@@ -29,7 +29,11 @@ fn every_table_has_its_rows_inputs_and_classes() {
     ] {
         let (encoder, table) = fit(name);
         assert_eq!((table.rows, encoder.inputs().len()), (rows, columns), "{name}");
-        assert_eq!((encoder.targets().columns(), encoder.labels()), (vec![target], &labels.iter().map(|&l| l.to_owned()).collect::<Vec<_>>()[..]), "{name}");
+        assert_eq!(
+            (encoder.targets().columns(), encoder.labels()),
+            (vec![target], &labels.iter().map(|&l| l.to_owned()).collect::<Vec<_>>()[..]),
+            "{name}"
+        );
         assert!(encoder.left_out().is_empty(), "{name}");
     }
 }
@@ -37,7 +41,8 @@ fn every_table_has_its_rows_inputs_and_classes() {
 #[test]
 fn mushrooms_miss_only_stalk_roots() {
     let (encoder, table) = fit("mushroom.csv");
-    let missing: Vec<(&str, u64)> = encoder.inputs().iter().filter(|i| i.missing > 0).map(|i| (i.name.as_str(), i.missing)).collect();
+    let missing: Vec<(&str, u64)> =
+        encoder.inputs().iter().filter(|i| i.missing > 0).map(|i| (i.name.as_str(), i.missing)).collect();
     assert_eq!(missing, [("stalk-root", 2480)]);
     assert_eq!(encoder.class_counts(), [4208, 3916]);
     let first = &table.targets[..2];

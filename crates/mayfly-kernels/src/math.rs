@@ -203,7 +203,7 @@ pub(crate) fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// Up to here arguments of [`sin`] and [`cos`] are reduced in vectors; larger ones go to `libm`, one by one.
 const TRIG_LIMIT: f32 = 12_800.0;
 /// π/2 in four parts, the first three of 11 bits: their products with up to 2¹³ are exact.
-const HALF_PI: [f32; 4] = [1.570_312_5, 4.837_513e-4, 7.549_534e-8, 2.563_344e-12];
+const HALF_PI: [f32; 4] = [1.570_312_5, 4.837_513e-4, 7.549_533_6e-8, 2.563_344e-12];
 
 /// `sin(x + quarters π/2)` for `|x| <= TRIG_LIMIT`.
 #[inline(always)]
@@ -218,7 +218,7 @@ fn sin_shifted<S: Simd>(s: S, x: S::F32, quarters: i32) -> S::F32 {
     let r2 = s.mul(r, r);
     let sin_poly = poly(s, r2, [2.914_464_6e-6, -1.986_074e-4, 8.333_396e-3, -0.166_666_67]);
     let sin = s.mul_add(s.mul(r, r2), sin_poly, r);
-    let cos_poly = poly(s, r2, [2.454_211e-5, -1.388_826_5e-3, 4.166_664e-2]);
+    let cos_poly = poly(s, r2, [2.454_211e-5, -1.388_826_5e-3, 4.166_666_4e-2]);
     let cos = s.mul_add(s.mul(r2, r2), cos_poly, s.mul_add(r2, s.splat(-0.5), s.splat(1.0)));
     // Bit 0 of the quadrant swaps sine and cosine, bit 1 turns the sign.
     let odd = s.from_bits(s.shl_i32::<31>(quadrant));

@@ -14,6 +14,7 @@ pub(crate) fn panel_vectors(isa: Isa, outputs: usize) -> usize {
     let (lanes, most) = match isa.0 {
         Kind::Avx512 { .. } => (16, 4),
         Kind::Avx2 => (8, 2),
+        Kind::Scalar => (1, 4),
         _ => (4, 2),
     };
     match outputs.div_ceil(lanes) {
@@ -28,6 +29,7 @@ pub(crate) fn width(isa: Isa, outputs: usize) -> usize {
     let lanes = match isa.0 {
         Kind::Avx512 { .. } => 16,
         Kind::Avx2 => 8,
+        Kind::Scalar => 1,
         _ => 4,
     };
     panel_vectors(isa, outputs) * lanes

@@ -100,3 +100,56 @@ fn sin_within_its_bound() {
 fn cos_within_its_bound() {
     sweep(&FUNCTIONS[6]);
 }
+
+/// `f` at each of `xs`, on one instruction set, through a slice long enough for whole vectors and a rest.
+fn at(isa: Isa, f: Kernel, x: f32) -> f32 {
+    let (xs, mut ys) = ([x; 21], [0.0; 21]);
+    f(isa, &mut ys, &xs);
+    assert!(ys.iter().all(|y| y.to_bits() == ys[0].to_bits()), "lanes differ at {x:e}");
+    ys[0]
+}
+
+#[test]
+fn specials_are_exact() {
+    const INF: f32 = f32::INFINITY;
+    let cases: [(&str, Kernel, &[(f32, f32)]); 7] = [
+        (
+            "exp",
+            k::exp,
+            &[(0.0, 1.0), (-0.0, 1.0), (-INF, 0.0), (INF, INF), (-104.0, 0.0), (89.0, INF), (f32::MAX, INF)],
+        ),
+        ("log", k::log, &[(1.0, 0.0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-1.0, f32::NAN), (-INF, f32::NAN)]),
+        ("tanh", k::tanh, &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (20.0, 1.0), (1e-40, 1e-40)]),
+        ("sigmoid", k::sigmoid, &[(0.0, 0.5), (INF, 1.0), (-INF, 0.0), (-88.0, 0.0), (f32::MIN, 0.0)]),
+        ("erf", k::erf, &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (5.0, 1.0)]),
+        ("sin", k::sin, &[(0.0, 0.0), (-0.0, -0.0), (INF, f32::NAN), (-INF, f32::NAN), (1e-40, 1e-40)]),
+        ("cos", k::cos, &[(0.0, 1.0), (-0.0, 1.0), (INF, f32::NAN), (-INF, f32::NAN), (1e-40, 1.0)]),
+    ];
+    for isa in isas() {
+        for (name, f, points) in cases {
+            assert!(at(isa, f, f32::NAN).is_nan(), "{name}(NaN) on {isa:?}");
+            for &(x, want) in points {
+                let got = at(isa, f, x);
+                let same = got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan());
+                assert!(same, "{name}({x:e}) on {isa:?} is {got:e}, want {want:e}");
+            }
+        }
+    }
+}
+
+/// Beside an argument that needs the slow path, the others keep their fast one's bits.
+#[test]
+fn huge_angles_do_not_disturb_their_neighbours() {
+    let calm = (0..64).map(|i| i as f32 * 1.37 - 40.0).collect::<Vec<_>>();
+    let mut wild = calm.clone();
+    wild.iter_mut().step_by(5).for_each(|x| *x = 3.0e38);
+    for isa in isas() {
+        let (mut a, mut b) = (vec![0.0; 64], vec![0.0; 64]);
+        k::sin(isa, &mut a, &calm);
+        k::sin(isa, &mut b, &wild);
+        for i in 0..64 {
+            let want = if i % 5 == 0 { f64::from(3.0e38f32).sin() as f32 } else { a[i] };
+            assert!(ulps(b[i], f64::from(want)) <= 1.0, "lane {i} on {isa:?}: {} for {want}", b[i]);
+        }
+    }
+}

@@ -36,6 +36,7 @@ mod quantise;
 mod registry;
 mod schedule;
 mod spec;
+mod stream;
 mod train;
 
 pub use activation::Activation;
@@ -55,6 +56,7 @@ pub use optimiser::{Optimiser, StepInfo};
 pub use registry::Registry;
 pub use schedule::Schedule;
 pub use spec::{Lowered, Mode, NetworkSpec};
+pub use stream::Streamed;
 pub use train::{
     BatchReport, BatchRows, Control, EpochReport, FitReport, Observer, StopAt, Stopped, TrainConfig, Trainer, mean_loss,
 };

@@ -94,7 +94,7 @@ mod tests {
         let c = classification(&predicted, &targets, 3, 0.5).unwrap();
         assert_eq!(c.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]]);
         assert_eq!(c.accuracy, 0.75);
-        assert!((c.mse - 0.117_708_33).abs() < 1e-6, "{}", c.mse);
+        assert!((c.mse - 0.116_875).abs() < 1e-6, "{}", c.mse);
         let symmetric = classification(&[0.2, -0.9, -0.1], &[1.0, -1.0, 1.0], 1, 0.0).unwrap();
         assert_eq!(symmetric.confusion, [[1, 0], [1, 1]]);
         assert!(classification(&[0.0; 3], &[0.0; 4], 2, 0.5).is_err());

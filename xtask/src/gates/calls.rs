@@ -21,9 +21,11 @@ const MORE_CALLS: u64 = 120;
 
 /// Builds `bench/counts` and counts every case that it lists.
 pub(super) fn measure_all() -> Result<BTreeMap<String, Counts>> {
-    let manifest = "bench/counts/Cargo.toml";
-    run(&mut cargo(&["build", "--release", "--manifest-path", manifest]))?;
-    let binary = target_folder(manifest)?.join("release/counts");
+    let target = target_folder("Cargo.toml")?;
+    // Same folder and profile as the binary's, so that the dependencies they share are built once.
+    let mut build = cargo(&["build", "--release", "--manifest-path", "bench/counts/Cargo.toml"]);
+    run(build.arg("--target-dir").arg(&target).args(["--config", "profile.release.strip=true"]))?;
+    let binary = target.join("release/counts");
     let binary = binary.to_str().context("the target directory is not UTF-8")?;
     let cases = output(&mut program(binary, &["list"]))?;
     cases.lines().map(|case| Ok((case.to_string(), measure(binary, case)?))).collect()

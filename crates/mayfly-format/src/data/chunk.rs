@@ -37,8 +37,7 @@ impl Chunk {
         self.lines.clear();
         self.numbers.clear();
         self.codes.clear();
-        self.texts
-            .resize_with(schema.text_width(), TextColumn::default);
+        self.texts.resize_with(schema.text_width(), TextColumn::default);
         self.texts.iter_mut().for_each(TextColumn::clear);
     }
 
@@ -125,11 +124,7 @@ pub(super) struct Dictionary {
 impl Dictionary {
     /// One that takes up to `limit` categories.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            names: Vec::new(),
-            codes: HashMap::default(),
-            limit: limit.min(MISSING_CODE as usize),
-        }
+        Self { names: Vec::new(), codes: HashMap::default(), limit: limit.min(MISSING_CODE as usize) }
     }
 
     /// The categories so far.

@@ -269,10 +269,9 @@ mod tests {
         let usual = read("3 2 1\n-1 -1\n-1\n-1 1\n1\n1e-3 1\n1.5\n").unwrap();
         assert_eq!(usual.0, want);
         assert_eq!(usual.1, [2, 4, 6]);
-        for odd in [
-            "3 2 1 -1 -1 -1 -1 1 1 1e-3 1 1.5",
-            "\r\n3\t2\r\n1\r\n\r\n-1\r\n-1 -1 -1 1 1 +1e-3 \x0b1 1.5\r\n  \r\n",
-        ] {
+        for odd in
+            ["3 2 1 -1 -1 -1 -1 1 1 1e-3 1 1.5", "\r\n3\t2\r\n1\r\n\r\n-1\r\n-1 -1 -1 1 1 +1e-3 \x0b1 1.5\r\n  \r\n"]
+        {
             assert_eq!(read(odd).unwrap().0, want);
         }
     }

@@ -34,18 +34,12 @@ impl Input {
     /// A file. Nothing is opened yet.
     pub fn from_path(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        Self {
-            name: path.display().to_string(),
-            content: Content::File(path.to_path_buf()),
-        }
+        Self { name: path.display().to_string(), content: Content::File(path.to_path_buf()) }
     }
 
     /// Bytes in memory; `name` stands for the file's name in messages, and its extension counts.
     pub fn from_bytes(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self {
-            name: name.into(),
-            content: Content::Memory(bytes.into()),
-        }
+        Self { name: name.into(), content: Content::Memory(bytes.into()) }
     }
 
     /// The name that messages use.
@@ -91,42 +85,25 @@ impl Input {
     /// Opens the bytes for reading from the start, unpacked if they are a gzip stream.
     pub(super) fn open_unpacked(&self) -> Result<ByteReader> {
         let mut stored = BufReader::with_capacity(BUFFER_BYTES, self.open()?);
-        let packed = stored
-            .fill_buf()
-            .map_err(|e| self.read_error(e, 0))?
-            .starts_with(&GZIP_MAGIC);
+        let packed = stored.fill_buf().map_err(|e| self.read_error(e, 0))?.starts_with(&GZIP_MAGIC);
         let unpacked = if packed {
-            Unpacked::Gzip(BufReader::with_capacity(
-                BUFFER_BYTES,
-                MultiGzDecoder::new(stored),
-            ))
+            Unpacked::Gzip(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(stored)))
         } else {
             Unpacked::Plain(stored)
         };
-        Ok(ByteReader {
-            input: self.clone(),
-            unpacked,
-            offset: 0,
-        })
+        Ok(ByteReader { input: self.clone(), unpacked, offset: 0 })
     }
 
     /// An I/O error of this input. What a decompressor reports is damage to the content, not a failing disk.
     pub(super) fn read_error(&self, error: io::Error, offset: u64) -> FormatError {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         match (&self.content, error.kind()) {
-            (Content::File(path), kind)
-                if !matches!(kind, InvalidData | InvalidInput | UnexpectedEof) =>
-            {
+            (Content::File(path), kind) if !matches!(kind, InvalidData | InvalidInput | UnexpectedEof) => {
                 io_error(path)(error)
             }
             _ => {
                 let expected = "an undamaged compressed stream";
-                FormatError::malformed(
-                    &self.name,
-                    Position::Offset(offset),
-                    expected,
-                    &error.to_string(),
-                )
+                FormatError::malformed(&self.name, Position::Offset(offset), expected, &error.to_string())
             }
         }
     }
@@ -139,10 +116,7 @@ impl<P: AsRef<Path>> From<P> for Input {
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FormatError + '_ {
-    move |source| FormatError::Io {
-        path: path.to_path_buf(),
-        source,
-    }
+    move |source| FormatError::Io { path: path.to_path_buf(), source }
 }
 
 /// Rewinding is opening again, which a pipe or a device cannot do; a folder opens but does not read.
@@ -320,14 +294,9 @@ mod tests {
 
     #[test]
     fn an_early_end_says_where_and_how_much() {
-        let mut reader = Input::from_bytes("x", *b"abc")
-            .open_unpacked()
-            .unwrap();
+        let mut reader = Input::from_bytes("x", *b"abc").open_unpacked().unwrap();
         let error = reader.read_exact(&mut [0; 4], "header").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "x, byte 0: expected 4 bytes of header, found the end of the file after 3"
-        );
+        assert_eq!(error.to_string(), "x, byte 0: expected 4 bytes of header, found the end of the file after 3");
     }
 
     #[test]

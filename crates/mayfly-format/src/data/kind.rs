@@ -62,10 +62,7 @@ impl FileKind {
 }
 
 fn unknown(input: &Input, hint: String) -> FormatError {
-    FormatError::UnknownKind {
-        file: input.name().to_owned(),
-        hint,
-    }
+    FormatError::UnknownKind { file: input.name().to_owned(), hint }
 }
 
 fn by_magic(bytes: &[u8]) -> Option<FileKind> {
@@ -93,11 +90,7 @@ fn by_text(bytes: &[u8], whole: bool, extension: &str) -> Option<FileKind> {
 /// three tab-separated numbers may as well be a table.
 fn is_fann(bytes: &[u8], whole: bool, extension: &str) -> bool {
     let numbers = |text: &[u8]| {
-        let words: Vec<&[u8]> = text
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .take(4)
-            .collect();
+        let words: Vec<&[u8]> = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).take(4).collect();
         let good = words.iter().take(3).all(|w| w.iter().all(u8::is_ascii_digit));
         (words.len(), good)
     };
@@ -186,12 +179,9 @@ mod tests {
 
     #[test]
     fn what_is_not_read_says_what_to_do() {
-        for (bytes, hint) in [
-            (&b""[..], "empty"),
-            (b"\xff\xfea\0,\0", "UTF-8"),
-            (b"\x89HDF\r\n", "npz"),
-            (b"ab\0cd", "0x61"),
-        ] {
+        for (bytes, hint) in
+            [(&b""[..], "empty"), (b"\xff\xfea\0,\0", "UTF-8"), (b"\x89HDF\r\n", "npz"), (b"ab\0cd", "0x61")]
+        {
             let error = kind("x", bytes).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }

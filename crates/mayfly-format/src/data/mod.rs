@@ -20,8 +20,8 @@ mod table;
 
 pub use chunk::{Chunk, MISSING_CODE, TextColumn};
 pub use encode::{
-    Batch, EncodedRows, Encoder, ExtraColumns, FitOptions, InputColumn, InputEncoding, LeftOut, MissingPolicy, Outputs, Reason,
-    RowOptions, ScaledColumn, Scaling, TargetEncoding, Task, Want,
+    Batch, EncodedRows, Encoder, ExtraColumns, FitOptions, InputColumn, InputEncoding, LeftOut, MissingPolicy, Outputs,
+    Reason, RowOptions, ScaledColumn, Scaling, TargetEncoding, Task, Want,
 };
 pub use input::Input;
 pub use kind::FileKind;

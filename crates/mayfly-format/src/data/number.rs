@@ -65,11 +65,38 @@ mod tests {
 
     #[test]
     fn numbers_are_finite_decimals() {
-        for text in ["1", "-1.5e3", ".5", "-.5", "+7.", "-0", "0.1", "5.827000141143799", "9007199254740993", "00000000000000000001"] {
+        for text in [
+            "1",
+            "-1.5e3",
+            ".5",
+            "-.5",
+            "+7.",
+            "-0",
+            "0.1",
+            "5.827000141143799",
+            "9007199254740993",
+            "00000000000000000001",
+        ] {
             assert_eq!(number(text.as_bytes()).map(f64::to_bits), by_std(text), "{text}");
             assert!(by_std(text).is_some());
         }
-        for text in ["", "-", ".", "-.", "1,5", "0x10", "1e999", "inf", "-Infinity", "nan", "1 2", "1_000", "true", "\u{661}", "1.2.3"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "-.",
+            "1,5",
+            "0x10",
+            "1e999",
+            "inf",
+            "-Infinity",
+            "nan",
+            "1 2",
+            "1_000",
+            "true",
+            "\u{661}",
+            "1.2.3",
+        ] {
             assert_eq!(number(text.as_bytes()), None, "{text}");
         }
     }

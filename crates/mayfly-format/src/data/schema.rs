@@ -101,22 +101,10 @@ impl Schema {
     ///
     /// # Errors
     /// [`FormatError::DuplicateColumn`]; `file` is for the message.
-    pub(super) fn new(
-        file: &str,
-        columns: Vec<Column>,
-        names: Names,
-        targets: Targets,
-    ) -> Result<Self> {
+    pub(super) fn new(file: &str, columns: Vec<Column>, names: Names, targets: Targets) -> Result<Self> {
         refuse_duplicates(file, &columns)?;
-        let mut schema = Self {
-            columns,
-            names,
-            targets,
-            slots: Vec::new(),
-            number_width: 0,
-            code_width: 0,
-            text_width: 0,
-        };
+        let mut schema =
+            Self { columns, names, targets, slots: Vec::new(), number_width: 0, code_width: 0, text_width: 0 };
         schema.assign_slots();
         Ok(schema)
     }
@@ -219,10 +207,7 @@ fn refuse_duplicates(file: &str, columns: &[Column]) -> Result<()> {
 
 /// `count` numeric columns called `prefix` and their position from 1; a single one is called `prefix` alone when `prefix` is a word.
 pub(super) fn positional(prefix: &str, count: usize) -> impl Iterator<Item = Column> + '_ {
-    (1..=count).map(move |i| Column {
-        name: format!("{prefix}{i}"),
-        kind: ColumnKind::Numeric,
-    })
+    (1..=count).map(move |i| Column { name: format!("{prefix}{i}"), kind: ColumnKind::Numeric })
 }
 
 #[cfg(test)]
@@ -230,10 +215,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, kind: ColumnKind) -> Column {
-        Column {
-            name: name.into(),
-            kind,
-        }
+        Column { name: name.into(), kind }
     }
 
     #[test]
@@ -248,19 +230,9 @@ mod tests {
         ];
         let schema = Schema::new("f", columns, Names::Given, Targets::Free).unwrap();
         let slots: Vec<Slot> = schema.slots().map(|(_, slot)| slot).collect();
-        let want = [
-            Slot::Code(0),
-            Slot::Number(0),
-            Slot::Number(1),
-            Slot::Text(0),
-            Slot::Number(7),
-            Slot::Code(1),
-        ];
+        let want = [Slot::Code(0), Slot::Number(0), Slot::Number(1), Slot::Text(0), Slot::Number(7), Slot::Code(1)];
         assert_eq!(slots, want);
-        assert_eq!(
-            (schema.number_width(), schema.code_width(), schema.text_width()),
-            (8, 2, 1)
-        );
+        assert_eq!((schema.number_width(), schema.code_width(), schema.text_width()), (8, 2, 1));
         assert_eq!(schema.column_of_number(0), Some((1, 0)));
         assert_eq!(schema.column_of_number(6), Some((2, 5)));
         assert_eq!(schema.column_of_number(7), Some((4, 0)));
@@ -269,15 +241,9 @@ mod tests {
 
     #[test]
     fn equal_names_are_refused_with_both_positions() {
-        let columns = vec![
-            column("a", ColumnKind::Numeric),
-            column("b", ColumnKind::Numeric),
-            column("a", ColumnKind::Text),
-        ];
+        let columns =
+            vec![column("a", ColumnKind::Numeric), column("b", ColumnKind::Numeric), column("a", ColumnKind::Text)];
         let error = Schema::new("f", columns, Names::Given, Targets::Free).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "f: columns 1 and 3 are both named \"a\""
-        );
+        assert_eq!(error.to_string(), "f: columns 1 and 3 are both named \"a\"");
     }
 }

@@ -140,7 +140,8 @@ mod tests {
         let classes: Vec<u64> = (0..4000).map(|row| u64::from(row % 10 == 3)).collect();
         let parts = parts(SPLIT, classes.iter().copied());
         for (class, rows) in [(0, 3600.0), (1, 400.0)] {
-            let of_class: Vec<Part> = parts.iter().zip(&classes).filter(|(_, c)| **c == class).map(|(p, _)| *p).collect();
+            let of_class: Vec<Part> =
+                parts.iter().zip(&classes).filter(|(_, c)| **c == class).map(|(p, _)| *p).collect();
             let validation = count(&of_class, Part::Validation) as f64;
             let test = count(&of_class, Part::Test) as f64;
             assert!((validation - 0.1 * rows).abs() < 0.03 * rows, "{validation} of {rows}");

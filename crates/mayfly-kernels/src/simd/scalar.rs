@@ -1,154 +1,148 @@
-//! Four lanes in plain Rust.
+//! Plain Rust, one lane: the shortest code for every target. Wider arrays would be vectorised on some, and unrolled into tens of
+//! thousands of instructions on all.
 use super::Simd;
-use core::array::from_fn;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
-type F = [f32; 4];
-type I = [i32; 4];
-
-#[inline(always)]
-fn zip<A: Copy, B: Copy, C>(a: [A; 4], b: [B; 4], f: impl Fn(A, B) -> C) -> [C; 4] {
-    from_fn(|i| f(a[i], b[i]))
-}
-
 impl Simd for Scalar {
-    const N: usize = 4;
-    type F32 = F;
-    type I32 = I;
-    type Mask = [bool; 4];
+    const N: usize = 1;
+    type F32 = f32;
+    type I32 = i32;
+    type Mask = bool;
 
     #[inline(always)]
-    fn splat(self, v: f32) -> F {
-        [v; 4]
+    fn splat(self, v: f32) -> f32 {
+        v
     }
     #[inline(always)]
-    fn load(self, x: &[f32]) -> F {
-        [x[0], x[1], x[2], x[3]]
+    fn load(self, x: &[f32]) -> f32 {
+        x[0]
     }
     #[inline(always)]
-    fn store(self, y: &mut [f32], v: F) {
-        y[..4].copy_from_slice(&v);
+    fn store(self, y: &mut [f32], v: f32) {
+        y[0] = v;
     }
     #[inline(always)]
-    fn load_part(self, x: &[f32]) -> F {
-        from_fn(|i| x.get(i).copied().unwrap_or(0.0))
+    fn load_part(self, x: &[f32]) -> f32 {
+        if x.is_empty() { 0.0 } else { x[0] }
     }
     #[inline(always)]
-    fn store_part(self, y: &mut [f32], v: F) {
-        y.iter_mut().zip(v).for_each(|(y, v)| *y = v);
+    fn store_part(self, y: &mut [f32], v: f32) {
+        if !y.is_empty() {
+            y[0] = v;
+        }
     }
     #[inline(always)]
-    fn add(self, a: F, b: F) -> F {
-        zip(a, b, |a, b| a + b)
+    fn add(self, a: f32, b: f32) -> f32 {
+        a + b
     }
     #[inline(always)]
-    fn sub(self, a: F, b: F) -> F {
-        zip(a, b, |a, b| a - b)
+    fn sub(self, a: f32, b: f32) -> f32 {
+        a - b
     }
     #[inline(always)]
-    fn mul(self, a: F, b: F) -> F {
-        zip(a, b, |a, b| a * b)
+    fn mul(self, a: f32, b: f32) -> f32 {
+        a * b
     }
     #[inline(always)]
-    fn div(self, a: F, b: F) -> F {
-        zip(a, b, |a, b| a / b)
+    fn div(self, a: f32, b: f32) -> f32 {
+        a / b
     }
     #[inline(always)]
-    fn mul_add(self, a: F, b: F, c: F) -> F {
-        from_fn(|i| a[i] * b[i] + c[i]) // a fused one would be a library call here
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a * b + c // a fused one would be a library call here
     }
     #[inline(always)]
-    fn min(self, a: F, b: F) -> F {
-        zip(a, b, |a, b| if a < b { a } else { b })
+    fn min(self, a: f32, b: f32) -> f32 {
+        if a < b { a } else { b }
     }
     #[inline(always)]
-    fn max(self, a: F, b: F) -> F {
-        zip(a, b, |a, b| if a > b { a } else { b })
+    fn max(self, a: f32, b: f32) -> f32 {
+        if a > b { a } else { b }
     }
     #[inline(always)]
-    fn sqrt(self, a: F) -> F {
-        a.map(libm::sqrtf)
+    fn sqrt(self, a: f32) -> f32 {
+        libm::sqrtf(a)
     }
     #[inline(always)]
-    fn lt(self, a: F, b: F) -> [bool; 4] {
-        zip(a, b, |a, b| a < b)
+    fn lt(self, a: f32, b: f32) -> bool {
+        a < b
     }
     #[inline(always)]
-    fn le(self, a: F, b: F) -> [bool; 4] {
-        zip(a, b, |a, b| a <= b)
+    fn le(self, a: f32, b: f32) -> bool {
+        a <= b
     }
     #[inline(always)]
-    fn eq(self, a: F, b: F) -> [bool; 4] {
-        zip(a, b, |a, b| a == b)
+    fn eq(self, a: f32, b: f32) -> bool {
+        a == b
     }
     #[inline(always)]
-    fn select(self, m: [bool; 4], a: F, b: F) -> F {
-        from_fn(|i| if m[i] { a[i] } else { b[i] })
+    fn select(self, m: bool, a: f32, b: f32) -> f32 {
+        if m { a } else { b }
     }
     #[inline(always)]
-    fn load_i32(self, x: &[i32]) -> I {
-        [x[0], x[1], x[2], x[3]]
+    fn load_i32(self, x: &[i32]) -> i32 {
+        x[0]
     }
     #[inline(always)]
-    fn splat_i32(self, v: i32) -> I {
-        [v; 4]
+    fn splat_i32(self, v: i32) -> i32 {
+        v
     }
     #[inline(always)]
-    fn f32_to_i32(self, a: F) -> I {
-        a.map(|a| a as i32)
+    fn f32_to_i32(self, a: f32) -> i32 {
+        a as i32
     }
     #[inline(always)]
-    fn i32_to_f32(self, a: I) -> F {
-        a.map(|a| a as f32)
+    fn i32_to_f32(self, a: i32) -> f32 {
+        a as f32
     }
     #[inline(always)]
-    fn to_bits(self, a: F) -> I {
-        a.map(|a| a.to_bits() as i32)
+    fn to_bits(self, a: f32) -> i32 {
+        a.to_bits() as i32
     }
     #[inline(always)]
-    fn from_bits(self, a: I) -> F {
-        a.map(|a| f32::from_bits(a as u32))
+    fn from_bits(self, a: i32) -> f32 {
+        f32::from_bits(a as u32)
     }
     #[inline(always)]
-    fn add_i32(self, a: I, b: I) -> I {
-        zip(a, b, i32::wrapping_add)
+    fn add_i32(self, a: i32, b: i32) -> i32 {
+        a.wrapping_add(b)
     }
     #[inline(always)]
-    fn sub_i32(self, a: I, b: I) -> I {
-        zip(a, b, i32::wrapping_sub)
+    fn sub_i32(self, a: i32, b: i32) -> i32 {
+        a.wrapping_sub(b)
     }
     #[inline(always)]
-    fn and_i32(self, a: I, b: I) -> I {
-        zip(a, b, |a, b| a & b)
+    fn and_i32(self, a: i32, b: i32) -> i32 {
+        a & b
     }
     #[inline(always)]
-    fn or_i32(self, a: I, b: I) -> I {
-        zip(a, b, |a, b| a | b)
+    fn or_i32(self, a: i32, b: i32) -> i32 {
+        a | b
     }
     #[inline(always)]
-    fn xor_i32(self, a: I, b: I) -> I {
-        zip(a, b, |a, b| a ^ b)
+    fn xor_i32(self, a: i32, b: i32) -> i32 {
+        a ^ b
     }
     #[inline(always)]
-    fn eq_i32(self, a: I, b: I) -> [bool; 4] {
-        zip(a, b, |a, b| a == b)
+    fn eq_i32(self, a: i32, b: i32) -> bool {
+        a == b
     }
     #[inline(always)]
-    fn shl_i32<const BITS: u32>(self, a: I) -> I {
-        a.map(|a| a << BITS)
+    fn shl_i32<const BITS: u32>(self, a: i32) -> i32 {
+        a << BITS
     }
     #[inline(always)]
-    fn sra_i32<const BITS: u32>(self, a: I) -> I {
-        a.map(|a| a >> BITS)
+    fn sra_i32<const BITS: u32>(self, a: i32) -> i32 {
+        a >> BITS
     }
     #[inline(always)]
-    fn reduce_sum(self, a: F) -> f32 {
-        (a[0] + a[2]) + (a[1] + a[3])
+    fn reduce_sum(self, a: f32) -> f32 {
+        a
     }
     #[inline(always)]
-    fn reduce_max(self, a: F) -> f32 {
-        a.into_iter().fold(a[0], |m, v| if v > m { v } else { m })
+    fn reduce_max(self, a: f32) -> f32 {
+        a
     }
 }

@@ -16,10 +16,10 @@ pub struct Dense {
     #[serde(default)]
     pub activation: Activation,
     /// Whether there is a bias.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
     /// What it is connected to.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Reads::is_previous")]
     pub reads: Reads,
 }
 
@@ -34,8 +34,19 @@ pub enum Reads {
     AllPrevious,
 }
 
+impl Reads {
+    fn is_previous(&self) -> bool {
+        *self == Reads::Previous
+    }
+}
+
 pub(super) fn yes() -> bool {
     true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_yes(bias: &bool) -> bool {
+    *bias
 }
 
 impl Dense {

@@ -54,12 +54,7 @@ impl Dtype {
     }
 }
 
-fn values<const N: usize>(
-    bytes: &[u8],
-    order: ByteOrder,
-    little: impl Fn([u8; N]) -> f64,
-    mut each: impl FnMut(f64),
-) {
+fn values<const N: usize>(bytes: &[u8], order: ByteOrder, little: impl Fn([u8; N]) -> f64, mut each: impl FnMut(f64)) {
     let (words, _) = bytes.as_chunks::<N>();
     match order {
         ByteOrder::Little => words.iter().for_each(|&word| each(little(word))),

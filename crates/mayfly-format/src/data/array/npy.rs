@@ -134,7 +134,12 @@ fn parse(text: &[u8]) -> Result<ArrayHeader, Problem> {
             (b"descr", ()) => kind = Some(descr(&mut scan)?),
             (b"fortran_order", ()) => order = Some(scan.order()?),
             (b"shape", ()) => shape = Some(scan.shape()?),
-            _ => return Err(Problem::Syntax { at: key_at, expected: "one of the keys 'descr', 'fortran_order', 'shape'" }),
+            _ => {
+                return Err(Problem::Syntax {
+                    at: key_at,
+                    expected: "one of the keys 'descr', 'fortran_order', 'shape'",
+                });
+            }
         }
         if !scan.eat(b',') {
             scan.expect(b'}', "a comma or }")?;

@@ -162,11 +162,17 @@ fn check_sizes(input: &Input, member: &Member) -> Result<()> {
     };
     let file_bytes = input.stored_len()?;
     if member.at.checked_add(packed_bytes).is_none_or(|end| end > file_bytes) {
-        return wrong(format!("a member inside the file of {file_bytes} bytes"), format!("{packed_bytes} bytes at {}", member.at));
+        return wrong(
+            format!("a member inside the file of {file_bytes} bytes"),
+            format!("{packed_bytes} bytes at {}", member.at),
+        );
     }
     let most = if member.deflated { packed_bytes.saturating_mul(MAX_DEFLATE_RATIO) } else { packed_bytes };
     if unpacked_bytes > most || !member.deflated && unpacked_bytes < most {
-        return wrong(format!("at most {most} bytes unpacked from {packed_bytes}"), format!("{unpacked_bytes} declared"));
+        return wrong(
+            format!("at most {most} bytes unpacked from {packed_bytes}"),
+            format!("{unpacked_bytes} declared"),
+        );
     }
     Ok(())
 }

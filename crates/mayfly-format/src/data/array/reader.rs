@@ -192,7 +192,12 @@ struct Columns<'a> {
 
 impl Columns<'_> {
     /// `fill(offset, part)` fills `part`, the rows' part of one column, from the values at byte `offset`.
-    fn read(&self, cells: Cells<'_>, part: &mut [u8], mut fill: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<()> {
+    fn read(
+        &self,
+        cells: Cells<'_>,
+        part: &mut [u8],
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<()>,
+    ) -> Result<()> {
         let header = self.header;
         for cell in 0..self.row_len {
             let column = fortran_index(cell, header.row_shape()) as u64;

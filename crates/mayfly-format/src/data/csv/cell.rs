@@ -10,10 +10,7 @@ pub(super) fn trim(field: &[u8]) -> &[u8] {
 /// A number written with a decimal comma, which is not read but worth a better message.
 pub(super) fn has_decimal_comma(field: &[u8]) -> bool {
     let commas = field.iter().filter(|&&byte| byte == b',').count();
-    let pointed: Vec<u8> = field
-        .iter()
-        .map(|&byte| if byte == b',' { b'.' } else { byte })
-        .collect();
+    let pointed: Vec<u8> = field.iter().map(|&byte| if byte == b',' { b'.' } else { byte }).collect();
     commas == 1 && number(&pointed).is_some()
 }
 

@@ -77,10 +77,7 @@ impl Records {
     fn skip_blank(&mut self) -> Result<()> {
         loop {
             let input = self.bytes.fill()?;
-            let blank = input
-                .iter()
-                .take_while(|&&byte| byte == b'\n' || byte == b'\r')
-                .count();
+            let blank = input.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();
             let newlines = input.iter().take(blank).filter(|&&b| b == b'\n').count();
             if blank == 0 {
                 return Ok(());
@@ -133,9 +130,7 @@ impl Records {
 
     /// A field of the current record, unquoted; empty past the last.
     pub(super) fn field(&self, index: usize) -> &[u8] {
-        self.range(index)
-            .and_then(|range| self.fields.get(range))
-            .unwrap_or_default()
+        self.range(index).and_then(|range| self.fields.get(range)).unwrap_or_default()
     }
 
     fn range(&self, index: usize) -> Option<std::ops::Range<usize>> {
@@ -184,9 +179,7 @@ mod tests {
         let mut records = records(text, LIMITS);
         let mut out = Vec::new();
         while records.advance().unwrap() {
-            let fields = (0..records.width())
-                .map(|i| String::from_utf8_lossy(records.field(i)).into_owned())
-                .collect();
+            let fields = (0..records.width()).map(|i| String::from_utf8_lossy(records.field(i)).into_owned()).collect();
             out.push((records.line(), fields));
         }
         out
@@ -199,12 +192,7 @@ mod tests {
     #[test]
     fn quotes_line_ends_marks_and_blank_lines() {
         let text = b"\xef\xbb\xbfa,\"b\"\"q\"\r\n\r\n1,\"two\nlines\"\n\n\n3,\n\"4\",5";
-        let want = [
-            row(1, &["a", "b\"q"]),
-            row(3, &["1", "two\nlines"]),
-            row(7, &["3", ""]),
-            row(8, &["4", "5"]),
-        ];
+        let want = [row(1, &["a", "b\"q"]), row(3, &["1", "two\nlines"]), row(7, &["3", ""]), row(8, &["4", "5"])];
         assert_eq!(all(text), want);
     }
 

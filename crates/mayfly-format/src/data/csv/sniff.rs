@@ -64,10 +64,7 @@ fn most_common(widths: &[usize]) -> (usize, usize) {
     for &width in widths {
         *counts.entry(width).or_insert(0) += 1;
     }
-    counts
-        .into_iter()
-        .max_by_key(|&(width, count)| (count, width))
-        .unwrap_or((0, 0))
+    counts.into_iter().max_by_key(|&(width, count)| (count, width)).unwrap_or((0, 0))
 }
 
 #[cfg(test)]

@@ -49,10 +49,7 @@ fn checked(delimiter: u8) -> Result<u8> {
 
 /// The records of the file, from the start.
 pub(super) fn open_records(input: &Input, delimiter: u8, options: &OpenOptions) -> Result<Records> {
-    let limits = RecordLimits {
-        bytes: options.limits.record_bytes,
-        fields: options.limits.columns,
-    };
+    let limits = RecordLimits { bytes: options.limits.record_bytes, fields: options.limits.columns };
     Records::new(input.open_unpacked()?, delimiter, limits)
 }
 
@@ -126,9 +123,7 @@ impl Sample {
 
     fn looks_like_header(&self) -> bool {
         let mut names = self.first.iter().enumerate();
-        let all_names = names.all(|(index, field)| {
-            can_be_name(field, &self.missing) || index == 0 && field.is_empty()
-        });
+        let all_names = names.all(|(index, field)| can_be_name(field, &self.missing) || index == 0 && field.is_empty());
         all_names && (self.profiles.iter().any(Profile::is_numeric) || !self.recurs)
     }
 
@@ -174,8 +169,7 @@ impl Sample {
 }
 
 /// What was expected of the odd value in a column that is numeric otherwise.
-const MOSTLY_NUMBERS: &str =
-    "a number with a decimal point, like the rest of the column (if these are categories, declare the column categorical)";
+const MOSTLY_NUMBERS: &str = "a number with a decimal point, like the rest of the column (if these are categories, declare the column categorical)";
 
 /// A kind for a column that is not there is a typing error of the caller.
 pub(in crate::data) fn refuse_unknown_kinds(file: &str, schema: &Schema, options: &OpenOptions) -> Result<()> {

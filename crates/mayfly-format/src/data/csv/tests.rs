@@ -87,7 +87,10 @@ fn a_row_number_without_a_name_is_not_an_input() {
 fn errors_name_line_and_column() {
     let rows = |last: &str| format!("a,b\n{}{last}\n", "1,2\n3,4.5\n".repeat(20));
     assert_eq!(error_of(&rows("5")), "t.csv, line 42, column 2: expected 2 fields, as in the first record, found 1");
-    assert_eq!(error_of(&rows("5,6,7")), "t.csv, line 42, column 3: expected 2 fields, as in the first record, found 3");
+    assert_eq!(
+        error_of(&rows("5,6,7")),
+        "t.csv, line 42, column 3: expected 2 fields, as in the first record, found 3"
+    );
     let many: String = (0..99).map(|i| format!("{i},0\n")).collect();
     let error = error_of(&format!("a,b\n{many}1e999,0\n"));
     assert!(error.starts_with("t.csv, line 101, column 1 (a): expected a number"), "{error}");

@@ -145,9 +145,7 @@ impl File<'_> {
         match (want, targets.len()) {
             (Want::Inputs, _) => Ok((inputs, Vec::new())),
             (Want::InputsAndTargets, count) if count == encoder.target_positions.len() => Ok((inputs, targets)),
-            (Want::InputsAndTargets, got) => {
-                Err(self.count("target columns", encoder.target_positions.len(), got))
-            }
+            (Want::InputsAndTargets, got) => Err(self.count("target columns", encoder.target_positions.len(), got)),
         }
     }
 
@@ -158,7 +156,11 @@ impl File<'_> {
         let others = encoder.inputs.len() + encoder.left_out.len();
         if let Some(range) = format_targets(self.schema) {
             let got = range.start;
-            return if got == others { Ok(((0..got).collect(), range.collect())) } else { Err(self.count("input columns", others, got)) };
+            return if got == others {
+                Ok(((0..got).collect(), range.collect()))
+            } else {
+                Err(self.count("input columns", others, got))
+            };
         }
         if columns == others {
             return Ok(((0..columns).collect(), Vec::new()));
@@ -180,7 +182,9 @@ impl File<'_> {
             (&InputEncoding::Number { shift, scale, fill }, Slot::Number(at), ColumnKind::Numeric) => {
                 Step::Numbers { at, width: 1, shift, scale, fill }
             }
-            (InputEncoding::Grid { shape, shift, scale, fill }, Slot::Number(at), ColumnKind::Grid(got)) if shape == got => {
+            (InputEncoding::Grid { shape, shift, scale, fill }, Slot::Number(at), ColumnKind::Grid(got))
+                if shape == got =>
+            {
                 Step::Numbers { at, width: encoding.width(), shift: *shift, scale: *scale, fill: *fill }
             }
             (InputEncoding::Grid { shape, .. }, _, ColumnKind::Grid(got)) => {
@@ -236,7 +240,9 @@ impl File<'_> {
         let width = labels.len();
         let step = match self.slot(position)? {
             (Column { kind: ColumnKind::Numeric, .. }, Slot::Number(at)) => {
-                let value = |(index, label): (usize, &String)| Some((key(crate::data::number::number(label.as_bytes())?), index));
+                let value = |(index, label): (usize, &String)| {
+                    Some((key(crate::data::number::number(label.as_bytes())?), index))
+                };
                 Step::ByValue { at, width, index: labels.iter().enumerate().filter_map(value).collect() }
             }
             (_, Slot::Code(at)) => Step::OneHot { at, width, fill: usize::MAX, remap: Remap::new(at, labels) },

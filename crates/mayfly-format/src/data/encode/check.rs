@@ -53,12 +53,10 @@ fn checked_width(input: &InputColumn) -> Result<usize, String> {
             wrong("shift and fill must be finite, scale a normal number")
         }
         InputEncoding::Number { .. } => Ok(1),
-        InputEncoding::Grid { shape, .. } => {
-            match shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim)) {
-                Some(width) if width > 0 => Ok(width),
-                _ => wrong("the shape of a grid must have at least one cell and not overflow"),
-            }
-        }
+        InputEncoding::Grid { shape, .. } => match shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim)) {
+            Some(width) if width > 0 => Ok(width),
+            _ => wrong("the shape of a grid must have at least one cell and not overflow"),
+        },
         InputEncoding::OneHot { categories, fill } => {
             if *fill >= categories.len() || has_duplicates(categories) {
                 return wrong("categories must differ, and the fill be one of them");

@@ -63,7 +63,8 @@ impl Encoder {
     pub fn decode(&self, outputs: &[f32]) -> Option<Outputs<'_>> {
         match &self.targets {
             TargetEncoding::Numbers { columns } => {
-                let unscaled = |(&output, column): (&f32, &super::ScaledColumn)| f64::from(output) * column.scale + column.shift;
+                let unscaled =
+                    |(&output, column): (&f32, &super::ScaledColumn)| f64::from(output) * column.scale + column.shift;
                 let values = || outputs.iter().zip(columns).map(unscaled).collect();
                 (outputs.len() == columns.len()).then(|| Outputs::Values(values()))
             }

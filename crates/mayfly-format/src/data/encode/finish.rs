@@ -116,7 +116,11 @@ fn scale_of(file: &str, column: &str, moments: &Moments, scaling: Scaling) -> Re
     if shift.is_finite() && scale.is_normal() && moments.mean().is_finite() {
         return Ok((shift, scale));
     }
-    let what = format!("the numbers of column \"{column}\", from {:e} to {:e}, cannot be scaled", moments.min(), moments.max());
+    let what = format!(
+        "the numbers of column \"{column}\", from {:e} to {:e}, cannot be scaled",
+        moments.min(),
+        moments.max()
+    );
     Err(unlearnable(file, what, "bring them to a usual range first, or choose no scaling"))
 }
 
@@ -146,7 +150,8 @@ fn target_encoding(
     collected: &Collected,
 ) -> Result<TargetEncoding> {
     let (file, schema) = (source.name(), source.schema());
-    let columns: Vec<String> = positions.iter().filter_map(|&i| schema.columns().get(i)).map(|c| c.name.clone()).collect();
+    let columns: Vec<String> =
+        positions.iter().filter_map(|&i| schema.columns().get(i)).map(|c| c.name.clone()).collect();
     match &collected.targets {
         TargetStats::Codes { slot, counts } => {
             let (labels, counts) = sorted(source.categories(*slot), counts);
@@ -164,7 +169,13 @@ fn target_encoding(
     }
 }
 
-fn classes(file: &str, columns: Vec<String>, numeric: bool, labels: Vec<String>, counts: Vec<u64>) -> Result<TargetEncoding> {
+fn classes(
+    file: &str,
+    columns: Vec<String>,
+    numeric: bool,
+    labels: Vec<String>,
+    counts: Vec<u64>,
+) -> Result<TargetEncoding> {
     let column = columns.into_iter().next().unwrap_or_default();
     if let [only] = labels.as_slice() {
         let what = format!("the target \"{column}\" has the same value, \"{only}\", in every row");
@@ -204,7 +215,11 @@ impl NumericTargets<'_> {
             }
             (true, None) => {
                 let column = self.columns.into_iter().next().unwrap_or_default();
-                Err(unlearnable(self.file, format!("the target \"{column}\" has too many different values for classes"), "regress on it"))
+                Err(unlearnable(
+                    self.file,
+                    format!("the target \"{column}\" has too many different values for classes"),
+                    "regress on it",
+                ))
             }
         }
     }

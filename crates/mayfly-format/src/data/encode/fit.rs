@@ -1,11 +1,11 @@
 //! The one pass over the rows that an encoder is fitted in.
 
+use super::Encoder;
 use super::finish;
 use super::options::{FitOptions, MissingPolicy, Task};
 use super::roles::{self, Roles};
 use super::stats::{Moments, OneHot, Values};
 use super::strata::Strata;
-use super::Encoder;
 use crate::data::chunk::{Chunk, MISSING_CODE};
 use crate::data::schema::{ColumnKind, Schema, Slot, Targets};
 use crate::data::source::Source;
@@ -231,7 +231,12 @@ fn target_stats(file: &str, schema: &Schema, roles: &Roles, options: &FitOptions
         if options.task == Some(Task::Regress) {
             return Err(FormatError::ColumnKind {
                 file: file.to_owned(),
-                column: roles.targets.first().and_then(|&i| schema.columns().get(i)).map(|c| c.name.clone()).unwrap_or_default(),
+                column: roles
+                    .targets
+                    .first()
+                    .and_then(|&i| schema.columns().get(i))
+                    .map(|c| c.name.clone())
+                    .unwrap_or_default(),
                 want: "numeric, to regress on",
                 got: ColumnKind::Categorical.name(),
             });

@@ -103,7 +103,11 @@ fn check_targets(file: &str, schema: &Schema, targets: &[usize], ignored: &[usiz
             return Err(FormatError::ColumnKind {
                 file: file.to_owned(),
                 column: column.name.clone(),
-                want: if columns.len() == 1 { "a numeric or categorical target" } else { "numeric, as one of several targets" },
+                want: if columns.len() == 1 {
+                    "a numeric or categorical target"
+                } else {
+                    "numeric, as one of several targets"
+                },
                 got: column.kind.name(),
             });
         }

@@ -236,7 +236,9 @@ impl RowView<'_> {
                 Step::OneHot { at, width, fill, remap } => {
                     let index = match codes.get(*at).copied().unwrap_or(MISSING_CODE) {
                         MISSING_CODE => self.fill(bound, role, *fill)?,
-                        code => remap.get(code).ok_or_else(|| self.unseen(bound, remap.name(self.source, code), known_names(bound)))?,
+                        code => remap
+                            .get(code)
+                            .ok_or_else(|| self.unseen(bound, remap.name(self.source, code), known_names(bound)))?,
                     };
                     push_one_hot(out, *width, index);
                 }

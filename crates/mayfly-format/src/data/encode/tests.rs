@@ -1,8 +1,8 @@
 //! The encoder from the outside.
 
 use crate::data::{
-    Batch, EncodedRows, Encoder, ExtraColumns, FitOptions, Input, InputEncoding, MissingPolicy, OpenOptions, Outputs, Part, Reason,
-    RowOptions, Scaling, Source, Split, Table, Tables, TargetEncoding, Task, Want, open,
+    Batch, EncodedRows, Encoder, ExtraColumns, FitOptions, Input, InputEncoding, MissingPolicy, OpenOptions, Outputs,
+    Part, Reason, RowOptions, Scaling, Source, Split, Table, Tables, TargetEncoding, Task, Want, open,
 };
 use crate::error::{FormatError, Result};
 
@@ -158,7 +158,9 @@ const GAPS: &str = "n,c,y\n1,a,0\n,a,1\n3,,0\n5,b,1\n";
 
 #[test]
 fn missing_values_by_policy() {
-    let fit = |missing| fit_with("g.csv", GAPS, &FitOptions { missing, input_scaling: Scaling::None, ..FitOptions::default() });
+    let fit = |missing| {
+        fit_with("g.csv", GAPS, &FitOptions { missing, input_scaling: Scaling::None, ..FitOptions::default() })
+    };
     let impute = fit(MissingPolicy::Impute).unwrap();
     let batch = encode(&impute, "g.csv", GAPS).unwrap();
     assert_eq!(batch.inputs, [1.0, 1.0, 0.0, 3.0, 1.0, 0.0, 3.0, 1.0, 0.0, 5.0, 0.0, 1.0]);
@@ -241,7 +243,8 @@ fn files_without_names_match_by_position() {
 
 #[test]
 fn a_round_trip_through_json_keeps_every_bit() {
-    let rows: String = (1..50).map(|i| format!("{},{},{}\n", 1.0 / f64::from(i), "ab".repeat(i as usize % 3), i % 4)).collect();
+    let rows: String =
+        (1..50).map(|i| format!("{},{},{}\n", 1.0 / f64::from(i), "ab".repeat(i as usize % 3), i % 4)).collect();
     for (text, scaling) in [(FLOWERS.to_owned(), Scaling::Standard), (format!("x,s,y\n{rows}"), Scaling::MinMax)] {
         let options = FitOptions { input_scaling: scaling, ..FitOptions::default() };
         let encoder = fit_with("f.csv", &text, &options).unwrap();
@@ -290,9 +293,11 @@ fn statistics_come_from_training_rows_alone() {
     assert_eq!(tables.training.rows + tables.validation.rows + tables.test.rows, 1000);
     assert!((tables.validation.rows as i64 - 250).abs() < 10 && (tables.test.rows as i64 - 125).abs() < 10);
     let mean = tables.training.inputs.iter().map(|&x| f64::from(x)).sum::<f64>() / tables.training.rows as f64;
-    let square = tables.training.inputs.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / tables.training.rows as f64;
+    let square =
+        tables.training.inputs.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / tables.training.rows as f64;
     assert!(mean.abs() < 1e-6 && (square - 1.0).abs() < 1e-6, "{mean} {square}");
-    let classes: Vec<u64> = [0, 1].map(|c| tables.training.targets.chunks(2).filter(|t| t[c] == 1.0).count() as u64).to_vec();
+    let classes: Vec<u64> =
+        [0, 1].map(|c| tables.training.targets.chunks(2).filter(|t| t[c] == 1.0).count() as u64).to_vec();
     assert_eq!(encoder.class_counts(), classes);
 
     let only = RowOptions { part: Some(Part::Test), ..rows };

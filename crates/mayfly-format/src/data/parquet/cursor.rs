@@ -58,7 +58,9 @@ impl Cursor {
             (R::Int32ColumnReader(reader), Meaning::Time) => {
                 Ok(Values::Times(pull(reader, rows, optional, |value| value.map(|&v| i64::from(v)))?))
             }
-            (R::Int64ColumnReader(reader), Meaning::Time) => Ok(Values::Times(pull(reader, rows, optional, |value| value.copied())?)),
+            (R::Int64ColumnReader(reader), Meaning::Time) => {
+                Ok(Values::Times(pull(reader, rows, optional, |value| value.copied())?))
+            }
             (reader, meaning) => numbers(reader, rows, optional, meaning).map(Values::Numbers),
         }
     }

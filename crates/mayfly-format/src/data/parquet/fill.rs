@@ -59,7 +59,13 @@ impl Filler<'_> {
         Ok(())
     }
 
-    fn codes(&mut self, chunk: &mut Chunk, (index, column): (usize, &Column), at: usize, values: &Values) -> Result<()> {
+    fn codes(
+        &mut self,
+        chunk: &mut Chunk,
+        (index, column): (usize, &Column),
+        at: usize,
+        values: &Values,
+    ) -> Result<()> {
         let (width, first) = (self.schema.code_width(), chunk.rows);
         let Some(dictionary) = self.dictionaries.get_mut(at) else {
             return Ok(()); // one dictionary per code slot

@@ -32,15 +32,23 @@ impl Meaning {
         let integer = matches!(column.physical_type(), Type::INT32 | Type::INT64);
         match (column.physical_type(), column.logical_type_ref(), column.converted_type()) {
             (Type::FIXED_LEN_BYTE_ARRAY, Some(L::Float16), _) => Ok(Self::Half),
-            (_, Some(L::Decimal(_)), _) | (_, None, C::DECIMAL) if integer => Ok(Self::Decimal { divisor: 10_f64.powi(column.type_scale()) }),
+            (_, Some(L::Decimal(_)), _) | (_, None, C::DECIMAL) if integer => {
+                Ok(Self::Decimal { divisor: 10_f64.powi(column.type_scale()) })
+            }
             (_, Some(L::Integer(kind)), _) if integer && !kind.is_signed => Ok(Self::Unsigned),
             (_, None, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64) if integer => Ok(Self::Unsigned),
             (_, Some(L::Date | L::Time(_) | L::Timestamp(_)), _) if integer => Ok(Self::Time),
-            (_, None, C::DATE | C::TIME_MILLIS | C::TIME_MICROS | C::TIMESTAMP_MILLIS | C::TIMESTAMP_MICROS) if integer => Ok(Self::Time),
+            (_, None, C::DATE | C::TIME_MILLIS | C::TIME_MICROS | C::TIMESTAMP_MILLIS | C::TIMESTAMP_MICROS)
+                if integer =>
+            {
+                Ok(Self::Time)
+            }
             (Type::BOOLEAN | Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE, ..) => Ok(Self::Number),
             (Type::BYTE_ARRAY, Some(L::String | L::Enum | L::Json), _) => Ok(Self::Text),
             (Type::BYTE_ARRAY, None, C::NONE | C::UTF8 | C::ENUM | C::JSON) => Ok(Self::Text),
-            (physical, ..) => Err((format!("the type {physical}"), "convert the column to float, integer or string before saving")),
+            (physical, ..) => {
+                Err((format!("the type {physical}"), "convert the column to float, integer or string before saving"))
+            }
         }
     }
 

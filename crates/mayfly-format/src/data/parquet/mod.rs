@@ -152,7 +152,8 @@ impl ParquetSource {
         for (index, cursor) in self.group.cursors.iter_mut().enumerate() {
             let values = guarded(name, || cursor.read(rows))?;
             if values.len() != rows {
-                let at = Position::Cell { row: self.row + values.len() as u64 + 1, column: index + 1, name: String::new() };
+                let at =
+                    Position::Cell { row: self.row + values.len() as u64 + 1, column: index + 1, name: String::new() };
                 let expected = format!("{} more values, as the row group declares", self.group.rows_left);
                 return Err(FormatError::malformed(name, at, expected, &values.len().to_string()));
             }
