@@ -119,3 +119,20 @@ pub fn dropout_fwd(isa: Isa, y: &mut [f32], x: &[f32], p: f32, seed: u64, step: 
 pub fn dropout_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], p: f32, seed: u64, step: u64) {
     dropout_fwd(isa, dx, dy, p, seed, step);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::scalar::Scalar;
+
+    /// Known answers of Threefry-2x32 with 13 rounds, from the authors' Random123 library.
+    #[test]
+    fn threefry_known_answers() {
+        let key = |low: u32, high: u32| Key([low as i32, high as i32, (low ^ high ^ PARITY) as i32]);
+        let run = |counter: [u32; 2], key| threefry(Scalar, counter.map(|c| c as i32), key).map(|w| w as u32);
+        assert_eq!(run([0, 0], key(0, 0)), [0x9d1c_5ec6, 0x8bd5_0731]);
+        assert_eq!(run([u32::MAX; 2], key(u32::MAX, u32::MAX)), [0xfd36_d048, 0x2d17_272c]);
+        let pi = run([0x243f_6a88, 0x85a3_08d3], key(0x1319_8a2e, 0x0370_7344));
+        assert_eq!(pi, [0xba3e_4725, 0xf27d_669e]);
+    }
+}
