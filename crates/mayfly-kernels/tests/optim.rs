@@ -95,7 +95,7 @@ fn check(case: &Case, isa: Isa, len: usize, shift: usize) {
         let good = near(got[0], slot.p) && near(got[1], slot.m) && near(got[2], slot.v);
         assert!(good, "{} of {len} on {isa:?}, element {i}: {got:?}, want {slot:?}", case.name);
     }
-    [&p, &m, &v].map(Shifted::check_guards);
+    [&p, &m, &v].into_iter().for_each(Shifted::check_guards);
 }
 
 #[test]
