@@ -22,7 +22,6 @@ fn image(layer: impl Into<LayerSpec>) -> NetworkSpec {
 }
 
 /// Networks that together have every kind of layer, in every form that changes what is computed.
-// tidy: long, because it is a list of networks
 pub fn networks() -> Vec<(&'static str, NetworkSpec)> {
     let conv1d = Conv1d { stride: 2, pad: Padding1d::Same, dilation: 1, groups: 1, ..Conv1d::new(4, 3, Act::Tanh) };
     let causal =
