@@ -12,8 +12,10 @@ fn reductions_at_every_length() {
         let y = Shifted::new(&numbers.vec(len, -1.0, 1.0), (shift + 3) % 16);
         let (x, y) = (x.get(), y.get());
         for isa in isas() {
+            // Rounding of a plain sum grows with its length; one element left out would be a hundred times this.
+            let tolerance = 1e-5 + 4e-7 * len as f64;
             let close = |what: &str, got: f32, want: f64| {
-                assert!((f64::from(got) - want).abs() < 1e-5, "{what} of {len} on {isa:?}: {got}, want {want}");
+                assert!((f64::from(got) - want).abs() < tolerance, "{what} of {len} on {isa:?}: {got}, want {want}");
             };
             close("dot", k::dot(isa, x, y), reference::dot(x, y));
             close("sum", k::sum(isa, x), reference::sum(x));
