@@ -159,7 +159,7 @@ macro_rules! formats {
 /// Random cases for each format; PROPTEST_CASES is not read, so that the count is the same everywhere.
 const CASES: u32 = 2000;
 
-formats!(csv, fann_data, idx, npy, npz);
+formats!(csv, fann_data, npy, npz);
 
 #[cfg(feature = "parquet")]
 formats!(parquet);
