@@ -17,7 +17,13 @@ fuzz_target!(|bytes: &[u8]| {
     for node in &graph.node {
         for attribute in &node.attribute {
             let name = &attribute.name;
-            let _ = (node.int_or(name, 0), node.float_or(name, 0.0), node.text_or(name, ""), node.texts(name), node.tensor(name));
+            let _ = (
+                node.int_or(name, 0),
+                node.float_or(name, 0.0),
+                node.text_or(name, ""),
+                node.texts(name),
+                node.tensor(name),
+            );
         }
     }
     let written = model.to_bytes();

@@ -233,8 +233,23 @@ impl Graph {
         !self.grads.is_empty()
     }
 
-    pub(crate) fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+    /// All nodes' ids in topological order.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
         (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// Adds an operation as it is, for programs that copy or load graphs; its shape rule decides whether the inputs fit.
+    ///
+    /// # Errors
+    /// Inputs that do not fit, and leaves, which have methods of their own.
+    pub fn operation(&mut self, op: Op, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
+        match op {
+            Op::Input(_) | Op::Param(..) | Op::Constant(..) => Err(GraphError::BadAttribute {
+                op: op.name(),
+                what: "leaves are added by Graph::input, Graph::param and Graph::constant".to_string(),
+            }),
+            op => self.push(op, inputs),
+        }
     }
 
     pub(crate) fn replace(&mut self, id: NodeId, op: Op, inputs: Vec<NodeId>) {

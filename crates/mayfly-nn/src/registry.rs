@@ -1,7 +1,7 @@
 //! Layers and losses of the user's own, by the name that files know them by.
 use crate::error::{NnError, Result};
-use crate::layers::CustomLayer;
-use mayfly_graph::CustomOp;
+use crate::layers::{ActivationLayer, CustomLayer};
+use mayfly_graph::{CustomActivation, CustomOp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +31,13 @@ impl Registry {
     ) -> Self {
         self.layers.insert(name.into(), Arc::new(make));
         self
+    }
+
+    /// Adds an activation, under its own name.
+    #[must_use]
+    pub fn with_activation(self, act: impl CustomActivation + 'static) -> Self {
+        let layer: Arc<dyn CustomLayer> = Arc::new(ActivationLayer(Arc::new(act)));
+        self.with_layer(layer.name().to_owned(), move |_| Ok(layer.clone()))
     }
 
     /// Adds a loss, under its own name.

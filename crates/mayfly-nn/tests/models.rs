@@ -7,7 +7,7 @@ use mayfly_nn::*;
 use std::sync::Arc;
 
 fn registry() -> Registry {
-    Registry::new().with_layer("cube", |_| Ok(Custom::activation(Cube).layer().unwrap()))
+    Registry::new().with_activation(Cube)
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub enum Binary {
     Mul,
     /// `a / b`
     Div,
+    /// 1 where `a > b`, else 0; the gradient is zero
+    Greater,
+    /// 1 where `a ≥ b`, else 0; the gradient is zero
+    GreaterEqual,
 }
 
 /// Sums the leading dimensions away until the given shape is left.
@@ -88,6 +92,8 @@ impl Rule for Binary {
             Binary::Sub => "sub",
             Binary::Mul => "mul",
             Binary::Div => "div",
+            Binary::Greater => "greater",
+            Binary::GreaterEqual => "greater_equal",
         }
     }
 
@@ -101,16 +107,18 @@ impl Rule for Binary {
     }
 
     fn grad(&self, cx: &mut GradCx<'_>) -> Result<Vec<Option<NodeId>>, GraphError> {
+        if matches!(self, Binary::Greater | Binary::GreaterEqual) {
+            return Ok(vec![None, None]);
+        }
         let (a, b, y, dy) = (cx.input(0), cx.input(1), cx.output(), cx.dy());
         let small = cx.shape(b)?;
         let da = cx.when(0, |g| match self {
-            Binary::Add | Binary::Sub => Ok(dy),
             Binary::Mul => g.binary(Binary::Mul, dy, b),
             Binary::Div => g.binary(Binary::Div, dy, b),
+            _ => Ok(dy),
         })?;
         let db = cx.when(1, |g| {
             let full = match self {
-                Binary::Add => dy,
                 Binary::Sub => g.act(dy, Act::Neg)?,
                 Binary::Mul => g.mul(dy, a)?,
                 // d(a/b)/db = −(a/b)/b
@@ -119,6 +127,7 @@ impl Rule for Binary {
                     let t = g.binary(Binary::Div, t, b)?;
                     g.act(t, Act::Neg)?
                 }
+                _ => dy,
             };
             g.sum_to(full, small)
         })?;
@@ -131,6 +140,8 @@ impl Rule for Binary {
             Binary::Sub => a - b,
             Binary::Mul => a * b,
             Binary::Div => a / b,
+            Binary::Greater => f64::from(a > b),
+            Binary::GreaterEqual => f64::from(a >= b),
         };
         Ok(ins[0].data.iter().zip(ins[1].data.iter().cycle()).map(f).collect())
     }
@@ -141,6 +152,8 @@ impl Rule for Binary {
             Binary::Sub => k::Binary::Sub,
             Binary::Mul => k::Binary::Mul,
             Binary::Div => k::Binary::Div,
+            Binary::Greater => k::Binary::Greater,
+            Binary::GreaterEqual => k::Binary::GreaterEqual,
         };
         k::binary_fwd(cx.isa, op, y, ins[0], ins[1]);
     }

@@ -10,6 +10,7 @@ mod conv;
 mod dropout;
 mod embed;
 mod fft;
+mod gather;
 mod leaf;
 mod linear;
 mod loss;
@@ -19,6 +20,7 @@ mod pool;
 mod recurrent;
 mod reduce;
 mod reshape;
+mod select;
 mod softmax;
 
 use crate::custom::{Custom, CustomBwd};
@@ -38,6 +40,7 @@ pub use conv::{Conv2d, Conv2dBwdB, Conv2dBwdW, Conv2dBwdX, Conv2dSpec};
 pub use dropout::Dropout;
 pub use embed::{Embed, EmbedBwd};
 pub use fft::{Fft, FftBwd};
+pub use gather::{Gather, GatherBwd};
 pub use linear::{Linear, LinearBwdW, LinearBwdX};
 pub use loss::{Loss, LossRows, LossRowsBwd, WeightedSum};
 pub use matmul::MatMul;
@@ -46,6 +49,7 @@ pub use pool::{Pool2d, Pool2dBwd, Pool2dSpec};
 pub use recurrent::{Gru, GruBwd, Lstm, LstmBwd, Rnn, RnnBwd, TimeShift};
 pub use reduce::{Reduce, ReduceBwd};
 pub use reshape::{Concat, Reshape, Slice, SliceBwd, Transpose};
+pub use select::Select;
 pub use softmax::{Softmax, SoftmaxBwd};
 
 /// Every operation of the graph; [`Graph`](crate::Graph)'s methods add them. Names ending in `Bwd…` are written by [`crate::gradient`] only.
@@ -101,6 +105,9 @@ pub enum Op {
     TimeShift(recurrent::TimeShift),
     Fft(fft::Fft),
     FftBwd(fft::FftBwd),
+    Gather(gather::Gather),
+    GatherBwd(gather::GatherBwd),
+    Select(select::Select),
     Concat(reshape::Concat),
     Slice(reshape::Slice),
     SliceBwd(reshape::SliceBwd),
@@ -127,6 +134,9 @@ pub const FORWARD: &[&str] = &[
     "sub",
     "mul",
     "div",
+    "greater",
+    "greater_equal",
+    "select",
     "expand",
     "reduce",
     "softmax",
@@ -142,6 +152,7 @@ pub const FORWARD: &[&str] = &[
     "gru",
     "rfft",
     "irfft",
+    "gather",
     "concat",
     "slice",
     "reshape",
@@ -242,6 +253,9 @@ impl Op {
             Op::TimeShift(o) => o,
             Op::Fft(o) => o,
             Op::FftBwd(o) => o,
+            Op::Gather(o) => o,
+            Op::GatherBwd(o) => o,
+            Op::Select(o) => o,
             Op::Concat(o) => o,
             Op::Slice(o) => o,
             Op::SliceBwd(o) => o,

@@ -89,6 +89,26 @@ pub const CASES: &[(&str, &str, Build)] = &[
         let b = g.act(b, Act::Exp)?;
         g.binary(Binary::Div, a, b)
     }),
+    ("greater", "the larger part of each pair", |g| {
+        let (a, b) = (leaf(g, "a", &[2, 4]), g.param("b", &[4])?);
+        let mask = g.binary(Binary::Greater, a, b)?;
+        g.mul(a, mask)
+    }),
+    ("greater_equal", "a value with itself", |g| {
+        let a = leaf(g, "a", &[5]);
+        let mask = g.binary(Binary::GreaterEqual, a, a)?;
+        g.mul(a, mask)
+    }),
+    ("select", "of two", |g| {
+        let (a, b) = (leaf(g, "a", &[3, 2]), leaf(g, "b", &[3, 2]));
+        let mask = g.binary(Binary::Greater, a, b)?;
+        g.select(mask, a, b)
+    }),
+    ("select", "of one and a number", |g| {
+        let (a, b) = (leaf(g, "a", &[7]), g.param("b", &[])?);
+        let mask = g.binary(Binary::Greater, a, b)?;
+        g.select(mask, b, a)
+    }),
     ("expand", "bias to rows", |g| {
         let (x, b) = (leaf(g, "x", &[2, 3]), g.param("b", &[3])?);
         let b = g.expand(b, g.shape(x)?)?;
@@ -167,6 +187,18 @@ pub const CASES: &[(&str, &str, Build)] = &[
     ("irfft", "odd", |g| {
         let x = leaf(g, "x", &[8]);
         g.irfft(x, 7)
+    }),
+    ("gather", "some twice, some never", |g| {
+        let x = leaf(g, "x", &[2, 5, 3]);
+        g.gather(x, 2, &[4, 0, 0, 2])
+    }),
+    ("gather", "one row repeated", |g| {
+        let x = leaf(g, "x", &[1, 4]);
+        g.gather(x, 1, &[0; 3])
+    }),
+    ("gather", "the last dimension reversed", |g| {
+        let x = leaf(g, "x", &[6]);
+        g.gather(x, 1, &[5, 4, 3, 2, 1, 0])
     }),
     ("concat", "three along the last", |g| {
         let (a, b) = (leaf(g, "a", &[2, 3]), leaf(g, "b", &[2, 4]));

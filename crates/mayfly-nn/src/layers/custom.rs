@@ -47,11 +47,6 @@ impl Custom {
         Self::new(ActivationLayer(Arc::new(act)))
     }
 
-    /// The layer itself; none when it was read from a file and not bound to a [`Registry`] yet.
-    pub fn layer(&self) -> Option<Arc<dyn CustomLayer>> {
-        self.layer.clone()
-    }
-
     fn from_arc(layer: Arc<dyn CustomLayer>) -> Self {
         Custom { name: layer.name().to_owned(), config: layer.config(), layer: Some(layer) }
     }
@@ -86,8 +81,9 @@ impl Layer for Custom {
     }
 }
 
+/// An activation as a layer.
 #[derive(Debug)]
-struct ActivationLayer(Arc<dyn CustomActivation>);
+pub(crate) struct ActivationLayer(pub Arc<dyn CustomActivation>);
 
 impl CustomLayer for ActivationLayer {
     fn name(&self) -> &str {

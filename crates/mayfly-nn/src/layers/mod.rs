@@ -15,6 +15,7 @@ pub use attention::{Attention, NormPlace, TransformerBlock};
 pub use build::LayerCx;
 pub(crate) use build::{Build, Purpose};
 pub use conv::{Conv1d, Conv2d, Padding1d, Padding2d};
+pub(crate) use custom::ActivationLayer;
 pub use custom::{Custom, CustomLayer};
 pub use dense::{ColumnActivations, Dense, Dropout, Reads};
 pub use embedding::{Embedding, PositionalEmbedding};

@@ -50,7 +50,10 @@ impl ChunkReader for Parts {
     }
 }
 
-/// Runs code of the `parquet` crate, which may panic on a damaged file, and turns whatever goes wrong into an error of this crate.
+/// Runs code of the `parquet` crate and turns whatever goes wrong into an error of this crate.
+///
+/// The crate panics on some damaged files (an index page without its dictionary, a value cut short; about one flipped bit in 400, in version
+/// 60). The panic is caught here; its message is still printed by the standard panic hook, and a build with `panic = "abort"` aborts.
 pub(super) fn guarded<T>(file: &str, run: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
     let wrong = |found: &str| Err(FormatError::malformed(file, Position::File, "an undamaged Parquet file", found));
     // Unwind safety: after an error the caller drops what the panic may have left half done.

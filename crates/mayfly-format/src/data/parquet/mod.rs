@@ -56,6 +56,7 @@ impl ParquetSource {
     pub(super) fn open(input: Input, options: &OpenOptions) -> Result<Self> {
         let parts = Parts::new(&input)?;
         let file = guarded(input.name(), || SerializedFileReader::new(parts))?;
+        check_places(&input, &file)?;
         let meanings = meanings(&input, &file)?;
         let mut source = Self {
             schema: Schema::new(input.name(), Vec::new(), Names::Given, Targets::Free)?,
@@ -178,6 +179,24 @@ fn meanings(input: &Input, file: &SerializedFileReader<Parts>) -> Result<Vec<Mea
         })
     };
     file.metadata().file_metadata().schema_descr().columns().iter().map(meaning).collect()
+}
+
+/// Every column of every row group lies in the file. The decoder trusts that.
+fn check_places(input: &Input, file: &SerializedFileReader<Parts>) -> Result<()> {
+    let length = input.stored_len()?;
+    for (group, metadata) in file.metadata().row_groups().iter().enumerate() {
+        for (index, column) in metadata.columns().iter().enumerate() {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let place = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+            let end = place.and_then(|(start, bytes)| start.checked_add(bytes));
+            if end.is_none_or(|end| end > length) || column.num_values() < 0 {
+                let expected = format!("column {} of row group {group} inside the file of {length} bytes", index + 1);
+                let found = format!("{} values in {} bytes at {start}", column.num_values(), column.compressed_size());
+                return Err(FormatError::malformed(input.name(), Position::File, expected, &found));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The rows of all groups together. A row without columns takes no bytes, so nothing would bound their number.
