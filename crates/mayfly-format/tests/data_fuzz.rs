@@ -25,7 +25,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn seeds(format: &str) -> Vec<Vec<u8>> {
     let idx =
         [&[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2][..], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]].concat();
-    let labels = [&[0, 0, 8, 1, 0, 0, 0, 3][..], &[1, 2, 3]].concat();
     let floats =
         [&[0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 1][..], &1.5_f32.to_be_bytes(), &2.5_f32.to_be_bytes()].concat();
     match format {
@@ -37,7 +36,7 @@ fn seeds(format: &str) -> Vec<Vec<u8>> {
         "fann_data" => {
             vec![b"4 2 1\n-1 -1\n-1\n-1 1\n1\n1 -1\n1\n1 1\n-1\n".to_vec(), b"2 1 2 0.5 0 1 1e-3 1 0".to_vec()]
         }
-        "idx" => vec![gzip(&idx), idx, labels, gzip(&floats), floats],
+        "idx" => vec![gzip(&idx), idx, gzip(&floats), floats],
         "npy" => ["c_f8.npy", "fortran_f4.npy", "grid_fortran_u1.npy", "bool.npy", "version3.npy"].map(golden).to_vec(),
         "npz" => ["stored.npz", "deflated.npz", "deflated_fortran.npz"].map(golden).to_vec(),
         "parquet" => ["table_none.parquet", "table_snappy.parquet", "table_gzip.parquet", "table_zstd.parquet"]
@@ -102,14 +101,16 @@ fn apply(bytes: &mut Vec<u8>, at: usize, damage: &Damage) {
 
 fn exhaust(format: &str) {
     let run = target(format);
-    for seed in seeds(format) {
-        assert!(run(&seed), "an undamaged file is refused");
+    let seeds = seeds(format);
+    // One Parquet file takes as long as all others; the random damage goes through every codec.
+    let count = if format == "parquet" { 1 } else { seeds.len() };
+    for seed in &seeds[..count] {
+        assert!(run(seed), "an undamaged file is refused");
         for length in (0..seed.len()).step_by((seed.len() / 100).max(1)) {
             run(&seed[..length]);
         }
         let last = seed.len().saturating_sub(FLIPPED_BYTES);
-        let ends = (0..seed.len().min(FLIPPED_BYTES)).chain(last..seed.len());
-        for place in ends {
+        for place in (0..seed.len()).filter(|&place| place < FLIPPED_BYTES || place >= last) {
             for bit in 0..8 {
                 let mut bytes = seed.clone();
                 bytes[place] ^= 1 << bit;
@@ -159,7 +160,7 @@ macro_rules! formats {
 /// Random cases for each format; PROPTEST_CASES is not read, so that the count is the same everywhere.
 const CASES: u32 = 2000;
 
-formats!(csv, fann_data, npy, npz);
+formats!(csv, fann_data, idx, npy, npz);
 
 #[cfg(feature = "parquet")]
 formats!(parquet);

@@ -139,8 +139,8 @@ fn kind(folder: &Path, file: &Path, program: bool) -> Kind {
     let top = below.components().next().and_then(|c| c.as_os_str().to_str()).unwrap_or_default();
     let binary = program || below.starts_with("src/bin") || below == Path::new("src/main.rs");
     match top {
-        "tests" | "benches" => Kind::Test,
-        "examples" | "fuzz_targets" => Kind::Program,
+        "tests" | "benches" | "fuzz_targets" => Kind::Test,
+        "examples" => Kind::Program,
         _ if binary => Kind::Program,
         _ => Kind::Library,
     }
