@@ -1,7 +1,7 @@
 //! `mayfly bench`: what this machine does with small networks, held against its own measured peak.
 use crate::ui::Ui;
 use anyhow::Result;
-use mayfly_kernels::{Isa, Trans, fma_peak, matmul};
+use mayfly_kernels::{Buffer, Isa, MatMul, Trans, fma_peak, matmul};
 use mayfly_nn::{Act, Activation, InMemory, Network, NetworkSpec, Precision, TrainConfig, Trainer};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -60,7 +60,9 @@ pub fn bench(ui: Ui) -> Result<()> {
 
 fn product(isa: Isa, n: usize) -> Case {
     let (a, b, mut c) = (vec![0.5; n * n], vec![0.25; n * n], vec![0.0; n * n]);
-    let seconds = least(|| matmul(isa, &mut c, black_box(&a), &b, n, n, n, Trans::No, Trans::No));
+    let product = MatMul { m: n, k: n, n, a: Trans::No, b: Trans::No };
+    let mut scratch = Buffer::zeroed(product.scratch_len());
+    let seconds = least(|| matmul(isa, &mut c, black_box(&a), &b, &mut scratch, product));
     Case { name: format!("matrix product {n}"), seconds, operations: 2.0 * (n as f64).powi(3) }
 }
 

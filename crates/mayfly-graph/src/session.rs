@@ -218,7 +218,7 @@ fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: 
             let bias = bias.then_some(ins[2]);
             let residual = residual.then(|| ins[step.ins.len() - 1]);
             let (rows, i, o) = (step.out_dims.rows(), step.in_dims[0].last(), step.out_dims.last());
-            k::linear_fwd(isa, y, ins[0], ins[1], bias, Epilogue { act: *act, residual }, rows, i, o);
+            k::linear_fwd(isa, y, ins[0], ins[1], bias, Epilogue { act: *act, residual }, scratch, rows, i, o);
         }
         Call::Conv2d { spec, act } => {
             let bias = (step.ins.len() > 2).then_some(ins[2]);

@@ -88,14 +88,15 @@ fn inference_allocates_nothing() {
     }
 }
 
-/// With single rows: larger products go through a library that takes a buffer a product, see `docs/design/status.md`.
 #[test]
-fn training_on_single_rows_allocates_nothing() {
-    let (g, n) = network(true);
-    let mut session = Session::for_training(Plan::new(&g, &PlanOptions::batch(1)).unwrap());
-    let (params, mut grads) = (vec![0.1; n], vec![0.0; n]);
-    session.backprop(&params, &mut grads).unwrap();
-    assert_eq!(allocations(|| session.backprop(&params, &mut grads).unwrap()), 0);
+fn training_allocates_nothing() {
+    for batch in [1, 16, 256] {
+        let (g, n) = network(true);
+        let mut session = Session::for_training(Plan::new(&g, &PlanOptions::batch(batch)).unwrap());
+        let (params, mut grads) = (vec![0.1; n], vec![0.0; n]);
+        session.backprop(&params, &mut grads).unwrap();
+        assert_eq!(allocations(|| session.backprop(&params, &mut grads).unwrap()), 0, "batch {batch}");
+    }
 }
 
 #[test]
@@ -113,6 +114,20 @@ fn a_dropped_session_leaves_zeros() {
         assert!(LARGE_FREES.with(|n| n.replace(0)) >= 3, "{precision:?}");
         assert_eq!(DIRTY_FREES.with(Cell::get), 0, "{precision:?}");
     }
+}
+
+#[test]
+fn a_dropped_training_session_leaves_zeros() {
+    let (g, n) = network(true);
+    let plan = Plan::new(&g, &PlanOptions::batch(64)).unwrap();
+    let mut session = Session::for_training(plan.clone()); // a plan holds no values
+    let (params, mut grads) = (vec![0.1; n], vec![0.0; n]);
+    session.backprop(&params, &mut grads).unwrap();
+    WATCH_FREES.with(|w| w.set(true));
+    drop(session);
+    WATCH_FREES.with(|w| w.set(false));
+    assert!(LARGE_FREES.with(|n| n.replace(0)) >= 1);
+    assert_eq!(DIRTY_FREES.with(Cell::get), 0);
 }
 
 #[test]

@@ -163,6 +163,7 @@ struct Trainer {
     db: Vec<Buffer<f32>>,
     y: Vec<Buffer<f32>>,
     dy: Vec<Buffer<f32>>,
+    scratch: Buffer<f32>,
     rows: usize,
 }
 
@@ -177,6 +178,7 @@ impl Trainer {
             db: pairs().map(|s| numbers(s[1])).collect(),
             y: net.iter().map(|n| numbers(rows * n)).collect(),
             dy: net.iter().map(|n| numbers(rows * n)).collect(),
+            scratch: Buffer::zeroed(pairs().map(|s| linear_scratch_len(rows, s[0], s[1])).fold(0, usize::max)),
             rows,
         }
     }
@@ -186,15 +188,27 @@ impl Trainer {
         for l in 0..last {
             let (i, o) = (self.net[l], self.net[l + 1]);
             let (x, y) = self.y.split_at_mut(l + 1);
-            linear_fwd(isa, &mut y[0], &x[l], &self.w[l], Some(&self.b[l]), act(&self.net, l), rows, i, o);
+            linear_fwd(
+                isa,
+                &mut y[0],
+                &x[l],
+                &self.w[l],
+                Some(&self.b[l]),
+                act(&self.net, l),
+                &mut self.scratch,
+                rows,
+                i,
+                o,
+            );
         }
         self.dy[last].iter_mut().zip(&*self.y[last]).for_each(|(d, y)| *d = 2.0 * (y - 0.5));
         for l in (0..last).rev() {
             let (i, o) = (self.net[l], self.net[l + 1]);
-            linear_bwd_wb(isa, &mut self.dw[l], &mut self.db[l], &self.dy[l + 1], &self.y[l], rows, i, o);
+            linear_bwd_w(isa, &mut self.dw[l], &self.dy[l + 1], &self.y[l], &mut self.scratch, rows, i, o);
+            reduce_fwd(isa, ReduceKind::Sum, &mut self.db[l], &self.dy[l + 1], 1, rows, o);
             if l > 0 {
                 let (dx, dy) = self.dy.split_at_mut(l + 1);
-                linear_bwd_x(isa, &mut dx[l], &dy[0], &self.w[l], rows, i, o);
+                linear_bwd_x(isa, &mut dx[l], &dy[0], &self.w[l], &mut self.scratch, rows, i, o);
                 dx[l].iter_mut().zip(&*self.y[l]).for_each(|(d, y)| *d = if *y > 0.0 { *d } else { 0.0 });
             }
         }
@@ -241,14 +255,14 @@ fn train(isa: Isa) {
     ];
     for (rows, i, o) in shapes {
         let (x, w, b, dy) = (numbers(rows * i), numbers(i * o), numbers(o), numbers(rows * o));
-        let (mut y, mut dx, mut dw, mut db) = (numbers(rows * o), numbers(rows * i), numbers(i * o), numbers(o));
+        let (mut y, mut dx, mut dw) = (numbers(rows * o), numbers(rows * i), numbers(i * o));
+        let mut s = Buffer::zeroed(linear_scratch_len(rows, i, o));
         let e = Epilogue { act: Act::Relu, residual: None };
         let flops = 2 * rows * i * o;
-        let what = |s: &str| format!("{rows}x{i}->{o} {s}");
-        line(&what("fwd"), flops, peak, || linear_fwd(isa, &mut y, &x, &w, Some(&b), e, rows, i, o));
-        line(&what("bwd_x"), flops, peak, || linear_bwd_x(isa, &mut dx, &dy, &w, rows, i, o));
-        line(&what("bwd_w"), flops, peak, || linear_bwd_w(isa, &mut dw, &dy, &x, rows, i, o));
-        line(&what("bwd_wb"), flops, peak, || linear_bwd_wb(isa, &mut dw, &mut db, &dy, &x, rows, i, o));
+        let what = |part: &str| format!("{rows}x{i}->{o} {part}");
+        line(&what("fwd"), flops, peak, || linear_fwd(isa, &mut y, &x, &w, Some(&b), e, &mut s, rows, i, o));
+        line(&what("bwd_x"), flops, peak, || linear_bwd_x(isa, &mut dx, &dy, &w, &mut s, rows, i, o));
+        line(&what("bwd_w"), flops, peak, || linear_bwd_w(isa, &mut dw, &dy, &x, &mut s, rows, i, o));
     }
 }
 
@@ -258,7 +272,10 @@ fn gemm(isa: Isa) {
         let (a, b, mut c) = (numbers(n * n), numbers(n * n), numbers(n * n));
         for (ta, tb, s) in [(Trans::No, Trans::No, "nn"), (Trans::No, Trans::Yes, "nt"), (Trans::Yes, Trans::No, "tn")]
         {
-            line(&format!("matmul {n} {s}"), 2 * n * n * n, peak, || matmul(isa, &mut c, &a, &b, n, n, n, ta, tb));
+            let product = MatMul { m: n, k: n, n, a: ta, b: tb };
+            let mut scratch = Buffer::zeroed(product.scratch_len());
+            let run = || matmul(isa, &mut c, &a, &b, &mut scratch, product);
+            line(&format!("matmul {n} {s}"), 2 * n * n * n, peak, run);
         }
     }
 }

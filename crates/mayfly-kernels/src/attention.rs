@@ -1,6 +1,6 @@
 //! Scaled dot-product attention. `q [b, tq, heads·d]`, `k`, `v [b, tk, heads·d]`; one head at a time through the matrix product.
 use crate::Isa;
-use crate::matmul::{Trans, matmul};
+use crate::matmul::{MatMul, Trans, matmul};
 use crate::softmax::softmax_fwd;
 
 /// Whether a position sees later ones.
@@ -22,8 +22,24 @@ struct Sizes {
 }
 
 /// Scratch of both directions, in f32.
-pub fn attention_scratch_len(tq: usize, tk: usize, _heads: usize, d: usize) -> usize {
-    2 * tq * tk + 3 * (tq + 2 * tk) * d
+pub fn attention_scratch_len(tq: usize, tk: usize, d: usize) -> usize {
+    let products = [against(tq, d, tk), times(tq, tk, d), turned(tk, tq, d)];
+    2 * tq * tk + 3 * (tq + 2 * tk) * d + products.iter().map(MatMul::scratch_len).fold(0, usize::max)
+}
+
+/// `a [m, k] · b [n, k]ᵀ`
+fn against(m: usize, k: usize, n: usize) -> MatMul {
+    MatMul { m, k, n, a: Trans::No, b: Trans::Yes }
+}
+
+/// `a [m, k] · b [k, n]`
+fn times(m: usize, k: usize, n: usize) -> MatMul {
+    MatMul { m, k, n, a: Trans::No, b: Trans::No }
+}
+
+/// `a [k, m]ᵀ · b [k, n]`
+fn turned(m: usize, k: usize, n: usize) -> MatMul {
+    MatMul { m, k, n, a: Trans::Yes, b: Trans::No }
 }
 
 /// Copies one head out of `x [t, heads·d]` into a matrix `[t, d]`.
@@ -40,8 +56,17 @@ fn scatter(y: &mut [f32], x: &[f32], head: usize, s: Sizes) {
 }
 
 /// `softmax(q·kᵀ/√d)` of one head.
-fn probabilities(isa: Isa, p: &mut [f32], scores: &mut [f32], q: &[f32], k: &[f32], s: Sizes, causal: Causal) {
-    matmul(isa, scores, q, k, s.tq, s.d, s.tk, Trans::No, Trans::Yes);
+fn probabilities(
+    isa: Isa,
+    p: &mut [f32],
+    scores: &mut [f32],
+    q: &[f32],
+    k: &[f32],
+    scratch: &mut [f32],
+    s: Sizes,
+    causal: Causal,
+) {
+    matmul(isa, scores, q, k, scratch, against(s.tq, s.d, s.tk));
     let scale = 1.0 / libm::sqrtf(s.d as f32);
     for (i, row) in scores.chunks_exact_mut(s.tk).enumerate() {
         row.iter_mut().for_each(|v| *v *= scale);
@@ -71,14 +96,14 @@ pub fn attention_fwd(
     let s = Sizes { tq, tk, heads, d };
     let e = heads * d;
     assert!(y.len() == b * tq * e && q.len() == y.len() && k.len() == b * tk * e && v.len() == k.len());
-    let [scores, p, qh, kh, vh, yh] = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d]);
+    let ([scores, p, qh, kh, vh, yh], scratch) = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d]);
     for bi in 0..b {
         for head in 0..heads {
             gather(qh, &q[bi * tq * e..][..tq * e], head, s);
             gather(kh, &k[bi * tk * e..][..tk * e], head, s);
             gather(vh, &v[bi * tk * e..][..tk * e], head, s);
-            probabilities(isa, p, scores, qh, kh, s, causal);
-            matmul(isa, yh, p, vh, tq, tk, d, Trans::No, Trans::No);
+            probabilities(isa, p, scores, qh, kh, scratch, s, causal);
+            matmul(isa, yh, p, vh, scratch, times(tq, tk, d));
             scatter(&mut y[bi * tq * e..][..tq * e], yh, head, s);
         }
     }
@@ -106,7 +131,7 @@ pub fn attention_bwd(
     let e = heads * d;
     assert!(dq.len() == b * tq * e && q.len() == dq.len() && dy.len() == dq.len());
     assert!(dk.len() == b * tk * e && dv.len() == dk.len() && k.len() == dk.len() && v.len() == dk.len());
-    let [scores, p, qh, kh, vh, dyh, out_q, out_k] =
+    let ([scores, p, qh, kh, vh, dyh, out_q, out_k], scratch) =
         cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d, tq * d, tk * d]);
     for bi in 0..b {
         let (rows_q, rows_k) = (bi * tq * e..(bi + 1) * tq * e, bi * tk * e..(bi + 1) * tk * e);
@@ -115,12 +140,12 @@ pub fn attention_bwd(
             gather(kh, &k[rows_k.clone()], head, s);
             gather(vh, &v[rows_k.clone()], head, s);
             gather(dyh, &dy[rows_q.clone()], head, s);
-            probabilities(isa, p, scores, qh, kh, s, causal);
-            matmul(isa, out_k, p, dyh, tk, tq, d, Trans::Yes, Trans::No);
+            probabilities(isa, p, scores, qh, kh, scratch, s, causal);
+            matmul(isa, out_k, p, dyh, scratch, turned(tk, tq, d));
             scatter(&mut dv[rows_k.clone()], out_k, head, s);
-            score_gradient(isa, scores, p, dyh, vh, s);
-            matmul(isa, out_q, scores, kh, tq, tk, d, Trans::No, Trans::No);
-            matmul(isa, out_k, scores, qh, tk, tq, d, Trans::Yes, Trans::No);
+            score_gradient(isa, scores, p, dyh, vh, scratch, s);
+            matmul(isa, out_q, scores, kh, scratch, times(tq, tk, d));
+            matmul(isa, out_k, scores, qh, scratch, turned(tk, tq, d));
             scatter(&mut dq[rows_q.clone()], out_q, head, s);
             scatter(&mut dk[rows_k.clone()], out_k, head, s);
         }
@@ -128,10 +153,10 @@ pub fn attention_bwd(
 }
 
 /// `scores` becomes the gradient of `q·kᵀ`.
-fn score_gradient(isa: Isa, scores: &mut [f32], p: &mut [f32], dy: &[f32], v: &[f32], s: Sizes) {
+fn score_gradient(isa: Isa, scores: &mut [f32], p: &[f32], dy: &[f32], v: &[f32], scratch: &mut [f32], s: Sizes) {
     let (rows, n) = (s.tq, s.tk);
     // dp = dy·vᵀ takes the place of the scores; the gradient of the softmax is taken in place, row by row.
-    matmul(isa, scores, dy, v, rows, s.d, n, Trans::No, Trans::Yes);
+    matmul(isa, scores, dy, v, scratch, against(rows, s.d, n));
     let scale = 1.0 / libm::sqrtf(s.d as f32);
     for (ds, p) in scores.chunks_exact_mut(n).zip(p.chunks_exact(n)) {
         let inner = crate::dot(isa, ds, p);
@@ -139,12 +164,13 @@ fn score_gradient(isa: Isa, scores: &mut [f32], p: &mut [f32], dy: &[f32], v: &[
     }
 }
 
-/// Cuts consecutive pieces off a slice.
-fn cut<const N: usize>(scratch: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
+/// Cuts consecutive pieces off a slice; what is left comes second.
+fn cut<const N: usize>(scratch: &mut [f32], lengths: [usize; N]) -> ([&mut [f32]; N], &mut [f32]) {
     let mut rest = scratch;
-    lengths.map(|n| {
+    let pieces = lengths.map(|n| {
         let (piece, tail) = core::mem::take(&mut rest).split_at_mut(n);
         rest = tail;
         piece
-    })
+    });
+    (pieces, rest)
 }

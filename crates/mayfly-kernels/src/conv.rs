@@ -1,6 +1,6 @@
 //! Two-dimensional convolution, NCHW: each image is unfolded into a matrix of patches, then it is a matrix product. One dimension is a height of 1.
 use crate::elementwise::act_inplace;
-use crate::matmul::{Trans, matmul, matmul_acc};
+use crate::matmul::{MatMul, Trans, matmul, matmul_acc};
 use crate::{Act, Isa};
 
 /// Sizes of a convolution: `x [batch, channels, height, width]`, `w [out_channels, channels/groups, kernel]`.
@@ -39,9 +39,12 @@ impl Conv2d {
         Some([one(self.height, self.pad[0], self.pad[2], 0)?, one(self.width, self.pad[1], self.pad[3], 1)?])
     }
 
-    /// Scratch of every function of this module, in f32: the patches of one image and group.
+    /// Scratch of every function of this module, in f32: the patches of one image and group, and what their product needs.
     pub fn scratch_len(&self) -> usize {
-        self.out_size().map_or(0, |[oh, ow]| self.patch() * oh * ow)
+        let Some([oh, ow]) = self.out_size() else { return 0 };
+        let (outs, patch, pixels) = (self.out_channels / self.groups.max(1), self.patch(), oh * ow);
+        let products = [forward(outs, patch, pixels), backward_x(outs, patch, pixels), backward_w(outs, patch, pixels)];
+        patch * pixels + products.iter().map(MatMul::scratch_len).fold(0, usize::max)
     }
 
     /// Elements of one patch of one group.
@@ -160,6 +163,18 @@ fn columns(c: &Conv2d) -> usize {
     c.out_size().map_or(0, |s| s[1])
 }
 
+fn forward(outs: usize, patch: usize, pixels: usize) -> MatMul {
+    MatMul { m: outs, k: patch, n: pixels, a: Trans::No, b: Trans::No }
+}
+
+fn backward_x(outs: usize, patch: usize, pixels: usize) -> MatMul {
+    MatMul { m: patch, k: outs, n: pixels, a: Trans::Yes, b: Trans::No }
+}
+
+fn backward_w(outs: usize, patch: usize, pixels: usize) -> MatMul {
+    MatMul { m: outs, k: pixels, n: patch, a: Trans::No, b: Trans::Yes }
+}
+
 /// `y = act(conv(x, w) + b)`.
 pub fn conv2d_fwd(
     isa: Isa,
@@ -172,12 +187,12 @@ pub fn conv2d_fwd(
     c: &Conv2d,
 ) {
     let pixels = c.pixels(x.len(), w.len(), y.len());
-    let patches = &mut scratch[..c.scratch_len()];
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
+    let (patches, scratch) = scratch.split_at_mut(patch * pixels);
     for part in c.parts(pixels) {
         unfold(patches, &x[part.x..], c, columns(c), pixels);
         let y = &mut y[part.y..part.y + outs * pixels];
-        matmul(isa, y, &w[part.w..part.w + outs * patch], patches, outs, patch, pixels, Trans::No, Trans::No);
+        matmul(isa, y, &w[part.w..part.w + outs * patch], patches, scratch, forward(outs, patch, pixels));
     }
     if let Some(b) = b {
         assert!(b.len() == c.out_channels);
@@ -193,12 +208,12 @@ pub fn conv2d_fwd(
 /// The gradient of the input.
 pub fn conv2d_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], w: &[f32], scratch: &mut [f32], c: &Conv2d) {
     let pixels = c.pixels(dx.len(), w.len(), dy.len());
-    let patches = &mut scratch[..c.scratch_len()];
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
+    let (patches, scratch) = scratch.split_at_mut(patch * pixels);
     dx.fill(0.0);
     for part in c.parts(pixels) {
         let dy = &dy[part.y..part.y + outs * pixels];
-        matmul(isa, patches, &w[part.w..part.w + outs * patch], dy, patch, outs, pixels, Trans::Yes, Trans::No);
+        matmul(isa, patches, &w[part.w..part.w + outs * patch], dy, scratch, backward_x(outs, patch, pixels));
         fold(&mut dx[part.x..], patches, c, columns(c), pixels);
     }
 }
@@ -206,13 +221,13 @@ pub fn conv2d_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], w: &[f32], scratch: &m
 /// The gradient of the weights.
 pub fn conv2d_bwd_w(isa: Isa, dw: &mut [f32], dy: &[f32], x: &[f32], scratch: &mut [f32], c: &Conv2d) {
     let pixels = c.pixels(x.len(), dw.len(), dy.len());
-    let patches = &mut scratch[..c.scratch_len()];
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
+    let (patches, scratch) = scratch.split_at_mut(patch * pixels);
     for part in c.parts(pixels) {
         unfold(patches, &x[part.x..], c, columns(c), pixels);
         let (dw, dy) = (&mut dw[part.w..part.w + outs * patch], &dy[part.y..part.y + outs * pixels]);
         let product = if part.first { matmul } else { matmul_acc };
-        product(isa, dw, dy, patches, outs, pixels, patch, Trans::No, Trans::Yes);
+        product(isa, dw, dy, patches, scratch, backward_w(outs, patch, pixels));
     }
 }
 

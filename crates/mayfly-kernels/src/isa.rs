@@ -82,12 +82,6 @@ impl Isa {
         }
     }
 
-    /// Whether nothing better is there: libraries that choose for themselves then agree with us.
-    #[cfg(feature = "std")]
-    pub(crate) fn is_best(self) -> bool {
-        self == best()
-    }
-
     /// Whether int8 dot products (VNNI) are used.
     pub fn has_vnni(self) -> bool {
         matches!(self.0, Kind::Avx512 { vnni: true })

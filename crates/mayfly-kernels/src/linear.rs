@@ -1,6 +1,6 @@
 //! Dense layers over plain weights, forward and backward: what training runs. `x [rows, i]`, `w [o, i]`, `y [rows, o]`.
 use crate::act_vec::act_vec;
-use crate::matmul::{Trans, matmul};
+use crate::matmul::{MatMul, Trans, matmul};
 use crate::simd::{Simd, dispatch};
 use crate::{Act, Isa};
 
@@ -23,6 +23,29 @@ impl Default for Epilogue<'_> {
 /// From this many rows on a product goes through [`matmul`]. Measured with `cargo run --release -p mayfly-kernels --example tune`.
 const MATMUL_ROWS: usize = 4;
 
+/// Scratch that [`linear_fwd`], [`linear_bwd_x`] and [`linear_bwd_w`] need for these sizes, in f32.
+pub fn linear_scratch_len(rows: usize, i: usize, o: usize) -> usize {
+    if rows < MATMUL_ROWS {
+        return 0;
+    }
+    [forward(rows, i, o), backward_x(rows, i, o), backward_w(rows, i, o)]
+        .iter()
+        .map(MatMul::scratch_len)
+        .fold(0, usize::max)
+}
+
+fn forward(rows: usize, i: usize, o: usize) -> MatMul {
+    MatMul { m: rows, k: i, n: o, a: Trans::No, b: Trans::Yes }
+}
+
+fn backward_x(rows: usize, i: usize, o: usize) -> MatMul {
+    MatMul { m: rows, k: o, n: i, a: Trans::No, b: Trans::No }
+}
+
+fn backward_w(rows: usize, i: usize, o: usize) -> MatMul {
+    MatMul { m: o, k: rows, n: i, a: Trans::Yes, b: Trans::No }
+}
+
 /// `y = act(x · wᵀ + b) + residual`.
 pub fn linear_fwd(
     isa: Isa,
@@ -31,6 +54,7 @@ pub fn linear_fwd(
     w: &[f32],
     b: Option<&[f32]>,
     epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
     rows: usize,
     i: usize,
     o: usize,
@@ -43,7 +67,7 @@ pub fn linear_fwd(
             dispatch!(isa, gemv(y: &mut [f32], x: &[f32], w: &[f32]));
         }
     } else {
-        matmul(isa, y, x, w, rows, i, o, Trans::No, Trans::Yes);
+        matmul(isa, y, x, w, scratch, forward(rows, i, o));
     }
     finish(isa, y, b, epilogue, o);
 }
@@ -120,10 +144,19 @@ fn dots<S: Simd, const R: usize>(s: S, x: &[f32], rows: [&[f32]; R]) -> [f32; R]
 }
 
 /// `dx = dy · w`.
-pub fn linear_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], w: &[f32], rows: usize, i: usize, o: usize) {
+pub fn linear_bwd_x(
+    isa: Isa,
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
     assert!(dx.len() == rows * i && w.len() == i * o && dy.len() == rows * o);
     if rows >= MATMUL_ROWS {
-        return matmul(isa, dx, dy, w, rows, o, i, Trans::No, Trans::No);
+        return matmul(isa, dx, dy, w, scratch, backward_x(rows, i, o));
     }
     for r in 0..rows {
         let (dx, dy) = (&mut dx[r * i..(r + 1) * i], &dy[r * o..(r + 1) * o]);
@@ -162,10 +195,19 @@ pub(crate) fn combine<S: Simd>(s: S, y: &mut [f32], a: &[f32], rows: &[f32]) {
 }
 
 /// `dw = dyᵀ · x`.
-pub fn linear_bwd_w(isa: Isa, dw: &mut [f32], dy: &[f32], x: &[f32], rows: usize, i: usize, o: usize) {
+pub fn linear_bwd_w(
+    isa: Isa,
+    dw: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    scratch: &mut [f32],
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
     assert!(dw.len() == i * o && x.len() == rows * i && dy.len() == rows * o);
     if rows >= MATMUL_ROWS {
-        return matmul(isa, dw, dy, x, o, rows, i, Trans::Yes, Trans::No);
+        return matmul(isa, dw, dy, x, scratch, backward_w(rows, i, o));
     }
     dispatch!(isa, outer(dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize));
 }
@@ -184,11 +226,4 @@ fn outer<S: Simd>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usiz
             at += S::N;
         }
     }
-}
-
-/// `dw = dyᵀ · x` and `db = Σ dy`.
-pub fn linear_bwd_wb(isa: Isa, dw: &mut [f32], db: &mut [f32], dy: &[f32], x: &[f32], rows: usize, i: usize, o: usize) {
-    assert!(db.len() == o && dy.len() == rows * o);
-    linear_bwd_w(isa, dw, dy, x, rows, i, o);
-    crate::reduce_fwd(isa, crate::ReduceKind::Sum, db, dy, 1, rows, o);
 }

@@ -1,22 +1,22 @@
 //! Recurrent layers over whole sequences, `[batch, time, ..]`. The input projection is done beforehand; the hidden state starts at zero.
 use crate::act_vec::{act_bwd_vec, act_vec};
-use crate::matmul::{Trans, matmul};
+use crate::linear::{Epilogue, linear_bwd_x, linear_fwd, linear_scratch_len};
 use crate::simd::{Simd, dispatch};
 use crate::{Act, Isa, math};
 
 /// Scratch of [`rnn_fwd`] and [`rnn_bwd`], in f32.
 pub fn rnn_scratch_len(b: usize, h: usize) -> usize {
-    2 * b * h
+    2 * b * h + linear_scratch_len(b, h, h)
 }
 
 /// Scratch of [`lstm_fwd`] and [`lstm_bwd`], in f32.
 pub fn lstm_scratch_len(b: usize, h: usize) -> usize {
-    6 * b * h
+    6 * b * h + linear_scratch_len(b, h, 4 * h)
 }
 
 /// Scratch of [`gru_fwd`] and [`gru_bwd`], in f32.
 pub fn gru_scratch_len(b: usize, h: usize) -> usize {
-    5 * b * h
+    5 * b * h + linear_scratch_len(b, h, 3 * h)
 }
 
 /// `h_t = act(xw_t + W_hh · h_{t−1})`: `xw`, `y` `[b, t, h]`, `w_hh [h, h]`.
@@ -35,11 +35,11 @@ pub fn rnn_fwd(
         y.len() == b * t * h && xw.len() == y.len() && w_hh.len() == h * h && scratch.len() >= rnn_scratch_len(b, h)
     );
     let (hidden, rest) = scratch.split_at_mut(b * h);
-    let products = &mut rest[..b * h];
+    let (products, scratch) = rest.split_at_mut(b * h);
     products.fill(0.0);
     for step in 0..t {
         if step > 0 {
-            matmul(isa, products, hidden, w_hh, b, h, h, Trans::No, Trans::Yes);
+            linear_fwd(isa, products, hidden, w_hh, None, Epilogue::default(), scratch, b, h, h);
         }
         for r in 0..b {
             let at = (r * t + step) * h..(r * t + step + 1) * h;
@@ -74,7 +74,7 @@ pub fn rnn_bwd(
     assert!(dxw.len() == b * t * h && dy.len() == dxw.len() && y.len() == dxw.len() && w_hh.len() == h * h);
     assert!(scratch.len() >= rnn_scratch_len(b, h));
     let (later, rest) = scratch.split_at_mut(b * h);
-    let gates = &mut rest[..b * h];
+    let (gates, scratch) = rest.split_at_mut(b * h);
     later.fill(0.0);
     for step in (0..t).rev() {
         for r in 0..b {
@@ -84,7 +84,7 @@ pub fn rnn_bwd(
             gates[r * h..(r + 1) * h].copy_from_slice(d);
         }
         if step > 0 {
-            matmul(isa, later, gates, w_hh, b, h, h, Trans::No, Trans::No);
+            linear_bwd_x(isa, later, gates, w_hh, scratch, b, h, h);
         }
     }
 }
@@ -107,12 +107,12 @@ pub fn lstm_fwd(isa: Isa, ws: &mut [f32], xw: &[f32], w_hh: &[f32], scratch: &mu
     );
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let (cell, rest) = rest.split_at_mut(b * h);
-    let products = &mut rest[..4 * b * h];
+    let (products, scratch) = rest.split_at_mut(4 * b * h);
     products.fill(0.0);
     cell.fill(0.0);
     for step in 0..t {
         if step > 0 {
-            matmul(isa, products, hidden, w_hh, b, h, 4 * h, Trans::No, Trans::Yes);
+            linear_fwd(isa, products, hidden, w_hh, None, Epilogue::default(), scratch, b, h, 4 * h);
         }
         for r in 0..b {
             let x = &xw[(r * t + step) * 4 * h..][..4 * h];
@@ -161,7 +161,7 @@ pub fn lstm_bwd(
     assert!(scratch.len() >= lstm_scratch_len(b, h));
     let (dh, rest) = scratch.split_at_mut(b * h);
     let (dc, rest) = rest.split_at_mut(b * h);
-    let gates = &mut rest[..4 * b * h];
+    let (gates, scratch) = rest.split_at_mut(4 * b * h);
     dh.fill(0.0);
     dc.fill(0.0);
     for step in (0..t).rev() {
@@ -175,7 +175,7 @@ pub fn lstm_bwd(
             gates[r * 4 * h..][..4 * h].copy_from_slice(d);
         }
         if step > 0 {
-            matmul(isa, dh, gates, w_hh, b, 4 * h, h, Trans::No, Trans::No);
+            linear_bwd_x(isa, dh, gates, w_hh, scratch, b, h, 4 * h);
         }
     }
 }
@@ -223,12 +223,12 @@ pub fn gru_fwd(
     assert!(ws.len() == b * t * 5 * h && xw.len() == b * t * 3 * h && w_hh.len() == 3 * h * h && b_hn.len() == h);
     assert!(scratch.len() >= gru_scratch_len(b, h));
     let (hidden, rest) = scratch.split_at_mut(b * h);
-    let products = &mut rest[..3 * b * h];
+    let (products, scratch) = rest.split_at_mut(3 * b * h);
     hidden.fill(0.0);
     products.fill(0.0);
     for step in 0..t {
         if step > 0 {
-            matmul(isa, products, hidden, w_hh, b, h, 3 * h, Trans::No, Trans::Yes);
+            linear_fwd(isa, products, hidden, w_hh, None, Epilogue::default(), scratch, b, h, 3 * h);
         }
         for r in 0..b {
             let x = &xw[(r * t + step) * 3 * h..][..3 * h];
@@ -275,7 +275,7 @@ pub fn gru_bwd(
     assert!(scratch.len() >= gru_scratch_len(b, h));
     let (dh, rest) = scratch.split_at_mut(b * h);
     let (direct, rest) = rest.split_at_mut(b * h);
-    let products = &mut rest[..3 * b * h];
+    let (products, scratch) = rest.split_at_mut(3 * b * h);
     dh.fill(0.0);
     direct.fill(0.0);
     for step in (0..t).rev() {
@@ -292,7 +292,7 @@ pub fn gru_bwd(
             p[2 * h..].copy_from_slice(&d[3 * h..]);
         }
         if step > 0 {
-            matmul(isa, dh, products, w_hh, b, 3 * h, h, Trans::No, Trans::No);
+            linear_bwd_x(isa, dh, products, w_hh, scratch, b, h, 3 * h);
             dh.iter_mut().zip(&*direct).for_each(|(a, b)| *a += b);
         }
     }

@@ -104,7 +104,7 @@ impl Rule for Attention {
 
     fn scratch_len(&self, ins: &[Dims], _: Dims) -> usize {
         let (_, tq, tk, d) = sizes(self.heads, ins[0], ins[1]);
-        k::attention_scratch_len(tq, tk, self.heads, d)
+        k::attention_scratch_len(tq, tk, d)
     }
 
     fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32]) {
@@ -125,7 +125,7 @@ impl Rule for AttentionBwd {
 
     fn scratch_len(&self, ins: &[Dims], _: Dims) -> usize {
         let (_, tq, tk, d) = sizes(self.0.heads, ins[1], ins[2]);
-        k::attention_scratch_len(tq, tk, self.0.heads, d)
+        k::attention_scratch_len(tq, tk, d)
     }
 
     fn run(&self, cx: &RunCx<'_>, out: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32]) {

@@ -70,7 +70,11 @@ impl Rule for Linear {
         Ok(y)
     }
 
-    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, _: &mut [f32]) {
+    fn scratch_len(&self, ins: &[Dims], out: Dims) -> usize {
+        k::linear_scratch_len(out.rows(), ins[0].last(), out.last())
+    }
+
+    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32]) {
         let bias = (cx.ins.len() > 2).then_some(ins[2]);
         k::linear_fwd(
             cx.isa,
@@ -79,6 +83,7 @@ impl Rule for Linear {
             ins[1],
             bias,
             k::Epilogue::default(),
+            scratch,
             cx.out.rows(),
             cx.ins[0].last(),
             cx.out.last(),
@@ -96,8 +101,12 @@ impl Rule for LinearBwdX {
         dy.with_last(w.last())
     }
 
-    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, _: &mut [f32]) {
-        k::linear_bwd_x(cx.isa, y, ins[0], ins[1], cx.out.rows(), cx.out.last(), cx.ins[0].last());
+    fn scratch_len(&self, ins: &[Dims], out: Dims) -> usize {
+        k::linear_scratch_len(out.rows(), out.last(), ins[0].last())
+    }
+
+    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32]) {
+        k::linear_bwd_x(cx.isa, y, ins[0], ins[1], scratch, cx.out.rows(), cx.out.last(), cx.ins[0].last());
     }
 }
 
@@ -111,7 +120,11 @@ impl Rule for LinearBwdW {
         Shape::fixed(&[dy.last(), x.last()])
     }
 
-    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, _: &mut [f32]) {
-        k::linear_bwd_w(cx.isa, y, ins[0], ins[1], cx.ins[1].rows(), cx.ins[1].last(), cx.ins[0].last());
+    fn scratch_len(&self, ins: &[Dims], _: Dims) -> usize {
+        k::linear_scratch_len(ins[1].rows(), ins[1].last(), ins[0].last())
+    }
+
+    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32]) {
+        k::linear_bwd_w(cx.isa, y, ins[0], ins[1], scratch, cx.ins[1].rows(), cx.ins[1].last(), cx.ins[0].last());
     }
 }

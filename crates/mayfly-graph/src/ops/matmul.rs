@@ -41,6 +41,12 @@ impl MatMul {
         let ((m, kk), (_, n)) = (rows_cols(a, self.a), rows_cols(b, self.b));
         (m, kk, n)
     }
+
+    /// The product of one pair of matrices.
+    fn product(&self, ins: &[Dims]) -> k::MatMul {
+        let (m, kk, n) = self.sizes(ins[0].as_slice(), ins[1].as_slice());
+        k::MatMul { m, k: kk, n, a: self.a, b: self.b }
+    }
 }
 
 impl Rule for MatMul {
@@ -108,11 +114,16 @@ impl Rule for MatMul {
         Ok(y)
     }
 
-    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, _: &mut [f32]) {
-        let (m, kk, n) = self.sizes(cx.ins[0].as_slice(), cx.ins[1].as_slice());
+    fn scratch_len(&self, ins: &[Dims], _: Dims) -> usize {
+        self.product(ins).scratch_len()
+    }
+
+    fn run(&self, cx: &RunCx<'_>, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32]) {
+        let product = self.product(cx.ins);
+        let k::MatMul { m, k: kk, n, .. } = product;
         let each = ins[0].chunks_exact(m * kk).zip(ins[1].chunks_exact(kk * n)).zip(y.chunks_exact_mut(m * n));
         for ((a, b), c) in each {
-            k::matmul(cx.isa, c, a, b, m, kk, n, self.a, self.b);
+            k::matmul(cx.isa, c, a, b, scratch, product);
         }
     }
 }

@@ -225,7 +225,10 @@ impl<'a> Builder<'a> {
                 });
                 (Call::Packed { pack, act, residual, rows: out.rows() }, 0)
             }
-            Op::Linear(_) => (Call::Linear { act, bias: d.ins.len() > 2, residual }, 0),
+            Op::Linear(_) => {
+                let scratch = d.op.rule().scratch_len(in_dims, out);
+                (Call::Linear { act, bias: d.ins.len() > 2, residual }, scratch)
+            }
             Op::Conv2d(c) => {
                 let spec = c.0.with_weight(in_dims[0], in_dims[1]);
                 (Call::Conv2d { spec, act }, spec.scratch_len())

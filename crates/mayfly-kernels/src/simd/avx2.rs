@@ -44,6 +44,16 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_ps(x.as_ptr()) }
     }
     #[inline(always)]
+    unsafe fn load_ptr(self, x: *const f32) -> __m256 {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe { _mm256_loadu_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, y: *mut f32, v: __m256) {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe { _mm256_storeu_ps(y, v) }
+    }
+    #[inline(always)]
     fn store(self, y: &mut [f32], v: __m256) {
         let y = &mut y[..8];
         // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
@@ -209,5 +219,30 @@ impl Simd for Avx2 {
             let q = _mm_max_ps(h, _mm_movehl_ps(h, h));
             _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps::<1>(q, q)))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(self, to: *mut f32, to_row: usize, from: *const f32, from_row: usize, rows: usize) {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe {
+            for q in (0..8).step_by(4) {
+                let at = |r: usize| _mm_loadu_ps(from.add(r.min(rows - 1) * from_row + q));
+                // One row of each half, side by side.
+                let pair = |i: usize| _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(at(i)), at(4 + i));
+                let (a, b, c, d) = (pair(0), pair(1), pair(2), pair(3));
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                let (ef, gh) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                _mm256_storeu_ps(to.add(q * to_row), _mm256_shuffle_ps::<0x44>(ab, cd));
+                _mm256_storeu_ps(to.add((q + 1) * to_row), _mm256_shuffle_ps::<0xee>(ab, cd));
+                _mm256_storeu_ps(to.add((q + 2) * to_row), _mm256_shuffle_ps::<0x44>(ef, gh));
+                _mm256_storeu_ps(to.add((q + 3) * to_row), _mm256_shuffle_ps::<0xee>(ef, gh));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: `self` proves the instruction set; a prefetch does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 }

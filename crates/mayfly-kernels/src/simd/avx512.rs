@@ -23,6 +23,7 @@ fn lanes(n: usize) -> __mmask16 {
 
 impl Simd for Avx512 {
     const N: usize = 16;
+    const REGISTERS: usize = 32;
     type F32 = __m512;
     type I32 = __m512i;
     type Mask = __mmask16;
@@ -39,6 +40,16 @@ impl Simd for Avx512 {
         let x = &x[..16];
         // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
         unsafe { _mm512_loadu_ps(x.as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn load_ptr(self, x: *const f32) -> __m512 {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe { _mm512_loadu_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, y: *mut f32, v: __m512) {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe { _mm512_storeu_ps(y, v) }
     }
     #[inline(always)]
     fn store(self, y: &mut [f32], v: __m512) {
@@ -198,5 +209,35 @@ impl Simd for Avx512 {
     fn reduce_max(self, a: __m512) -> f32 {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm512_reduce_max_ps(a) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(self, to: *mut f32, to_row: usize, from: *const f32, from_row: usize, rows: usize) {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe {
+            for q in (0..16).step_by(4) {
+                let at = |r: usize| _mm_loadu_ps(from.add(r.min(rows - 1) * from_row + q));
+                // One row of each group of four, side by side.
+                let quad = |i: usize| {
+                    let v = _mm512_castps128_ps512(at(i));
+                    let v = _mm512_insertf32x4::<1>(v, at(4 + i));
+                    let v = _mm512_insertf32x4::<2>(v, at(8 + i));
+                    _mm512_insertf32x4::<3>(v, at(12 + i))
+                };
+                let (a, b, c, d) = (quad(0), quad(1), quad(2), quad(3));
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                let (ef, gh) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                _mm512_storeu_ps(to.add(q * to_row), _mm512_shuffle_ps::<0x44>(ab, cd));
+                _mm512_storeu_ps(to.add((q + 1) * to_row), _mm512_shuffle_ps::<0xee>(ab, cd));
+                _mm512_storeu_ps(to.add((q + 2) * to_row), _mm512_shuffle_ps::<0x44>(ef, gh));
+                _mm512_storeu_ps(to.add((q + 3) * to_row), _mm512_shuffle_ps::<0xee>(ef, gh));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: `self` proves the instruction set; a prefetch does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 }

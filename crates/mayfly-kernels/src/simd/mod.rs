@@ -15,7 +15,10 @@ pub(crate) mod simd128;
 /// Vectors of `N` f32, with i32 lanes and masks of the same number.
 pub(crate) trait Simd: Copy {
     /// Lanes of a vector.
+    /// Lanes of a vector.
     const N: usize;
+    /// Vector registers of the machine.
+    const REGISTERS: usize = 16;
     type F32: Copy;
     type I32: Copy;
     type Mask: Copy;
@@ -23,6 +26,16 @@ pub(crate) trait Simd: Copy {
     fn splat(self, v: f32) -> Self::F32;
     /// Reads the first `N` elements.
     fn load(self, x: &[f32]) -> Self::F32;
+    /// Reads `N` elements.
+    ///
+    /// # Safety
+    /// `x` points to at least `N` readable elements.
+    unsafe fn load_ptr(self, x: *const f32) -> Self::F32;
+    /// Writes `N` elements.
+    ///
+    /// # Safety
+    /// `y` points to at least `N` writable elements.
+    unsafe fn store_ptr(self, y: *mut f32, v: Self::F32);
     /// Writes the first `N` elements.
     fn store(self, y: &mut [f32], v: Self::F32);
     /// Reads up to `N` elements; lanes beyond are zero.
@@ -81,6 +94,24 @@ pub(crate) trait Simd: Copy {
     fn act_bwd(self, act: crate::Act, dy: Self::F32, saved: Self::F32) -> Self::F32 {
         crate::act_vec::act_bwd_call(self, act, dy, saved)
     }
+
+    /// `N` elements of each of `N` rows to columns: `to[q · to_row + r] = from[r · from_row + q]`. Rows from `rows` on are not read; anything may stand for them.
+    ///
+    /// # Safety
+    /// `from` has `N` readable elements in each of `rows` rows, `to` has `N` writable ones in each of `N` rows; `0 < rows <= N`.
+    #[inline(always)]
+    unsafe fn transpose(self, to: *mut f32, to_row: usize, from: *const f32, from_row: usize, rows: usize) {
+        for r in 0..Self::N {
+            for q in 0..Self::N {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(q * to_row + r) = *from.add(r.min(rows - 1) * from_row + q) };
+            }
+        }
+    }
+
+    /// Asks for the cache line of an address that will be used soon; any address may be named.
+    #[inline(always)]
+    fn prefetch(self, _at: *const f32) {}
 
     #[inline(always)]
     fn zero(self) -> Self::F32 {

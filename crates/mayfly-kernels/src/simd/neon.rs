@@ -17,6 +17,7 @@ impl Neon {
 #[allow(unused_unsafe)] // newer compilers take these for safe where the feature is always on
 impl Simd for Neon {
     const N: usize = 4;
+    const REGISTERS: usize = 32;
     type F32 = float32x4_t;
     type I32 = int32x4_t;
     type Mask = uint32x4_t;
@@ -31,6 +32,16 @@ impl Simd for Neon {
         let x = &x[..4];
         // SAFETY: the slice was cut to the length that is touched.
         unsafe { vld1q_f32(x.as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn load_ptr(self, x: *const f32) -> float32x4_t {
+        // SAFETY: the caller's promise that the elements are there.
+        unsafe { vld1q_f32(x) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, y: *mut f32, v: float32x4_t) {
+        // SAFETY: the caller's promise that the elements are there.
+        unsafe { vst1q_f32(y, v) }
     }
     #[inline(always)]
     fn store(self, y: &mut [f32], v: float32x4_t) {

@@ -20,6 +20,16 @@ impl Simd for Scalar {
         x[0]
     }
     #[inline(always)]
+    unsafe fn load_ptr(self, x: *const f32) -> f32 {
+        // SAFETY: the caller's promise.
+        unsafe { *x }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, y: *mut f32, v: f32) {
+        // SAFETY: `self` proves the instruction set; the caller that the elements are there.
+        unsafe { *y = v }
+    }
+    #[inline(always)]
     fn store(self, y: &mut [f32], v: f32) {
         y[0] = v;
     }

@@ -31,6 +31,16 @@ impl Simd for Simd128 {
         unsafe { v128_load(x.as_ptr().cast()) }
     }
     #[inline(always)]
+    unsafe fn load_ptr(self, x: *const f32) -> v128 {
+        // SAFETY: the caller's promise that the elements are there.
+        unsafe { v128_load(x.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, y: *mut f32, v: v128) {
+        // SAFETY: the caller's promise that the elements are there.
+        unsafe { v128_store(y.cast(), v) }
+    }
+    #[inline(always)]
     fn store(self, y: &mut [f32], v: v128) {
         let y = &mut y[..4];
         // SAFETY: the slice was cut to the length that is touched; no alignment is needed.
