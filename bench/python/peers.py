@@ -5,6 +5,7 @@ Reads one JSON object a line: first the case, then `{"calls": n}` for each round
 
 import json
 import os
+import shutil
 import sys
 import time
 
@@ -73,9 +74,10 @@ def openvino(case):
     dims, rows = case["dims"], case["rows"]
     x = read(case, "x", rows, dims[0])
     core = ov.Core()
-    # Read from memory: a path without a suffix says nothing about its format.
-    with open(os.path.join(case["folder"], "onnx"), "rb") as file:
-        model = core.read_model(file.read(), b"")
+    # The suffix says what format it is. From bytes in memory the weights would be used in place, after Python has let go of them.
+    path = os.path.join(case["folder"], "net.onnx")
+    shutil.copyfile(os.path.join(case["folder"], "onnx"), path)
+    model = core.read_model(path)
     config = {
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
@@ -84,6 +86,7 @@ def openvino(case):
     }
     compiled = core.compile_model(model, "CPU", config)
     request = compiled.create_infer_request()
+    # The tensor uses the array's memory without keeping it alive: the answer below does.
     request.set_input_tensor(ov.Tensor(x, shared_memory=True))
     used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     how = f"openvino {ov.__version__.split('-')[0]} infer() on a bound input, 1 thread, {used}"
@@ -93,6 +96,7 @@ def openvino(case):
         call()
         return request.get_output_tensor().data
 
+    answer.holds = x
     return call, answer, how
 
 

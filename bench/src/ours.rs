@@ -5,7 +5,7 @@ use crate::contest::{Contestant, time};
 use crate::data;
 use crate::net::{CHECK_STEPS, LEARNING_RATE, Net, Random};
 use anyhow::{Context, Result};
-use mayfly_kernels::{Isa, Trans, matmul};
+use mayfly_kernels::{Buffer, Isa, MatMul, Trans, matmul};
 use mayfly_nn::{
     Act, Activation, Adam, Algorithm, FannAct, InMemory, Network, NetworkSpec, Precision, Rprop, Session, Sgd,
     TrainConfig, Trainer,
@@ -148,16 +148,19 @@ impl Contestant for RpropEpoch {
 }
 
 struct Gemm {
-    n: usize,
+    product: MatMul,
     a: Vec<f32>,
     b: Vec<f32>,
     c: Vec<f32>,
+    scratch: Buffer<f32>,
 }
 
 impl Gemm {
     fn new(n: usize) -> Self {
         let mut random = Random::new(3);
-        Self { n, a: random.vec(n * n, 1.0), b: random.vec(n * n, 1.0), c: vec![0.0; n * n] }
+        let product = MatMul { m: n, k: n, n, a: Trans::No, b: Trans::No };
+        let (a, b) = (random.vec(n * n, 1.0), random.vec(n * n, 1.0));
+        Self { product, a, b, c: vec![0.0; n * n], scratch: Buffer::zeroed(product.scratch_len()) }
     }
 }
 
@@ -172,9 +175,9 @@ impl Contestant for Gemm {
     }
 
     fn round(&mut self, calls: u64) -> Result<Duration> {
-        let (isa, n) = (Isa::detect(), self.n);
+        let isa = Isa::detect();
         time(calls, || {
-            matmul(isa, &mut self.c, &self.a, &self.b, n, n, n, Trans::No, Trans::No);
+            matmul(isa, &mut self.c, &self.a, &self.b, &mut self.scratch, self.product);
             Ok(())
         })
     }

@@ -63,13 +63,14 @@ fn best() -> Result<(Loop, u64, &'static str)> {
 mod x86 {
     use super::CHAINS;
     use std::arch::x86_64::*;
+    use std::hint::black_box;
 
     /// # Safety
     /// The CPU must have AVX-512F.
     #[target_feature(enable = "avx512f")]
     pub unsafe fn avx512(steps: u64) -> f32 {
-        let (a, b) = (_mm512_set1_ps(0.999_999), _mm512_set1_ps(1e-6));
-        let mut chains = [_mm512_set1_ps(1.0); CHAINS];
+        let (a, b) = (_mm512_set1_ps(black_box(0.999_999)), _mm512_set1_ps(black_box(1e-6)));
+        let mut chains = black_box([_mm512_set1_ps(1.0); CHAINS]); // else one chain would do for all
         for _ in 0..steps {
             for chain in &mut chains {
                 *chain = _mm512_fmadd_ps(*chain, a, b);
@@ -82,8 +83,8 @@ mod x86 {
     /// The CPU must have AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn avx2(steps: u64) -> f32 {
-        let (a, b) = (_mm256_set1_ps(0.999_999), _mm256_set1_ps(1e-6));
-        let mut chains = [_mm256_set1_ps(1.0); CHAINS];
+        let (a, b) = (_mm256_set1_ps(black_box(0.999_999)), _mm256_set1_ps(black_box(1e-6)));
+        let mut chains = black_box([_mm256_set1_ps(1.0); CHAINS]);
         for _ in 0..steps {
             for chain in &mut chains {
                 *chain = _mm256_fmadd_ps(*chain, a, b);

@@ -31,6 +31,7 @@ mod packed;
 mod packed_bf16;
 mod packed_i8;
 mod peak;
+mod pieces;
 mod pool;
 mod recurrent;
 mod reduce;

@@ -1,6 +1,7 @@
 //! Dense layers over plain weights, forward and backward: what training runs. `x [rows, i]`, `w [o, i]`, `y [rows, o]`.
 use crate::act_vec::act_vec;
 use crate::matmul::{MatMul, Trans, matmul};
+use crate::pieces::{pieces, pieces_mut};
 use crate::simd::{Simd, dispatch};
 use crate::{Act, Isa};
 
@@ -78,7 +79,7 @@ pub(crate) fn finish(isa: Isa, y: &mut [f32], b: Option<&[f32]>, epilogue: Epilo
     if b.is_none() && residual.is_none() && act == Act::Identity || o == 0 {
         return;
     }
-    for (r, y) in y.chunks_exact_mut(o).enumerate() {
+    for (r, y) in pieces_mut(y, o).enumerate() {
         let residual = residual.map(|v| &v[r * o..(r + 1) * o]);
         dispatch!(isa, finish_row(y: &mut [f32], b: Option<&[f32]>, act: Act, residual: Option<&[f32]>));
     }
@@ -215,11 +216,11 @@ pub fn linear_bwd_w(
 /// Sums of outer products of few rows.
 #[inline(always)]
 fn outer<S: Simd>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize) {
-    for (j, dw) in dw.chunks_exact_mut(i).enumerate() {
+    for (j, dw) in pieces_mut(dw, i).enumerate() {
         let mut at = 0;
         for dw in dw.chunks_mut(S::N) {
             let mut v = s.zero();
-            for (dy, x) in dy.chunks_exact(o).zip(x.chunks_exact(i)) {
+            for (dy, x) in pieces(dy, o).zip(pieces(x, i)) {
                 v = s.mul_add(s.splat(dy[j]), s.load_part(&x[at..]), v);
             }
             s.store_part(dw, v);

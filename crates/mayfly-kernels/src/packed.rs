@@ -2,43 +2,54 @@
 //!
 //! A panel holds its biases, then for each input the weights of its outputs side by side. One input is broadcast against a whole panel,
 //! so nothing is summed across lanes. For one row the sum over inputs is split over several accumulators to hide the latency of the
-//! multiplication; for more rows each row has its own. The last bit of a result may therefore differ between one row alone and the same row in a batch.
+//! multiplication; several rows pass over a panel in register tiles. The last bit of a result may therefore differ between one row alone and the same row in a batch.
 use crate::Isa;
 use crate::act_vec::act_vec;
 use crate::isa::Kind;
 use crate::linear::Epilogue;
+use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
+use crate::simd_ext::MAX_LANES;
+use crate::tile::{Left, Right, Sums, tile, tile_rows};
 
-/// Vectors of a panel: as many as the outputs fill, up to what the register file carries.
-pub(crate) fn panel_vectors(isa: Isa, outputs: usize) -> usize {
-    let (lanes, most) = match isa.0 {
-        Kind::Avx512 { .. } => (16, 4),
-        Kind::Avx2 => (8, 2),
-        Kind::Scalar => (1, 4),
-        _ => (4, 2),
-    };
-    match outputs.div_ceil(lanes) {
-        0 | 1 => 1,
-        2 | 3 if most >= 2 => 2,
-        _ => most,
-    }
-}
-
-/// Outputs of a panel.
-pub(crate) fn width(isa: Isa, outputs: usize) -> usize {
-    let lanes = match isa.0 {
+/// Lanes of a vector of the packed form.
+fn lanes(isa: Isa) -> usize {
+    match isa.0 {
         Kind::Avx512 { .. } => 16,
         Kind::Avx2 => 8,
         Kind::Scalar => 1,
         _ => 4,
+    }
+}
+
+/// Vectors of a panel: as many as the outputs fill, up to what the register file carries. A power of two.
+pub(crate) fn panel_vectors(isa: Isa, outputs: usize) -> usize {
+    let most = match isa.0 {
+        Kind::Avx512 { .. } | Kind::Scalar => 4,
+        _ => 2,
     };
-    panel_vectors(isa, outputs) * lanes
+    let lanes = lanes(isa);
+    match outputs {
+        _ if outputs <= lanes => 1,
+        _ if outputs <= 3 * lanes => 2,
+        _ => most,
+    }
+}
+
+/// Outputs of a panel: a power of two.
+pub(crate) fn width(isa: Isa, outputs: usize) -> usize {
+    panel_vectors(isa, outputs) * lanes(isa)
+}
+
+/// Outputs filled up to whole panels; `width` is a power of two, so no division is needed.
+#[inline(always)]
+pub(crate) fn padded(outputs: usize, width: usize) -> usize {
+    (outputs + width - 1) & !(width - 1)
 }
 
 /// Length of the packed form, in f32.
 pub fn packed_len(isa: Isa, i: usize, o: usize) -> usize {
-    let width = width(isa, o);
-    o.div_ceil(width) * width * (i + 1)
+    padded(o, width(isa, o)) * (i + 1)
 }
 
 /// Packs `w [o, i]` and the bias.
@@ -68,64 +79,94 @@ pub fn packed_fwd(
     i: usize,
     o: usize,
 ) {
-    assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_len(isa, i, o));
-    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
     let vectors = panel_vectors(isa, o);
-    dispatch!(isa, layer(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, i: usize, o: usize, vectors: usize));
+    let len = padded(o, vectors * lanes(isa)) * (i + 1);
+    assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == len);
+    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    if rows == 1 {
+        dispatch!(isa, one(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, vectors: usize));
+    } else {
+        dispatch!(isa, many(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize, vectors: usize));
+    }
 }
 
 #[inline(always)]
-fn layer<S: Simd>(
+fn one<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, vectors: usize) {
+    match vectors {
+        1 => one_row_panels::<S, 1, 8>(s, y, x, packed, epilogue),
+        2 => one_row_panels::<S, 2, 4>(s, y, x, packed, epilogue),
+        _ => one_row_panels::<S, 4, 2>(s, y, x, packed, epilogue),
+    }
+}
+
+/// `V` vectors a panel; `U` partial sums over the inputs.
+#[inline(always)]
+fn one_row_panels<S: Simd, const V: usize, const U: usize>(
     s: S,
     y: &mut [f32],
     x: &[f32],
     packed: &[f32],
     epilogue: Epilogue<'_>,
+) {
+    let (width, o) = (V * S::N, y.len());
+    for (p, panel) in pieces(packed, width * (x.len() + 1)).enumerate() {
+        let (bias, weights) = panel.split_at(width);
+        let sums = one_row::<S, V, U>(s, x, bias, weights);
+        write::<S, V>(s, y, sums, epilogue, 0, p * width, o);
+    }
+}
+
+/// Sums of the largest tile.
+const TILE: usize = 24 * MAX_LANES;
+
+/// Rows pass over each panel in tiles.
+#[inline(always)]
+fn many<S: Simd>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    rows: usize,
     i: usize,
     o: usize,
     vectors: usize,
 ) {
-    match vectors {
-        1 => panels::<S, 1, 8>(s, y, x, packed, epilogue, i, o),
-        2 => panels::<S, 2, 4>(s, y, x, packed, epilogue, i, o),
-        _ => panels::<S, 4, 2>(s, y, x, packed, epilogue, i, o),
+    let width = vectors * S::N;
+    let mut sums = [0.0; TILE];
+    for (p, panel) in pieces(packed, width * (i + 1)).enumerate() {
+        let (bias, weights) = panel.split_at(width);
+        let right = Right { at: weights.as_ptr(), step: width };
+        let mut row = 0;
+        while row < rows {
+            let here = tile_rows(rows - row, vectors);
+            let left = Left::rows(&x[row * i..(row + here) * i], i);
+            let to = Sums { at: sums.as_mut_ptr(), step: width, add: false };
+            // SAFETY: `left` has `here` rows of `i`, the panel `i` rows of `vectors` vectors, and `sums` holds the largest tile.
+            unsafe { tile(s, to, left, right, i, here, vectors) };
+            for (r, sums) in pieces(&sums, width).take(here).enumerate() {
+                write_row(s, y, sums, bias, epilogue, (row + r) * o, p * width, o);
+            }
+            row += here;
+        }
     }
 }
 
-/// `V` vectors a panel; `U` partial sums over the inputs for a single row.
+/// Bias and epilogue over a row of sums, as far as its outputs exist.
 #[inline(always)]
-fn panels<S: Simd, const V: usize, const U: usize>(
+fn write_row<S: Simd>(
     s: S,
     y: &mut [f32],
-    x: &[f32],
-    packed: &[f32],
+    sums: &[f32],
+    bias: &[f32],
     epilogue: Epilogue<'_>,
-    i: usize,
+    row: usize,
+    first: usize,
     o: usize,
 ) {
-    let width = V * S::N;
-    let rows = x.len() / i;
-    for (p, panel) in packed.chunks_exact(width * (i + 1)).enumerate() {
-        let (bias, weights) = panel.split_at(width);
-        let first = p * width;
-        let mut r = 0;
-        while r + 4 <= rows {
-            let sums = many_rows::<S, V, 4>(s, &x[r * i..(r + 4) * i], bias, weights, i);
-            for (q, sums) in sums.into_iter().enumerate() {
-                write::<S, V>(s, y, sums, epilogue, (r + q) * o, first, o);
-            }
-            r += 4;
-        }
-        while r < rows {
-            let row = &x[r * i..(r + 1) * i];
-            let sums = if rows == 1 {
-                one_row::<S, V, U>(s, row, bias, weights)
-            } else {
-                many_rows::<S, V, 1>(s, row, bias, weights, i)[0]
-            };
-            write::<S, V>(s, y, sums, epilogue, r * o, first, o);
-            r += 1;
-        }
+    for (v, (sums, bias)) in sums.chunks_exact(S::N).zip(bias.chunks_exact(S::N)).enumerate() {
+        let sum = s.add(s.load(sums), s.load(bias));
+        write::<S, 1>(s, y, [sum], epilogue, row, first + v * S::N, o);
     }
 }
 
@@ -162,33 +203,6 @@ fn one_row<S: Simd, const V: usize, const U: usize>(s: S, x: &[f32], bias: &[f32
         }
     }
     sums[0]
-}
-
-/// `R` rows against one panel.
-#[inline(always)]
-fn many_rows<S: Simd, const V: usize, const R: usize>(
-    s: S,
-    x: &[f32],
-    bias: &[f32],
-    weights: &[f32],
-    i: usize,
-) -> [[S::F32; V]; R] {
-    let mut sums = [[s.zero(); V]; R];
-    for sum in &mut sums {
-        for v in 0..V {
-            sum[v] = s.load(&bias[v * S::N..]);
-        }
-    }
-    let rows: [&[f32]; R] = core::array::from_fn(|r| &x[r * i..(r + 1) * i]);
-    for (q, w) in weights.chunks_exact(V * S::N).enumerate() {
-        for r in 0..R {
-            let a = s.splat(rows[r][q]);
-            for v in 0..V {
-                sums[r][v] = s.mul_add(a, s.load(&w[v * S::N..]), sums[r][v]);
-            }
-        }
-    }
-    sums
 }
 
 /// Applies the epilogue and writes the outputs that exist.

@@ -3,14 +3,14 @@
 //! A 32-bit word holds the weights of two neighbouring inputs for one output: the upper half is one after masking, the lower half the other after a shift.
 use crate::Isa;
 use crate::linear::Epilogue;
-use crate::packed::{panel_vectors, width, write};
+use crate::packed::{padded, panel_vectors, width, write};
+use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
 use half::bf16;
 
 /// Length of the packed form, in 32-bit words.
 pub fn packed_bf16_len(isa: Isa, i: usize, o: usize) -> usize {
-    let width = width(isa, o);
-    o.div_ceil(width) * width * (i.div_ceil(2) + 1)
+    padded(o, width(isa, o)) * (i.div_ceil(2) + 1)
 }
 
 /// Packs `w [o, i]`, rounded to the nearest bf16, and the bias (which stays f32).
@@ -78,9 +78,9 @@ fn panels<S: Simd, const V: usize, const U: usize>(
     o: usize,
 ) {
     let width = V * S::N;
-    for (p, panel) in packed.chunks_exact(width * (i.div_ceil(2) + 1)).enumerate() {
+    for (p, panel) in pieces(packed, width * (i.div_ceil(2) + 1)).enumerate() {
         let (bias, words) = panel.split_at(width);
-        for (r, row) in x.chunks_exact(i).enumerate() {
+        for (r, row) in pieces(x, i).enumerate() {
             let sums = one_row::<S, V, U>(s, row, bias, words);
             write::<S, V>(s, y, sums, epilogue, r * o, p * width, o);
         }

@@ -5,8 +5,10 @@
 use crate::Isa;
 use crate::isa::Kind;
 use crate::linear::Epilogue;
-use crate::packed::{panel_vectors, width, write};
+use crate::packed::{padded, panel_vectors, width, write};
+use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
+use crate::simd_ext::MAX_LANES;
 
 /// Rows of a panel before its weights: bias, scales, and 128 times the sum of the weights.
 const HEAD: usize = 3;
@@ -15,13 +17,12 @@ const EXACT_GROUPS: usize = 256;
 
 /// Length of the packed form, in 32-bit words.
 pub fn packed_i8_len(isa: Isa, i: usize, o: usize) -> usize {
-    let width = width(isa, o);
-    o.div_ceil(width) * width * (i.div_ceil(4) + HEAD)
+    padded(o, width(isa, o)) * (i.div_ceil(4) + HEAD)
 }
 
-/// Scratch of [`packed_i8_fwd`], in 32-bit words: one quantised row.
+/// Scratch of [`packed_i8_fwd`], in 32-bit words: one quantised row, filled up to whole vectors.
 pub fn packed_i8_scratch_len(i: usize) -> usize {
-    i.div_ceil(4)
+    i.div_ceil(4).next_multiple_of(MAX_LANES)
 }
 
 /// Quantises a row symmetrically: `q = round(w / scale)` in −127..=127; returns the scale.
@@ -50,9 +51,12 @@ fn pack_output(panel: &mut [i32], lane: usize, width: usize, w: &[f32], bias: f3
     let mut sum = 0i32;
     let largest = w.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-    for (group, w) in w.chunks(4).enumerate() {
-        let mut bytes = [0i8; 4];
-        bytes.iter_mut().zip(w).for_each(|(q, w)| *q = libm::rintf(w / scale) as i8);
+    let groups = w.len().div_ceil(4);
+    for group in 0..groups {
+        let bytes = core::array::from_fn(|part| {
+            let weight = w.get(part * groups + group).copied().unwrap_or(0.0);
+            libm::rintf(weight / scale) as i8
+        });
         sum += bytes.iter().map(|q| i32::from(*q)).sum::<i32>();
         panel[(HEAD + group) * width + lane] = i32::from_le_bytes(bytes.map(|q| q as u8));
     }
@@ -82,10 +86,8 @@ pub fn packed_i8_fwd(
     assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
     let vectors = panel_vectors(isa, o);
     for r in 0..rows {
-        let words = &mut scratch[..i.div_ceil(4)];
-        let x = &x[r * i..(r + 1) * i];
-        let scale = quantize_row(isa, words, x);
-        let words = &*words;
+        let scale = quantize_row(isa, scratch, &x[r * i..(r + 1) * i]);
+        let words = &scratch[..i.div_ceil(4)];
         let at = r * o;
         #[cfg(target_arch = "x86_64")]
         if let Kind::Avx512 { vnni: true } = isa.0 {
@@ -97,7 +99,7 @@ pub fn packed_i8_fwd(
     }
 }
 
-/// Four inputs to a word, each `round(x / scale) + 128` in 1..=255; returns the scale.
+/// Four inputs to a word, one from each quarter of the row, each `round(x / scale) + 128` in 1..=255; returns the scale.
 fn quantize_row(isa: Isa, words: &mut [i32], x: &[f32]) -> f32 {
     let largest = crate::abs_max(isa, x);
     let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
@@ -107,21 +109,32 @@ fn quantize_row(isa: Isa, words: &mut [i32], x: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn quantize_words<S: Simd>(_s: S, words: &mut [i32], x: &[f32], inverse: f32) {
+fn quantize_words<S: Simd>(s: S, words: &mut [i32], x: &[f32], inverse: f32) {
+    let groups = x.len().div_ceil(4);
+    // Beyond the end of the row come zeros; their weights are zero as well.
+    let quarters: [&[f32]; 4] =
+        core::array::from_fn(|part| &x[(part * groups).min(x.len())..((part + 1) * groups).min(x.len())]);
+    for at in (0..groups).step_by(S::N) {
+        let bytes = quantize_bytes(s, quarters, at, inverse);
+        let low = s.or_i32(bytes[0], s.shl_i32::<8>(bytes[1]));
+        let high = s.or_i32(s.shl_i32::<16>(bytes[2]), s.shl_i32::<24>(bytes[3]));
+        s.store_i32(&mut words[at..], s.or_i32(low, high));
+    }
+}
+
+/// `round(x / scale) + 128` of a vector of each quarter.
+#[inline(always)]
+fn quantize_bytes<S: Simd>(s: S, quarters: [&[f32]; 4], at: usize, inverse: f32) -> [S::I32; 4] {
     // Adding 1.5·2²³ rounds to the nearest integer, which then stands in the low bits.
     const MAGIC: f32 = 12_582_912.0;
-    let byte = |v: f32| ((v * inverse + MAGIC).to_bits() as i32).wrapping_add(128) & 255;
-    let mut groups = x.chunks_exact(4);
-    let mut at = 0;
-    for (word, x) in words.iter_mut().zip(&mut groups) {
-        *word = byte(x[0]) | byte(x[1]) << 8 | byte(x[2]) << 16 | byte(x[3]) << 24;
-        at += 1;
+    let mut bytes = [s.splat_i32(0); 4];
+    for (byte, quarter) in bytes.iter_mut().zip(quarters) {
+        let values = quarter.get(at..).unwrap_or_default();
+        let v = if values.len() >= S::N { s.load(values) } else { s.load_part(values) };
+        let rounded = s.to_bits(s.mul_add(v, s.splat(inverse), s.splat(MAGIC)));
+        *byte = s.and_i32(s.add_i32(rounded, s.splat_i32(128)), s.splat_i32(255));
     }
-    let rest = groups.remainder();
-    if !rest.is_empty() {
-        // 128 stands for zero; its weights are zero as well.
-        words[at] = (0..4).fold(0, |w, k| w | byte(rest.get(k).copied().unwrap_or(0.0)) << (8 * k));
-    }
+    bytes
 }
 
 #[inline(always)]
@@ -156,7 +169,7 @@ fn panels<S: Simd, const V: usize>(
     [at, i, o]: [usize; 3],
 ) {
     let width = V * S::N;
-    for (p, panel) in packed.chunks_exact(width * (i.div_ceil(4) + HEAD)).enumerate() {
+    for (p, panel) in pieces(packed, width * (i.div_ceil(4) + HEAD)).enumerate() {
         let (head, weights) = panel.split_at(HEAD * width);
         let mut totals = [s.splat_i32(0); V];
         for (x, w) in words.chunks(EXACT_GROUPS).zip(weights.chunks(EXACT_GROUPS * width)) {
@@ -236,7 +249,7 @@ fn vnni_panels<const V: usize, const U: usize>(
     use core::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi32};
     let s = crate::simd::avx512::Avx512::new();
     let width = V * 16;
-    for (p, panel) in packed.chunks_exact(width * (i.div_ceil(4) + HEAD)).enumerate() {
+    for (p, panel) in pieces(packed, width * (i.div_ceil(4) + HEAD)).enumerate() {
         let (head, weights) = panel.split_at(HEAD * width);
         let mut sums = [[s.splat_i32(0); V]; U];
         let (mut xs, mut ws) = (words.chunks_exact(U), weights.chunks_exact(width * U));

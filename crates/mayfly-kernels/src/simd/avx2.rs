@@ -106,6 +106,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn store_i32(self, y: &mut [i32], v: __m256i) {
+        let y = &mut y[..8];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm256_storeu_si256(y.as_mut_ptr().cast(), v) }
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> __m256i {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm256_set1_epi32(v) }

@@ -104,6 +104,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn store_i32(self, y: &mut [i32], v: __m512i) {
+        let y = &mut y[..16];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { _mm512_storeu_si512(y.as_mut_ptr().cast(), v) }
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> __m512i {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm512_set1_epi32(v) }

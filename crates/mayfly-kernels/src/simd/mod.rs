@@ -63,6 +63,8 @@ pub(crate) trait Simd: Copy {
 
     /// Reads the first `N` elements.
     fn load_i32(self, x: &[i32]) -> Self::I32;
+    /// Writes the first `N` elements.
+    fn store_i32(self, y: &mut [i32], v: Self::I32);
     fn splat_i32(self, v: i32) -> Self::I32;
     /// Truncates towards zero; the value must fit.
     fn f32_to_i32(self, a: Self::F32) -> Self::I32;

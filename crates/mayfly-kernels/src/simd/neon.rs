@@ -125,6 +125,12 @@ impl Simd for Neon {
         unsafe { vld1q_s32(x.as_ptr()) }
     }
     #[inline(always)]
+    fn store_i32(self, y: &mut [i32], v: int32x4_t) {
+        let y = &mut y[..4];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { vst1q_s32(y.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> int32x4_t {
         // SAFETY: the target has the instruction.
         unsafe { vdupq_n_s32(v) }

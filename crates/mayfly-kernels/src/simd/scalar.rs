@@ -96,6 +96,10 @@ impl Simd for Scalar {
         x[0]
     }
     #[inline(always)]
+    fn store_i32(self, y: &mut [i32], v: i32) {
+        y[0] = v;
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> i32 {
         v
     }

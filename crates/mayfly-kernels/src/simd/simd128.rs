@@ -112,6 +112,12 @@ impl Simd for Simd128 {
         unsafe { v128_load(x.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn store_i32(self, y: &mut [i32], v: v128) {
+        let y = &mut y[..4];
+        // SAFETY: `self` proves the instruction set; the slice was cut to the length that is touched.
+        unsafe { v128_store(y.as_mut_ptr().cast(), v) }
+    }
+    #[inline(always)]
     fn splat_i32(self, v: i32) -> v128 {
         i32x4_splat(v)
     }
