@@ -24,6 +24,7 @@ mod algorithm;
 mod bits;
 mod data;
 mod error;
+pub mod fann;
 mod init;
 mod layers;
 mod loss;

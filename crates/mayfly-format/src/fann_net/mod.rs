@@ -29,6 +29,7 @@ mod run;
 mod scan;
 mod write;
 
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 pub use codes::{FannActivation, FannAlgorithm, FannErrorFunction, FannStopFunction, FannTopology};
@@ -120,7 +121,7 @@ pub struct FannConnection {
 }
 
 /// Training parameters of a file. The defaults are FANN's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FannTraining {
     /// Step size of incremental, batch and Quickprop training.
     pub learning_rate: f32,
@@ -171,7 +172,7 @@ impl Default for FannTraining {
 }
 
 /// Cascade training parameters of a file. The defaults are FANN's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FannCascade {
     /// Relative change of the output error that counts as progress.
     pub output_change_fraction: f32,
@@ -237,7 +238,7 @@ impl Default for FannCascade {
 }
 
 /// Scaling of the inputs and outputs of a network.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FannScaling {
     /// One value per input.
     pub input: FannScale,
@@ -246,7 +247,7 @@ pub struct FannScaling {
 }
 
 /// Scaling parameters of one side: `scaled = ((x - mean) / deviation + 1) · factor + new_min`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FannScale {
     /// Mean of the data.
     pub mean: Vec<f32>,
