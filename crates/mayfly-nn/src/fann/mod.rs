@@ -10,9 +10,11 @@
 //! mayfly_nn::fann::write(&model, "copy.net")?;
 //! # Ok::<(), mayfly_nn::NnError>(())
 //! ```
+mod cascade;
 mod from_file;
 mod to_file;
 
+pub use cascade::{Cascade, CascadeReport, Cascaded, Stagnation};
 pub use from_file::{from_file, read};
 pub use to_file::{to_file, write};
 

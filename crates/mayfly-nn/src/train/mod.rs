@@ -9,6 +9,7 @@ mod report;
 mod state;
 mod trainer;
 
+pub(crate) use config::BIT_FAIL_LIMIT;
 pub use config::{BatchRows, StopAt, TrainConfig};
 pub use evaluate::mean_loss;
 pub use report::{BatchReport, Control, EpochReport, FitReport, Observer, Stopped};
