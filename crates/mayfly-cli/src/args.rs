@@ -108,6 +108,9 @@ pub struct TrainArgs {
     /// adam, adamw, sgd, rmsprop, adagrad, lion, rprop, quickprop, sarprop, incremental, batch or cascade [default: adam]
     #[arg(long, value_name = "NAME")]
     pub algorithm: Option<String>,
+    /// Hidden neurons that cascade training adds at most [default: 30]
+    #[arg(long, value_name = "N")]
+    pub max_neurons: Option<usize>,
     /// Passes over the training data at most
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
@@ -216,6 +219,7 @@ impl TrainArgs {
             activation: self.activation.or(file.activation),
             output_activation: self.output_activation.or(file.output_activation),
             algorithm: self.algorithm.or(file.algorithm),
+            max_neurons: self.max_neurons.or(file.max_neurons),
             epochs: self.epochs.or(file.epochs),
             batch: self.batch.or(file.batch),
             lr: self.lr.or(file.lr),

@@ -3,7 +3,7 @@ use crate::dot::dot;
 use crate::model::{Kind, Loaded};
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail};
-use mayfly_nn::Mode;
+use mayfly_nn::{Mode, fann};
 use serde_json::json;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub fn convert(from: &Path, to: &Path, ui: Ui) -> Result<()> {
     let loaded = Loaded::read(from)?;
     match kind {
         Kind::Native => loaded.model.save(to)?,
-        Kind::FannNet => write_fann(&loaded, to)?,
+        Kind::FannNet => write_fann(&loaded, to, ui)?,
         Kind::Onnx => write_onnx(&loaded, to)?,
         Kind::Dot => {
             let lowered = loaded.model.network.spec().lower(Mode::Inference)?;
@@ -27,8 +27,8 @@ pub fn convert(from: &Path, to: &Path, ui: Ui) -> Result<()> {
 }
 
 /// A network that FANN saved.
-pub fn read_fann(_path: &Path) -> Result<Loaded> {
-    bail!("FANN networks are not read by this build yet")
+pub fn read_fann(path: &Path) -> Result<Loaded> {
+    Ok(Loaded { model: fann::read(path)?, encoder: None })
 }
 
 /// A network that some other program exported.
@@ -36,8 +36,15 @@ pub fn read_onnx(_path: &Path) -> Result<Loaded> {
     bail!("ONNX models are not read by this build yet")
 }
 
-fn write_fann(_loaded: &Loaded, _path: &Path) -> Result<()> {
-    bail!("FANN networks are not written by this build yet")
+/// FANN has a place for weights, none for what is done to raw data before.
+fn write_fann(loaded: &Loaded, path: &Path, ui: Ui) -> Result<()> {
+    fann::write(&loaded.model, path)?;
+    if loaded.encoder.is_some() {
+        ui.note(
+            "the network takes encoded inputs (see `mayfly info`); a .net file cannot hold how raw data is encoded",
+        );
+    }
+    Ok(())
 }
 
 fn write_onnx(_loaded: &Loaded, _path: &Path) -> Result<()> {

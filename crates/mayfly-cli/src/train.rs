@@ -1,4 +1,5 @@
 //! `mayfly train`: from a data file to a trained, measured, saved network.
+mod outcome;
 mod settings;
 mod watch;
 
@@ -9,12 +10,12 @@ use crate::plot::{Chart, Line, svg};
 use crate::ui::{Ui, grouped, seconds};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{EncodedRows, Encoder, LeftOut, OpenOptions, RowOptions, Table, Tables, Want};
-use mayfly_nn::{FitReport, InMemory, Loss, Model, Stopped, Trainer, mean_loss};
+use mayfly_nn::{Loss, Model, mean_loss};
+use outcome::{Curve, Outcome, dataset};
 use serde_json::{Value, json};
-use settings::Settings;
+use settings::{Method, Settings};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use watch::Watch;
 
 /// The rows of a training, encoded.
 struct Rows {
@@ -29,29 +30,27 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let args = with_config(args)?;
     let settings = Settings::choose(&args)?;
     let rows = read(&args, &settings, ui)?;
-    let network = settings.network(&rows.encoder)?;
-    let parameters = network.param_count();
-    let config = settings.config(&rows.encoder, rows.training.rows);
-    let loss = config.loss.clone();
-    say_plan(&rows, &network, &config, ui);
-
     let start = Instant::now();
-    let mut trainer = Trainer::new(network, config)?;
-    let report = fit(&mut trainer, &rows, ui)?;
+    let outcome = match settings.method(&rows.encoder)? {
+        Method::Fit => outcome::fit(&settings, &rows, ui)?,
+        Method::Grow(cascade) => outcome::grow(&cascade, &rows, ui)?,
+    };
     let took = start.elapsed().as_secs_f64();
+    let Outcome { network, loss, epochs, ended, curve } = outcome;
 
     let output = args.output.clone().unwrap_or_else(|| default_output(&args.data));
-    let mut model = Model::new(trainer.into_network());
+    let parameters = network.param_count();
+    let mut model = Model::new(network);
     let losses = losses(&model, &loss, &rows)?;
     let test = test_metrics(&model, &rows)?;
-    let summary = summary(&test, &report, losses, took, parameters, settings.seed, &output);
+    let summary = summary(&test, epochs, losses, took, parameters, settings.seed, &output);
     attach(&mut model, &rows.encoder, &test, &summary)?;
     model.save(&output).with_context(|| format!("cannot write the model to {}", output.display()))?;
     if let Some(path) = &args.plot {
-        plot(path, &report, &test, &args.data)?;
+        plot(path, curve, &test, &args.data)?;
         ui.note(format!("training curve drawn in {}", path.display()));
     }
-    ui.note(stopped(&report, took, &output));
+    ui.note(format!("{epochs} epochs in {}: {ended}. Model: {}", seconds(took), output.display()));
     ui.result(&format!("test: {}\n\n{}", test.headline(), test.details()), &summary)
 }
 
@@ -87,7 +86,8 @@ fn say_left_out(columns: &[LeftOut], ui: Ui) {
     }
 }
 
-fn say_plan(rows: &Rows, network: &mayfly_nn::Network, config: &mayfly_nn::TrainConfig, ui: Ui) {
+/// What is about to be trained; a network that grows has no number of parameters yet.
+fn say_plan(rows: &Rows, parameters: Option<usize>, algorithm: &str, ui: Ui) {
     let task = match rows.encoder.labels() {
         [] => "numbers".to_string(),
         labels => format!("{} classes", labels.len()),
@@ -96,28 +96,13 @@ fn say_plan(rows: &Rows, network: &mayfly_nn::Network, config: &mayfly_nn::Train
         0 => String::new(),
         n => format!(", {} held out to stop in time", grouped(n)),
     };
+    let parameters = parameters.map(|n| format!("{} parameters; ", grouped(n))).unwrap_or_default();
     ui.note(format!(
-        "{} rows to train on{held}, {} to test; {} inputs, {task}; {} parameters; {}",
+        "{} rows to train on{held}, {} to test; {} inputs, {task}; {parameters}{algorithm}",
         grouped(rows.training.rows),
         grouped(rows.test.rows),
-        network.input_len(),
-        grouped(network.param_count()),
-        config.algorithm.name(),
+        rows.encoder.input_width(),
     ));
-}
-
-fn dataset(table: &Table, encoder: &Encoder) -> Result<InMemory> {
-    Ok(InMemory::new(encoder.input_width(), encoder.target_width(), table.inputs.clone(), table.targets.clone())?)
-}
-
-fn fit(trainer: &mut Trainer, rows: &Rows, ui: Ui) -> Result<FitReport> {
-    let mut training = dataset(&rows.training, &rows.encoder)?;
-    let mut validation = dataset(&rows.validation, &rows.encoder)?;
-    let held: Option<&mut dyn mayfly_nn::Dataset> = if rows.validation.rows > 0 { Some(&mut validation) } else { None };
-    let mut watch = Watch::new(ui, trainer.config().epochs, rows.training.rows)?;
-    let report = trainer.fit(&mut training, held, &mut watch);
-    watch.finish();
-    Ok(report?)
 }
 
 /// The loss over the training and the test rows, of the network as it is now.
@@ -137,7 +122,7 @@ fn test_metrics(model: &Model, rows: &Rows) -> Result<Metrics> {
 
 fn summary(
     test: &Metrics,
-    report: &FitReport,
+    epochs: usize,
     [train_loss, test_loss]: [f64; 2],
     took: f64,
     parameters: usize,
@@ -147,7 +132,7 @@ fn summary(
     let mut object = test.json();
     object.insert("train_loss".into(), number(train_loss));
     object.insert("test_loss".into(), number(test_loss));
-    object.insert("epochs".into(), json!(report.epochs.len()));
+    object.insert("epochs".into(), json!(epochs));
     object.insert("seconds".into(), number(took));
     object.insert("parameters".into(), json!(parameters));
     object.insert("seed".into(), json!(seed));
@@ -172,37 +157,20 @@ fn default_output(data: &Path) -> PathBuf {
     PathBuf::from(stem).with_extension("mayfly")
 }
 
-fn stopped(report: &FitReport, took: f64, output: &Path) -> String {
-    let why = match report.stopped {
-        Stopped::Epochs => "all epochs run",
-        Stopped::Patience => "no better for a while",
-        Stopped::Reached => "aim reached",
-        Stopped::Requested => "interrupted; the best network so far is kept",
-    };
-    format!(
-        "{} epochs in {}: {why} (best: epoch {}). Model: {}",
-        report.epochs.len(),
-        seconds(took),
-        report.best_epoch,
-        output.display()
-    )
-}
-
-fn plot(path: &Path, report: &FitReport, test: &Metrics, data: &Path) -> Result<()> {
-    let mut lines =
-        vec![Line { label: "training".into(), values: report.epochs.iter().map(|e| e.train_loss).collect() }];
-    if report.epochs.iter().any(|e| e.validation_loss.is_some()) {
-        let values = report.epochs.iter().map(|e| e.validation_loss.unwrap_or(f64::NAN)).collect();
-        lines.push(Line { label: "validation".into(), values });
+fn plot(path: &Path, curve: Curve, test: &Metrics, data: &Path) -> Result<()> {
+    let Curve { unit, training, validation, best } = curve;
+    let mut lines = vec![Line { label: "training".into(), values: training }];
+    if validation.iter().any(|v| !v.is_nan()) {
+        lines.push(Line { label: "validation".into(), values: validation });
     }
     let name = data.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let chart = Chart {
         title: format!("Training on {name}"),
         subtitle: format!("test: {}", test.headline()),
-        x_label: "epoch".into(),
+        x_label: unit.into(),
         y_label: "loss".into(),
         lines,
-        mark: (report.best_epoch > 0).then(|| (report.best_epoch as f64, format!("best: epoch {}", report.best_epoch))),
+        mark: (best > 0).then(|| (best as f64, format!("best: {unit} {best}"))),
     };
     mayfly_format::atomic::write(path, |out| out.write_all(svg(&chart).as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))

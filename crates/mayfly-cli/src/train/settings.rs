@@ -2,8 +2,9 @@
 use crate::args::{Missing, Task, TrainArgs};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
+use mayfly_nn::fann::Cascade;
 use mayfly_nn::{
-    Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, TrainConfig,
+    Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, StopAt, TrainConfig,
 };
 
 /// Share of the rows held out to stop in time, and to report on where there is no test file.
@@ -13,11 +14,21 @@ const TEST: f64 = 0.2;
 /// A loss that falls by less than this share is no progress.
 const MIN_DELTA: f64 = 1e-3;
 
+/// How a network comes about.
+pub(super) enum Method {
+    /// Its size is fixed.
+    Fit,
+    /// It grows.
+    Grow(Cascade),
+}
+
 /// The choices of one training.
 pub(super) struct Settings {
     pub(super) fit: FitOptions,
     pub(super) seed: u64,
-    algorithm: Algorithm,
+    /// None for cascade training.
+    algorithm: Option<Algorithm>,
+    max_neurons: usize,
     hidden: Vec<usize>,
     activation: Activation,
     output_activation: Option<Activation>,
@@ -31,7 +42,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn choose(args: &TrainArgs) -> Result<Settings> {
         let algorithm = algorithm(args)?;
-        let fann = algorithm.is_fann();
+        let fann = algorithm.as_ref().is_none_or(Algorithm::is_fann);
         let seed = args.seed.unwrap_or(1);
         let patience = match args.patience {
             Some(0) => None,
@@ -50,6 +61,7 @@ impl Settings {
             patience,
             threads: args.threads.unwrap_or(0),
             dropout: args.dropout.unwrap_or(0.0),
+            max_neurons: args.max_neurons.unwrap_or(30),
             algorithm,
         })
     }
@@ -68,7 +80,7 @@ impl Settings {
     }
 
     fn output_for(&self, encoder: &Encoder) -> Activation {
-        let fann = self.algorithm.is_fann();
+        let fann = self.algorithm.as_ref().is_none_or(Algorithm::is_fann);
         match encoder.targets() {
             TargetEncoding::Numbers { .. } => Activation::IDENTITY,
             TargetEncoding::BinaryColumn { low, .. } if *low < 0.0 => FannAct::SigmoidSymmetric.into_activation(),
@@ -78,9 +90,29 @@ impl Settings {
         }
     }
 
-    pub(super) fn config(&self, encoder: &Encoder, rows: usize) -> TrainConfig {
-        let mut config = TrainConfig::new(self.algorithm.clone());
-        if !self.algorithm.is_fann() {
+    /// Whether the network has a fixed size or grows.
+    pub(super) fn method(&self, encoder: &Encoder) -> Result<Method> {
+        if self.algorithm.is_some() {
+            return Ok(Method::Fit);
+        }
+        let defaults = Cascade::default();
+        // Classes are learnt when every output is on its side; there is no such mark for numbers.
+        let stop = (!encoder.labels().is_empty()).then_some(StopAt::BitFail { limit: 0.35, fails: 0 });
+        Ok(Method::Grow(Cascade {
+            max_neurons: self.max_neurons,
+            output: self.output_activation.unwrap_or_else(|| self.output_for(encoder)),
+            stop,
+            patience: self.patience.unwrap_or(defaults.patience),
+            seed: self.seed,
+            ..defaults
+        }))
+    }
+
+    pub(super) fn config(&self, encoder: &Encoder, rows: usize) -> Result<TrainConfig> {
+        let algorithm = self.algorithm.clone().context("cascade training has no settings of this kind")?;
+        let fann = algorithm.is_fann();
+        let mut config = TrainConfig::new(algorithm);
+        if !fann {
             config.loss = self.loss_for(encoder);
             config.batch = BatchRows::Rows(rows.div_ceil(50).clamp(8, 64));
             config.min_delta = MIN_DELTA;
@@ -90,7 +122,7 @@ impl Settings {
         config.seed = self.seed;
         config.threads = self.threads;
         config.patience = self.patience;
-        config
+        Ok(config)
     }
 
     fn loss_for(&self, encoder: &Encoder) -> Loss {
@@ -113,7 +145,38 @@ impl IntoActivation for FannAct {
     }
 }
 
-fn algorithm(args: &TrainArgs) -> Result<Algorithm> {
+/// The algorithm with its settings; none for cascade training, which has a network of its own.
+fn algorithm(args: &TrainArgs) -> Result<Option<Algorithm>> {
+    if args.algorithm.as_deref() == Some("cascade") {
+        refuse_for_cascade(args)?;
+        return Ok(None);
+    }
+    if args.max_neurons.is_some() {
+        bail!("--max-neurons goes with --algorithm cascade; other networks have the size that --hidden says");
+    }
+    fixed_algorithm(args).map(Some)
+}
+
+/// Options that say how a network of fixed size is trained.
+fn refuse_for_cascade(args: &TrainArgs) -> Result<()> {
+    let given = [
+        ("--hidden", args.hidden.is_some()),
+        ("--activation", args.activation.is_some()),
+        ("--epochs", args.epochs.is_some()),
+        ("--batch", args.batch.is_some()),
+        ("--lr", args.lr.is_some()),
+        ("--weight-decay", args.weight_decay.is_some()),
+        ("--dropout", args.dropout.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((name, _)) => {
+            bail!("{name} does not go with --algorithm cascade: the network grows by itself, up to --max-neurons")
+        }
+        None => Ok(()),
+    }
+}
+
+fn fixed_algorithm(args: &TrainArgs) -> Result<Algorithm> {
     let algorithm = Algorithm::by_name(args.algorithm.as_deref().unwrap_or("adam")).context("--algorithm")?;
     let algorithm = match args.lr {
         Some(lr) => algorithm.with_learning_rate(lr).context("--lr")?,

@@ -15,15 +15,19 @@ const QUIET_LINES: usize = 10;
 pub(super) struct Watch {
     ui: Ui,
     bar: ProgressBar,
-    interrupted: Arc<AtomicBool>,
+    interrupt: Interrupt,
     start: Instant,
     rows: usize,
     epochs: usize,
     terminal: bool,
 }
 
-impl Watch {
-    pub(super) fn new(ui: Ui, epochs: usize, rows: usize) -> Result<Watch> {
+/// Ctrl-C.
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on Ctrl-C asks for an end instead of being one.
+    pub(super) fn listen() -> Result<Interrupt> {
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
         let handler = move || {
@@ -33,10 +37,21 @@ impl Watch {
             }
         };
         ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
+        Ok(Interrupt(interrupted))
+    }
+
+    /// Whether it came.
+    pub(super) fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Watch {
+    pub(super) fn new(ui: Ui, epochs: usize, rows: usize) -> Result<Watch> {
         Ok(Watch {
             ui,
             bar: ui.progress(epochs),
-            interrupted,
+            interrupt: Interrupt::listen()?,
             start: Instant::now(),
             rows,
             epochs,
@@ -49,7 +64,7 @@ impl Watch {
     }
 
     fn control(&self) -> Control {
-        if self.interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
+        if self.interrupt.came() { Control::Stop } else { Control::Continue }
     }
 }
 
