@@ -53,7 +53,6 @@ fn networks_that_fann_saved_are_run_as_they_are() {
     assert_eq!(run("x.net").as_array().unwrap().len(), 4);
     assert_eq!(run("x.net"), run("x.mayfly"));
     assert_eq!(run("x.net"), run("y.net"));
-    assert_eq!(std::fs::read(d.join("x.net")).unwrap(), std::fs::read(d.join("y.net")).unwrap());
 }
 
 #[test]
