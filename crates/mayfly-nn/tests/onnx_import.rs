@@ -1,0 +1,80 @@
+//! Models of PyTorch's and scikit-learn's exporters become networks that compute the same.
+mod onnx_common;
+
+use mayfly_nn::Model;
+use mayfly_nn::onnx::{ImportOptions, Imported, read};
+use onnx_common::{arrays, deviation, fixtures};
+use std::path::Path;
+
+/// Relative to values above 1.
+const TOLERANCE: f32 = 1e-5;
+
+fn name(path: &Path) -> String {
+    path.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+fn imported(path: &Path) -> Imported {
+    let output = (name(path) == "written").then(|| "y".to_owned());
+    read(path, &ImportOptions { output, ..ImportOptions::default() }).unwrap_or_else(|e| panic!("{}: {e}", name(path)))
+}
+
+/// Inputs and the outputs that are no labels.
+fn golden(path: &Path) -> (Vec<f32>, Vec<f32>, usize) {
+    let mut all = arrays(path);
+    let (shape, x) = all.remove("input_0").unwrap();
+    let label_first = all.len() == 2 && name(path) != "written";
+    let (_, y) =
+        all.remove(if label_first { "output_1" } else { "output_0" }).or_else(|| all.remove("output_1")).unwrap();
+    (x, y, shape[0])
+}
+
+#[test]
+fn every_fixture_gives_what_its_exporter_computed() {
+    let mut worst = (0.0, String::new());
+    let mut failures = Vec::new();
+    let fixtures = fixtures();
+    assert!(fixtures.len() >= 36);
+    for path in &fixtures {
+        let result = read(
+            path,
+            &ImportOptions { output: (name(path) == "written").then(|| "y".to_owned()), ..Default::default() },
+        );
+        let model = match result {
+            Ok(i) => i.model,
+            Err(e) => {
+                failures.push(format!("{}: {e}", name(path)));
+                continue;
+            }
+        };
+        let (x, y, rows) = golden(path);
+        let (inputs, outputs) = (model.network.input_len(), model.network.output_len());
+        assert_eq!((x.len(), y.len()), (rows * inputs, rows * outputs), "{}", name(path));
+        for batch in [rows, 1, 3] {
+            let got = model.predict(&x[..batch * inputs]).unwrap();
+            let d = deviation(&got, &y[..batch * outputs]);
+            if d > TOLERANCE {
+                failures.push(format!("{}: {d} for {batch} rows", name(path)));
+            }
+            if d > worst.0 {
+                worst = (d, name(path));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    eprintln!("largest deviation {} in {}", worst.0, worst.1);
+}
+
+#[test]
+fn an_imported_model_is_an_ordinary_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in fixtures().iter().filter(|p| name(p) != "written") {
+        let model = imported(path).model;
+        let (x, ..) = golden(path);
+        let file = dir.path().join("m.mayfly");
+        model.save(&file).unwrap();
+        let again = Model::load(&file).unwrap();
+        assert_eq!(again.network.spec(), model.network.spec(), "{}", name(path));
+        let (a, b) = (model.predict(&x).unwrap(), again.predict(&x).unwrap());
+        assert!(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", name(path));
+    }
+}
