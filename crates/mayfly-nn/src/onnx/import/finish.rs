@@ -7,7 +7,7 @@ use crate::layers::{GraphOp, GraphSpec};
 use crate::model::Model;
 use crate::network::Network;
 use crate::spec::{Mode, NetworkSpec};
-use mayfly_format::onnx::GraphProto;
+use mayfly_format::onnx::{GraphProto, ModelProto, StringStringEntry};
 use std::collections::{BTreeMap, HashMap};
 
 /// The metadata key of class labels.
@@ -15,11 +15,13 @@ pub const LABELS: &str = "labels";
 
 pub fn finish(
     mut cx: Cx,
-    graph: &GraphProto,
+    model: &ModelProto,
     values: &HashMap<String, Val>,
     row: &[usize],
     options: &ImportOptions,
 ) -> Result<Imported> {
+    let graph = model.graph()?;
+    let metadata = &model.metadata_props;
     let (name, output) = choose(graph, values, options)?;
     let refuse = |e: super::super::error::Bad| model_error(format!("the output {name:?}: {}", e.0));
     let output = stored(&mut cx, output).map_err(refuse)?;
@@ -28,7 +30,7 @@ pub fn finish(
     let mut params = cx.b.params;
     let layers = super::chain::layers(graph, &mut params);
     let spec = layers.into_iter().fold(NetworkSpec::new(row), |spec, layer| spec.with(layer));
-    let labels: Vec<String> = cx.labels.map(|l| l.to_vec()).unwrap_or_default();
+    let labels: Vec<String> = cx.labels.map(|l| l.to_vec()).or_else(|| written(metadata)).unwrap_or_default();
     let network = filled(spec, &params)?;
     let labels = if labels.len() == network.output_len() { labels } else { Vec::new() };
     let mut model = Model::new(network);
@@ -126,4 +128,10 @@ fn filled(spec: NetworkSpec, params: &BTreeMap<String, Vec<f32>>) -> Result<Netw
         flat.extend_from_slice(found);
     }
     Network::from_parts(spec, &flat, None)
+}
+
+/// The labels that an export of ours left in the metadata.
+fn written(metadata: &[StringStringEntry]) -> Option<Vec<String>> {
+    let entry = metadata.iter().find(|e| e.key == LABELS)?;
+    serde_json::from_str(&entry.value).ok()
 }

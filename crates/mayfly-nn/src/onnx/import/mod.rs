@@ -186,7 +186,7 @@ pub fn import(model: &ModelProto, options: &ImportOptions) -> Result<Imported> {
     for node in &graph.node {
         run(&mut cx, node, &mut values)?;
     }
-    finish::finish(cx, graph, &values, &row, options)
+    finish::finish(cx, model, &values, &row, options)
 }
 
 fn run(cx: &mut Cx, proto: &NodeProto, values: &mut HashMap<String, Val>) -> Result<()> {
