@@ -14,7 +14,7 @@ pub fn convert(from: &Path, to: &Path, ui: Ui) -> Result<()> {
     match kind {
         Kind::Native => loaded.model.save(to)?,
         Kind::FannNet => write_fann(&loaded, to)?,
-        Kind::Onnx => write_onnx(&loaded, to)?,
+        Kind::Onnx => crate::convert_onnx::write(&loaded, to, ui)?,
         Kind::Dot => {
             let lowered = loaded.model.network.spec().lower(Mode::Inference)?;
             let name = from.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -31,15 +31,6 @@ pub fn read_fann(_path: &Path) -> Result<Loaded> {
     bail!("FANN networks are not read by this build yet")
 }
 
-/// A network that some other program exported.
-pub fn read_onnx(_path: &Path) -> Result<Loaded> {
-    bail!("ONNX models are not read by this build yet")
-}
-
 fn write_fann(_loaded: &Loaded, _path: &Path) -> Result<()> {
     bail!("FANN networks are not written by this build yet")
-}
-
-fn write_onnx(_loaded: &Loaded, _path: &Path) -> Result<()> {
-    bail!("ONNX models are not written by this build yet")
 }

@@ -111,15 +111,16 @@ fn scales_and_labels_travel_with_the_graph() {
     let network = Network::new(NetworkSpec::dense(2, &[3], Act::Tanh.into(), 2, Activation::IDENTITY), 1).unwrap();
     let options = ExportOptions {
         labels: vec!["no".to_owned(), "yes".to_owned()],
-        inputs: Some(Scale { mul: vec![2.0, 0.5], add: vec![-1.0, 3.0] }),
-        outputs: Some(Scale { mul: vec![10.0, 1.0], add: vec![0.0, 5.0] }),
+        inputs: Some(Scale { shift: vec![-1.0, 3.0], scale: vec![2.0, 0.5] }),
+        outputs: Some(Scale { shift: vec![0.0, 5.0], scale: vec![10.0, 1.0] }),
     };
     let again = import(&export(&network, &options).unwrap(), &ImportOptions::default()).unwrap();
-    let want = network.predict(&[2.0 * 0.3 - 1.0, 0.5 * -0.2 + 3.0]).unwrap();
+    let want = network.predict(&[(0.3 + 1.0) / 2.0, (-0.2 - 3.0) / 0.5]).unwrap();
     let got = again.model.predict(&[0.3, -0.2]).unwrap();
     assert!(deviation(&got, &[want[0] * 10.0, want[1] + 5.0]) <= TOLERANCE, "{got:?} {want:?}");
     assert_eq!(again.labels, ["no", "yes"]);
-    let short = ExportOptions { inputs: Some(Scale { mul: vec![1.0], add: vec![0.0] }), ..ExportOptions::default() };
+    let short =
+        ExportOptions { inputs: Some(Scale { shift: vec![1.0], scale: vec![0.0] }), ..ExportOptions::default() };
     assert!(matches!(export(&network, &short), Err(NnError::Onnx(OnnxError::Export { .. }))));
 }
 

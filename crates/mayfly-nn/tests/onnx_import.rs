@@ -1,8 +1,8 @@
 //! Models of PyTorch's and scikit-learn's exporters become networks that compute the same.
 mod onnx_common;
 
-use mayfly_nn::Model;
 use mayfly_nn::onnx::{ImportOptions, Imported, read};
+use mayfly_nn::{Control, EpochReport, InMemory, LayerSpec, Loss, Model, TrainConfig, Trainer, mean_loss};
 use onnx_common::{arrays, deviation, fixtures};
 use std::path::Path;
 
@@ -76,5 +76,46 @@ fn an_imported_model_is_an_ordinary_one() {
         assert_eq!(again.network.spec(), model.network.spec(), "{}", name(path));
         let (a, b) = (model.predict(&x).unwrap(), again.predict(&x).unwrap());
         assert!(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", name(path));
+    }
+}
+
+#[test]
+fn plain_chains_come_as_layers_and_classes_with_their_names() {
+    let kinds = |i: &Imported| i.model.network.spec().layers.iter().map(LayerSpec::kind).collect::<Vec<_>>();
+    let by_name = |wanted: &str| imported(fixtures().iter().find(|p| name(p) == wanted).unwrap());
+    let mlp = by_name("sklearn-mlp-classifier-strings");
+    assert_eq!(kinds(&mlp), ["dense", "dense"]);
+    assert_eq!(mlp.labels, ["setosa", "versicolor", "virginica"]);
+    assert_eq!(mlp.model.other["labels"], r#"["setosa","versicolor","virginica"]"#);
+    assert_eq!(by_name("sklearn-mlp-classifier-binary").labels, ["0", "1"]);
+    assert_eq!(by_name("sklearn-logistic").labels, ["0", "1", "2"]);
+    assert_eq!(kinds(&by_name("sklearn-linear")), ["dense"]);
+    // PyTorch writes SiLU as Sigmoid and Mul: from there on it is operations by number.
+    assert_eq!(
+        kinds(&by_name("torch-dynamo-activations")),
+        ["dense", "dense", "dense", "dense", "dense", "dense", "graph"]
+    );
+    let cnn = by_name("torch-ts-cnn");
+    assert_eq!(kinds(&cnn)[..2], ["conv2d", "pool2d"], "{:?}", kinds(&cnn));
+}
+
+#[test]
+fn an_imported_network_learns_and_its_constants_stay() {
+    for wanted in ["sklearn-pipeline", "torch-dynamo-encoder", "torch-ts-lstm", "torch-ts-cnn"] {
+        let path = fixtures().into_iter().find(|p| name(p) == wanted).unwrap();
+        let network = imported(&path).model.network;
+        let (x, y, _) = golden(&path);
+        let targets: Vec<f32> = y.iter().map(|v| v * 0.5 + 0.1).collect();
+        let mut data = InMemory::new(network.input_len(), network.output_len(), x, targets).unwrap();
+        let before = network.clone();
+        let config = TrainConfig { epochs: 5, loss: Loss::Mse, ..TrainConfig::default() };
+        let mut trainer = Trainer::new(network, config).unwrap();
+        let start = mean_loss(&before, &Loss::Mse, &mut data).unwrap();
+        trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue).unwrap();
+        assert!(mean_loss(trainer.network(), &Loss::Mse, &mut data).unwrap() < start, "{wanted}");
+        for ((info, was), (_, is)) in before.named_params().zip(trainer.network().named_params()) {
+            let constant = info.name.contains("scaler") || info.name.contains("constant");
+            assert_eq!(was == is, constant, "{wanted}: {}", info.name);
+        }
     }
 }

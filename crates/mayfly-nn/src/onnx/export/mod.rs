@@ -18,19 +18,19 @@ use writer::Writer;
 pub struct ExportOptions {
     /// Names of the classes, which go into the metadata under `labels` as a JSON list.
     pub labels: Vec<String>,
-    /// What the graph does to each input before the network sees it.
+    /// How inputs are scaled: the graph does it before the network sees them.
     pub inputs: Option<Scale>,
-    /// What the graph does to each output of the network.
+    /// How targets were scaled: the graph undoes it.
     pub outputs: Option<Scale>,
 }
 
-/// `value · mul + add` for each column.
+/// How columns were scaled for training: `(value − shift) / scale`, one of each for a column.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Scale {
-    /// Factors.
-    pub mul: Vec<f32>,
-    /// Summands.
-    pub add: Vec<f32>,
+    /// Subtracted from inputs, added to outputs.
+    pub shift: Vec<f32>,
+    /// Divides inputs, multiplies outputs.
+    pub scale: Vec<f32>,
 }
 
 /// Writes a network as a graph with the input `input [batch, …]` and the output `output [batch, …]`, both float.

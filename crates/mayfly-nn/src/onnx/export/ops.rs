@@ -290,7 +290,7 @@ impl Writer<'_> {
             // A number large enough that its exponential is zero, and finite: rows that see nothing stay numbers.
             let mask: Vec<f32> =
                 (0..tq).flat_map(|i| (0..tk).map(move |j| if j + tq <= i + tk { 0.0 } else { -1e9 })).collect();
-            let mask = self.tensor(&format!("causal.{tq}x{tk}"), &[tq, tk], &mask);
+            let mask = self.fixed(&format!("causal.{tq}x{tk}"), &[tq, tk], &mask);
             scores = self.op2("Add", &scores, &mask);
         }
         let weights = self.put("Softmax", &[&scores], vec![AttributeProto::int("axis", -1)]);

@@ -141,18 +141,26 @@ impl<'a> Writer<'a> {
 
     fn scale(&mut self, x: &str, what: &str, scale: &Scale, dims: &[usize]) -> Res<String> {
         let n: usize = dims.iter().product();
-        if scale.mul.len() != n || scale.add.len() != n {
+        if scale.shift.len() != n || scale.scale.len() != n {
             return Err(OnnxError::Export {
                 op: format!("the scale of {what}"),
-                what: format!("{} factors and {} summands for {n} columns", scale.mul.len(), scale.add.len()),
+                what: format!("{} factors and {} shifts for {n} columns", scale.scale.len(), scale.shift.len()),
             });
         }
-        let (mul, add) = (
-            self.tensor(&format!("{what}.mul"), dims, &scale.mul),
-            self.tensor(&format!("{what}.add"), dims, &scale.add),
-        );
-        let y = self.op2("Mul", x, &mul);
-        Ok(self.op2("Add", &y, &add))
+        let shift = self.fixed(&format!("{what}.shift"), dims, &scale.shift);
+        let factor = self.fixed(&format!("{what}.scale"), dims, &scale.scale);
+        if what == "inputs" {
+            let y = self.op2("Sub", x, &shift);
+            return Ok(self.op2("Div", &y, &factor));
+        }
+        let y = self.op2("Mul", x, &factor);
+        Ok(self.op2("Add", &y, &shift))
+    }
+
+    /// A tensor that no training changes: a node rather than an initializer, so that importers can tell.
+    pub fn fixed(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        let tensor = TensorProto::f32(name, dims, values);
+        self.put("Constant", &[], vec![AttributeProto::tensor("value", tensor)])
     }
 
     pub fn scale_input(&mut self, scale: Option<&Scale>, dims: &[usize]) -> Res<()> {

@@ -27,8 +27,7 @@ pub fn finish(
     let output = stored(&mut cx, output).map_err(refuse)?;
     let ops = pruned(&cx.b.ops, output);
     let graph = GraphSpec { output: ops.len(), ops };
-    let mut params = cx.b.params;
-    let layers = super::chain::layers(graph, &mut params);
+    let (layers, params) = super::chain::layers(&graph, &cx.b.params);
     let spec = layers.into_iter().fold(NetworkSpec::new(row), |spec, layer| spec.with(layer));
     let labels: Vec<String> = cx.labels.map(|l| l.to_vec()).or_else(|| written(metadata)).unwrap_or_default();
     let network = filled(spec, &params)?;
