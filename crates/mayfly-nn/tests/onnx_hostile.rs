@@ -61,6 +61,9 @@ fn damage(rng: &mut Rng, model: &mut ModelProto) {
         .flat_map(|n| n.output.clone())
         .chain(graph.initializer.iter().map(|t| t.name.clone()))
         .collect();
+    if graph.node.is_empty() || names.is_empty() {
+        return;
+    }
     let other = names[rng.below(names.len() as u64) as usize].clone();
     match rng.below(8) {
         0 => {
@@ -95,7 +98,7 @@ fn damage(rng: &mut Rng, model: &mut ModelProto) {
         }
         6 => {
             let op = graph.node[rng.below(graph.node.len() as u64) as usize].op_type.clone();
-            pick(rng, &mut graph.node).into_iter().for_each(|n| n.op_type = op);
+            pick(rng, &mut graph.node).into_iter().for_each(|n| n.op_type.clone_from(&op));
         }
         _ => {
             let Some(node) = pick(rng, &mut graph.node) else { return };

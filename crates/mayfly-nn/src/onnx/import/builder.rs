@@ -38,7 +38,17 @@ impl Builder {
     }
 
     pub fn reshape(&mut self, id: usize, dims: &[usize]) -> Res<usize> {
-        if self.row(id)? == dims { Ok(id) } else { self.push(GraphOp::Reshape { x: id, dims: dims.to_vec() }) }
+        let from = match id.checked_sub(1).and_then(|i| self.ops.get(i)) {
+            Some(GraphOp::Reshape { x, .. }) => *x,
+            _ => id,
+        };
+        if self.row(id)? == dims {
+            Ok(id)
+        } else if self.row(from)? == dims {
+            Ok(from)
+        } else {
+            self.push(GraphOp::Reshape { x: from, dims: dims.to_vec() })
+        }
     }
 
     /// A parameter; `layout` says in which order its values are, so that one tensor may become several parameters only when it must.

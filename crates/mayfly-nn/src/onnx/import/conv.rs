@@ -80,7 +80,7 @@ impl Cx {
         let size = |i: usize| x.fixed(i, "a window over");
         let dims = if rank == 1 { [size(1)?, 1, size(2)?] } else { [size(1)?, size(2)?, size(3)?] };
         let keys = x.view[1..].concat();
-        let id = self.grouped(x, &[&keys])?;
+        let id = self.ordered(x, &keys)?;
         Ok((self.b.reshape(id, &dims)?, dims, rank))
     }
 

@@ -20,7 +20,7 @@ fn runs(have: &[Key], want: &[Key]) -> Vec<Vec<Key>> {
 
 impl Cx {
     /// The value with its row stored in the order `want`, as one flat row or as it was.
-    fn ordered(&mut self, net: &Net, want: &[Key]) -> Res<usize> {
+    pub fn ordered(&mut self, net: &Net, want: &[Key]) -> Res<usize> {
         let mut have: Vec<Key> = net.phys.iter().map(|(k, _)| *k).collect();
         if have == want {
             return Ok(net.id);

@@ -90,8 +90,11 @@ fn batch_norm(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
     // Named anew for each norm: statistics are never shared.
     let stats = cx.b.param(&name, &format!("norm {}", cx.b.ops.len()), &[2, channels], ParamKind::Statistics, stats)?;
     let (channel, rest): (Vec<Key>, Vec<Key>) = (x.view[1].clone(), x.view[2..].concat());
-    let groups: &[&[Key]] = if rest.is_empty() { &[&channel] } else { &[&channel, &rest] };
-    let id = cx.grouped(x, groups)?;
+    let mut id = cx.ordered(x, &[channel.as_slice(), &rest].concat())?;
+    if cx.b.row(id)?.first() != Some(&channels) {
+        let groups: &[&[Key]] = if rest.is_empty() { &[&channel] } else { &[&channel, &rest] };
+        id = cx.grouped(x, groups)?;
+    }
     let eps = n.proto.float_or("epsilon", 1e-5)?;
     let id = cx.b.push(GraphOp::BatchNorm { x: id, gamma, beta, stats, eps })?;
     let mut seen = x.at(id);
