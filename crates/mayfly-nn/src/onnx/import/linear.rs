@@ -2,7 +2,7 @@
 use super::super::error::{Res, bad};
 use super::host::{Data, Host, product};
 use super::math::Arith;
-use super::net::{B, Key, Net};
+use super::net::{B, Elements, Key, Net};
 use super::{Cx, Handler, Node, Val};
 use crate::layers::{GraphOp, ParamKind};
 
@@ -66,72 +66,44 @@ impl Cx {
         self.b.param(&c.name, &format!("vector {layout} {scale}"), &[values.len()], kind, values)
     }
 
-    /// Matrix product of two values that depend on the input.
+    /// Matrix product of two values that depend on the input; their leading dimensions are the same.
     fn product(&mut self, a: &Net, b: &Net) -> Res<Net> {
-        let rank = a.rank().max(b.rank());
-        if a.rank() < 2 || b.rank() < 2 {
+        let (la, lb) = (a.rank(), b.rank());
+        if la < 2 || lb < 2 {
             return bad("a vector in a product of two values that depend on the input");
         }
-        // The dimensions are compared without rows of a and columns of b: those are put aside as dimensions of 1.
-        let (la, lb) = (a.rank(), b.rank());
-        let (rows, columns) =
-            (a.without_batch(la - 2, "a product with rows in")?, b.without_batch(lb - 1, "a product with columns in")?);
-        let inner = a.without_batch(la - 1, "a product over")?;
-        let sum = a.fixed(la - 1, "a product over")?;
-        if sum != b.fixed(lb - 2, "a product over")? {
-            return bad(format!("{} times {}", self.shown(&a.dims(self.batch)?), self.shown(&b.dims(self.batch)?)));
+        let shown = [self.shown(&a.dims(self.batch)?), self.shown(&b.dims(self.batch)?)];
+        let b = b.clone().renamed(a.next_key());
+        let (rows, inner) =
+            (a.without_batch(la - 2, "a product with rows in")?, a.without_batch(la - 1, "a product over")?);
+        let (other, columns) =
+            (b.without_batch(lb - 2, "a product over")?, b.without_batch(lb - 1, "a product with columns in")?);
+        if a.fixed(la - 1, "a product over")? != b.fixed(lb - 2, "a product over")? {
+            return bad(format!("{} times {}", shown[0], shown[1]));
         }
-        let order = |x: &Net, front: &[Key], end: &[&[Key]]| {
-            let mine = end.concat();
-            let lead: Vec<Key> = Self::others(x, &mine);
-            (lead, front.to_vec(), mine)
+        // Leading atoms are cut alike; both sides are then stored in the order of a's.
+        let rank = la.max(lb);
+        let lead = |x: &Net| {
+            let front = &x.view[..x.rank() - 2];
+            let view = std::iter::repeat_n(Vec::new(), rank - 2 - front.len()).chain(front.iter().cloned()).collect();
+            Net { view, ..x.clone() }
         };
-        let (lead_a, ..) = order(a, &[], &[&rows, &inner]);
-        let b_inner = b.view[lb - 2].clone();
-        let lead: Vec<Vec<Key>> =
-            std::iter::repeat_n(Vec::new(), rank - la).chain(a.view[..la - 2].iter().cloned()).collect();
-        let lead_other: Vec<Vec<Key>> =
-            std::iter::repeat_n(Vec::new(), rank - lb).chain(b.view[..lb - 2].iter().cloned()).collect();
-        let ones_b = lead_other.iter().zip(&lead).all(|(x, y)| {
-            x.iter().map(|k| b.size(*k)).product::<usize>() == y.iter().map(|k| a.size(*k)).product::<usize>()
-                && x.contains(&B) == y.contains(&B)
-        });
-        if !ones_b {
-            return bad(format!(
-                "{} times {}, whose leading dimensions differ",
-                self.shown(&a.dims(self.batch)?),
-                self.shown(&b.dims(self.batch)?)
-            ));
+        let (mut a, mut b) = (lead(a), lead(&b));
+        let same = |a: &Net, b: &Net| a.view.iter().zip(&b.view).all(|(x, y)| x.len() == y.len());
+        if !super::math::unify(&mut a, &mut b) || !same(&a, &b) {
+            return bad(format!("{} times {}, whose leading dimensions differ", shown[0], shown[1]));
         }
-        // Leading atoms of b in the order in which a stores them, once both are cut alike.
-        let (mut a, mut b) = (a.clone(), b.clone().renamed(a.next_key()));
-        let shift = a.next_key();
-        let moved = |keys: &[Key]| keys.iter().map(|k| if *k == B { B } else { k + shift }).collect::<Vec<Key>>();
-        let (mut pa, mut pb) = (a.clone(), b.clone());
-        pa.view = lead;
-        pb.view = lead_other.iter().map(|d| moved(d)).collect();
-        if !super::math::unify(&mut pa, &mut pb) {
-            return bad("leading dimensions that are grouped differently");
-        }
-        (a.phys, b.phys) = (pa.phys.clone(), pb.phys.clone());
-        let lead_keys: Vec<Key> =
-            pa.phys.iter().map(|(k, _)| *k).filter(|k| pa.view.iter().any(|d| d.contains(k))).collect();
-        debug_assert!(lead_a.len() <= lead_keys.len());
-        let (columns, b_inner) = (moved(&columns), moved(&b_inner));
-        let left = self.grouped(&a, &[&lead_keys, &rows, &inner])?;
-        let right = self.grouped(&b, &[&lead_keys, &b_inner, &columns])?;
-        let id = self.b.push(GraphOp::Matmul { a: left, b: right })?;
-        let mut seen = pa.clone();
-        seen.phys = lead_keys
-            .iter()
-            .map(|k| (*k, pa.size(*k)))
-            .chain(rows.iter().map(|k| (*k, a.size(*k))))
-            .chain(columns.iter().map(|k| (*k, b.size(*k))))
-            .collect();
-        seen.view.push(rows);
-        seen.view.push(columns);
-        seen.reserve(b.next_key().max(pb.next_key()));
-        Ok(seen.at(id))
+        let leading: Vec<Key> =
+            a.phys.iter().map(|(k, _)| *k).filter(|k| a.view.iter().any(|d| d.contains(k))).collect();
+        let left = self.grouped(&a, &[&leading, &rows, &inner])?;
+        let right = self.grouped(&b, &[&leading, &other, &columns])?;
+        let mut seen = a.at(self.b.push(GraphOp::Matmul { a: left, b: right })?);
+        let sized = |x: &Net, keys: &[Key]| keys.iter().map(|k| (*k, x.size(*k))).collect::<Vec<_>>();
+        seen.phys = [sized(&a, &leading), sized(&a, &rows), sized(&b, &columns)].concat();
+        seen.view.extend([rows, columns]);
+        seen.elements = Elements::Float;
+        seen.reserve(b.next_key());
+        Ok(seen)
     }
 
     pub fn host_product(&mut self, a: &Host, b: &Host) -> Res<Host> {
