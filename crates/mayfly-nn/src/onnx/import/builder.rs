@@ -66,6 +66,8 @@ impl Builder {
         if values.iter().any(|v| v.is_nan()) {
             return bad(format!("the tensor {name:?} has values that are no numbers"));
         }
+        // Masks of −∞ become the lowest number: the same to a softmax, and finite, as parameters must be.
+        let values: Vec<f32> = values.into_iter().map(|v| v.clamp(f32::MIN, f32::MAX)).collect();
         let unique = self.unique(name);
         let node = self.graph.param(&unique, dims).map_err(Bad::from)?;
         self.ops.push(GraphOp::Param { name: unique.clone(), dims: dims.to_vec(), kind });

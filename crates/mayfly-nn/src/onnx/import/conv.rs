@@ -71,7 +71,7 @@ impl Cx {
     /// The value as `[batch, channels, height, width]`, with the number of its spatial dimensions.
     fn image(&mut self, x: &Net) -> Res<(usize, [usize; 3], usize)> {
         let rank = x.rank().saturating_sub(2);
-        if !(1..=2).contains(&rank) || x.view[0] != [super::net::B] {
+        if !(1..=2).contains(&rank) || x.view[0] != self.lead() {
             return bad(format!(
                 "over {}; [batch, channels, length] and [batch, channels, height, width] are imported",
                 self.shown(&x.dims(self.batch)?)
@@ -87,7 +87,8 @@ impl Cx {
     /// What a window gave, seen with as many dimensions as its input.
     fn seen(&self, id: usize, rank: usize) -> Res<Net> {
         let row = self.b.row(id)?;
-        let net = Net::plain(id, &row);
+        let mut net = Net::plain(id, &row);
+        net.view[0] = self.lead();
         if rank == 2 {
             return Ok(net);
         }

@@ -80,7 +80,8 @@ fn choose<'a>(
 fn stored(cx: &mut Cx, net: &super::Net) -> super::Res<usize> {
     let canonical = cx.canonical(net)?;
     let mut dims = Vec::new();
-    for dim in &canonical.view {
+    let first = usize::from(cx.batch == 1); // of one row, the first dimension is the batch
+    for dim in canonical.view.iter().skip(first) {
         let keys: Vec<Key> = dim.iter().copied().filter(|k| *k != B).collect();
         if !dim.contains(&B) || !keys.is_empty() {
             dims.push(keys.iter().map(|k| canonical.size(*k)).product::<usize>());

@@ -213,7 +213,7 @@ impl Cx {
     fn rowwise(&mut self, host: &Host) -> Res<(Vec<usize>, Host, Vec<Vec<Key>>)> {
         let (mut dims, mut one, mut view) = (Vec::new(), host.clone(), Vec::new());
         for (axis, d) in host.dims.iter().enumerate() {
-            if host.stored[axis] == 1 && *d == self.batch && !view.contains(&vec![B]) {
+            if self.batch != 1 && host.stored[axis] == 1 && *d == self.batch && !view.contains(&vec![B]) {
                 one.dims[axis] = 1;
                 view.push(vec![B]);
             } else {
@@ -221,7 +221,7 @@ impl Cx {
                 view.push(vec![dims.len() as Key]);
             }
         }
-        if !view.contains(&vec![B]) || dims.contains(&0) {
+        if (self.batch != 1 && !view.contains(&vec![B])) || dims.contains(&0) {
             return bad(format!("a constant of {} where a value of every row is needed", self.shown(&host.dims)));
         }
         let full = one.full(&mut self.budget)?;

@@ -440,7 +440,7 @@ pub fn unify(a: &mut Net, b: &mut Net) -> bool {
             i += 1;
         }
     }
-    a.view.iter().flatten().filter(|k| **k == B).count() == 1 && (0..a.rank()).all(|i| a.has_batch(i) == b.has_batch(i))
+    (0..a.rank()).all(|i| a.has_batch(i) == b.has_batch(i))
 }
 
 /// Makes one atom of each side the same.
@@ -547,20 +547,43 @@ fn choose(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
         }
         _ => return bad("a choice between class labels"),
     };
-    let side = |cx: &mut Cx, v: &Val| match v {
-        Val::Net(x) => Ok(x.clone()),
-        Val::Host(h) => {
-            let zero = cx.act(&c, Act::Affine { mul: 0.0, add: 0.0 })?;
-            cx.with_host(Arith::Add, &zero, h, false)
+    let mut wide = c.clone();
+    let mut sides = Vec::new();
+    for i in [1, 2] {
+        let side = cx.side(&c, n.val(i)?)?;
+        if let Side::Net(x) = &side {
+            wide = cx.aligned(&wide, x)?.2;
         }
-        _ => bad("a choice between class labels"),
+        sides.push(side);
+    }
+    let mut put = |side: &Side| match side {
+        Side::Number(id) => Ok(*id),
+        Side::Net(x) => cx.aligned(&wide, x).map(|(_, id, _)| id),
     };
-    let (a, b) = (side(cx, n.val(1)?)?, side(cx, n.val(2)?)?);
-    let (_, _, wide) = cx.aligned(&a, &b)?;
-    let (_, _, seen) = cx.aligned(&c, &wide)?;
-    let put = |cx: &mut Cx, v: &Net| cx.aligned(&seen, v).map(|(_, id, _)| id);
-    let (c, a, b) = (put(cx, &c)?, put(cx, &a)?, put(cx, &b)?);
-    Ok(vec![Val::Net(Net { elements: Elements::Float, ..seen.at(cx.b.push(GraphOp::Select { c, a, b })?) })])
+    let ids = [put(&Side::Net(c))?, put(&sides[0])?, put(&sides[1])?];
+    let id = cx.b.push(GraphOp::Select { c: ids[0], a: ids[1], b: ids[2] })?;
+    Ok(vec![Val::Net(Net { elements: Elements::Float, ..wide.at(id) })])
+}
+
+/// What a Where takes: one number, or a value of every row.
+enum Side {
+    Number(usize),
+    Net(Net),
+}
+
+impl Cx {
+    fn side(&mut self, like: &Net, v: &Val) -> Res<Side> {
+        let host = match v {
+            Val::Net(x) => return Ok(Side::Net(x.clone())),
+            Val::Host(host) => self.as_float(host)?,
+            _ => return bad("a choice between class labels"),
+        };
+        if let Some(number) = host.scalar() {
+            return Ok(Side::Number(self.b.param("", "", &[], ParamKind::Constant, vec![number])?));
+        }
+        let zero = self.act(like, Act::Affine { mul: 0.0, add: 0.0 })?;
+        Ok(Side::Net(self.with_host(Arith::Add, &zero, &host, false)?))
+    }
 }
 
 fn choose_host(cx: &mut Cx, c: &Host, a: &Host, b: &Host) -> Res<Host> {

@@ -182,11 +182,21 @@ pub fn import(model: &ModelProto, options: &ImportOptions) -> Result<Imported> {
         labels: None,
     };
     let mut values = initializers(graph)?;
-    values.insert(name, Val::Net(Net::plain(0, &row)));
+    let mut input = Net::plain(0, &row);
+    input.view[0] = cx.lead();
+    values.insert(name, Val::Net(input));
     for node in &graph.node {
         run(&mut cx, node, &mut values)?;
     }
     finish::finish(cx, model, &values, &row, options)
+}
+
+impl Cx {
+    /// The batch as a dimension. In a model that was exported for one row it is nowhere: a dimension of 1 has no place to keep,
+    /// and whatever the graph does to it, it does to one row.
+    fn lead(&self) -> Vec<net::Key> {
+        if self.batch == 1 { Vec::new() } else { vec![net::B] }
+    }
 }
 
 fn run(cx: &mut Cx, proto: &NodeProto, values: &mut HashMap<String, Val>) -> Result<()> {

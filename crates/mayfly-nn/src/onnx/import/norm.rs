@@ -74,7 +74,7 @@ fn layer_norm(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
 
 fn batch_norm(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
     let x = n.net(0)?;
-    if x.rank() < 2 || x.view[0] != [super::net::B] {
+    if x.rank() < 2 || x.view[0] != cx.lead() {
         return bad(format!("over {}", cx.shown(&x.dims(cx.batch)?)));
     }
     if n.proto.int_or("training_mode", 0)? != 0 || n.proto.int_or("spatial", 1)? != 1 {

@@ -1,7 +1,7 @@
 //! LSTM, GRU and simple recurrence over whole sequences.
 use super::super::error::{Res, bad};
 use super::host::Host;
-use super::net::{B, Net};
+use super::net::Net;
 use super::{Cx, Handler, Node, Val};
 use crate::activation::Activation;
 use crate::layers::{GraphOp, ParamKind};
@@ -102,7 +102,7 @@ fn recurrent(cx: &mut Cx, n: &Node<'_>, cell: Cell) -> Res<Vec<Val>> {
     }
     let batch_first = n.proto.int_or("layout", 0)? != 0;
     let (t, b) = if batch_first { (1, 0) } else { (0, 1) };
-    if x.view[b] != [B] {
+    if x.view[b] != cx.lead() {
         return bad(format!("over {}, where dimension {b} is not the batch", cx.shown(&x.dims(cx.batch)?)));
     }
     let (time, inputs) = (x.fixed(t, "recurrence over")?, x.fixed(2, "recurrence with features in")?);
@@ -143,11 +143,12 @@ fn recurrent(cx: &mut Cx, n: &Node<'_>, cell: Cell) -> Res<Vec<Val>> {
     // Stored as [batch, time, direction · hidden].
     let all = cx.b.push(GraphOp::Concat { parts: hidden_states, axis: 2 })?;
     let ends = cx.b.push(GraphOp::Concat { parts: last, axis: 2 })?;
+    let lead = cx.lead();
     let view = |time: Option<u32>, d: u32, h: u32| match (time, batch_first) {
-        (Some(t), false) => vec![vec![t], vec![d], vec![B], vec![h]],
-        (Some(t), true) => vec![vec![B], vec![t], vec![d], vec![h]],
-        (None, false) => vec![vec![d], vec![B], vec![h]],
-        (None, true) => vec![vec![B], vec![d], vec![h]],
+        (Some(t), false) => vec![vec![t], vec![d], lead.clone(), vec![h]],
+        (Some(t), true) => vec![lead.clone(), vec![t], vec![d], vec![h]],
+        (None, false) => vec![vec![d], lead.clone(), vec![h]],
+        (None, true) => vec![lead.clone(), vec![d], vec![h]],
     };
     Ok(vec![
         Val::Net(Net::new(all, &[time, directions, hidden], view(Some(1), 2, 3))),
