@@ -3,7 +3,7 @@ mod onnx_common;
 
 use mayfly_nn::onnx::{ImportOptions, Imported, read};
 use mayfly_nn::{Control, EpochReport, InMemory, LayerSpec, Loss, Model, TrainConfig, Trainer, mean_loss};
-use onnx_common::{arrays, deviation, fixtures};
+use onnx_common::{arrays, deviation, fixtures, onnx_files};
 use std::path::Path;
 
 /// Relative to values above 1.
@@ -117,5 +117,18 @@ fn an_imported_network_learns_and_its_constants_stay() {
             let constant = info.name.contains("scaler") || info.name.contains("constant");
             assert_eq!(was == is, constant, "{wanted}: {}", info.name);
         }
+    }
+}
+
+#[test]
+fn networks_as_people_write_them_import_for_any_number_of_rows() {
+    let files = onnx_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx_import"));
+    assert!(files.len() >= 10);
+    for path in files {
+        let model = imported(&path).model;
+        let (x, y, rows) = golden(&path);
+        assert_eq!(x.len(), rows * model.network.input_len(), "{}", name(&path));
+        let d = deviation(&model.predict(&x).unwrap(), &y);
+        assert!(d <= TOLERANCE, "{}: {d}", name(&path));
     }
 }
