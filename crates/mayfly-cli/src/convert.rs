@@ -2,7 +2,7 @@
 use crate::dot::dot;
 use crate::model::{Kind, Loaded};
 use crate::ui::Ui;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use mayfly_nn::{Mode, fann};
 use serde_json::json;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub fn convert(from: &Path, to: &Path, ui: Ui) -> Result<()> {
     match kind {
         Kind::Native => loaded.model.save(to)?,
         Kind::FannNet => write_fann(&loaded, to, ui)?,
-        Kind::Onnx => write_onnx(&loaded, to)?,
+        Kind::Onnx => crate::convert_onnx::write(&loaded, to, ui)?,
         Kind::Dot => {
             let lowered = loaded.model.network.spec().lower(Mode::Inference)?;
             let name = from.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -31,11 +31,6 @@ pub fn read_fann(path: &Path) -> Result<Loaded> {
     Ok(Loaded { model: fann::read(path)?, encoder: None })
 }
 
-/// A network that some other program exported.
-pub fn read_onnx(_path: &Path) -> Result<Loaded> {
-    bail!("ONNX models are not read by this build yet")
-}
-
 /// FANN has a place for weights, none for what is done to raw data before.
 fn write_fann(loaded: &Loaded, path: &Path, ui: Ui) -> Result<()> {
     fann::write(&loaded.model, path)?;
@@ -45,8 +40,4 @@ fn write_fann(loaded: &Loaded, path: &Path, ui: Ui) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn write_onnx(_loaded: &Loaded, _path: &Path) -> Result<()> {
-    bail!("ONNX models are not written by this build yet")
 }

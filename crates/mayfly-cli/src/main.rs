@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod convert;
+mod convert_onnx;
 mod data;
 mod dot;
 mod eval;

@@ -42,7 +42,7 @@ impl Loaded {
         let loaded = match Kind::of(path)? {
             Kind::Native => Loaded::native(path),
             Kind::FannNet => crate::convert::read_fann(path),
-            Kind::Onnx => crate::convert::read_onnx(path),
+            Kind::Onnx => crate::convert_onnx::read(path),
             Kind::Dot => Err(anyhow!("a .dot file is a drawing; it can be written, not read")),
         };
         loaded.with_context(|| format!("cannot load {}", path.display()))

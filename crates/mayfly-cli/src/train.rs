@@ -13,7 +13,7 @@ use mayfly_format::data::{EncodedRows, Encoder, LeftOut, OpenOptions, RowOptions
 use mayfly_nn::{Loss, Model, mean_loss};
 use outcome::{Curve, Outcome, dataset};
 use serde_json::{Value, json};
-use settings::{Method, Settings};
+use settings::Settings;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -31,9 +31,9 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let settings = Settings::choose(&args)?;
     let rows = read(&args, &settings, ui)?;
     let start = Instant::now();
-    let outcome = match settings.method(&rows.encoder)? {
-        Method::Fit => outcome::fit(&settings, &rows, ui)?,
-        Method::Grow(cascade) => outcome::grow(&cascade, &rows, ui)?,
+    let outcome = match settings.cascade(&rows.encoder) {
+        None => outcome::fit(&settings, &rows, ui)?,
+        Some(cascade) => outcome::grow(&cascade, &rows, ui)?,
     };
     let took = start.elapsed().as_secs_f64();
     let Outcome { network, loss, epochs, ended, curve } = outcome;

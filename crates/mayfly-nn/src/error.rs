@@ -126,6 +126,9 @@ pub enum NnError {
         /// What is missing or does not fit.
         what: String,
     },
+    /// An ONNX model that cannot be imported, or a network that cannot be exported.
+    #[error(transparent)]
+    Onnx(#[from] crate::onnx::OnnxError),
     /// The operating system gave no threads.
     #[error("{threads} threads could not be started: {reason}")]
     Threads {

@@ -32,6 +32,7 @@ mod lower;
 mod metrics;
 mod model;
 mod network;
+pub mod onnx;
 mod optimiser;
 mod quantise;
 mod registry;

@@ -156,6 +156,7 @@ impl NetworkSpec {
     pub(crate) fn input_ids(&self) -> Option<usize> {
         match self.layers.first() {
             Some(LayerSpec::Embedding(e)) => Some(e.rows),
+            Some(LayerSpec::GraphSpec(g)) => g.input_ids(),
             _ => None,
         }
     }

@@ -14,14 +14,6 @@ const TEST: f64 = 0.2;
 /// A loss that falls by less than this share is no progress.
 const MIN_DELTA: f64 = 1e-3;
 
-/// How a network comes about.
-pub(super) enum Method {
-    /// Its size is fixed.
-    Fit,
-    /// It grows.
-    Grow(Cascade),
-}
-
 /// The choices of one training.
 pub(super) struct Settings {
     pub(super) fit: FitOptions,
@@ -90,22 +82,22 @@ impl Settings {
         }
     }
 
-    /// Whether the network has a fixed size or grows.
-    pub(super) fn method(&self, encoder: &Encoder) -> Result<Method> {
+    /// How the network grows, if it does; none when its size is fixed.
+    pub(super) fn cascade(&self, encoder: &Encoder) -> Option<Cascade> {
         if self.algorithm.is_some() {
-            return Ok(Method::Fit);
+            return None;
         }
         let defaults = Cascade::default();
         // Classes are learnt when every output is on its side; there is no such mark for numbers.
         let stop = (!encoder.labels().is_empty()).then_some(StopAt::BitFail { limit: 0.35, fails: 0 });
-        Ok(Method::Grow(Cascade {
+        Some(Cascade {
             max_neurons: self.max_neurons,
             output: self.output_activation.unwrap_or_else(|| self.output_for(encoder)),
             stop,
             patience: self.patience.unwrap_or(defaults.patience),
             seed: self.seed,
             ..defaults
-        }))
+        })
     }
 
     pub(super) fn config(&self, encoder: &Encoder, rows: usize) -> Result<TrainConfig> {

@@ -5,6 +5,7 @@ mod conv;
 mod custom;
 mod dense;
 mod embedding;
+mod graph;
 mod norm;
 mod pool;
 mod recurrent;
@@ -19,6 +20,8 @@ pub(crate) use custom::ActivationLayer;
 pub use custom::{Custom, CustomLayer};
 pub use dense::{ColumnActivations, Dense, Dropout, Reads};
 pub use embedding::{Embedding, PositionalEmbedding};
+pub(crate) use graph::Values;
+pub use graph::{GraphOp, GraphSpec, ParamKind, Reduction};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};
 pub use pool::{GlobalAvgPool, Pool1d, Pool2d, Pooling};
 pub use recurrent::{Gru, Lstm, Rnn, Steps};
@@ -113,6 +116,8 @@ layers! {
     Attention = "attention",
     /// Attention and two dense layers, each with a way around.
     TransformerBlock = "transformer_block",
+    /// Operations by number, as importers write them.
+    GraphSpec = "graph",
     /// One of the user's own.
     Custom = "custom",
 }

@@ -1,0 +1,11 @@
+//! ONNX models: from graphs to networks, and back (`docs/formats/onnx.md`).
+//!
+//! [`import`] makes an ordinary [`crate::Network`] of a graph: layers where the graph is a plain chain of them, operations by number
+//! ([`crate::GraphSpec`]) where it is not. [`export`] writes any network as a graph of operator set 17.
+mod error;
+mod export;
+mod import;
+
+pub use error::OnnxError;
+pub use export::{ExportOptions, Scale, export};
+pub use import::{ImportOptions, Imported, import, operators, read};
