@@ -1,8 +1,9 @@
 //! Dense layers over plain weights, forward and backward: what training runs. `x [rows, i]`, `w [o, i]`, `y [rows, o]`.
 use crate::act_vec::act_vec;
 use crate::matmul::{MatMul, Trans, matmul};
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces_mut;
 use crate::simd::{Simd, dispatch};
+use crate::simd_ext::SimdExt;
 use crate::{Act, Isa};
 
 /// What follows the sum of a dense layer: an activation, then an addition.
@@ -79,9 +80,28 @@ pub(crate) fn finish(isa: Isa, y: &mut [f32], b: Option<&[f32]>, epilogue: Epilo
     if b.is_none() && residual.is_none() && act == Act::Identity || o == 0 {
         return;
     }
+    if residual.is_none() && (o < NARROW || !matches!(act, Act::Identity | Act::Relu)) {
+        // Over all rows at once the function works on whole vectors and is called once.
+        if let Some(b) = b {
+            dispatch!(isa, add_bias(y: &mut [f32], b: &[f32]));
+        }
+        return crate::act_inplace(isa, act, y);
+    }
     for (r, y) in pieces_mut(y, o).enumerate() {
         let residual = residual.map(|v| &v[r * o..(r + 1) * o]);
         dispatch!(isa, finish_row(y: &mut [f32], b: Option<&[f32]>, act: Act, residual: Option<&[f32]>));
+    }
+}
+
+/// Rows of fewer outputs than this are handled together.
+const NARROW: usize = 64;
+
+#[inline(always)]
+fn add_bias<S: Simd>(s: S, y: &mut [f32], b: &[f32]) {
+    for y in pieces_mut(y, b.len()) {
+        for (y, b) in y.chunks_mut(S::N).zip(b.chunks(S::N)) {
+            s.put(y, s.add(s.get(y), s.get(b)));
+        }
     }
 }
 
@@ -210,21 +230,49 @@ pub fn linear_bwd_w(
     if rows >= MATMUL_ROWS {
         return matmul(isa, dw, dy, x, scratch, backward_w(rows, i, o));
     }
-    dispatch!(isa, outer(dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize));
+    dispatch!(isa, outer(dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize, rows: usize));
 }
 
 /// Sums of outer products of few rows.
 #[inline(always)]
-fn outer<S: Simd>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize) {
+fn outer<S: Simd>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize, rows: usize) {
+    match rows {
+        0 => dw.fill(0.0),
+        1 => outer_of::<S, 1>(s, dw, dy, x, i, o),
+        2 => outer_of::<S, 2>(s, dw, dy, x, i, o),
+        _ => outer_of::<S, 3>(s, dw, dy, x, i, o),
+    }
+}
+
+#[inline(always)]
+fn outer_of<S: Simd, const R: usize>(s: S, dw: &mut [f32], dy: &[f32], x: &[f32], i: usize, o: usize) {
+    let xs: [&[f32]; R] = core::array::from_fn(|r| &x[r * i..(r + 1) * i]);
     for (j, dw) in pieces_mut(dw, i).enumerate() {
+        let mut factors = [s.zero(); R];
+        for (r, factor) in factors.iter_mut().enumerate() {
+            *factor = s.splat(dy[r * o + j]);
+        }
         let mut at = 0;
-        for dw in dw.chunks_mut(S::N) {
-            let mut v = s.zero();
-            for (dy, x) in pieces(dy, o).zip(pieces(x, i)) {
-                v = s.mul_add(s.splat(dy[j]), s.load_part(&x[at..]), v);
+        let mut quads = dw.chunks_exact_mut(4 * S::N);
+        for dw in &mut quads {
+            for (v, dw) in dw.chunks_exact_mut(S::N).enumerate() {
+                s.store(dw, weighted(s, factors, xs, at + v * S::N, S::N));
             }
-            s.store_part(dw, v);
+            at += 4 * S::N;
+        }
+        for dw in quads.into_remainder().chunks_mut(S::N) {
+            s.put(dw, weighted(s, factors, xs, at, dw.len()));
             at += S::N;
         }
     }
+}
+
+/// `Σ_r factors[r] · xs[r][at..at + len]` for at most one vector.
+#[inline(always)]
+fn weighted<S: Simd, const R: usize>(s: S, factors: [S::F32; R], xs: [&[f32]; R], at: usize, len: usize) -> S::F32 {
+    let mut v = s.mul(factors[0], s.get(&xs[0][at..at + len]));
+    for r in 1..R {
+        v = s.mul_add(factors[r], s.get(&xs[r][at..at + len]), v);
+    }
+    v
 }

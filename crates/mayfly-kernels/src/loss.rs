@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::Isa;
 use crate::act::FannSpan;
 use crate::math;
+use crate::pieces::{pieces, pieces_mut};
 use crate::reduce::{check_len, sum_of};
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::{MAX_LANES, SimdExt};
@@ -220,6 +221,9 @@ fn cross_entropy_bwd<S: Simd>(s: S, smoothing: f32, d: &mut [f32], p: &[f32], t:
 fn fwd_body<S: Simd>(s: S, loss: &Loss, y: &mut [f32], p: &[f32], t: &[f32], n: usize) {
     let rows = y.iter_mut().zip(p.chunks_exact(n).zip(t.chunks_exact(n)));
     let scale = loss.scale(n);
+    if n > 1 && n < S::N && is_flat(loss, n) {
+        return narrow_fwd(s, loss, y, p, t, n);
+    }
     if n > 1 || matches!(loss, Loss::SoftmaxCrossEntropy { .. }) {
         for (y, (p, t)) in rows {
             *y = match *loss {
@@ -233,6 +237,51 @@ fn fwd_body<S: Simd>(s: S, loss: &Loss, y: &mut [f32], p: &[f32], t: &[f32], n: 
     let tau = s.splat(first_tau(loss));
     for (y, (p, t)) in y.chunks_mut(S::N).zip(p.chunks(S::N).zip(t.chunks(S::N))) {
         s.put(y, s.mul(value(s, loss, s.get(p), s.get(t), tau), s.splat(scale)));
+    }
+}
+
+/// Elements of narrow rows that are handled together.
+const FLAT: usize = 256;
+
+/// Whether an element's loss depends on its place in the whole array only, so that narrow rows can share vectors.
+fn is_flat(loss: &Loss, n: usize) -> bool {
+    match loss {
+        Loss::SoftmaxCrossEntropy { .. } => false,
+        Loss::Quantile { taus } => n.is_multiple_of(taus.len()),
+        _ => true,
+    }
+}
+
+/// Rows narrower than a vector: the elements of many rows at once, then their sums.
+#[inline(always)]
+fn narrow_fwd<S: Simd>(s: S, loss: &Loss, y: &mut [f32], p: &[f32], t: &[f32], n: usize) {
+    let (rows, scale) = (FLAT / n, loss.scale(n));
+    let mut values = [0.0; FLAT];
+    for (y, (p, t)) in y.chunks_mut(rows).zip(p.chunks(rows * n).zip(t.chunks(rows * n))) {
+        for (k, (p, t)) in p.chunks(S::N).zip(t.chunks(S::N)).enumerate() {
+            let v = value(s, loss, s.get(p), s.get(t), taus(s, loss, k * S::N));
+            s.put(&mut values[k * S::N..k * S::N + p.len()], v);
+        }
+        for (y, values) in y.iter_mut().zip(pieces(&values, n)) {
+            *y = values.iter().sum::<f32>() * scale;
+        }
+    }
+}
+
+#[inline(always)]
+fn narrow_bwd<S: Simd>(s: S, loss: &Loss, d: &mut [f32], drows: &[f32], p: &[f32], t: &[f32], n: usize) {
+    let (rows, scale) = (FLAT / n, loss.scale(n));
+    let mut factors = [0.0; FLAT];
+    let blocks = drows.chunks(rows).zip(p.chunks(rows * n).zip(t.chunks(rows * n)));
+    for (d, (drows, (p, t))) in d.chunks_mut(rows * n).zip(blocks) {
+        for (factors, drow) in pieces_mut(&mut factors, n).zip(drows) {
+            factors.fill(drow * scale);
+        }
+        let pairs = p.chunks(S::N).zip(t.chunks(S::N));
+        for (k, (d, (p, t))) in d.chunks_mut(S::N).zip(pairs).enumerate() {
+            let v = slope(s, loss, s.get(p), s.get(t), taus(s, loss, k * S::N));
+            s.put(d, s.mul(v, s.get(&factors[k * S::N..k * S::N + p.len()])));
+        }
     }
 }
 
@@ -254,6 +303,9 @@ fn bwd_body<S: Simd>(s: S, loss: &Loss, dpred: &mut [f32], drows: &[f32], p: &[f
             s.put(d, s.mul(slope(s, loss, s.get(p), s.get(t), tau), factor));
         }
         return;
+    }
+    if n < S::N && is_flat(loss, n) {
+        return narrow_bwd(s, loss, dpred, drows, p, t, n);
     }
     let rows = drows.iter().zip(p.chunks_exact(n).zip(t.chunks_exact(n)));
     for (d, (&drow, (p, t))) in dpred.chunks_exact_mut(n).zip(rows) {

@@ -42,6 +42,8 @@ const DEPTH: usize = 384;
 const COLS: usize = 384;
 /// Rows of the left side that are handled together.
 const STRIP: usize = 12;
+/// Up to this many rows of the left side the right side is used where it is.
+const DIRECT_ROWS: usize = 2 * STRIP;
 /// Elements from row to row of a copied strip: not a power of two, so that its rows do not share cache sets.
 const STRIP_ROW: usize = DEPTH + 16;
 /// Elements of the largest tile: 24 vectors of 16.
@@ -140,7 +142,7 @@ fn blocks<S: Simd, const P: usize>(
     for col in (0..p.n).step_by(COLS) {
         let cols = COLS.min(p.n - col);
         for at in (0..p.k).step_by(depth) {
-            let block = Block { at, depth: depth.min(p.k - at), col, cols, direct: direct::<S, P>(p, cols) };
+            let block = Block { at, depth: depth.min(p.k - at), col, cols, direct: direct::<S>(p, cols) };
             pack_right::<S, P>(s, scratch.panels, b, p, block);
             let add = old == Old::Add || at > 0;
             for row in (0..p.m).step_by(STRIP) {
@@ -150,16 +152,10 @@ fn blocks<S: Simd, const P: usize>(
     }
 }
 
-/// For few rows copying the right side does not pay: how many of its columns are used in place. A last vector that is not whole is copied.
+/// For few rows copying the right side does not pay: how many of its columns are used in place. Those that fill no vector are copied.
 #[inline(always)]
-fn direct<S: Simd, const P: usize>(p: MatMul, cols: usize) -> usize {
-    if p.b == Trans::Yes || p.m > 2 * STRIP {
-        0
-    } else if cols.is_multiple_of(S::N) {
-        cols
-    } else {
-        cols / (P * S::N) * (P * S::N)
-    }
+fn direct<S: Simd>(p: MatMul, cols: usize) -> usize {
+    if p.b == Trans::Yes || p.m > DIRECT_ROWS { 0 } else { cols / S::N * S::N }
 }
 
 /// Twelve rows of the result from one block.
@@ -178,13 +174,15 @@ fn strip_product<S: Simd, const P: usize>(
     let rows = STRIP.min(p.m - row);
     let strip = left_side(s, scratch.strip, a, p, row, rows, block);
     let width = P * S::N;
-    for col in (0..block.cols).step_by(width) {
-        let cols = width.min(block.cols - col);
-        let right = if col < block.direct {
-            Right { at: b[block.at * p.n + block.col + col..].as_ptr(), step: p.n }
+    let mut col = 0;
+    while col < block.cols {
+        let (end, right) = if col < block.direct {
+            (block.direct, Right { at: b[block.at * p.n + block.col + col..].as_ptr(), step: p.n })
         } else {
-            Right { at: scratch.panels[panel_at(col, block.depth)..].as_ptr(), step: width }
+            let panel = &scratch.panels[panel_at(col - block.direct, block.depth)..];
+            (block.cols, Right { at: panel.as_ptr(), step: width })
         };
+        let cols = width.min(end - col);
         let vectors = cols.div_ceil(S::N);
         let mut r = 0;
         while r < rows {
@@ -206,6 +204,7 @@ fn strip_product<S: Simd, const P: usize>(
             }
             r += here;
         }
+        col += cols;
     }
 }
 
@@ -238,7 +237,7 @@ fn pack_right<S: Simd, const P: usize>(s: S, panels: &mut [f32], b: &[f32], p: M
         for q in 0..depth {
             let from = &b[(at + q) * p.n + col + direct..][..cols - direct];
             for (i, from) in from.chunks(width).enumerate() {
-                copy_row(s, &mut panels[panel_at(direct + i * width, depth) + q * width..][..width], from);
+                copy_row(s, &mut panels[panel_at(i * width, depth) + q * width..][..width], from);
             }
         }
         return;
