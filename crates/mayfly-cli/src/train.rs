@@ -31,7 +31,7 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let settings = Settings::choose(&args)?;
     let rows = read(&args, &settings, ui)?;
     let start = Instant::now();
-    let outcome = match settings.cascade(&rows.encoder) {
+    let outcome = match settings.cascade(&rows.encoder, &rows.training.targets) {
         None => outcome::fit(&settings, &rows, ui)?,
         Some(cascade) => outcome::grow(&cascade, &rows, ui)?,
     };

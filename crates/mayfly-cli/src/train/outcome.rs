@@ -29,7 +29,7 @@ pub(super) struct Curve {
 
 /// Trains a network of fixed size.
 pub(super) fn fit(settings: &Settings, rows: &Rows, ui: Ui) -> Result<Outcome> {
-    let network = settings.network(&rows.encoder)?;
+    let network = settings.network(&rows.encoder, &rows.training.targets)?;
     let config = settings.config(&rows.encoder, rows.training.rows)?;
     super::say_plan(rows, Some(network.param_count()), config.algorithm.name(), ui);
     let (loss, epochs) = (config.loss.clone(), config.epochs);
