@@ -96,8 +96,8 @@ fn one_row<S: Simd, const V: usize, const U: usize>(s: S, x: &[f32], bias: &[i32
         even[0][v] = s.from_bits(s.load_i32(&bias[v * S::N..]));
     }
     let mut inputs = x.chunks_exact(2 * U);
-    let mut blocks = words.chunks_exact(width * U);
-    for (x, w) in (&mut inputs).zip(&mut blocks) {
+    let blocks = words.chunks_exact(width * U);
+    for (x, w) in (&mut inputs).zip(blocks) {
         for u in 0..U {
             let (a, b) = (s.splat(x[2 * u]), s.splat(x[2 * u + 1]));
             for v in 0..V {
@@ -107,10 +107,8 @@ fn one_row<S: Simd, const V: usize, const U: usize>(s: S, x: &[f32], bias: &[i32
             }
         }
     }
-    let mut rest = blocks.remainder().chunks_exact(width);
-    if rest.len() == 0 && !inputs.remainder().is_empty() {
-        rest = words[words.len() - width..].chunks_exact(width);
-    }
+    // The last word of an odd row is half a pair, so the words left over do not follow from whole blocks of words.
+    let rest = words[x.len() / (2 * U) * U * width..].chunks_exact(width);
     for (x, w) in inputs.remainder().chunks(2).zip(rest) {
         for v in 0..V {
             let (lo, hi) = halves(s, &w[v * S::N..]);
