@@ -32,14 +32,16 @@ impl AttentionSizes {
     }
 
     /// What query `i` of a sequence gives to its keys; keys it does not see have 0.
+    /// A query that sees none gives nothing.
     fn weights(&self, q: &[f64], k: &[f64], batch: usize, head: usize, i: usize) -> Vec<f64> {
         let query = &q[self.at(batch * self.tq + i, head)..];
         let score = |j: usize| self.dot(query, &k[self.at(batch * self.tk + j, head)..]) / sqrt(self.d as f64);
         let seen = |j: usize| self.causal == Causal::No || j + self.tq <= i + self.tk;
         let scores: Vec<f64> = (0..self.tk).map(|j| if seen(j) { score(j) } else { f64::NEG_INFINITY }).collect();
         let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = scores.iter().map(|s| exp(s - max)).sum();
-        scores.iter().map(|s| exp(s - max) / sum).collect()
+        let weight = |s: &f64| if *s == f64::NEG_INFINITY { 0.0 } else { exp(s - max) };
+        let sum: f64 = scores.iter().map(weight).sum();
+        scores.iter().map(|s| if sum > 0.0 { weight(s) / sum } else { 0.0 }).collect()
     }
 
     /// Every (sequence, head, query).

@@ -9,7 +9,8 @@ fn products(c: &Conv2d, mut f: impl FnMut(usize, usize, usize)) {
         let (image, out, row, col) =
             (at / (c.out_channels * oh * ow), at / (oh * ow) % c.out_channels, at / ow % oh, at % ow);
         for tap in 0..ins * c.kernel[0] * c.kernel[1] {
-            let (channel, u, v) = (tap / (c.kernel[0] * c.kernel[1]), tap / c.kernel[1] % c.kernel[0], tap % c.kernel[1]);
+            let (channel, u, v) =
+                (tap / (c.kernel[0] * c.kernel[1]), tap / c.kernel[1] % c.kernel[0], tap % c.kernel[1]);
             let h = (row * c.stride[0] + u * c.dilation[0]).wrapping_sub(c.pad[0]);
             let w = (col * c.stride[1] + v * c.dilation[1]).wrapping_sub(c.pad[1]);
             if h < c.height && w < c.width {

@@ -126,6 +126,12 @@ pub fn assert_within(what: &str, got: &[f32], want: &[f64], bounds: impl IntoIte
     }
 }
 
+/// Asserts equality where every value is exact; zeros of either sign are equal, NaN equals NaN.
+#[track_caller]
+pub fn assert_exact(what: &str, got: &[f32], want: &[f64]) {
+    assert_within(what, got, want, want.iter().map(|_| 0.0));
+}
+
 /// What a sum of `n` rounded products may be off by, whatever its order, as a multiple of the sum of their absolute values.
 pub fn sum_bound(n: usize) -> f64 {
     (n + 2) as f64 * 2f64.powi(-24)
