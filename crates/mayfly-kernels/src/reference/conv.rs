@@ -44,7 +44,7 @@ fn windows(p: &Pool2d, mut f: impl FnMut(usize, &mut dyn Iterator<Item = usize>)
         let mut inside = (0..p.kernel[0] * p.kernel[1]).filter_map(|tap| {
             let h = (row * p.stride[0] + tap / p.kernel[1]).wrapping_sub(p.pad[0]);
             let w = (col * p.stride[1] + tap % p.kernel[1]).wrapping_sub(p.pad[1]);
-            (h < p.height && w < p.width).then_some((plane * p.height + h) * p.width + w)
+            (h < p.height && w < p.width).then(|| (plane * p.height + h) * p.width + w)
         });
         f(at, &mut inside);
     }
