@@ -26,6 +26,8 @@ pub enum TaskMetrics {
         rmse: f64,
         /// Share of the variance that is explained.
         r2: f64,
+        /// With several targets: the share of rows whose largest output is where the largest target is.
+        accuracy: Option<f64>,
         /// Errors (answer − truth), in order of rows, of all targets.
         residuals: Vec<f64>,
     },
@@ -62,8 +64,11 @@ fn values<'a>(encoder: &Encoder, pairs: impl Iterator<Item = (&'a [f32], &'a [f3
         _ => Vec::new(),
     };
     let (mut residuals, mut truths) = (Vec::new(), Vec::new());
+    let (mut rows, mut right) = (0u64, 0u64);
     for (y, t) in pairs {
         let (y, t) = (decoded(y), decoded(t));
+        rows += 1;
+        right += u64::from(largest(&y) == largest(&t));
         residuals.extend(y.iter().zip(&t).map(|(y, t)| y - t));
         truths.extend(t);
     }
@@ -71,7 +76,13 @@ fn values<'a>(encoder: &Encoder, pairs: impl Iterator<Item = (&'a [f32], &'a [f3
     let squared: f64 = residuals.iter().map(|r| r * r).sum();
     let spread = variance_by_column(&truths, encoder.target_width());
     let mae = residuals.iter().map(|r| r.abs()).sum::<f64>() / n;
-    TaskMetrics::Values { mae, rmse: (squared / n).sqrt(), r2: 1.0 - squared / spread, residuals }
+    let accuracy = (encoder.target_width() > 1).then(|| right as f64 / rows.max(1) as f64);
+    TaskMetrics::Values { mae, rmse: (squared / n).sqrt(), r2: 1.0 - squared / spread, accuracy, residuals }
+}
+
+/// Where the largest value is; the first of several.
+fn largest(values: &[f64]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
 
 /// Sum of squared distances from each column's mean.
@@ -100,7 +111,10 @@ impl Metrics {
             TaskMetrics::Classes { accuracy, .. } => {
                 map.insert("test_accuracy".into(), number(*accuracy));
             }
-            TaskMetrics::Values { mae, rmse, r2, .. } => {
+            TaskMetrics::Values { mae, rmse, r2, accuracy, .. } => {
+                if let Some(accuracy) = accuracy {
+                    map.insert("test_accuracy".into(), number(*accuracy));
+                }
                 map.insert("test_mae".into(), number(*mae));
                 map.insert("test_rmse".into(), number(*rmse));
                 map.insert("test_r2".into(), number(*r2));
@@ -116,8 +130,10 @@ impl Metrics {
                 let wrong = ((1.0 - accuracy) * self.rows as f64).round();
                 format!("accuracy {:.2} % ({wrong} of {} rows wrong), MSE {:.5}", accuracy * 100.0, self.rows, self.mse)
             }
-            TaskMetrics::Values { mae, rmse, r2, .. } => {
-                format!("MAE {mae:.4}, RMSE {rmse:.4}, R² {r2:.4} over {} rows", self.rows)
+            TaskMetrics::Values { mae, rmse, r2, accuracy, .. } => {
+                let largest =
+                    accuracy.map(|a| format!(", largest output right in {:.2} %", a * 100.0)).unwrap_or_default();
+                format!("MAE {mae:.4}, RMSE {rmse:.4}, R² {r2:.4} over {} rows{largest}", self.rows)
             }
         }
     }

@@ -10,8 +10,8 @@ use crate::plot::{Chart, Line, svg};
 use crate::ui::{Ui, grouped, seconds};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{EncodedRows, Encoder, LeftOut, OpenOptions, RowOptions, Table, Tables, Want};
-use mayfly_nn::{Loss, Model, mean_loss};
-use outcome::{Curve, Outcome, dataset};
+use mayfly_nn::{InMemory, Loss, Model, mean_loss};
+use outcome::{Curve, Outcome};
 use serde_json::{Value, json};
 use settings::Settings;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let settings = Settings::choose(&args)?;
     let rows = read(&args, &settings, ui)?;
     let start = Instant::now();
-    let outcome = match settings.cascade(&rows.encoder) {
+    let outcome = match settings.cascade(&rows.encoder, &rows.training.targets) {
         None => outcome::fit(&settings, &rows, ui)?,
         Some(cascade) => outcome::grow(&cascade, &rows, ui)?,
     };
@@ -107,8 +107,13 @@ fn say_plan(rows: &Rows, parameters: Option<usize>, algorithm: &str, ui: Ui) {
 
 /// The loss over the training and the test rows, of the network as it is now.
 fn losses(model: &Model, loss: &Loss, rows: &Rows) -> Result<[f64; 2]> {
-    let over =
-        |table: &Table| Ok::<f64, anyhow::Error>(mean_loss(&model.network, loss, &mut dataset(table, &rows.encoder)?)?);
+    let over = |table: &Table| {
+        Ok::<f64, anyhow::Error>(mean_loss(
+            &model.network,
+            loss,
+            &mut InMemory::from_table(table.clone(), &rows.encoder)?,
+        )?)
+    };
     let test = if rows.test.rows > 0 { over(&rows.test)? } else { f64::NAN };
     Ok([over(&rows.training)?, test])
 }

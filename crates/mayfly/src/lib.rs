@@ -1,10 +1,27 @@
 //! Small neural networks that are built for a job, run where the data is and dissolve without a trace.
 //!
-//! One crate to depend on; the parts behind it can be used by themselves:
+//! ```
+//! use mayfly::prelude::*;
 //!
-//! - [`nn`]: layers, training, model files
+//! // Exclusive or: four rows, two inputs, one target.
+//! let rows = [([0.0, 0.0], [0.0]), ([0.0, 1.0], [1.0]), ([1.0, 0.0], [1.0]), ([1.0, 1.0], [0.0])];
+//! let mut data = InMemory::from_rows(rows)?;
+//! let spec = NetworkSpec::dense(2, &[8], Act::Tanh.into(), 1, Act::Sigmoid.into());
+//! let config = TrainConfig { epochs: 500, ..TrainConfig::new(Algorithm::Adam(Adam { lr: 0.02, ..Adam::default() })) };
+//! let mut trainer = Trainer::new(Network::new(spec, 1)?, config)?;
+//! trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue)?;
+//!
+//! // A session runs without allocating, and leaves zeros behind when it is dropped.
+//! let mut session = trainer.into_network().session(1, Precision::F32)?;
+//! assert!(session.infer(&[0.0, 1.0])?[0] > 0.5 && session.infer(&[1.0, 1.0])?[0] < 0.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The examples of this crate go on from here: data files, series, images, functions of one's own. The parts behind it can be used by themselves:
+//!
+//! - [`nn`]: layers, training, FANN networks, ONNX, model files
 //! - [`graph`]: operations, gradients, plans and sessions
-//! - [`format`]: data files, FANN networks, ONNX, safetensors
+//! - [`format`]: data files in, model files in and out
 //! - [`kernels`]: SIMD kernels over slices
 //! - [`base`]: seeded randomness
 #![forbid(unsafe_code)]
@@ -14,3 +31,13 @@ pub use mayfly_format as format;
 pub use mayfly_graph as graph;
 pub use mayfly_kernels as kernels;
 pub use mayfly_nn as nn;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::format::data::{Encoder, FitOptions, Split, Tables, load};
+    pub use crate::nn::{
+        Act, Activation, Adam, Algorithm, Control, Conv2d, Custom, Dense, Dropout, EpochReport, FannAct, Flatten,
+        InMemory, Loss, Lstm, Model, Network, NetworkSpec, NnError, Pool2d, Pooling, Precision, Reshape, Rprop, StopAt,
+        TrainConfig, Trainer, classification,
+    };
+}

@@ -4,7 +4,6 @@ use super::settings::Settings;
 use super::watch::{Interrupt, Watch};
 use crate::ui::Ui;
 use anyhow::Result;
-use mayfly_format::data::{Encoder, Table};
 use mayfly_nn::fann::{Cascade, CascadeReport};
 use mayfly_nn::{Control, FitReport, InMemory, Loss, Network, Stopped, Trainer};
 
@@ -28,19 +27,15 @@ pub(super) struct Curve {
     pub(super) best: usize,
 }
 
-pub(super) fn dataset(table: &Table, encoder: &Encoder) -> Result<InMemory> {
-    Ok(InMemory::new(encoder.input_width(), encoder.target_width(), table.inputs.clone(), table.targets.clone())?)
-}
-
 /// Trains a network of fixed size.
 pub(super) fn fit(settings: &Settings, rows: &Rows, ui: Ui) -> Result<Outcome> {
-    let network = settings.network(&rows.encoder)?;
+    let network = settings.network(&rows.encoder, &rows.training.targets)?;
     let config = settings.config(&rows.encoder, rows.training.rows)?;
     super::say_plan(rows, Some(network.param_count()), config.algorithm.name(), ui);
     let (loss, epochs) = (config.loss.clone(), config.epochs);
     let mut trainer = Trainer::new(network, config)?;
-    let mut training = dataset(&rows.training, &rows.encoder)?;
-    let mut validation = dataset(&rows.validation, &rows.encoder)?;
+    let mut training = InMemory::from_table(rows.training.clone(), &rows.encoder)?;
+    let mut validation = InMemory::from_table(rows.validation.clone(), &rows.encoder)?;
     let held: Option<&mut dyn mayfly_nn::Dataset> = if rows.validation.rows > 0 { Some(&mut validation) } else { None };
     let mut watch = Watch::new(ui, epochs, rows.training.rows)?;
     let report = trainer.fit(&mut training, held, &mut watch);
@@ -76,8 +71,8 @@ fn epoch_curve(report: &FitReport) -> Curve {
 /// Grows a network.
 pub(super) fn grow(cascade: &Cascade, rows: &Rows, ui: Ui) -> Result<Outcome> {
     super::say_plan(rows, None, "cascade", ui);
-    let training = dataset(&rows.training, &rows.encoder)?;
-    let validation = dataset(&rows.validation, &rows.encoder)?;
+    let training = InMemory::from_table(rows.training.clone(), &rows.encoder)?;
+    let validation = InMemory::from_table(rows.validation.clone(), &rows.encoder)?;
     let held = (rows.validation.rows > 0).then_some(&validation);
     let interrupt = Interrupt::listen()?;
     let mut reports: Vec<CascadeReport> = Vec::new();

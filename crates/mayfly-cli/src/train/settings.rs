@@ -58,8 +58,13 @@ impl Settings {
         })
     }
 
+    /// Whether FANN would train it so.
+    pub(super) fn is_fann(&self) -> bool {
+        self.algorithm.as_ref().is_none_or(Algorithm::is_fann)
+    }
+
     /// The network for encoded rows: dense layers, and an output that goes with the target.
-    pub(super) fn network(&self, encoder: &Encoder) -> Result<Network> {
+    pub(super) fn network(&self, encoder: &Encoder, targets: &[f32]) -> Result<Network> {
         let mut spec = NetworkSpec::new(&[encoder.input_width()]);
         for units in &self.hidden {
             spec = spec.with(Dense::new(*units, self.activation));
@@ -67,13 +72,17 @@ impl Settings {
                 spec = spec.with(Dropout { p: self.dropout });
             }
         }
-        let output = self.output_activation.unwrap_or_else(|| self.output_for(encoder));
+        let output = self.output_activation.unwrap_or_else(|| self.output_for(encoder, targets));
         Ok(Network::new(spec.with(Dense::new(encoder.target_width(), output)), self.seed)?)
     }
 
-    fn output_for(&self, encoder: &Encoder) -> Activation {
-        let fann = self.algorithm.as_ref().is_none_or(Algorithm::is_fann);
+    fn output_for(&self, encoder: &Encoder, targets: &[f32]) -> Activation {
+        let fann = self.is_fann();
+        let within = |low: f32| targets.iter().all(|t| (low..=1.0).contains(t));
         match encoder.targets() {
+            // FANN's tanh error function wants outputs that are as bounded as the targets.
+            TargetEncoding::Numbers { .. } if fann && within(0.0) => FannAct::Sigmoid.into_activation(),
+            TargetEncoding::Numbers { .. } if fann && within(-1.0) => FannAct::SigmoidSymmetric.into_activation(),
             TargetEncoding::Numbers { .. } => Activation::IDENTITY,
             TargetEncoding::BinaryColumn { low, .. } if *low < 0.0 => FannAct::SigmoidSymmetric.into_activation(),
             _ if fann => FannAct::Sigmoid.into_activation(),
@@ -83,7 +92,7 @@ impl Settings {
     }
 
     /// How the network grows, if it does; none when its size is fixed.
-    pub(super) fn cascade(&self, encoder: &Encoder) -> Option<Cascade> {
+    pub(super) fn cascade(&self, encoder: &Encoder, targets: &[f32]) -> Option<Cascade> {
         if self.algorithm.is_some() {
             return None;
         }
@@ -92,7 +101,7 @@ impl Settings {
         let stop = (!encoder.labels().is_empty()).then_some(StopAt::BitFail { limit: 0.35, fails: 0 });
         Some(Cascade {
             max_neurons: self.max_neurons,
-            output: self.output_activation.unwrap_or_else(|| self.output_for(encoder)),
+            output: self.output_activation.unwrap_or_else(|| self.output_for(encoder, targets)),
             stop,
             patience: self.patience.unwrap_or(defaults.patience),
             seed: self.seed,
@@ -118,7 +127,7 @@ impl Settings {
     }
 
     fn loss_for(&self, encoder: &Encoder) -> Loss {
-        match self.output_activation.unwrap_or_else(|| self.output_for(encoder)) {
+        match self.output_activation.unwrap_or_else(|| self.output_for(encoder, &[])) {
             Activation::Softmax => Loss::CrossEntropy { smoothing: 0.0 },
             Activation::Act(Act::Sigmoid) if !encoder.labels().is_empty() => Loss::BinaryCrossEntropy,
             _ => Loss::Mse,

@@ -1,6 +1,7 @@
 //! Encoded rows that are all in memory.
 
-use super::encode::{Batch, EncodedRows};
+use super::encode::{Batch, EncodedRows, Encoder, FitOptions, RowOptions, Want};
+use super::source::OpenOptions;
 use super::split::Part;
 use crate::error::{FormatError, Result};
 
@@ -29,6 +30,29 @@ pub struct Tables {
     pub validation: Table,
     /// For the figures that are reported.
     pub test: Table,
+}
+
+/// The largest table that [`load`] makes, in bytes.
+const LOAD_BYTES: usize = 4 << 30;
+
+/// Reads a whole data file: how its rows become numbers, fitted on the training rows, and all rows so encoded. The split of the
+/// options says which rows are for what.
+///
+/// ```no_run
+/// use mayfly_format::data::{FitOptions, load};
+/// let (encoder, tables) = load("data/iris.csv", &FitOptions::default())?;
+/// println!("{} rows of {} inputs", tables.training.rows, encoder.input_width());
+/// # Ok::<(), mayfly_format::FormatError>(())
+/// ```
+///
+/// # Errors
+/// What [`open`](super::open()), [`Encoder::fit`] and [`Tables::read`] refuse, and files that take more than 4 GiB in memory.
+pub fn load(path: impl AsRef<std::path::Path>, fit: &FitOptions) -> Result<(Encoder, Tables)> {
+    let mut source = super::open(path.as_ref(), &OpenOptions::default())?;
+    let encoder = Encoder::fit(source.as_mut(), fit)?;
+    let options = RowOptions { want: Want::InputsAndTargets, split: fit.split, ..RowOptions::default() };
+    let tables = Tables::read(&mut EncodedRows::new(source, &encoder, &options)?, LOAD_BYTES)?;
+    Ok((encoder, tables))
 }
 
 impl Table {
