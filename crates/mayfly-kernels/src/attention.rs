@@ -8,7 +8,7 @@ use crate::softmax::softmax_fwd;
 pub enum Causal {
     /// Everything is seen.
     No,
-    /// Query i sees keys up to `i + tk − tq`.
+    /// Query i sees keys up to `i + tk − tq`; where that is none its result is 0.
     Yes,
 }
 
@@ -76,6 +76,10 @@ fn probabilities(
         }
     }
     softmax_fwd(isa, p, scores, s.tq, s.tk);
+    if causal == Causal::Yes {
+        let blind = s.tq.saturating_sub(s.tk);
+        p[..blind * s.tk].fill(0.0);
+    }
 }
 
 /// `y [b, tq, heads·d]`.
@@ -96,6 +100,9 @@ pub fn attention_fwd(
     let s = Sizes { tq, tk, heads, d };
     let e = heads * d;
     assert!(y.len() == b * tq * e && q.len() == y.len() && k.len() == b * tk * e && v.len() == k.len());
+    if tk == 0 || d == 0 {
+        return y.fill(0.0);
+    }
     let ([scores, p, qh, kh, vh, yh], scratch) = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d]);
     for bi in 0..b {
         for head in 0..heads {
@@ -131,6 +138,9 @@ pub fn attention_bwd(
     let e = heads * d;
     assert!(dq.len() == b * tq * e && q.len() == dq.len() && dy.len() == dq.len());
     assert!(dk.len() == b * tk * e && dv.len() == dk.len() && k.len() == dk.len() && v.len() == dk.len());
+    if tq == 0 || tk == 0 || d == 0 {
+        return [dq, dk, dv].into_iter().for_each(|d| d.fill(0.0));
+    }
     let ([scores, p, qh, kh, vh, dyh, out_q, out_k], scratch) =
         cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d, tq * d, tk * d]);
     for bi in 0..b {

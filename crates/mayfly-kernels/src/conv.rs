@@ -1,6 +1,7 @@
 //! Two-dimensional convolution, NCHW: each image is unfolded into a matrix of patches, then it is a matrix product. One dimension is a height of 1.
 use crate::elementwise::act_inplace;
 use crate::matmul::{MatMul, Trans, matmul, matmul_acc};
+use crate::pieces::{pieces, pieces_mut};
 use crate::{Act, Isa};
 
 /// Sizes of a convolution: `x [batch, channels, height, width]`, `w [out_channels, channels/groups, kernel]`.
@@ -196,7 +197,7 @@ pub fn conv2d_fwd(
     }
     if let Some(b) = b {
         assert!(b.len() == c.out_channels);
-        for (plane, b) in y.chunks_exact_mut(pixels).zip(b.iter().cycle()) {
+        for (plane, b) in pieces_mut(y, pixels).zip(b.iter().cycle()) {
             plane.iter_mut().for_each(|v| *v += b);
         }
     }
@@ -223,6 +224,9 @@ pub fn conv2d_bwd_w(isa: Isa, dw: &mut [f32], dy: &[f32], x: &[f32], scratch: &m
     let pixels = c.pixels(x.len(), dw.len(), dy.len());
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
     let (patches, scratch) = scratch.split_at_mut(patch * pixels);
+    if c.batch == 0 {
+        dw.fill(0.0);
+    }
     for part in c.parts(pixels) {
         unfold(patches, &x[part.x..], c, columns(c), pixels);
         let (dw, dy) = (&mut dw[part.w..part.w + outs * patch], &dy[part.y..part.y + outs * pixels]);
@@ -236,8 +240,8 @@ pub fn conv2d_bwd_b(isa: Isa, db: &mut [f32], dy: &[f32], c: &Conv2d) {
     let pixels = c.out_size().map_or(0, |[oh, ow]| oh * ow);
     assert!(db.len() == c.out_channels && dy.len() == c.batch * c.out_channels * pixels);
     db.fill(0.0);
-    for image in dy.chunks_exact(c.out_channels * pixels) {
-        for (sum, plane) in db.iter_mut().zip(image.chunks_exact(pixels)) {
+    for image in pieces(dy, c.out_channels * pixels) {
+        for (sum, plane) in db.iter_mut().zip(pieces(image, pixels)) {
             *sum += crate::sum(isa, plane);
         }
     }

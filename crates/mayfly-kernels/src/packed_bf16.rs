@@ -44,8 +44,8 @@ pub fn packed_bf16_fwd(
 ) {
     assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_bf16_len(isa, i, o));
     assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
-    let vectors = panel_vectors(isa, o);
-    dispatch!(isa, layer(y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, i: usize, o: usize, vectors: usize));
+    let (sizes, vectors) = ([rows, i, o], panel_vectors(isa, o));
+    dispatch!(isa, layer(y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, sizes: [usize; 3], vectors: usize));
 }
 
 #[inline(always)]
@@ -55,14 +55,13 @@ fn layer<S: Simd>(
     x: &[f32],
     packed: &[i32],
     epilogue: Epilogue<'_>,
-    i: usize,
-    o: usize,
+    sizes: [usize; 3],
     vectors: usize,
 ) {
     match vectors {
-        1 => panels::<S, 1, 4>(s, y, x, packed, epilogue, i, o),
-        2 => panels::<S, 2, 2>(s, y, x, packed, epilogue, i, o),
-        _ => panels::<S, 4, 1>(s, y, x, packed, epilogue, i, o),
+        1 => panels::<S, 1, 4>(s, y, x, packed, epilogue, sizes),
+        2 => panels::<S, 2, 2>(s, y, x, packed, epilogue, sizes),
+        _ => panels::<S, 4, 1>(s, y, x, packed, epilogue, sizes),
     }
 }
 
@@ -74,14 +73,13 @@ fn panels<S: Simd, const V: usize, const U: usize>(
     x: &[f32],
     packed: &[i32],
     epilogue: Epilogue<'_>,
-    i: usize,
-    o: usize,
+    [rows, i, o]: [usize; 3],
 ) {
     let width = V * S::N;
     for (p, panel) in pieces(packed, width * (i.div_ceil(2) + 1)).enumerate() {
         let (bias, words) = panel.split_at(width);
-        for (r, row) in pieces(x, i).enumerate() {
-            let sums = one_row::<S, V, U>(s, row, bias, words);
+        for r in 0..rows {
+            let sums = one_row::<S, V, U>(s, &x[r * i..(r + 1) * i], bias, words);
             write::<S, V>(s, y, sums, epilogue, r * o, p * width, o);
         }
     }
@@ -95,9 +93,10 @@ fn one_row<S: Simd, const V: usize, const U: usize>(s: S, x: &[f32], bias: &[i32
     for v in 0..V {
         even[0][v] = s.from_bits(s.load_i32(&bias[v * S::N..]));
     }
-    let mut inputs = x.chunks_exact(2 * U);
-    let blocks = words.chunks_exact(width * U);
-    for (x, w) in (&mut inputs).zip(blocks) {
+    let whole = x.len() / (2 * U);
+    let (x, last_x) = x.split_at(whole * 2 * U);
+    let (words, last_words) = words.split_at(whole * U * width);
+    for (x, w) in x.chunks_exact(2 * U).zip(words.chunks_exact(width * U)) {
         for u in 0..U {
             let (a, b) = (s.splat(x[2 * u]), s.splat(x[2 * u + 1]));
             for v in 0..V {
@@ -107,9 +106,7 @@ fn one_row<S: Simd, const V: usize, const U: usize>(s: S, x: &[f32], bias: &[i32
             }
         }
     }
-    // The last word of an odd row is half a pair, so the words left over do not follow from whole blocks of words.
-    let rest = words[x.len() / (2 * U) * U * width..].chunks_exact(width);
-    for (x, w) in inputs.remainder().chunks(2).zip(rest) {
+    for (x, w) in last_x.chunks(2).zip(last_words.chunks_exact(width)) {
         for v in 0..V {
             let (lo, hi) = halves(s, &w[v * S::N..]);
             even[0][v] = s.mul_add(s.splat(x[0]), lo, even[0][v]);

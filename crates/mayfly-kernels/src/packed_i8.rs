@@ -1,7 +1,7 @@
 //! Dense layers over int8 weights: one scale per output, each row of inputs quantised when it arrives, sums exact in 32-bit integers.
 //!
 //! With `s_w = max|w_o| / 127` and `s_x = max|x| / 127` the error of an output is at most `i · (|x|·s_w/2 + |w|·s_x/2 + s_x·s_w/4)` with the largest |x| and |w|;
-//! in practice it behaves like a random walk and is √i of that.
+//! in practice it behaves like a random walk and is √i of that. A row with a NaN or an infinity gives NaN throughout.
 use crate::Isa;
 use crate::isa::Kind;
 use crate::linear::Epilogue;
@@ -100,37 +100,41 @@ pub fn packed_i8_fwd(
 }
 
 /// Four inputs to a word, one from each quarter of the row, each `round(x / scale) + 128` in 1..=255; returns the scale.
+/// It is NaN where the row is not finite, so that the outputs are as well: bytes cannot say it.
 fn quantize_row(isa: Isa, words: &mut [i32], x: &[f32]) -> f32 {
     let largest = crate::abs_max(isa, x);
     let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
     let inverse = 1.0 / scale;
-    dispatch!(isa, quantize_words(words: &mut [i32], x: &[f32], inverse: f32));
-    scale
+    scale + dispatch!(isa, quantize_words(words: &mut [i32], x: &[f32], inverse: f32) -> f32)
 }
 
+/// Returns 0 if the row is finite, else NaN.
 #[inline(always)]
-fn quantize_words<S: Simd>(s: S, words: &mut [i32], x: &[f32], inverse: f32) {
+fn quantize_words<S: Simd>(s: S, words: &mut [i32], x: &[f32], inverse: f32) -> f32 {
     let groups = x.len().div_ceil(4);
     // Beyond the end of the row come zeros; their weights are zero as well.
     let quarters: [&[f32]; 4] =
         core::array::from_fn(|part| &x[(part * groups).min(x.len())..((part + 1) * groups).min(x.len())]);
+    let mut finite = s.zero();
     for at in (0..groups).step_by(S::N) {
-        let bytes = quantize_bytes(s, quarters, at, inverse);
+        let bytes = quantize_bytes(s, quarters, at, inverse, &mut finite);
         let low = s.or_i32(bytes[0], s.shl_i32::<8>(bytes[1]));
         let high = s.or_i32(s.shl_i32::<16>(bytes[2]), s.shl_i32::<24>(bytes[3]));
         s.store_i32(&mut words[at..], s.or_i32(low, high));
     }
+    s.reduce_sum(finite)
 }
 
-/// `round(x / scale) + 128` of a vector of each quarter.
+/// `round(x / scale) + 128` of a vector of each quarter; `finite` stays 0 as long as all of them are finite.
 #[inline(always)]
-fn quantize_bytes<S: Simd>(s: S, quarters: [&[f32]; 4], at: usize, inverse: f32) -> [S::I32; 4] {
+fn quantize_bytes<S: Simd>(s: S, quarters: [&[f32]; 4], at: usize, inverse: f32, finite: &mut S::F32) -> [S::I32; 4] {
     // Adding 1.5·2²³ rounds to the nearest integer, which then stands in the low bits.
     const MAGIC: f32 = 12_582_912.0;
     let mut bytes = [s.splat_i32(0); 4];
     for (byte, quarter) in bytes.iter_mut().zip(quarters) {
         let values = quarter.get(at..).unwrap_or_default();
         let v = if values.len() >= S::N { s.load(values) } else { s.load_part(values) };
+        *finite = s.mul_add(v, s.zero(), *finite);
         let rounded = s.to_bits(s.mul_add(v, s.splat(inverse), s.splat(MAGIC)));
         *byte = s.and_i32(s.add_i32(rounded, s.splat_i32(128)), s.splat_i32(255));
     }

@@ -1,11 +1,12 @@
 //! Max and average pooling of planes.
 use crate::Isa;
+use crate::pieces::{pieces, pieces_mut};
 use core::ops::Range;
 
 /// Which value a window gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PoolKind {
-    /// The largest.
+    /// The largest; NaN where the window has one.
     Max,
     /// The mean of what lies inside; padding does not count.
     Avg,
@@ -56,12 +57,12 @@ impl Pool2d {
     }
 }
 
-/// Index of the largest value in a window, the first of equals.
+/// Index of the largest value in a window, the first of equals; of the first NaN if there is one.
 fn argmax(plane: &[f32], width: usize, (rows, columns): (Range<usize>, Range<usize>)) -> usize {
     let mut best = rows.start * width + columns.start;
     for r in rows {
         for i in r * width + columns.start..r * width + columns.end {
-            if plane[i] > plane[best] {
+            if plane[i] > plane[best] || plane[i].is_nan() && !plane[best].is_nan() {
                 best = i;
             }
         }
@@ -72,7 +73,7 @@ fn argmax(plane: &[f32], width: usize, (rows, columns): (Range<usize>, Range<usi
 /// `y [planes, oh, ow]` from `x [planes, height, width]`.
 pub fn pool2d_fwd(_isa: Isa, y: &mut [f32], x: &[f32], p: &Pool2d) {
     let [oh, ow] = p.sizes(x.len(), y.len());
-    for (y, x) in y.chunks_exact_mut((oh * ow).max(1)).zip(x.chunks_exact(p.height * p.width)) {
+    for (y, x) in pieces_mut(y, oh * ow).zip(pieces(x, p.height * p.width)) {
         for (i, y) in y.iter_mut().enumerate() {
             let (rows, columns) = p.window(i / ow, i % ow);
             *y = match p.kind {
@@ -92,7 +93,7 @@ pub fn pool2d_bwd(_isa: Isa, dx: &mut [f32], dy: &[f32], x: &[f32], p: &Pool2d) 
     assert!(dx.len() == x.len());
     dx.fill(0.0);
     let plane = p.height * p.width;
-    for ((dx, x), dy) in dx.chunks_exact_mut(plane).zip(x.chunks_exact(plane)).zip(dy.chunks_exact((oh * ow).max(1))) {
+    for ((dx, x), dy) in pieces_mut(dx, plane).zip(pieces(x, plane)).zip(pieces(dy, oh * ow)) {
         for (i, dy) in dy.iter().enumerate() {
             let (rows, columns) = p.window(i / ow, i % ow);
             match p.kind {

@@ -1,12 +1,12 @@
 //! Networks and training: layers, losses, optimisers, trainers, FANN's algorithms, model files.
 //!
 //! ```
-//! use mayfly_nn::{Act, Control, EpochReport, InMemory, Network, NetworkSpec, TrainConfig, Trainer};
+//! use mayfly_nn::{Act, InMemory, Network, NetworkSpec, TrainConfig, Trainer};
 //!
 //! let mut data = InMemory::from_rows([([0.0, 0.0], [0.0]), ([0.0, 1.0], [1.0]), ([1.0, 0.0], [1.0]), ([1.0, 1.0], [0.0])])?;
 //! let spec = NetworkSpec::dense(2, &[8], Act::Tanh.into(), 1, Act::Sigmoid.into());
 //! let mut trainer = Trainer::new(Network::new(spec, 1)?, TrainConfig { epochs: 500, ..TrainConfig::default() })?;
-//! trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue)?;
+//! trainer.fit(&mut data, None, &mut ())?;
 //! let outputs = trainer.network().predict(&[0.0, 1.0])?;
 //! assert_eq!(outputs.len(), 1);
 //! # Ok::<(), mayfly_nn::NnError>(())

@@ -57,6 +57,46 @@ pub enum FannError {
 }
 
 /// A loss of the user's own: an operation from prediction and target to one number a row.
+///
+/// ```
+/// use mayfly_nn::{CustomLoss, CustomOp, Dims, Loss, Shape, TrainConfig};
+///
+/// /// The mean over a row of `ln cosh(p − t)`.
+/// #[derive(Debug)]
+/// struct LogCosh;
+///
+/// impl CustomOp for LogCosh {
+///     fn name(&self) -> &'static str {
+///         "log_cosh"
+///     }
+///     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+///         match inputs {
+///             [p, t] if p == t => Shape::batched(&[]).map_err(|e| e.to_string()),
+///             _ => Err("prediction and target of one shape are needed".to_owned()),
+///         }
+///     }
+///     fn forward(&self, rows: &mut [f32], inputs: &[&[f32]], _: &[Dims]) {
+///         let n = inputs[0].len() / rows.len();
+///         for (row, (p, t)) in rows.iter_mut().zip(inputs[0].chunks_exact(n).zip(inputs[1].chunks_exact(n))) {
+///             *row = p.iter().zip(t).map(|(p, t)| (p - t).cosh().ln()).sum::<f32>() / n as f32;
+///         }
+///     }
+///     fn backward(&self, which: usize, d: &mut [f32], drows: &[f32], inputs: &[&[f32]], _: &[f32], _: &[Dims]) {
+///         let (n, sign) = (d.len() / drows.len(), if which == 0 { 1.0 } else { -1.0 });
+///         for (i, d) in d.iter_mut().enumerate() {
+///             *d = sign * drows[i / n] * (inputs[0][i] - inputs[1][i]).tanh() / n as f32;
+///         }
+///     }
+/// }
+///
+/// let config = TrainConfig { loss: Loss::Custom(CustomLoss::new(LogCosh)), ..TrainConfig::default() };
+/// # use mayfly_nn::{Act, InMemory, Network, NetworkSpec, Trainer};
+/// # let mut data = InMemory::from_rows([([0.0], [0.5]), ([1.0], [-0.5])])?;
+/// # let network = Network::new(NetworkSpec::dense(1, &[4], Act::Tanh.into(), 1, Act::Identity.into()), 1)?;
+/// # let report = Trainer::new(network, config)?.fit(&mut data, None, &mut ())?;
+/// # assert!(report.epochs[99].train_loss < 0.5 * report.epochs[0].train_loss);
+/// # Ok::<(), mayfly_nn::NnError>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CustomLoss {

@@ -4,6 +4,7 @@ use crate::network::{Mask, Network};
 use crate::quantise::{dequantise, quantise};
 use crate::registry::Registry;
 use crate::spec::{Mode, NetworkSpec};
+use mayfly_format::data::Encoder;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
 use mayfly_graph::{ParamInfo, Precision, Role, Session};
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use std::path::Path;
 
 /// The tensor that says which connections of a sparse network exist.
 const MASK: &str = "mask";
+/// What errors call the encoder.
+const ENCODER: &str = "the encoder of the model";
 /// The metadata key that says how weights are stored, and so run.
 const PRECISION: &str = "precision";
 
@@ -54,6 +57,25 @@ impl Model {
             training: None,
             other: BTreeMap::new(),
         }
+    }
+
+    /// The same model with what turns raw rows into its inputs, and its outputs into answers.
+    ///
+    /// # Errors
+    /// An encoder that is no JSON: one with numbers that are not finite.
+    pub fn with_encoder(mut self, encoder: &Encoder) -> Result<Model> {
+        let json = serde_json::to_string(encoder).map_err(|source| NnError::Json { what: ENCODER, source })?;
+        self.encoder = Some(json);
+        Ok(self)
+    }
+
+    /// What turns raw rows into the model's inputs, and its outputs into answers; none in networks that were saved without.
+    ///
+    /// # Errors
+    /// A description that is not an encoder's.
+    pub fn data_encoder(&self) -> Result<Option<Encoder>> {
+        let read = |json: &String| serde_json::from_str(json).map_err(|source| NnError::Json { what: ENCODER, source });
+        self.encoder.as_ref().map(read).transpose()
     }
 
     /// The same model with weights of another precision: they become what they will be in the file.

@@ -2,6 +2,7 @@
 use crate::error::{NnError, Result};
 use crate::layers::{ActivationLayer, CustomLayer};
 use mayfly_graph::{CustomActivation, CustomOp};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +32,16 @@ impl Registry {
     ) -> Self {
         self.layers.insert(name.into(), Arc::new(make));
         self
+    }
+
+    /// Adds a layer whose settings, as [`CustomLayer::config`] gives them, serde can read back.
+    #[must_use]
+    pub fn with_layer_type<L: CustomLayer + DeserializeOwned + 'static>(self, name: impl Into<String>) -> Self {
+        self.with_layer(name, |config| {
+            let layer: L = serde_json::from_value(config.clone())
+                .map_err(|source| NnError::Json { what: "the settings of a layer of the user's own", source })?;
+            Ok(Arc::new(layer))
+        })
     }
 
     /// Adds an activation, under its own name.

@@ -31,7 +31,7 @@ pub fn run() -> Result<[f32; 2], Box<dyn Error>> {
     let config = TrainConfig { epochs: 300, ..TrainConfig::new(Algorithm::Adam(Adam { lr: 5e-3, ..Adam::default() })) };
     let mut trainer = Trainer::new(Network::new(spec, 1)?, config)?;
     let mut data = InMemory::from_rows(train.iter().cloned())?;
-    trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue)?;
+    trainer.fit(&mut data, None, &mut ())?;
     let network = trainer.into_network();
 
     let (mut ours, mut naive) = (0.0, 0.0);

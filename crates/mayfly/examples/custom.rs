@@ -1,6 +1,7 @@
-//! An activation and a loss of one's own, without touching the library: `cargo run --release -p mayfly --example custom`.
-use mayfly::nn::{CustomActivation, CustomLoss, CustomOp, Dims, Registry, Shape};
+//! An activation and a layer of one's own, without touching the library: `cargo run --release -p mayfly --example custom`.
+use mayfly::nn::{CustomActivation, CustomLayer, Init, LayerCx, NodeId, Registry};
 use mayfly::prelude::*;
+use serde_json::{Value, json};
 
 /// `y = x + sin²(x)`, the snake of Ziyin et al. (2020): networks with it can go on with a period.
 #[derive(Debug)]
@@ -18,31 +19,29 @@ impl CustomActivation for Snake {
     }
 }
 
-/// The mean over a row of `ln cosh(p − t)`.
-#[derive(Debug)]
-struct LogCosh;
+/// `y = (W·x + b) ∘ σ(V·x + c)`, the gated linear unit of Dauphin et al. (2017). Its gradient follows from its operations.
+#[derive(Debug, serde::Deserialize)]
+struct Gated {
+    units: usize,
+}
 
-impl CustomOp for LogCosh {
-    fn name(&self) -> &'static str {
-        "log_cosh"
+impl CustomLayer for Gated {
+    fn name(&self) -> &str {
+        "gated"
     }
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        match inputs {
-            [p, t] if p == t => Shape::batched(&[]).map_err(|e| e.to_string()),
-            _ => Err("prediction and target of one shape are needed".to_owned()),
-        }
+    fn config(&self) -> Value {
+        json!({ "units": self.units })
     }
-    fn forward(&self, rows: &mut [f32], inputs: &[&[f32]], _: &[Dims]) {
-        let n = inputs[0].len() / rows.len();
-        for (row, (p, t)) in rows.iter_mut().zip(inputs[0].chunks_exact(n).zip(inputs[1].chunks_exact(n))) {
-            *row = p.iter().zip(t).map(|(p, t)| (p - t).cosh().ln()).sum::<f32>() / n as f32;
-        }
-    }
-    fn backward(&self, which: usize, d: &mut [f32], drows: &[f32], inputs: &[&[f32]], _: &[f32], _: &[Dims]) {
-        let (n, sign) = (d.len() / drows.len(), if which == 0 { 1.0 } else { -1.0 });
-        for (i, d) in d.iter_mut().enumerate() {
-            *d = sign * drows[i / n] * (inputs[0][i] - inputs[1][i]).tanh() / n as f32;
-        }
+    fn build(&self, cx: &mut LayerCx<'_>, x: NodeId) -> Result<NodeId, NnError> {
+        let inputs = cx.dims(x)?.iter().product();
+        let mut linear = |name: &str| {
+            let w = cx.weight(name, &[self.units, inputs], Init::GlorotUniform)?;
+            let b = cx.bias(&format!("{name}_bias"), self.units, Init::Zeros)?;
+            Ok::<_, NnError>(cx.graph().linear(x, w, Some(b))?)
+        };
+        let (value, gate) = (linear("value")?, linear("gate")?);
+        let gate = cx.graph().act(gate, Act::Sigmoid)?;
+        Ok(cx.graph().mul(value, gate)?)
     }
 }
 
@@ -51,25 +50,24 @@ pub fn run() -> Result<f64, NnError> {
     let mut data = InMemory::from_rows((-60..60).map(|i| ([i as f32 * 0.05], [(i as f32 * 0.1).sin()])))?;
 
     let spec = NetworkSpec::new(&[1])
-        .with(Dense::new(32, Activation::IDENTITY))
+        .with(Custom::new(Gated { units: 32 }))
         .with(Custom::activation(Snake))
         .with(Dense::new(1, Activation::IDENTITY));
-    let config = TrainConfig {
-        loss: Loss::Custom(CustomLoss::new(LogCosh)),
-        epochs: 400,
-        ..TrainConfig::new(Algorithm::Adam(Adam { lr: 0.01, ..Adam::default() }))
-    };
+    let config = TrainConfig { epochs: 400, ..TrainConfig::new(Algorithm::Adam(Adam { lr: 0.01, ..Adam::default() })) };
     let mut trainer = Trainer::new(Network::new(spec, 1)?, config)?;
-    let report = trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue)?;
+    let report = trainer.fit(&mut data, None, &mut ())?;
     let loss = report.epochs.last().map_or(f64::NAN, |e| e.train_loss);
-    println!("ln cosh after {} epochs: {loss:.5}", report.epochs.len());
+    println!("mean square error after {} epochs: {loss:.5}", report.epochs.len());
 
-    // A file names the activation; a registry finds it again.
+    // A file names them and records the layer's settings; a registry finds them again.
     let file = std::env::temp_dir().join(format!("mayfly-custom-{}.mayfly", std::process::id()));
-    Model::new(trainer.into_network()).save(&file)?;
-    let registry = Registry::new().with_activation(Snake);
-    println!("sin(1) = {:.3}", Model::load_with(&file, &registry)?.predict(&[0.5])?[0]);
+    let model = Model::new(trainer.into_network());
+    model.save(&file)?;
+    let registry = Registry::new().with_activation(Snake).with_layer_type::<Gated>("gated");
+    let again = Model::load_with(&file, &registry)?;
     std::fs::remove_file(&file).ok();
+    assert_eq!(again.predict(&[0.5])?, model.predict(&[0.5])?);
+    println!("sin(1) = {:.3}", again.predict(&[0.5])?[0]);
     Ok(loss)
 }
 

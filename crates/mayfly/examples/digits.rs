@@ -6,7 +6,7 @@ use std::error::Error;
 pub fn run() -> Result<f64, Box<dyn Error>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data");
     let (encoder, train) = load(format!("{folder}/digits-train.csv"), &FitOptions::default())?;
-    let (_, test) = load(format!("{folder}/digits-test.csv"), &FitOptions::default())?;
+    let test = load_with(format!("{folder}/digits-test.csv"), &encoder, Want::InputsAndTargets)?;
 
     // 64 columns are an image of 8 × 8 with one channel.
     let spec = NetworkSpec::new(&[encoder.input_width()])
@@ -29,8 +29,8 @@ pub fn run() -> Result<f64, Box<dyn Error>> {
     })?;
 
     let network = trainer.into_network();
-    let answers = network.predict(&test.training.inputs)?;
-    let found = classification(&answers, &test.training.targets, encoder.target_width(), 0.5)?;
+    let answers = network.predict(&test.inputs)?;
+    let found = classification(&answers, &test.targets, encoder.target_width(), 0.5)?;
     println!("{} parameters, accuracy {:.3}", network.param_count(), found.accuracy);
     Ok(found.accuracy)
 }

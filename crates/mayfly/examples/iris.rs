@@ -22,18 +22,20 @@ pub fn run() -> Result<f64, Box<dyn Error>> {
     let mut trainer = Trainer::new(Network::new(spec, 1)?, config)?;
     let mut training = InMemory::from_table(tables.training, &encoder)?;
     let mut validation = InMemory::from_table(tables.validation, &encoder)?;
-    let report = trainer.fit(&mut training, Some(&mut validation), &mut |_: &EpochReport| Control::Continue)?;
+    let report = trainer.fit(&mut training, Some(&mut validation), &mut ())?;
     println!("best of {} epochs: {}", report.epochs.len(), report.best_epoch);
 
     // The file holds the network and how raw rows become its inputs.
     let path = std::env::temp_dir().join(format!("mayfly-iris-{}.mayfly", std::process::id()));
-    let mut model = Model::new(trainer.into_network());
-    model.encoder = Some(serde_json::to_string(&encoder)?);
-    model.save(&path)?;
+    Model::new(trainer.into_network()).with_encoder(&encoder)?.save(&path)?;
     let model = Model::load(&path)?;
     std::fs::remove_file(&path)?;
 
+    let encoder = model.data_encoder()?.ok_or("the file has no encoder")?;
     let answers = model.predict(&tables.test.inputs)?;
+    if let Some(Outputs::Class { label, .. }) = encoder.decode(&answers[..encoder.target_width()]) {
+        println!("the first test row is a {label}");
+    }
     let found = classification(&answers, &tables.test.targets, encoder.target_width(), 0.5)?;
     println!("{} test rows, accuracy {:.3}", tables.test.rows, found.accuracy);
     Ok(found.accuracy)

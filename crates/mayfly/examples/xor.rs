@@ -15,7 +15,7 @@ pub fn run() -> Result<f32, Box<dyn Error>> {
         ..TrainConfig::new(Algorithm::Rprop(Rprop::default()))
     };
     let mut trainer = Trainer::new(network, config)?;
-    let report = trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue)?;
+    let report = trainer.fit(&mut data, None, &mut ())?;
     println!("{} epochs", report.epochs.len());
 
     let mut session = trainer.into_network().session(1, Precision::F32)?;

@@ -9,7 +9,7 @@
 //! let spec = NetworkSpec::dense(2, &[8], Act::Tanh.into(), 1, Act::Sigmoid.into());
 //! let config = TrainConfig { epochs: 500, ..TrainConfig::new(Algorithm::Adam(Adam { lr: 0.02, ..Adam::default() })) };
 //! let mut trainer = Trainer::new(Network::new(spec, 1)?, config)?;
-//! trainer.fit(&mut data, None, &mut |_: &EpochReport| Control::Continue)?;
+//! trainer.fit(&mut data, None, &mut ())?;
 //!
 //! // A session runs without allocating, and leaves zeros behind when it is dropped.
 //! let mut session = trainer.into_network().session(1, Precision::F32)?;
@@ -34,7 +34,7 @@ pub use mayfly_nn as nn;
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::format::data::{Encoder, FitOptions, Split, Tables, load};
+    pub use crate::format::data::{Encoder, FitOptions, Outputs, Split, Table, Tables, Want, load, load_with};
     pub use crate::nn::{
         Act, Activation, Adam, Algorithm, Control, Conv2d, Custom, Dense, Dropout, EpochReport, FannAct, Flatten,
         InMemory, Loss, Lstm, Model, Network, NetworkSpec, NnError, Pool2d, Pooling, Precision, Reshape, Rprop, StopAt,

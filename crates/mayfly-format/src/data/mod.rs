@@ -29,4 +29,4 @@ pub use open::open;
 pub use schema::{Column, ColumnKind, Names, Schema, Targets};
 pub use source::{Header, NpzKeys, OpenOptions, Source};
 pub use split::{Part, Split, Splitter};
-pub use table::{Table, Tables, load};
+pub use table::{Table, Tables, load, load_with};

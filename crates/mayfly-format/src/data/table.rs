@@ -55,6 +55,23 @@ pub fn load(path: impl AsRef<std::path::Path>, fit: &FitOptions) -> Result<(Enco
     Ok((encoder, tables))
 }
 
+/// Reads a whole data file as an encoder that was fitted on another one sees it: a test file, or rows to be answered
+/// ([`Want::Inputs`], which needs no target columns).
+///
+/// ```no_run
+/// use mayfly_format::data::{FitOptions, Want, load, load_with};
+/// let (encoder, training) = load("data/digits-train.csv", &FitOptions::default())?;
+/// let test = load_with("data/digits-test.csv", &encoder, Want::InputsAndTargets)?;
+/// # Ok::<(), mayfly_format::FormatError>(())
+/// ```
+///
+/// # Errors
+/// What [`open`](super::open()), [`EncodedRows::new`] and [`Table::read`] refuse, and files that take more than 4 GiB in memory.
+pub fn load_with(path: impl AsRef<std::path::Path>, encoder: &Encoder, want: Want) -> Result<Table> {
+    let source = super::open(path.as_ref(), &encoder.open_options())?;
+    Table::read(&mut EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?, LOAD_BYTES)
+}
+
 impl Table {
     /// Reads all rows.
     ///

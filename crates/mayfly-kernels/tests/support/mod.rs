@@ -25,6 +25,11 @@ impl Numbers {
         lo + (hi - lo) * (self.bits() >> 40) as f32 / 16_777_216.0
     }
 
+    /// Integers in `-max..=max`: sums of their products are exact in f32 in any order.
+    pub fn integers(&mut self, len: usize, max: usize) -> Vec<f32> {
+        (0..len).map(|_| self.below(2 * max + 1) as f32 - max as f32).collect()
+    }
+
     pub fn vec(&mut self, len: usize, lo: f32, hi: f32) -> Vec<f32> {
         (0..len).map(|_| self.uniform(lo, hi)).collect()
     }
@@ -58,6 +63,11 @@ impl Shifted {
 
     pub fn get_mut(&mut self) -> &mut [f32] {
         &mut self.memory[self.shift..self.shift + self.len]
+    }
+
+    /// Writes where a kernel must not: `at` counts from the start of the slice.
+    pub fn poke(&mut self, at: isize, value: f32) {
+        self.memory[self.shift.wrapping_add_signed(at)] = value;
     }
 
     /// Nothing outside the slice was touched.
@@ -98,9 +108,41 @@ pub fn ulps(got: f32, want: f64) -> f64 {
 pub fn assert_close(what: &str, got: &[f32], want: &[f32], absolute: f32, relative: f32) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
-        let near = (g.is_nan() && w.is_nan()) || g == w || (g - w).abs() <= absolute + relative * w.abs();
-        assert!(near, "{what}: element {i} is {g:e}, want {w:e}, off by {:e}", (g - w).abs());
+        let off = (g - w).abs();
+        let near = (g.is_nan() && w.is_nan()) || g == w || w.is_finite() && off <= absolute + relative * w.abs();
+        assert!(near, "{what}: element {i} is {g:e}, want {w:e}, off by {off:e}");
     }
+}
+
+/// Asserts `|got - want| <= bound` element by element. NaN equals NaN only, infinity itself only.
+#[track_caller]
+pub fn assert_within(what: &str, got: &[f32], want: &[f64], bounds: impl IntoIterator<Item = f64>) {
+    assert_eq!(got.len(), want.len(), "{what}: length");
+    let mut bounds = bounds.into_iter();
+    for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
+        let (g, bound) = (f64::from(g), bounds.next().expect("a bound for each element"));
+        let near = (g.is_nan() && w.is_nan()) || g == w || w.is_finite() && (g - w).abs() <= bound;
+        assert!(near, "{what}: element {i} is {g:e}, want {w:e}, off by {:e} of {bound:e}", (g - w).abs());
+    }
+}
+
+/// Asserts equality where every value is exact; zeros of either sign are equal, NaN equals NaN.
+#[track_caller]
+pub fn assert_exact(what: &str, got: &[f32], want: &[f64]) {
+    assert_within(what, got, want, want.iter().map(|_| 0.0));
+}
+
+/// What a sum of `n` rounded products may be off by, whatever its order, as a multiple of the sum of their absolute values.
+pub fn sum_bound(n: usize) -> f64 {
+    (n + 2) as f64 * 2f64.powi(-24)
+}
+
+pub fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|v| f64::from(*v)).collect()
+}
+
+pub fn magnitudes(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|v| v.abs()).collect()
 }
 
 /// Asserts equality to the last bit.

@@ -10,7 +10,7 @@ pub enum Control {
     Stop,
 }
 
-/// Watches a training. A closure `FnMut(&EpochReport) -> Control` is one that hears of epochs.
+/// Watches a training. A closure `FnMut(&EpochReport) -> Control` is one that hears of epochs; `()` does not look and lets it run.
 pub trait Observer {
     /// After each epoch.
     fn epoch(&mut self, report: &EpochReport) -> Control;
@@ -24,6 +24,12 @@ pub trait Observer {
 impl<F: FnMut(&EpochReport) -> Control> Observer for F {
     fn epoch(&mut self, report: &EpochReport) -> Control {
         self(report)
+    }
+}
+
+impl Observer for () {
+    fn epoch(&mut self, _report: &EpochReport) -> Control {
+        Control::Continue
     }
 }
 
