@@ -1,4 +1,4 @@
-//! Seeded randomness: the same seed gives the same numbers on every machine and in every version.
+//! What every crate shares: seeded randomness (the same seed gives the same numbers on every machine and in every version) and the names of nodes.
 //!
 //! ```
 //! use mayfly_base::Rng;
@@ -10,6 +10,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod node_id;
 mod rng;
 
+pub use node_id::{NodeId, ParseNodeIdError};
 pub use rng::{Rng, mix};
