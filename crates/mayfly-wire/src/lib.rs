@@ -1,0 +1,2 @@
+//! Post-quantum links between nodes.
+#![forbid(unsafe_code)]
