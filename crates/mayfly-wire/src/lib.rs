@@ -1,2 +1,26 @@
-//! Post-quantum links between nodes.
+//! Links between nodes: post-quantum identities, a list of whom to trust, QUIC, and frames with hard limits.
+//!
+//! - [`Frame`], [`Header`], [`Limits`]: the codec. [`to_payload`] and [`from_payload`]: what goes into frames.
+//! - [`Transport`]: requests, datagrams and large bodies between [`Peer`]s; [`MemoryNet`] is one inside a process.
+//!
+//! Bytes and files are specified in `docs/formats/wire.md`.
 #![forbid(unsafe_code)]
+
+mod body;
+mod close;
+mod error;
+mod frame;
+mod inbox;
+mod memory;
+mod message;
+mod transport;
+
+pub use body::{BodyReader, BodyWriter};
+pub use close::CloseReason;
+pub use error::{Result, WireError};
+pub use frame::{COMPRESS_OVER, Frame, HEADER_LEN, Header, Kind, Limits, ReplayWindow, VERSION};
+pub use memory::{MemoryEndpoint, MemoryNet};
+pub use message::{from_payload, to_payload};
+pub use transport::{
+    Event, FAILURE_DROPPED, FAILURE_TOO_LONG, FAILURE_WIRE, LinkStats, Peer, Reply, Transport,
+};
