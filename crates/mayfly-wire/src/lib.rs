@@ -10,17 +10,22 @@ mod body;
 mod close;
 mod error;
 mod frame;
+mod fs;
+mod identity;
 mod inbox;
 mod memory;
 mod message;
 mod transport;
+mod trust;
 
 pub use body::{BodyReader, BodyWriter};
 pub use close::CloseReason;
 pub use error::{Result, WireError};
 pub use frame::{COMPRESS_OVER, Frame, HEADER_LEN, Header, Kind, Limits, ReplayWindow, VERSION};
+pub use identity::{Identity, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, SealCost};
 pub use memory::{MemoryEndpoint, MemoryNet};
 pub use message::{from_payload, to_payload};
 pub use transport::{
     Event, FAILURE_DROPPED, FAILURE_TOO_LONG, FAILURE_WIRE, LinkStats, Peer, Reply, Transport,
 };
+pub use trust::{Change, JoinToken, Merge, Record, SignedRecord, TrustList, TrustStore};
