@@ -1,1 +1,19 @@
-//! Swarm.
+//! Nodes that find each other and keep shared state without a coordinator.
+//!
+//! - [`crdt`]: replicated data types, for `no_std` with `alloc`; all that is there without the feature `std`.
+//! - [`Membership`]: who is there. [`Topology`]: who talks to whom. [`Replica`]: the distributed memory. [`Node`]: the three as one state machine
+//!   without sockets and clocks.
+//! - [`sim`]: whole swarms from one seed. [`Runtime`]: the state machine over a transport, with a [`Disk`].
+//!
+//! Data flow and messages are described in `docs/design/swarm.md`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod crdt;
+mod error;
+
+pub use error::{Result, SwarmError};
