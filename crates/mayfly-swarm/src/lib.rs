@@ -15,5 +15,11 @@ extern crate std;
 
 pub mod crdt;
 mod error;
+#[cfg(feature = "std")]
+pub mod membership;
+#[cfg(feature = "std")]
+pub mod memory;
+#[cfg(feature = "std")]
+pub mod topology;
 
 pub use error::{Result, SwarmError};

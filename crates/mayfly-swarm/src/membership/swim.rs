@@ -1,0 +1,406 @@
+//! The state machine around `foca`: timers by time, members by name.
+
+use super::Metadata;
+use super::meta::{Board, Item};
+use crate::{Result, SwarmError};
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::cmp::{Ordering, Reverse};
+use core::convert::Infallible;
+use core::num::{NonZeroU8, NonZeroUsize};
+use core::time::Duration;
+use foca::{AccumulatingRuntime, Config, Foca, OwnedNotification, PeriodicParams, PostcardCodec, Timer};
+use mayfly_base::{NodeId, Rng};
+use mayfly_wire::Peer;
+use rand_core_10::TryRng;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// Times of failure detection. The defaults find a crash within 5 s among 50 members, and nobody dead at a loss of 10 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MembershipConfig {
+    /// Milliseconds between probes, each of one random member.
+    pub probe_interval_ms: u64,
+    /// Milliseconds to wait for an answer before others are asked to probe.
+    pub probe_timeout_ms: u64,
+    /// Others who are asked.
+    pub indirect_probes: usize,
+    /// Milliseconds that a suspect has to say that it lives.
+    pub suspicion_ms: u64,
+    /// Milliseconds between packets with changes, and how many members get one.
+    pub gossip_interval_ms: u64,
+    /// Members who get each packet with changes.
+    pub gossip_fan_out: usize,
+    /// Milliseconds between attempts to reach members who are down.
+    pub announce_down_interval_ms: u64,
+    /// How long a member who is down is remembered, and waited for before tombstones go.
+    pub forget_down_ms: u64,
+    /// Most bytes of a packet.
+    pub packet_bytes: usize,
+}
+
+impl Default for MembershipConfig {
+    fn default() -> Self {
+        Self {
+            probe_interval_ms: 500,
+            probe_timeout_ms: 200,
+            indirect_probes: 3,
+            suspicion_ms: 2_500,
+            gossip_interval_ms: 100,
+            gossip_fan_out: 3,
+            announce_down_interval_ms: 5_000,
+            forget_down_ms: 7 * 24 * 3_600_000,
+            packet_bytes: 1_100,
+        }
+    }
+}
+
+impl MembershipConfig {
+    fn to_foca(self) -> Result<Config> {
+        let count = |option: &'static str, n: usize| {
+            NonZeroUsize::new(n).ok_or(SwarmError::Option { option, got: "0".into(), want: "at least 1" })
+        };
+        let mut config = Config::simple();
+        config.probe_period = Duration::from_millis(self.probe_interval_ms);
+        config.probe_rtt = Duration::from_millis(self.probe_timeout_ms);
+        config.num_indirect_probes = count("indirect_probes", self.indirect_probes)?;
+        config.max_transmissions = NonZeroU8::new(12).unwrap_or(NonZeroU8::MIN);
+        config.suspect_to_down_after = Duration::from_millis(self.suspicion_ms);
+        config.remove_down_after = Some(Duration::from_millis(self.forget_down_ms));
+        config.max_packet_size = count("packet_bytes", self.packet_bytes)?;
+        config.notify_down_members = true;
+        let every = |ms, num_members| Some(PeriodicParams { frequency: Duration::from_millis(ms), num_members });
+        config.periodic_gossip = every(self.gossip_interval_ms, count("gossip_fan_out", self.gossip_fan_out)?);
+        config.periodic_announce_to_down_members = every(self.announce_down_interval_ms, NonZeroUsize::MIN.saturating_add(1));
+        config.periodic_announce = every(30_000, NonZeroUsize::MIN);
+        Ok(config)
+    }
+}
+
+/// A name with an address, and which life of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Ident {
+    id: NodeId,
+    addr: SocketAddr,
+    generation: u64,
+}
+
+impl foca::Identity for Ident {
+    type Addr = NodeId;
+
+    fn renew(&self) -> Option<Self> {
+        Some(Self { generation: self.generation + 1, ..*self })
+    }
+
+    fn addr(&self) -> NodeId {
+        self.id
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        (self.generation, self.addr) > (adversary.generation, adversary.addr)
+    }
+}
+
+/// Our generator in the clothes that foca wants.
+struct Draws(Rng);
+
+impl TryRng for Draws {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> core::result::Result<u32, Infallible> {
+        Ok((self.0.next_u64() >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> core::result::Result<u64, Infallible> {
+        Ok(self.0.next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> core::result::Result<(), Infallible> {
+        for chunk in out.chunks_mut(8) {
+            chunk.copy_from_slice(&self.0.next_u64().to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// Is a member there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum MemberState {
+    /// It answers.
+    Alive,
+    /// It does not answer, and may come back.
+    Down,
+    /// It said goodbye.
+    Left,
+}
+
+/// A member as this node knows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Member {
+    /// Who and where.
+    pub id: NodeId,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Rises with every start of the member.
+    pub generation: u64,
+    /// Is it there?
+    pub state: MemberState,
+    /// Since when, in the milliseconds of the driver's steady clock.
+    pub since_ms: u64,
+    /// What it says of itself.
+    pub metadata: Metadata,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum MembershipOutput {
+    /// Send a packet.
+    Packet {
+        /// To whom.
+        to: Peer,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A member came, or came back.
+    Up(Peer),
+    /// A member went.
+    Down(NodeId),
+    /// The same identity runs elsewhere, and started later.
+    Superseded(SocketAddr),
+}
+
+/// A timer of foca and when it is due; the order of equal times is foca's.
+struct Due {
+    at_ms: u64,
+    turn: u64,
+    timer: Timer<Ident>,
+}
+
+impl Due {
+    fn rank(&self) -> (u64, &Timer<Ident>, u64) {
+        (self.at_ms, &self.timer, self.turn)
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((a, s, t), (b, u, v)) = (self.rank(), other.rank());
+        a.cmp(&b).then_with(|| s.partial_cmp(u).unwrap_or(Ordering::Equal)).then(t.cmp(&v))
+    }
+}
+
+/// SWIM for one node.
+pub struct Membership {
+    foca: Foca<Ident, PostcardCodec, Draws, Board>,
+    runtime: AccumulatingRuntime<Ident>,
+    timers: BinaryHeap<Reverse<Due>>,
+    turn: u64,
+    board: Board,
+    metadata: Metadata,
+    version: u64,
+    said_ms: u64,
+    members: BTreeMap<NodeId, Member>,
+    config: MembershipConfig,
+}
+
+/// Milliseconds after which a node says again what it is, for those who missed it.
+const SAY_EVERY_MS: u64 = 10_000;
+
+impl Membership {
+    /// A node alone. `generation` must be higher than that of any start before: a stamp's milliseconds.
+    ///
+    /// # Errors
+    /// [`SwarmError::Option`] for a count of 0.
+    pub fn new(here: Peer, generation: u64, config: MembershipConfig, rng: Rng) -> Result<Self> {
+        let board = Board::default();
+        let ident = Ident { id: here.id, addr: here.addr, generation };
+        let foca = Foca::with_custom_broadcast(ident, config.to_foca()?, Draws(rng), PostcardCodec, board.clone());
+        Ok(Self {
+            foca,
+            runtime: AccumulatingRuntime::new(),
+            timers: BinaryHeap::new(),
+            turn: 0,
+            board,
+            metadata: Metadata::default(),
+            version: generation << 16,
+            said_ms: 0,
+            members: BTreeMap::new(),
+            config,
+        })
+    }
+
+    /// Knocks at a member. It is not needed that it answers: knock again, or at another.
+    pub fn join(&mut self, seed: Peer, now_ms: u64) -> Vec<MembershipOutput> {
+        let seed = Ident { id: seed.id, addr: seed.addr, generation: 0 };
+        let _ = self.foca.announce(seed, &mut self.runtime); // fails only for packets too small for one identity
+        self.drain(now_ms)
+    }
+
+    /// Says goodbye; the node stays silent afterwards.
+    pub fn leave(&mut self, now_ms: u64) -> Vec<MembershipOutput> {
+        self.metadata.is_leaving = true;
+        self.say(now_ms);
+        let _ = self.foca.broadcast(&mut self.runtime);
+        let _ = self.foca.leave_cluster(&mut self.runtime);
+        self.drain(now_ms)
+    }
+
+    /// Changes what the others are told about this node.
+    pub fn describe(&mut self, metadata: Metadata, now_ms: u64) {
+        if metadata != self.metadata {
+            self.metadata = metadata;
+            self.say(now_ms);
+        }
+    }
+
+    fn say(&mut self, now_ms: u64) {
+        self.version += 1;
+        self.said_ms = now_ms;
+        let item = Item::encode(self.foca.identity().id, self.version, self.metadata.clone());
+        let _ = self.foca.add_broadcast(&item); // our own item is well formed
+    }
+
+    /// A packet came.
+    ///
+    /// # Errors
+    /// [`SwarmError::Message`] for one that cannot be read; nothing has changed then.
+    pub fn packet(&mut self, bytes: &[u8], now_ms: u64) -> Result<Vec<MembershipOutput>> {
+        let handled = self.foca.handle_data(bytes, &mut self.runtime);
+        let outputs = self.drain(now_ms);
+        match handled {
+            Ok(()) => Ok(outputs),
+            Err(e) if outputs.is_empty() => Err(SwarmError::Message { reason: e.to_string() }),
+            Err(_) => Ok(outputs), // part of it was good
+        }
+    }
+
+    /// When [`Membership::tick`] is due.
+    pub fn due_ms(&self) -> Option<u64> {
+        self.timers.peek().map(|Reverse(due)| due.at_ms)
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<MembershipOutput> {
+        let mut outputs = Vec::new();
+        if now_ms >= self.said_ms + SAY_EVERY_MS && !self.members.is_empty() {
+            self.say(now_ms);
+        }
+        while self.due_ms().is_some_and(|at| at <= now_ms) {
+            let Some(Reverse(due)) = self.timers.pop() else { break };
+            let _ = self.foca.handle_timer(due.timer, &mut self.runtime); // complains about late timers, and goes on
+            outputs.extend(self.drain(now_ms));
+        }
+        self.forget_old(now_ms);
+        outputs
+    }
+
+    fn drain(&mut self, now_ms: u64) -> Vec<MembershipOutput> {
+        while let Some((after, timer)) = self.runtime.to_schedule() {
+            self.turn += 1;
+            let at_ms = now_ms.saturating_add(after.as_millis() as u64);
+            self.timers.push(Reverse(Due { at_ms, turn: self.turn, timer }));
+        }
+        let mut outputs = Vec::new();
+        while let Some(note) = self.runtime.to_notify() {
+            outputs.extend(self.note(note, now_ms));
+        }
+        while let Some((to, bytes)) = self.runtime.to_send() {
+            let to = Peer { id: to.id, addr: to.addr };
+            outputs.push(MembershipOutput::Packet { to, bytes: bytes.to_vec() });
+        }
+        outputs
+    }
+
+    fn note(&mut self, note: OwnedNotification<Ident>, now_ms: u64) -> Option<MembershipOutput> {
+        match note {
+            OwnedNotification::MemberUp(ident) => Some(self.set_up(ident, now_ms)),
+            OwnedNotification::Rename(_, ident) => {
+                let member = self.members.get_mut(&ident.id)?;
+                (member.addr, member.generation) = (ident.addr, ident.generation);
+                let is_alive = member.state == MemberState::Alive;
+                is_alive.then_some(MembershipOutput::Up(Peer { id: ident.id, addr: ident.addr }))
+            }
+            OwnedNotification::MemberDown(ident) => {
+                let is_leaving = self.board.get(ident.id).is_leaving;
+                let member = self.members.get_mut(&ident.id)?;
+                member.state = if is_leaving { MemberState::Left } else { MemberState::Down };
+                member.since_ms = now_ms;
+                Some(MembershipOutput::Down(ident.id))
+            }
+            _ => None,
+        }
+    }
+
+    fn set_up(&mut self, ident: Ident, now_ms: u64) -> MembershipOutput {
+        let Ident { id, addr, generation } = ident;
+        let state = MemberState::Alive;
+        let member = Member { id, addr, generation, state, since_ms: now_ms, metadata: Metadata::default() };
+        self.members.insert(id, member);
+        if now_ms > self.said_ms + 1_000 {
+            self.say(now_ms); // the newcomer has not heard it
+        }
+        MembershipOutput::Up(Peer { id, addr })
+    }
+
+    fn forget_old(&mut self, now_ms: u64) {
+        let keep_ms = self.config.forget_down_ms;
+        let board = &self.board;
+        self.members.retain(|&id, member| {
+            let keep = member.state == MemberState::Alive || now_ms.saturating_sub(member.since_ms) < keep_ms;
+            if !keep {
+                board.forget(id);
+            }
+            keep
+        });
+    }
+
+    /// Forgets a member that is no longer wanted, for example one whose key was revoked.
+    pub fn forget(&mut self, id: NodeId) {
+        self.members.remove(&id);
+        self.board.forget(id);
+    }
+
+    /// Every other member, in the order of names.
+    pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        self.members.values().map(|member| Member { metadata: self.board.get(member.id), ..member.clone() })
+    }
+
+    /// The others who are alive.
+    pub fn alive(&self) -> impl Iterator<Item = Peer> + '_ {
+        let alive = self.members.values().filter(|member| member.state == MemberState::Alive);
+        alive.map(|member| Peer { id: member.id, addr: member.addr })
+    }
+
+    /// The others who have to see a tombstone before it goes: alive, or down and not gone for good.
+    pub fn awaited(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.members.values().filter(|member| member.state != MemberState::Left).map(|member| member.id)
+    }
+
+    /// This node's name and address.
+    pub fn here(&self) -> Peer {
+        let ident = self.foca.identity();
+        Peer { id: ident.id, addr: ident.addr }
+    }
+
+    /// What this node says of itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+}
