@@ -5,6 +5,7 @@ use mayfly_base::NodeId;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
@@ -18,7 +19,8 @@ pub(crate) struct BodyHead<'a> {
 /// Where the bytes of a body go.
 #[derive(Debug)]
 pub(crate) enum Sink {
-    Quic(quinn::SendStream),
+    /// The stream, and what keeps its link from being retired.
+    Quic(quinn::SendStream, Arc<()>),
     /// The pipe, and whether the link is still up.
     Memory(DuplexStream, watch::Receiver<bool>),
 }
@@ -55,7 +57,7 @@ impl BodyWriter {
             return Err(WireError::BodyLength { declared: self.declared, got });
         }
         let sent = match &mut self.sink {
-            Sink::Quic(stream) => stream.write_all(bytes).await.map_err(|e| e.to_string()),
+            Sink::Quic(stream, _) => stream.write_all(bytes).await.map_err(|e| e.to_string()),
             Sink::Memory(pipe, up) => unless_cut(pipe.write_all(bytes), up).await.map_err(|e| e.to_string()),
         };
         sent.map_err(|reason| WireError::Lost { peer: self.to, reason })?;
@@ -72,14 +74,14 @@ impl BodyWriter {
             return Err(WireError::BodyLength { declared: self.declared, got: self.written });
         }
         let ended = match self.sink {
-            Sink::Quic(stream) => finish_quic(stream).await,
+            Sink::Quic(stream, _in_use) => finish_quic(stream).await,
             Sink::Memory(mut pipe, mut up) => unless_cut(pipe.shutdown(), &mut up).await.map_err(|e| e.to_string()),
         };
         ended.map_err(|reason| WireError::Lost { peer: self.to, reason })
     }
 }
 
-async fn finish_quic(mut stream: quinn::SendStream) -> std::result::Result<(), String> {
+async fn finish_quic(mut stream: quinn::SendStream) -> Result<(), String> {
     stream.finish().map_err(|e| e.to_string())?;
     match stream.stopped().await {
         Ok(None) => Ok(()),
@@ -95,11 +97,13 @@ pub struct BodyReader {
     from: NodeId,
     declared: u64,
     read: u64,
+    /// Keeps the link from being retired.
+    _in_use: Arc<()>,
 }
 
 impl BodyReader {
-    pub(crate) fn new(source: Source, from: NodeId, declared: u64) -> Self {
-        Self { source, from, declared, read: 0 }
+    pub(crate) fn new(source: Source, from: NodeId, declared: u64, in_use: Arc<()>) -> Self {
+        Self { source, from, declared, read: 0, _in_use: in_use }
     }
 
     /// The length that the sender declared, in bytes.

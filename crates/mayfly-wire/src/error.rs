@@ -4,8 +4,8 @@ use mayfly_base::NodeId;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Short for a result with a [`WireError`].
-pub type Result<T> = std::result::Result<T, WireError>;
+/// A result, with a [`WireError`] unless told.
+pub type Result<T, E = WireError> = std::result::Result<T, E>;
 
 /// Everything that this crate refuses or fails at.
 #[derive(Debug, thiserror::Error)]

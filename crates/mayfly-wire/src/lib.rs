@@ -15,6 +15,8 @@ mod identity;
 mod inbox;
 mod memory;
 mod message;
+mod quic;
+mod tls;
 mod transport;
 mod trust;
 
@@ -25,6 +27,8 @@ pub use frame::{COMPRESS_OVER, Frame, HEADER_LEN, Header, Kind, Limits, ReplayWi
 pub use identity::{Identity, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, SealCost};
 pub use memory::{MemoryEndpoint, MemoryNet};
 pub use message::{from_payload, to_payload};
+pub use quic::{Endpoint, EndpointConfig, join};
+pub use tls::{KeyExchange, SECP384R1_MLKEM1024, edge_certificate, edge_client_config, edge_server_config};
 pub use transport::{
     Event, FAILURE_DROPPED, FAILURE_TOO_LONG, FAILURE_WIRE, LinkStats, Peer, Reply, Transport,
 };

@@ -76,8 +76,8 @@ impl MemoryNet {
     }
 
     /// A new endpoint. One of the same id takes the old one's place, as a restarted process does.
-    pub async fn endpoint(&self, id: NodeId, addr: SocketAddr) -> MemoryEndpoint {
-        self.drop_links(id, CloseReason::Lost).await;
+    pub fn endpoint(&self, id: NodeId, addr: SocketAddr) -> MemoryEndpoint {
+        self.drop_links(id, CloseReason::Lost);
         let node = Arc::new(Node { peer: Peer { id, addr }, inbox: Inbox::new(INBOX), ids: AtomicU32::new(0) });
         if let Some(old) = self.lock().nodes.insert(id, node.clone()) {
             old.inbox.close();
@@ -86,9 +86,9 @@ impl MemoryNet {
     }
 
     /// Cuts two nodes apart: their link breaks, a new one cannot be made, what was on the way is lost.
-    pub async fn cut(&self, a: NodeId, b: NodeId) {
+    pub fn cut(&self, a: NodeId, b: NodeId) {
         self.lock().pair(a, b).is_cut = true;
-        self.break_link(a, b, CloseReason::Lost).await;
+        self.break_link(a, b, CloseReason::Lost);
     }
 
     /// Lets two nodes reach each other again.
@@ -96,7 +96,7 @@ impl MemoryNet {
         self.lock().pair(a, b).is_cut = false;
     }
 
-    async fn break_link(&self, a: NodeId, b: NodeId, why: CloseReason) {
+    fn break_link(&self, a: NodeId, b: NodeId, why: CloseReason) {
         let (up, ends) = {
             let mut shared = self.lock();
             let ends = [(shared.nodes.get(&a).cloned(), b), (shared.nodes.get(&b).cloned(), a)];
@@ -106,15 +106,15 @@ impl MemoryNet {
         up.send_replace(false);
         for (node, other) in ends {
             if let Some(node) = node {
-                node.inbox.push(Event::Down { id: other, why }).await;
+                node.inbox.announce(Event::Down { id: other, why });
             }
         }
     }
 
-    async fn drop_links(&self, id: NodeId, why: CloseReason) {
+    fn drop_links(&self, id: NodeId, why: CloseReason) {
         let pairs: Vec<_> = self.lock().pairs.keys().filter(|(a, b)| *a == id || *b == id).copied().collect();
         for (a, b) in pairs {
-            self.break_link(a, b, why).await;
+            self.break_link(a, b, why);
         }
     }
 
@@ -154,7 +154,7 @@ impl Route {
 }
 
 impl MemoryEndpoint {
-    async fn route(&self, to: Peer) -> Result<Route> {
+    fn route(&self, to: Peer) -> Result<Route> {
         let here = self.node.peer;
         let (route, is_new) = {
             let mut shared = self.net.lock();
@@ -176,8 +176,8 @@ impl MemoryEndpoint {
             (Route { to: node, up }, is_new)
         };
         if is_new {
-            route.to.inbox.push(Event::Up { peer: here }).await;
-            self.node.inbox.push(Event::Up { peer: route.to.peer }).await;
+            route.to.inbox.announce(Event::Up { peer: here });
+            self.node.inbox.announce(Event::Up { peer: route.to.peer });
         }
         Ok(route)
     }
@@ -217,11 +217,11 @@ impl Transport for MemoryEndpoint {
     }
 
     async fn connect(&self, to: Peer) -> Result<()> {
-        self.route(to).await.map(drop)
+        self.route(to).map(drop)
     }
 
     async fn request(&self, to: Peer, topic: u16, payload: &[u8]) -> Result<Vec<u8>> {
-        let route = self.route(to).await?;
+        let route = self.route(to)?;
         let frame = self.carry(to.id, Kind::Request, topic, payload)?;
         let timeout = self.net.lock().timeout;
         let mut watcher = Route { to: route.to.clone(), up: route.up.clone() };
@@ -235,7 +235,7 @@ impl Transport for MemoryEndpoint {
     }
 
     async fn datagram(&self, to: Peer, topic: u16, payload: &[u8]) -> Result<()> {
-        let route = self.route(to).await?;
+        let route = self.route(to)?;
         check_len("a datagram", payload.len() as u64, DATAGRAM as u64)?;
         let Frame { topic, payload, .. } = self.carry(to.id, Kind::Datagram, topic, payload)?;
         if !self.net.lock().is_lost() {
@@ -245,11 +245,11 @@ impl Transport for MemoryEndpoint {
     }
 
     async fn body(&self, to: Peer, topic: u16, meta: &[u8], len: u64) -> Result<BodyWriter> {
-        let route = self.route(to).await?;
+        let route = self.route(to)?;
         check_len("a body", len, self.net.lock().limits.body)?;
         let Frame { topic, payload, .. } = self.carry(to.id, Kind::Body, topic, meta)?;
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        let body = BodyReader::new(Source::Memory(theirs, route.up.clone()), self.node.peer.id, len);
+        let body = BodyReader::new(Source::Memory(theirs, route.up.clone()), self.node.peer.id, len, Arc::default());
         route.to.inbox.push(Event::Body { from: self.node.peer, topic, meta: payload, body }).await;
         Ok(BodyWriter::new(Sink::Memory(ours, route.up), to.id, len))
     }
@@ -272,7 +272,7 @@ impl Transport for MemoryEndpoint {
     }
 
     async fn close(&self) {
-        self.net.drop_links(self.id(), CloseReason::Leaving).await;
+        self.net.drop_links(self.id(), CloseReason::Leaving);
         self.node.inbox.close();
     }
 }

@@ -128,7 +128,9 @@ impl TrustList {
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.swarm.0).update(&(self.members.len() as u64).to_le_bytes());
-        self.members.keys().chain(self.gone.keys()).for_each(|id| drop(hasher.update(&id.0)));
+        for id in self.members.keys().chain(self.gone.keys()) {
+            hasher.update(&id.0);
+        }
         *hasher.finalize().as_bytes()
     }
 
