@@ -20,6 +20,18 @@ pub mod membership;
 #[cfg(feature = "std")]
 pub mod memory;
 #[cfg(feature = "std")]
+mod node;
+#[cfg(feature = "std")]
+pub mod sim;
+#[cfg(feature = "std")]
 pub mod topology;
 
 pub use error::{Result, SwarmError};
+#[cfg(feature = "std")]
+pub use membership::Membership;
+#[cfg(feature = "std")]
+pub use memory::Replica;
+#[cfg(feature = "std")]
+pub use node::{Node, NodeConfig, Now, Output, Traffic};
+#[cfg(feature = "std")]
+pub use topology::Topology;

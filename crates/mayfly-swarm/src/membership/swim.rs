@@ -10,12 +10,15 @@ use core::cmp::{Ordering, Reverse};
 use core::convert::Infallible;
 use core::num::{NonZeroU8, NonZeroUsize};
 use core::time::Duration;
-use foca::{AccumulatingRuntime, Config, Foca, OwnedNotification, PeriodicParams, PostcardCodec, Timer};
+use alloc::sync::Arc;
+use bytes::{Buf, BufMut};
+use foca::{AccumulatingRuntime, Codec, Config, Foca, Header, OwnedNotification, PeriodicParams, PostcardCodec, Timer};
 use mayfly_base::{NodeId, Rng};
 use mayfly_wire::Peer;
 use rand_core_10::TryRng;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
 /// Times of failure detection. The defaults find a crash within 5 s among 50 members, and nobody dead at a loss of 10 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,47 @@ impl foca::Identity for Ident {
 
     fn win_addr_conflict(&self, adversary: &Self) -> bool {
         (self.generation, self.addr) > (adversary.generation, adversary.addr)
+    }
+}
+
+/// Postcard, with an eye on whether somebody else uses this node's name.
+#[derive(Clone)]
+struct Watching {
+    inner: PostcardCodec,
+    here: Ident,
+    other: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+impl Watching {
+    fn look(&self, ident: &Ident) {
+        let is_other = ident.id == self.here.id && ident.addr != self.here.addr;
+        if is_other && ident.generation > self.here.generation {
+            *self.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(ident.addr);
+        }
+    }
+}
+
+impl Codec<Ident> for Watching {
+    type Error = <PostcardCodec as Codec<Ident>>::Error;
+
+    fn encode_header(&mut self, header: &Header<Ident>, buf: impl BufMut) -> core::result::Result<(), Self::Error> {
+        self.inner.encode_header(header, buf)
+    }
+
+    fn decode_header(&mut self, buf: impl Buf) -> core::result::Result<Header<Ident>, Self::Error> {
+        let header: Header<Ident> = self.inner.decode_header(buf)?;
+        self.look(&header.src);
+        Ok(header)
+    }
+
+    fn encode_member(&mut self, member: &foca::Member<Ident>, buf: impl BufMut) -> core::result::Result<(), Self::Error> {
+        self.inner.encode_member(member, buf)
+    }
+
+    fn decode_member(&mut self, buf: impl Buf) -> core::result::Result<foca::Member<Ident>, Self::Error> {
+        let member: foca::Member<Ident> = self.inner.decode_member(buf)?;
+        self.look(member.id());
+        Ok(member)
     }
 }
 
@@ -208,7 +252,8 @@ impl Ord for Due {
 
 /// SWIM for one node.
 pub struct Membership {
-    foca: Foca<Ident, PostcardCodec, Draws, Board>,
+    foca: Foca<Ident, Watching, Draws, Board>,
+    other: Arc<Mutex<Option<SocketAddr>>>,
     runtime: AccumulatingRuntime<Ident>,
     timers: BinaryHeap<Reverse<Due>>,
     turn: u64,
@@ -231,9 +276,12 @@ impl Membership {
     pub fn new(here: Peer, generation: u64, config: MembershipConfig, rng: Rng) -> Result<Self> {
         let board = Board::default();
         let ident = Ident { id: here.id, addr: here.addr, generation };
-        let foca = Foca::with_custom_broadcast(ident, config.to_foca()?, Draws(rng), PostcardCodec, board.clone());
+        let other = Arc::new(Mutex::new(None));
+        let codec = Watching { inner: PostcardCodec, here: ident, other: other.clone() };
+        let foca = Foca::with_custom_broadcast(ident, config.to_foca()?, Draws(rng), codec, board.clone());
         Ok(Self {
             foca,
+            other,
             runtime: AccumulatingRuntime::new(),
             timers: BinaryHeap::new(),
             turn: 0,
@@ -317,7 +365,8 @@ impl Membership {
             let at_ms = now_ms.saturating_add(after.as_millis() as u64);
             self.timers.push(Reverse(Due { at_ms, turn: self.turn, timer }));
         }
-        let mut outputs = Vec::new();
+        let other = self.other.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut outputs: Vec<_> = other.map(MembershipOutput::Superseded).into_iter().collect();
         while let Some(note) = self.runtime.to_notify() {
             outputs.extend(self.note(note, now_ms));
         }

@@ -1,0 +1,8 @@
+//! Whole swarms from one seed: the state machines of [`crate::Node`] over a network of events, with every fault that a network has.
+//! The same configuration gives the same run, down to the byte.
+
+mod measure;
+mod world;
+
+pub use measure::{SimReport, measure, rounds_to_reach};
+pub use world::{Sim, SimConfig};

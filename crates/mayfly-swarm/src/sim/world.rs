@@ -1,0 +1,449 @@
+//! Hosts, the network between them, and time.
+
+use crate::crdt::Stamp;
+use crate::memory::{Change, MemoryLimits, Record};
+use crate::{Node, NodeConfig, Now, Output, Replica, Result, Topology, topology};
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use mayfly_base::{NodeId, Rng, mix};
+use mayfly_wire::Peer;
+
+/// What is simulated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimConfig {
+    /// Number of hosts.
+    pub nodes: usize,
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// A name that [`topology::by_name`] knows.
+    pub topology: String,
+    /// Share of datagrams that get lost, 0 to 1. Requests are repeated, as by QUIC, which costs them time.
+    pub loss: f64,
+    /// Share of datagrams that arrive twice.
+    pub duplicate: f64,
+    /// Least and most milliseconds that anything takes on its way; what was sent later may arrive earlier.
+    pub delay_ms: (u64, u64),
+    /// How the nodes behave.
+    pub node: NodeConfig,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        let topology = "mesh".to_owned();
+        Self { nodes: 5, seed: 1, topology, loss: 0.0, duplicate: 0.0, delay_ms: (1, 5), node: NodeConfig::default() }
+    }
+}
+
+/// What a crash leaves.
+#[derive(Default)]
+struct Disk {
+    records: BTreeMap<Vec<u8>, Record>,
+    clock: Stamp,
+}
+
+struct Host {
+    peer: Peer,
+    node: Option<Node>,
+    disk: Disk,
+    /// Rises with every start: what was meant for a life before is not delivered.
+    life: u64,
+    wall_offset_ms: i64,
+    group: u8,
+    /// When the next wake-up is set for.
+    wake_ms: u64,
+}
+
+enum Event {
+    Wake { host: usize, life: u64 },
+    Datagram { to: usize, from: usize, payload: Vec<u8> },
+    Request { to: usize, from: usize, life: u64, token: u64, payload: Vec<u8> },
+    Answer { to: usize, life: u64, token: u64, payload: Option<Vec<u8>> },
+}
+
+/// Events in the order of time, then of their making.
+struct Due(u64, u64, Event);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+/// A swarm being simulated.
+pub struct Sim {
+    config: SimConfig,
+    topology: Arc<dyn Topology>,
+    hosts: Vec<Host>,
+    by_id: BTreeMap<NodeId, usize>,
+    queue: BinaryHeap<Reverse<Due>>,
+    turn: u64,
+    now_ms: u64,
+    rng: Rng,
+    bytes: u64,
+    downs: Vec<(u64, usize, usize)>,
+}
+
+/// Simulated time starts here: 2026-01-01.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+/// A request that is not answered by then has failed.
+const REQUEST_MS: u64 = 3_000;
+/// QUIC sends again after about this long.
+const RESEND_MS: u64 = 40;
+
+impl Sim {
+    /// All hosts started, each told of the first.
+    ///
+    /// # Errors
+    /// [`crate::SwarmError::Option`] for an unknown topology or counts of 0.
+    pub fn new(config: SimConfig) -> Result<Self> {
+        let topology = Arc::from(topology::by_name(&config.topology)?);
+        Self::with_topology(config, topology)
+    }
+
+    /// As [`Sim::new`], with a policy of one's own.
+    ///
+    /// # Errors
+    /// [`crate::SwarmError::Option`] for counts of 0.
+    pub fn with_topology(config: SimConfig, topology: Arc<dyn Topology>) -> Result<Self> {
+        let rng = Rng::stream(config.seed, 0);
+        let hosts: Vec<Host> = (0..config.nodes).map(|i| host(config.seed, i)).collect();
+        let by_id = hosts.iter().enumerate().map(|(i, host)| (host.peer.id, i)).collect();
+        let queue = BinaryHeap::new();
+        let mut sim =
+            Self { config, topology, hosts, by_id, queue, turn: 0, now_ms: 0, rng, bytes: 0, downs: Vec::new() };
+        for i in 0..sim.hosts.len() {
+            sim.start(i)?;
+        }
+        Ok(sim)
+    }
+
+    fn now(&self, host: usize) -> Now {
+        let wall_ms = (EPOCH_MS + self.now_ms).saturating_add_signed(self.hosts[host].wall_offset_ms);
+        Now { steady_ms: self.now_ms, wall_ms }
+    }
+
+    /// Starts a host that is down, from what its disk has.
+    ///
+    /// # Errors
+    /// [`crate::SwarmError::Option`] for counts of 0.
+    pub fn start(&mut self, i: usize) -> Result<()> {
+        let now = self.now(i);
+        let seeds: Vec<Peer> = self.hosts.iter().take(3).map(|host| host.peer).collect();
+        let host = &mut self.hosts[i];
+        host.life += 1;
+        let records = host.disk.records.values().cloned();
+        let replica = Replica::load(host.peer.id, MemoryLimits::default(), host.disk.clock, records);
+        let rng = Rng::stream(self.config.seed, mix(host.life << 32 | i as u64 + 1));
+        let mut node = Node::new(host.peer, replica, self.topology.clone(), self.config.node, rng, now)?;
+        host.disk.clock = node.clock();
+        let outputs = node.join(&seeds, now);
+        host.node = Some(node);
+        host.wake_ms = u64::MAX;
+        self.perform(i, outputs);
+        Ok(())
+    }
+
+    /// Kills a host: what is on its disk stays, nothing else.
+    pub fn crash(&mut self, i: usize) {
+        self.hosts[i].node = None;
+    }
+
+    /// Loses what is on the disk of a host, which has to be down.
+    pub fn wipe(&mut self, i: usize) {
+        self.hosts[i].disk = Disk::default();
+    }
+
+    /// A host says goodbye and is gone.
+    pub fn leave(&mut self, i: usize) {
+        let now = self.now(i);
+        if let Some(mut node) = self.hosts[i].node.take() {
+            let outputs = node.leave(now);
+            self.perform(i, outputs);
+        }
+    }
+
+    /// Moves a host's wall clock, by so many milliseconds from the true time.
+    pub fn set_clock(&mut self, i: usize, offset_ms: i64) {
+        self.hosts[i].wall_offset_ms = offset_ms;
+    }
+
+    /// Cuts the network: hosts reach those of the same group only.
+    pub fn cut(&mut self, group_of: impl Fn(usize) -> u8) {
+        for (i, host) in self.hosts.iter_mut().enumerate() {
+            host.group = group_of(i);
+        }
+    }
+
+    /// Ends every cut.
+    pub fn heal(&mut self) {
+        self.cut(|_| 0);
+    }
+
+    /// Changes the share of datagrams that get lost.
+    pub fn set_loss(&mut self, loss: f64) {
+        self.config.loss = loss;
+    }
+
+    /// Writes at a host that is up, or deletes when there is no value; the stamp.
+    ///
+    /// # Errors
+    /// Those of [`Replica::prepare`]; [`crate::SwarmError::Stopped`] when the host is down.
+    pub fn write(&mut self, i: usize, key: &[u8], value: Option<&[u8]>) -> Result<Stamp> {
+        let now = self.now(i);
+        let host = &mut self.hosts[i];
+        let node = host.node.as_mut().ok_or(crate::SwarmError::Stopped)?;
+        let record = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
+        let stamp = record.stamp;
+        host.disk.keep(Change::Put(record.clone()), stamp);
+        node.committed(record, now);
+        self.wake(i);
+        Ok(stamp)
+    }
+
+    /// Sends bytes to a host as if a member had.
+    pub fn inject(&mut self, to: usize, from: usize, payload: Vec<u8>, is_request: bool) {
+        let life = self.hosts[from].life;
+        let event = match is_request {
+            true => Event::Request { to, from, life, token: u64::MAX, payload },
+            false => Event::Datagram { to, from, payload },
+        };
+        self.push(self.now_ms, event);
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while let Some(Reverse(Due(at, ..))) = self.queue.peek()
+            && *at <= end
+        {
+            let Some(Reverse(Due(at, _, event))) = self.queue.pop() else { break };
+            self.now_ms = at;
+            self.happen(event);
+        }
+        self.now_ms = end;
+    }
+
+    /// Lets time pass until something holds, looked at every `step_ms`; the time it took, or nothing when `limit_ms` went by first.
+    pub fn run_until(&mut self, step_ms: u64, limit_ms: u64, holds: impl Fn(&Self) -> bool) -> Option<u64> {
+        let start = self.now_ms;
+        while !holds(self) {
+            if self.now_ms - start >= limit_ms {
+                return None;
+            }
+            self.run_for(step_ms.max(1));
+        }
+        Some(self.now_ms - start)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake { host, life } => {
+                let now = self.now(host);
+                if self.hosts[host].life == life && self.hosts[host].wake_ms == now.steady_ms {
+                    self.hosts[host].wake_ms = u64::MAX;
+                    self.with_node(host, |node| node.tick(now));
+                }
+            }
+            Event::Datagram { to, from, payload } => {
+                let now = self.now(to);
+                if self.reaches(from, to) {
+                    self.with_node(to, |node| node.datagram(&payload, now));
+                }
+            }
+            Event::Request { to, from, life, token, payload } => self.serve(to, from, life, token, &payload),
+            Event::Answer { to, life, token, payload } => {
+                let now = self.now(to);
+                if self.hosts[to].life == life {
+                    self.with_node(to, |node| node.answer(token, payload.as_deref(), now));
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, to: usize, from: usize, life: u64, token: u64, payload: &[u8]) {
+        let now = self.now(to);
+        let (asker, here) = (self.hosts[from].peer.id, self.reaches(from, to));
+        let node = self.hosts[to].node.as_mut().filter(|_| here);
+        let Some((answer, outputs)) = node.map(|node| node.request(asker, payload, now)) else {
+            return self.push(self.now_ms + REQUEST_MS, Event::Answer { to: from, life, token, payload: None });
+        };
+        self.perform(to, outputs);
+        self.bytes += answer.as_ref().map_or(0, Vec::len) as u64;
+        let delay = self.reliable_delay();
+        self.push(self.now_ms + delay, Event::Answer { to: from, life, token, payload: answer });
+    }
+
+    fn with_node(&mut self, i: usize, act: impl FnOnce(&mut Node) -> Vec<Output>) {
+        let outputs = self.hosts[i].node.as_mut().map(act);
+        self.perform(i, outputs.unwrap_or_default());
+    }
+
+    fn perform(&mut self, i: usize, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Datagram { to, payload } => self.send(i, to, payload),
+                Output::Request { to, token, payload } => self.request(i, to, token, payload),
+                Output::Persist(changes) => {
+                    let host = &mut self.hosts[i];
+                    let clock = host.node.as_ref().map(Node::clock).unwrap_or_default();
+                    changes.into_iter().for_each(|change| host.disk.keep(change, clock));
+                }
+                Output::Down(id) => self.downs.extend(self.by_id.get(&id).map(|&who| (self.now_ms, i, who))),
+                Output::Up(_) | Output::Changed(_) | Output::Superseded(_) => {}
+            }
+        }
+        self.wake(i);
+    }
+
+    /// Sets the next wake-up of a host.
+    fn wake(&mut self, i: usize) {
+        let host = &mut self.hosts[i];
+        let Some(node) = &host.node else { return };
+        let due = node.due_ms().max(self.now_ms);
+        if due < host.wake_ms {
+            host.wake_ms = due;
+            let life = host.life;
+            self.push(due, Event::Wake { host: i, life });
+        }
+    }
+
+    fn send(&mut self, from: usize, to: Peer, payload: Vec<u8>) {
+        self.bytes += payload.len() as u64;
+        let Some(&to) = self.by_id.get(&to.id) else { return };
+        let copies = 1 + usize::from(self.rng.uniform_f64() < self.config.duplicate);
+        for _ in 0..copies {
+            let (is_lost, delay) = (self.rng.uniform_f64() < self.config.loss, self.delay());
+            if !is_lost {
+                self.push(self.now_ms + delay, Event::Datagram { to, from, payload: payload.clone() });
+            }
+        }
+    }
+
+    fn request(&mut self, from: usize, to: Peer, token: u64, payload: Vec<u8>) {
+        self.bytes += payload.len() as u64;
+        let (life, delay) = (self.hosts[from].life, self.reliable_delay());
+        let event = match self.by_id.get(&to.id) {
+            Some(&to) => Event::Request { to, from, life, token, payload },
+            None => Event::Answer { to: from, life, token, payload: None },
+        };
+        self.push(self.now_ms + delay, event);
+    }
+
+    fn delay(&mut self) -> u64 {
+        let (least, most) = self.config.delay_ms;
+        least + self.rng.below(most.saturating_sub(least) + 1)
+    }
+
+    /// With the time that lost packets cost until they are sent again.
+    fn reliable_delay(&mut self) -> u64 {
+        let mut delay = self.delay();
+        while self.rng.uniform_f64() < self.config.loss.min(0.95) && delay < REQUEST_MS {
+            delay += RESEND_MS + self.delay();
+        }
+        delay
+    }
+
+    fn reaches(&self, a: usize, b: usize) -> bool {
+        self.hosts[a].group == self.hosts[b].group
+    }
+
+    fn push(&mut self, at: u64, event: Event) {
+        self.turn += 1;
+        self.queue.push(Reverse(Due(at, self.turn, event)));
+    }
+
+    /// The node of a host that is up.
+    pub fn node(&self, i: usize) -> Option<&Node> {
+        self.hosts[i].node.as_ref()
+    }
+
+    /// Every node that is up.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.hosts.iter().filter_map(|host| host.node.as_ref())
+    }
+
+    /// Does every node that is up know exactly those that are up?
+    pub fn agrees_on_members(&self) -> bool {
+        let up: Vec<NodeId> = self.nodes().map(|node| node.here().id).collect();
+        self.nodes().all(|node| {
+            let members = &node.view().members;
+            members.len() == up.len() && up.iter().all(|id| members.binary_search(id).is_ok())
+        })
+    }
+
+    /// Have all nodes that are up the same records, byte for byte?
+    pub fn replicas_equal(&self) -> bool {
+        let mut nodes = self.nodes();
+        let Some(first) = nodes.next() else { return true };
+        nodes.all(|node| node.replica().same_records(first.replica()))
+    }
+
+    /// Is every disk what its node holds in memory?
+    pub fn disks_equal_memory(&self) -> bool {
+        let up = self.hosts.iter().filter_map(|host| Some((host, host.node.as_ref()?)));
+        up.into_iter().all(|(host, node)| node.replica().records().eq(host.disk.records.values().cloned()))
+    }
+
+    /// Deaths announced so far: when, by whom, of whom.
+    pub fn downs(&self) -> &[(u64, usize, usize)] {
+        &self.downs
+    }
+
+    /// Milliseconds since the start.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Bytes sent so far, headers not counted.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Disk {
+    fn keep(&mut self, change: Change, clock: Stamp) {
+        self.clock = self.clock.max(clock);
+        match change {
+            Change::Put(record) => {
+                let is_newer = self.records.get(&record.key).is_none_or(|old| old.stamp <= record.stamp);
+                if is_newer {
+                    self.records.insert(record.key.clone(), record);
+                }
+            }
+            Change::Forget { key, stamp } => {
+                let is_it = self.records.get(&key).is_some_and(|old| old.stamp == stamp && old.value.is_none());
+                if is_it {
+                    self.records.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+fn host(seed: u64, i: usize) -> Host {
+    let mut rng = Rng::stream(seed, u64::MAX - i as u64);
+    let words: Vec<u8> = (0..4).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+    let id = NodeId(core::array::from_fn(|j| words[j]));
+    let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, (i >> 8) as u8, i as u8)), 7000);
+    let peer = Peer { id, addr };
+    Host { peer, node: None, disk: Disk::default(), life: 0, wall_offset_ms: 0, group: 0, wake_ms: u64::MAX }
+}
