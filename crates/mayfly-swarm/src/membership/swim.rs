@@ -266,7 +266,7 @@ pub struct Membership {
 }
 
 /// Milliseconds after which a node says again what it is, for those who missed it.
-const SAY_EVERY_MS: u64 = 10_000;
+const SAY_EVERY_MS: u64 = 60_000;
 
 impl Membership {
     /// A node alone. `generation` must be higher than that of any start before: a stamp's milliseconds.
@@ -352,8 +352,17 @@ impl Membership {
         }
         while self.due_ms().is_some_and(|at| at <= now_ms) {
             let Some(Reverse(due)) = self.timers.pop() else { break };
+            let suspect = match &due.timer {
+                Timer::ChangeSuspectToDown { member_id, .. } => Some(*member_id),
+                _ => None,
+            };
             let _ = self.foca.handle_timer(due.timer, &mut self.runtime); // complains about late timers, and goes on
-            outputs.extend(self.drain(now_ms));
+            let mut done = self.drain(now_ms);
+            if let Some(ident) = suspect.filter(|ident| self.foca.iter_members().any(|member| member.id() == ident)) {
+                // It has refuted the suspicion, and foca tells it that it is down all the same.
+                done.retain(|output| !matches!(output, MembershipOutput::Packet { to, .. } if to.id == ident.id));
+            }
+            outputs.extend(done);
         }
         self.forget_old(now_ms);
         outputs
@@ -393,7 +402,19 @@ impl Membership {
                 member.since_ms = now_ms;
                 Some(MembershipOutput::Down(ident.id))
             }
+            OwnedNotification::Rejoin(_) => {
+                self.call_around();
+                None
+            }
             _ => None,
+        }
+    }
+
+    /// Under a new generation, nobody is heard until somebody has heard of it.
+    fn call_around(&mut self) {
+        let alive = self.members.values().filter(|member| member.state == MemberState::Alive).take(8);
+        for &Member { id, addr, generation, .. } in alive {
+            let _ = self.foca.announce(Ident { id, addr, generation }, &mut self.runtime);
         }
     }
 
