@@ -14,6 +14,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod crdt;
+#[cfg(feature = "std")]
+mod disk;
 mod error;
 #[cfg(feature = "std")]
 pub mod membership;
@@ -22,10 +24,14 @@ pub mod memory;
 #[cfg(feature = "std")]
 mod node;
 #[cfg(feature = "std")]
+mod runtime;
+#[cfg(feature = "std")]
 pub mod sim;
 #[cfg(feature = "std")]
 pub mod topology;
 
+#[cfg(feature = "std")]
+pub use disk::{Batch, Disk, Loaded};
 pub use error::{Result, SwarmError};
 #[cfg(feature = "std")]
 pub use membership::Membership;
@@ -33,5 +39,7 @@ pub use membership::Membership;
 pub use memory::Replica;
 #[cfg(feature = "std")]
 pub use node::{Node, NodeConfig, Now, Output, Traffic};
+#[cfg(feature = "std")]
+pub use runtime::{Changed, Runtime, RuntimeConfig, Status, Stop};
 #[cfg(feature = "std")]
 pub use topology::Topology;

@@ -46,10 +46,10 @@ pub struct MembershipConfig {
 impl Default for MembershipConfig {
     fn default() -> Self {
         Self {
-            probe_interval_ms: 500,
+            probe_interval_ms: 400,
             probe_timeout_ms: 200,
             indirect_probes: 3,
-            suspicion_ms: 2_500,
+            suspicion_ms: 2_000,
             gossip_interval_ms: 100,
             gossip_fan_out: 3,
             announce_down_interval_ms: 5_000,

@@ -1,0 +1,399 @@
+//! The memory on disk: one `redb` file, one thread that writes it, one commit for everyone who waits.
+
+use crate::crdt::Stamp;
+use crate::memory::{Change, Record};
+use crate::{Result, SwarmError};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use mayfly_base::NodeId;
+use mayfly_wire::Peer;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+
+/// Key → eight bytes of BLAKE3 over the rest, then postcard of stamp and value.
+const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
+/// `format`, `owner`, `clock`, `peers`.
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const FORMAT: u8 = 1;
+/// Bytes of pages kept in memory; the records themselves are held by the replica.
+const CACHE: usize = 8 << 20;
+
+/// What a file had.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// Every record, tombstones too.
+    pub records: Vec<Record>,
+    /// The highest stamp that was kept.
+    pub clock: Stamp,
+    /// Members that were there lately.
+    pub peers: Vec<Peer>,
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Records, and tombstones to forget.
+    pub changes: Vec<Change>,
+    /// A stamp as high as any.
+    pub clock: Stamp,
+    /// Members that are there, if they are to be kept anew.
+    pub peers: Option<Vec<Peer>>,
+}
+
+type Answer = oneshot::Sender<Result<()>>;
+
+enum Job {
+    Commit(Batch, Answer),
+    Stop(Answer),
+}
+
+/// Opens the database; again after an error, since `redb` does not go on after one.
+type Open = Box<dyn FnMut() -> Result<Database> + Send>;
+
+/// The file of one node's memory. Dropping it ends the thread after what was submitted.
+#[derive(Clone)]
+pub struct Disk {
+    jobs: Sender<Job>,
+}
+
+impl Disk {
+    /// Opens the file, or makes it, and reads everything. Checks every page and every record.
+    ///
+    /// # Errors
+    /// [`SwarmError::Damaged`], [`SwarmError::InUse`], [`SwarmError::OtherOwner`], [`SwarmError::Disk`].
+    pub fn open(path: &Path, owner: NodeId) -> Result<(Self, Loaded)> {
+        let file = path.to_path_buf();
+        let mut is_first = true;
+        let open = move || {
+            let check = core::mem::take(&mut is_first);
+            guard(&file, || {
+                let mut builder = Database::builder();
+                builder.set_cache_size(CACHE).set_check_integrity_on_open(check);
+                builder.create(&file).map_err(|e| refused("open", &file, &e.into()))
+            })
+        };
+        Self::open_with(path.to_path_buf(), owner, Box::new(open))
+    }
+
+    fn open_with(path: PathBuf, owner: NodeId, mut open: Open) -> Result<(Self, Loaded)> {
+        let database = open()?;
+        let loaded = guard(&path, || load(&database, &path, owner))?;
+        let (jobs, inbox) = channel();
+        let writer = Writer { path: path.clone(), open, database: Some(database), owed: Batch::default() };
+        let spawned = std::thread::Builder::new().name("mayfly-disk".into()).spawn(move || writer.run(&inbox));
+        spawned.map_err(|e| SwarmError::Disk { action: "start the writer of", path, reason: e.to_string() })?;
+        Ok((Self { jobs }, loaded))
+    }
+
+    /// Hands something over to be kept; done when the receiver says so.
+    pub fn submit(&self, batch: Batch) -> oneshot::Receiver<Result<()>> {
+        let (answer, done) = oneshot::channel();
+        let _ = self.jobs.send(Job::Commit(batch, answer)); // without a writer, the receiver says so
+        done
+    }
+
+    /// Keeps something; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`SwarmError::Disk`]: then it is not.
+    pub async fn commit(&self, batch: Batch) -> Result<()> {
+        self.submit(batch).await.map_err(|_| SwarmError::Stopped)?
+    }
+
+    /// Closes the file after everything submitted before.
+    ///
+    /// # Errors
+    /// [`SwarmError::Disk`] when what was owed could not be written.
+    pub async fn close(&self) -> Result<()> {
+        let (answer, done) = oneshot::channel();
+        let _ = self.jobs.send(Job::Stop(answer));
+        done.await.map_err(|_| SwarmError::Stopped)?
+    }
+}
+
+struct Writer {
+    path: PathBuf,
+    open: Open,
+    database: Option<Database>,
+    /// Other members' records that could not be written yet. Local writes are never owed: they were refused.
+    owed: Batch,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Job>) {
+        while let Ok(first) = inbox.recv() {
+            let (mut batches, mut stop) = (Vec::new(), None);
+            for job in core::iter::once(first).chain(inbox.try_iter()) {
+                match job {
+                    Job::Commit(batch, answer) => batches.push((batch, answer)),
+                    Job::Stop(answer) => stop = Some(answer),
+                }
+            }
+            self.write(batches);
+            if let Some(answer) = stop {
+                let last = self.commit(&[]);
+                self.database = None;
+                let _ = answer.send(last);
+                return;
+            }
+        }
+    }
+
+    /// One transaction for all; when it fails, one for each, so that a value too large for the disk does not take others with it.
+    fn write(&mut self, batches: Vec<(Batch, Answer)>) {
+        let all: Vec<&Batch> = batches.iter().map(|(batch, _)| batch).collect();
+        if !all.is_empty() && self.commit(&all).is_ok() {
+            batches.into_iter().for_each(|(_, answer)| drop(answer.send(Ok(()))));
+            return;
+        }
+        for (batch, answer) in batches {
+            let result = self.commit(&[&batch]);
+            let is_failed = result.is_err();
+            // Nobody waits for what came from other members: it is owed.
+            if answer.send(result).is_err() && is_failed {
+                self.owed.changes.extend(batch.changes);
+                self.owed.clock = self.owed.clock.max(batch.clock);
+            }
+        }
+    }
+
+    fn commit(&mut self, batches: &[&Batch]) -> Result<()> {
+        if batches.is_empty() && self.owed.changes.is_empty() {
+            return Ok(());
+        }
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => (self.open)()?,
+        };
+        let all: Vec<&Batch> = core::iter::once(&self.owed).chain(batches.iter().copied()).collect();
+        guard(&self.path, || store(&database, &all).map_err(|e| refused("write", &self.path, &e)))?;
+        self.owed = Batch::default();
+        self.database = Some(database); // not put back after an error: it is opened again
+        Ok(())
+    }
+}
+
+/// `redb` asserts on some kinds of damage; a damaged file must not take the process down.
+fn guard<T>(path: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let damaged = |_| SwarmError::Damaged { path: path.into(), what: "its pages contradict each other".into() };
+    catch_unwind(AssertUnwindSafe(act)).map_err(damaged)?
+}
+
+fn refused(action: &'static str, path: &Path, error: &redb::Error) -> SwarmError {
+    match error {
+        redb::Error::DatabaseAlreadyOpen => SwarmError::InUse { path: path.into() },
+        redb::Error::Corrupted(what) => SwarmError::Damaged { path: path.into(), what: what.clone() },
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            SwarmError::Damaged { path: path.into(), what: e.to_string() }
+        }
+        error => SwarmError::Disk { action, path: path.into(), reason: error.to_string() },
+    }
+}
+
+fn store(database: &Database, batches: &[&Batch]) -> core::result::Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut records = transaction.open_table(RECORDS)?;
+        for change in batches.iter().flat_map(|batch| &batch.changes) {
+            apply(&mut records, change)?;
+        }
+        let mut meta = transaction.open_table(META)?;
+        let clock = batches.iter().map(|batch| batch.clock).max().unwrap_or_default();
+        let kept = meta.get("clock")?.and_then(|bytes| postcard::from_bytes::<Stamp>(bytes.value()).ok());
+        if kept.is_none_or(|kept| kept < clock) {
+            meta.insert("clock", &encode(&clock)[..])?;
+        }
+        if let Some(peers) = batches.iter().rev().find_map(|batch| batch.peers.as_ref()) {
+            let peers: Vec<_> = peers.iter().map(|peer| (peer.id, peer.addr)).collect();
+            meta.insert("peers", &encode(&peers)[..])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn apply(table: &mut redb::Table<'_, &[u8], &[u8]>, change: &Change) -> core::result::Result<(), redb::Error> {
+    match change {
+        Change::Put(record) => {
+            let old = table.get(&record.key[..])?.and_then(|bytes| decode(&record.key, bytes.value()));
+            if old.is_none_or(|old| old.version() <= record.version()) {
+                table.insert(&record.key[..], &seal(record)[..])?;
+            }
+        }
+        Change::Forget { key, stamp } => {
+            let old = table.get(&key[..])?.and_then(|bytes| decode(key, bytes.value()));
+            if old.is_some_and(|old| old.stamp == *stamp && old.value.is_none()) {
+                table.remove(&key[..])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load(database: &Database, path: &Path, owner: NodeId) -> Result<Loaded> {
+    let fail = |e: redb::Error| refused("read", path, &e);
+    claim(database, path, owner)?;
+    let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
+    let meta = transaction.open_table(META).map_err(|e| fail(e.into()))?;
+    let value = |name: &str| -> Result<Option<Vec<u8>>> {
+        let bytes = meta.get(name).map_err(|e| fail(e.into()))?;
+        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+    };
+    let mut loaded = Loaded::default();
+    if let Some(bytes) = value("clock")? {
+        let damaged = || SwarmError::Damaged { path: path.into(), what: "the clock cannot be read".into() };
+        loaded.clock = postcard::from_bytes(&bytes).map_err(|_| damaged())?;
+    }
+    if let Some(bytes) = value("peers")? {
+        let peers: Vec<(NodeId, std::net::SocketAddr)> = postcard::from_bytes(&bytes).unwrap_or_default(); // only a hint
+        loaded.peers = peers.into_iter().map(|(id, addr)| Peer { id, addr }).collect();
+    }
+    let records = transaction.open_table(RECORDS).map_err(|e| fail(e.into()))?;
+    for entry in records.iter().map_err(|e| fail(e.into()))? {
+        let (key, bytes) = entry.map_err(|e| fail(e.into()))?;
+        let what = || format!("the record of key {:?} is not what was written", String::from_utf8_lossy(key.value()));
+        let record = decode(key.value(), bytes.value());
+        loaded.records.push(record.ok_or_else(|| SwarmError::Damaged { path: path.into(), what: what() })?);
+    }
+    Ok(loaded)
+}
+
+/// Makes the tables of a new file; refuses one of another node or a later format.
+fn claim(database: &Database, path: &Path, owner: NodeId) -> Result<()> {
+    let claimed = || -> core::result::Result<(u8, NodeId), redb::Error> {
+        let transaction = database.begin_write()?;
+        let found = {
+            transaction.open_table(RECORDS)?;
+            let mut meta = transaction.open_table(META)?;
+            let format = meta.get("format")?.and_then(|bytes| bytes.value().first().copied());
+            let id = meta.get("owner")?.and_then(|bytes| bytes.value().try_into().ok()).map(NodeId);
+            if format.is_none() {
+                meta.insert("format", &[FORMAT][..])?;
+                meta.insert("owner", &owner.0[..])?;
+            }
+            (format.unwrap_or(FORMAT), id.unwrap_or(owner))
+        };
+        transaction.commit()?;
+        Ok(found)
+    };
+    match claimed().map_err(|e| refused("open", path, &e))? {
+        (FORMAT, id) if id == owner => Ok(()),
+        (FORMAT, owner) => Err(SwarmError::OtherOwner { path: path.into(), owner }),
+        (format, _) => {
+            let reason = format!("it has format {format}, this program knows {FORMAT}");
+            Err(SwarmError::Disk { action: "read", path: path.into(), reason })
+        }
+    }
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).unwrap_or_default() // lists of known length into a Vec: there is no way to fail
+}
+
+fn digest(key: &[u8], body: &[u8]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    let hash = hasher.update(key).update(body).finalize();
+    core::array::from_fn(|i| hash.as_bytes()[i])
+}
+
+fn seal(record: &Record) -> Vec<u8> {
+    let body = encode(&(record.stamp, &record.value));
+    let mut bytes = digest(&record.key, &body).to_vec();
+    bytes.extend(body);
+    bytes
+}
+
+fn decode(key: &[u8], bytes: &[u8]) -> Option<Record> {
+    let (check, body) = bytes.split_first_chunk::<8>()?;
+    if *check != digest(key, body) {
+        return None;
+    }
+    let (stamp, value) = postcard::from_bytes(body).ok()?;
+    Some(Record { key: key.into(), stamp, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::StorageBackend;
+    use redb::backends::FileBackend;
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A file on a disk that has only so much room.
+    #[derive(Debug)]
+    struct Small(FileBackend, Arc<AtomicU64>);
+
+    impl StorageBackend for Small {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            if len > self.1.load(Ordering::Relaxed) && len > self.0.len()? {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.0.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.0.write(offset, data)
+        }
+    }
+
+    fn record(i: u64, bytes: usize) -> Record {
+        let stamp = Stamp { ms: i, count: 0, node: NodeId([1; 32]) };
+        Record { key: format!("key-{i}").into_bytes(), stamp, value: Some(alloc::vec![i as u8; bytes]) }
+    }
+
+    fn put(record: &Record) -> Batch {
+        Batch { changes: [Change::Put(record.clone())].into(), clock: record.stamp, peers: None }
+    }
+
+    /// What was acknowledged survives a full disk, what was refused is not there, and the disk is used again once it has room.
+    #[tokio::test]
+    async fn a_full_disk_refuses_and_recovers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory.redb");
+        let room = Arc::new(AtomicU64::new(3 << 20));
+        let (file, limit) = (path.clone(), room.clone());
+        let open = move || {
+            let options = std::fs::File::options().read(true).write(true).create(true).truncate(false).open(&file);
+            let backend = Small(FileBackend::new(options.unwrap()).unwrap(), limit.clone());
+            let opened = Database::builder().create_with_backend(backend);
+            opened.map_err(|e| refused("open", &file, &e.into()))
+        };
+        let owner = NodeId([1; 32]);
+        let (disk, _) = Disk::open_with(path.clone(), owner, Box::new(open)).unwrap();
+        let (mut kept, mut refusals) = (Vec::new(), 0);
+        for i in 1..40 {
+            let record = record(i, 200_000);
+            match disk.commit(put(&record)).await {
+                Ok(()) => kept.push(record),
+                Err(SwarmError::Disk { .. }) => refusals += 1,
+                Err(e) => panic!("{e}"),
+            }
+        }
+        assert!(refusals > 0 && !kept.is_empty(), "{refusals} refused");
+        drop(disk.submit(put(&record(90, 400_000)))); // nobody waits: it is owed
+        room.store(u64::MAX, Ordering::Relaxed);
+        let last = record(99, 200_000);
+        disk.commit(put(&last)).await.unwrap();
+        kept.extend([record(90, 400_000), last]);
+        disk.close().await.unwrap();
+        let (_, loaded) = Disk::open(&path, owner).unwrap();
+        kept.sort_by(|a, b| a.key.cmp(&b.key));
+        assert!(loaded.records == kept);
+        assert_eq!(loaded.clock.ms, 99);
+    }
+}

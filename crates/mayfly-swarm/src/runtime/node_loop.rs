@@ -1,0 +1,159 @@
+//! What runs as long as the node does.
+
+use super::{Runtime, Stop};
+use crate::disk::Batch;
+use crate::{Node, Output};
+use alloc::vec::Vec;
+use mayfly_wire::{Event, Peer, Transport};
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// SWIM's packets.
+const TOPIC_SWIM: u16 = 1;
+/// Messages about the memory.
+const TOPIC_MEMORY: u16 = 2;
+/// A request that is not answered by then has failed, and another neighbour is asked.
+const REQUEST_TIME: Duration = Duration::from_secs(3);
+/// A code for requests that make no sense.
+const REFUSED: u16 = 1;
+/// Between looks at the links, and between notes on disk of who is there.
+const LOOK_TIME: Duration = Duration::from_secs(2);
+
+impl<T: Transport> Runtime<T> {
+    pub(super) fn spawn_loops(&self) {
+        tokio::spawn(self.clone().take_events());
+        tokio::spawn(self.clone().keep_time());
+        tokio::spawn(self.clone().look_after());
+        if let Some(trust) = self.0.trust.clone() {
+            tokio::spawn(self.clone().spread_trust(trust));
+        }
+    }
+
+    async fn take_events(self) {
+        while let Some(event) = self.0.transport.next().await {
+            let now = self.now();
+            match event {
+                Event::Datagram { topic: TOPIC_SWIM, payload, .. } => {
+                    let outputs = self.node().datagram(&payload, now);
+                    self.perform(outputs);
+                }
+                Event::Request { from, topic: TOPIC_MEMORY, payload, reply } => {
+                    let (answer, outputs) = self.node().request(from.id, &payload, now);
+                    match answer {
+                        Some(answer) => reply.answer(answer),
+                        None => reply.refuse(REFUSED, "this is no message about the memory"),
+                    }
+                    self.perform(outputs);
+                }
+                Event::Request { topic, payload, reply, .. } => match self.answer_trust(topic, payload) {
+                    Some(answer) => reply.answer(answer),
+                    None => reply.refuse(REFUSED, "nothing here answers to this topic"),
+                },
+                Event::Up { peer } => debug!(peer = %peer.id.short(), addr = %peer.addr, "link up"),
+                Event::Down { id, why } => debug!(peer = %id.short(), ?why, "link down"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn keep_time(self) {
+        let mut stop = self.0.stop.subscribe();
+        while stop.borrow_and_update().is_none() {
+            let (due, now) = (self.node().due_ms(), self.now().steady_ms);
+            let wait = Duration::from_millis(due.saturating_sub(now).min(1_000));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.0.due.notified() => {}
+                _ = stop.changed() => {}
+            }
+            let now = self.now();
+            let outputs = self.node().tick(now);
+            self.perform(outputs);
+        }
+    }
+
+    /// Measures links, and keeps on disk who is there for the next start.
+    async fn look_after(self) {
+        let mut stop = self.0.stop.subscribe();
+        let mut kept = Vec::new();
+        while stop.borrow_and_update().is_none() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_TIME) => {}
+                _ = stop.changed() => {}
+            }
+            let links = self.0.transport.links();
+            let (peers, clock) = {
+                let mut node = self.node();
+                links.iter().for_each(|link| node.measured(link.peer.id, link.rtt_ms));
+                (peers_of(&node), node.clock())
+            };
+            if peers != kept && !peers.is_empty() {
+                let done = self.0.disk.commit(Batch { clock, peers: Some(peers.clone()), ..Batch::default() }).await;
+                match done {
+                    Ok(()) => kept = peers,
+                    Err(error) => warn!(%error, "cannot keep the member list"),
+                }
+            }
+        }
+    }
+
+    pub(super) fn perform(&self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Datagram { to, payload } => self.send(to, payload),
+                Output::Request { to, token, payload } => self.ask(to, token, payload),
+                Output::Persist(changes) => {
+                    let clock = self.node().clock();
+                    drop(self.0.disk.submit(Batch { changes, clock, peers: None })); // nobody waits: owed until written
+                }
+                Output::Changed(record) => self.announce(record),
+                Output::Up(peer) => info!(peer = %peer.id.short(), addr = %peer.addr, "member up"),
+                Output::Down(id) => info!(peer = %id.short(), "member down"),
+                Output::Superseded(addr) => self.give_way(addr),
+            }
+        }
+        self.0.due.notify_one();
+    }
+
+    fn send(&self, to: Peer, payload: Vec<u8>) {
+        let runtime = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = runtime.0.transport.datagram(to, TOPIC_SWIM, &payload).await {
+                debug!(peer = %to.id.short(), %error, "packet not sent");
+            }
+        });
+    }
+
+    fn ask(&self, to: Peer, token: u64, payload: Vec<u8>) {
+        let runtime = self.clone();
+        tokio::spawn(async move {
+            let asked = runtime.0.transport.request(to, TOPIC_MEMORY, &payload);
+            let answer = match tokio::time::timeout(REQUEST_TIME, asked).await {
+                Ok(Ok(answer)) => Some(answer),
+                Ok(Err(error)) => {
+                    debug!(peer = %to.id.short(), %error, "no answer");
+                    None
+                }
+                Err(_) => None,
+            };
+            let now = runtime.now();
+            let outputs = runtime.node().answer(token, answer.as_deref(), now);
+            runtime.perform(outputs);
+        });
+    }
+
+    fn give_way(&self, addr: std::net::SocketAddr) {
+        let runtime = self.clone();
+        tokio::spawn(async move {
+            warn!(%addr, "the same identity started later elsewhere: stopping");
+            if let Err(error) = runtime.finish(Stop::Superseded(addr)).await {
+                warn!(%error, "the disk was not flushed");
+            }
+        });
+    }
+}
+
+fn peers_of(node: &Node) -> Vec<Peer> {
+    let alive = node.members().filter(|member| member.state == crate::membership::MemberState::Alive);
+    alive.map(|member| Peer { id: member.id, addr: member.addr }).collect()
+}
