@@ -3,6 +3,7 @@
 use crate::tls::KeyExchange;
 use crate::{Limits, Result, WireError};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::congestion::CubicConfig;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ use std::time::Duration;
 /// The largest UDP payload that fits into the 65,536 bytes of the loopback interface, and what Ethernet carries.
 const LOOPBACK_MTU: u16 = 65_000;
 const ETHERNET_MTU: u16 = 1452;
+/// Probes for a large MTU count as being under way: in the usual first window they would hold up everything else, goodbyes too.
+const LOOPBACK_WINDOW: u64 = 1 << 20;
 /// Bytes on their way to us that one stream and one link may have, and that one link may have on its way from us.
 const STREAM_WINDOW: u32 = 8 << 20;
 const LINK_WINDOW: u32 = 16 << 20;
@@ -112,9 +115,15 @@ fn initial_suite() -> Result<rustls::quic::Suite> {
 
 /// For links over the path to `addr`.
 pub(super) fn transport(config: &EndpointConfig, addr: SocketAddr) -> Arc<TransportConfig> {
+    let is_loopback = addr.ip().is_loopback();
     let mut mtu = MtuDiscoveryConfig::default();
-    mtu.upper_bound(if addr.ip().is_loopback() { LOOPBACK_MTU } else { ETHERNET_MTU });
+    mtu.upper_bound(if is_loopback { LOOPBACK_MTU } else { ETHERNET_MTU });
     let mut transport = TransportConfig::default();
+    if is_loopback {
+        let mut cubic = CubicConfig::default();
+        cubic.initial_window(LOOPBACK_WINDOW);
+        transport.congestion_controller_factory(Arc::new(cubic));
+    }
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(config.max_requests))
         .max_concurrent_uni_streams(VarInt::from_u32(config.max_bodies))
