@@ -48,7 +48,7 @@ async fn all_at_once(count: usize) {
     let mut callers = Vec::new();
     for call in calls {
         let (answer, caller) = soon("a call", call).await.unwrap();
-        assert_eq!(answer.unwrap(), b"cba");
+        assert_eq!(answer.unwrap_or_else(|e| panic!("{e}")), b"cba");
         callers.push(caller);
     }
     assert_eq!(door.links().len(), count - 1);

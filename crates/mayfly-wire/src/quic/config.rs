@@ -10,9 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The largest UDP payload that fits into the 65,536 bytes of the loopback interface, and what Ethernet carries.
-const LOOPBACK_MTU: u16 = 65_000;
+/// The largest UDP payload that is tried: the loopback interface carries 65,536 bytes, of which we use a quarter because a probe is as long; Ethernet carries 1,500.
+const LOOPBACK_MTU: u16 = 16_384;
 const ETHERNET_MTU: u16 = 1452;
+/// Bytes that the system may hold for us.
+const SOCKET_BUFFER: usize = 4 << 20;
 /// Probes for a large MTU count as being under way: in the usual first window they would hold up everything else, goodbyes too.
 const LOOPBACK_WINDOW: u64 = 1 << 20;
 /// Bytes on their way to us that one stream and one link may have, and that one link may have on its way from us.
@@ -86,6 +88,9 @@ impl EndpointConfig {
 pub(super) fn socket(config: &EndpointConfig, server: Option<rustls::ServerConfig>) -> Result<quinn::Endpoint> {
     let failed = |reason: String| WireError::Connect { addr: config.listen, reason };
     let udp = std::net::UdpSocket::bind(config.listen).map_err(|e| failed(e.to_string()))?;
+    // Many handshakes at once arrive faster than one thread reads. What the system does not grant is not missed.
+    let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket2::SockRef::from(&udp).set_send_buffer_size(SOCKET_BUFFER);
     let server = server.map(|tls| quic_server(config, tls)).transpose()?;
     let mut settings = quinn::EndpointConfig::default();
     if config.listen.ip().is_loopback() {
