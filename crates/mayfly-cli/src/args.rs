@@ -31,6 +31,13 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Measure this machine's kernels: nanoseconds, GFLOP/s and the share of the measured peak
     Bench,
+    /// Run a node of a swarm: the first one founds it, others join with a token
+    #[cfg(feature = "swarm")]
+    Node(Box<crate::swarm::args::NodeArgs>),
+    /// Talk to a running node, watch a swarm of real processes, or simulate one
+    #[cfg(feature = "swarm")]
+    #[command(subcommand)]
+    Swarm(crate::swarm::args::SwarmCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -14,6 +14,8 @@ mod metrics;
 mod model;
 mod plot;
 mod quantize;
+#[cfg(feature = "swarm")]
+mod swarm;
 mod train;
 mod ui;
 
@@ -44,6 +46,10 @@ fn run(cli: Cli) -> Result<()> {
         Command::Convert(args) => convert::convert(&args.from, &args.to, ui),
         Command::Quantize(args) => quantize::quantize(&args, ui),
         Command::Bench => bench::bench(ui),
+        #[cfg(feature = "swarm")]
+        Command::Node(args) => swarm::node::run(*args, ui),
+        #[cfg(feature = "swarm")]
+        Command::Swarm(command) => swarm::run(command, ui),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mayfly", &mut std::io::stdout());
             Ok(())

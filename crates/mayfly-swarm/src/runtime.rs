@@ -29,6 +29,8 @@ pub struct RuntimeConfig {
     pub seed: u64,
     /// The trust list to keep equal among members, if the transport has one.
     pub trust: Option<Arc<TrustStore>>,
+    /// Where the others reach this node, if that is not where it listens.
+    pub advertise: Option<std::net::SocketAddr>,
 }
 
 /// A change of the memory that took effect here.
@@ -113,7 +115,7 @@ impl<T: Transport> Runtime<T> {
         seeds: &[Peer],
         config: RuntimeConfig,
     ) -> Result<Self> {
-        let here = Peer { id: transport.id(), addr: transport.addr() };
+        let here = Peer { id: transport.id(), addr: config.advertise.unwrap_or_else(|| transport.addr()) };
         let replica = Replica::load(here.id, config.limits, loaded.clock, loaded.records);
         let started = Instant::now();
         let rng = Rng::new(config.seed);

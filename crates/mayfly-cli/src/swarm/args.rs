@@ -1,0 +1,155 @@
+//! The definitions of `mayfly node` and `mayfly swarm`.
+
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Every option can also stand in the file given by --config, under the same name.
+#[derive(Args, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeArgs {
+    /// Folder of the node's key, trust list and memory; made when it is not there
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:0]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where others reach this node, if not where it listens (needed with --listen 0.0.0.0:PORT)
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<SocketAddr>,
+    /// Members to knock at
+    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
+    pub join: Vec<SocketAddr>,
+    /// Join token of `mayfly swarm token`, or a file that has it; for the first start only
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Who talks to whom: mesh, ring, star, hierarchical or adaptive, the same at every member [default: mesh]
+    #[arg(long, value_name = "NAME")]
+    pub topology: Option<String>,
+    /// Serve Prometheus metrics over HTTP here
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// What this node can do, in words that members see
+    #[arg(long, value_name = "WORD,…", value_delimiter = ',')]
+    pub capabilities: Vec<String>,
+    /// Least important messages that are logged: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Options from a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE.toml")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// Which running node is meant.
+#[derive(Args, Debug, Clone)]
+pub struct Target {
+    /// The node's folder
+    #[arg(long, value_name = "DIR", default_value = "mayfly-node")]
+    pub data: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum SwarmCommand {
+    /// Show a running node, its members and its links
+    Status {
+        #[command(flatten)]
+        target: Target,
+        /// Show it anew every second until interrupted
+        #[arg(long)]
+        watch: bool,
+    },
+    /// List the members that a running node knows
+    Members(Target),
+    /// Make a token that lets one new node in
+    Token {
+        #[command(flatten)]
+        target: Target,
+        /// Minutes until it expires
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+        /// Addresses where the new node finds this one [default: where this node is reached]
+        #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
+        contact: Vec<SocketAddr>,
+    },
+    /// Shut a member out for good
+    Revoke {
+        /// Its name, whole
+        node: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Read a value of the distributed memory
+    Get {
+        /// The key
+        key: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write a value into the distributed memory
+    Put {
+        /// The key
+        key: String,
+        /// The value, as text
+        value: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Delete a key of the distributed memory
+    Delete {
+        /// The key
+        key: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print changes as they arrive, until interrupted
+    Watch {
+        /// What the keys start with
+        #[arg(default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show who talks to whom
+    Topology(Target),
+    /// Run real processes on this machine: writes, a kill, a restart, a cut; and say what was measured
+    Demo(DemoArgs),
+    /// Run a whole swarm in simulated time, from one seed
+    Simulate(SimulateArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Processes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..=32))]
+    pub nodes: u16,
+    /// Seconds of writes
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=3600))]
+    pub seconds: u64,
+    /// Share of packets to lose, 0 to 0.5
+    #[arg(long, default_value_t = 0.0)]
+    pub loss: f64,
+    /// Who talks to whom
+    #[arg(long, default_value = "mesh", value_name = "NAME")]
+    pub topology: String,
+    /// Draw members, links and the spread of one write
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct SimulateArgs {
+    /// Nodes
+    #[arg(long, default_value_t = 50)]
+    pub nodes: usize,
+    /// The seed: the same gives the same run
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Who talks to whom: mesh, ring, star, hierarchical or adaptive
+    #[arg(long, default_value = "mesh", value_name = "NAME")]
+    pub topology: String,
+    /// Share of packets to lose, 0 to 0.9
+    #[arg(long, default_value_t = 0.0)]
+    pub loss: f64,
+}
