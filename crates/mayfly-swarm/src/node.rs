@@ -308,22 +308,25 @@ impl Node {
     fn follow(&mut self, outputs: Vec<MembershipOutput>, now: Now) -> Vec<Output> {
         let before = self.peers.len();
         let mut changed = false;
-        let followed: Vec<Output> = outputs.into_iter().map(|output| match output {
-            MembershipOutput::Packet { to, bytes } => {
-                self.traffic.datagrams += 1;
-                self.traffic.datagram_bytes += bytes.len() as u64;
-                Output::Datagram { to, payload: bytes }
-            }
-            MembershipOutput::Up(peer) => {
-                changed = true;
-                Output::Up(peer)
-            }
-            MembershipOutput::Down(id) => {
-                changed = true;
-                Output::Down(id)
-            }
-            MembershipOutput::Superseded(addr) => Output::Superseded(addr),
-        }).collect();
+        let followed: Vec<Output> = outputs
+            .into_iter()
+            .map(|output| match output {
+                MembershipOutput::Packet { to, bytes } => {
+                    self.traffic.datagrams += 1;
+                    self.traffic.datagram_bytes += bytes.len() as u64;
+                    Output::Datagram { to, payload: bytes }
+                }
+                MembershipOutput::Up(peer) => {
+                    changed = true;
+                    Output::Up(peer)
+                }
+                MembershipOutput::Down(id) => {
+                    changed = true;
+                    Output::Down(id)
+                }
+                MembershipOutput::Superseded(addr) => Output::Superseded(addr),
+            })
+            .collect();
         if changed || before != self.peers.len() {
             self.look_around(now);
         }

@@ -45,9 +45,11 @@ pub fn by_name(name: &str) -> Result<Box<dyn Topology>> {
         "star" => Ok(Box::new(Star)),
         "hierarchical" => Ok(Box::new(Hierarchical::default())),
         "adaptive" => Ok(Box::new(Adaptive::default())),
-        _ => {
-            Err(SwarmError::Option { option: "topology", got: name.to_owned(), want: "one of mesh, ring, star, hierarchical, adaptive" })
-        }
+        _ => Err(SwarmError::Option {
+            option: "topology",
+            got: name.to_owned(),
+            want: "one of mesh, ring, star, hierarchical, adaptive",
+        }),
     }
 }
 

@@ -67,11 +67,7 @@ async fn converse(runtime: &Runtime<Endpoint>, stream: UnixStream, extra: &Value
     }
 }
 
-async fn watch(
-    runtime: &Runtime<Endpoint>,
-    prefix: &[u8],
-    write: &mut tokio::net::unix::OwnedWriteHalf,
-) -> Result<()> {
+async fn watch(runtime: &Runtime<Endpoint>, prefix: &[u8], write: &mut tokio::net::unix::OwnedWriteHalf) -> Result<()> {
     let mut changes = runtime.watch();
     write.write_all(b"{\"watching\":true}\n").await?;
     loop {
@@ -139,12 +135,16 @@ fn status(runtime: &Runtime<Endpoint>, extra: &Value) -> Value {
             "since_ms": status.up_ms.saturating_sub(m.since_ms),
         })
     }).collect();
-    let links: Vec<Value> = runtime.links().iter().map(|link| {
-        json!({
-            "id": link.peer.id.to_string(), "rtt_ms": link.rtt_ms, "sent_bytes": link.sent_bytes,
-            "received_bytes": link.received_bytes, "lost_packets": link.lost_packets,
+    let links: Vec<Value> = runtime
+        .links()
+        .iter()
+        .map(|link| {
+            json!({
+                "id": link.peer.id.to_string(), "rtt_ms": link.rtt_ms, "sent_bytes": link.sent_bytes,
+                "received_bytes": link.received_bytes, "lost_packets": link.lost_packets,
+            })
         })
-    }).collect();
+        .collect();
     let mut object = json!({
         "id": status.id.to_string(), "addr": status.addr.to_string(), "topology": status.topology,
         "neighbours": status.neighbours.iter().map(ToString::to_string).collect::<Vec<_>>(),

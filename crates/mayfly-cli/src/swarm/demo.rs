@@ -67,13 +67,7 @@ async fn play(args: &DemoArgs, ui: Ui) -> Result<Report> {
 }
 
 /// Writes all the time; kills, restarts, cuts and heals on the way.
-async fn act(
-    crew: &mut Crew,
-    seconds: u64,
-    seen: &Seen,
-    faults: &Faults,
-    ui: Ui,
-) -> Result<Vec<Write>> {
+async fn act(crew: &mut Crew, seconds: u64, seen: &Seen, faults: &Faults, ui: Ui) -> Result<Vec<Write>> {
     let start = Instant::now();
     let at = |share: f64| Duration::from_secs_f64(seconds as f64 * share);
     let (mut rng, mut writes) = (Rng::new(7), Vec::new());

@@ -34,7 +34,8 @@ async fn answer(runtime: Runtime<Endpoint>, mut stream: TcpStream) -> std::io::R
         }
     }
     let is_metrics = request[..len].starts_with(b"GET /metrics");
-    let (status, body) = if is_metrics { ("200 OK", text(&runtime)) } else { ("404 Not Found", "see /metrics\n".into()) };
+    let (status, body) =
+        if is_metrics { ("200 OK", text(&runtime)) } else { ("404 Not Found", "see /metrics\n".into()) };
     let head = "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nConnection: close";
     let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await?;

@@ -90,7 +90,8 @@ impl AverageTensor {
         {
             return Err(SwarmError::TrimShare { got: share });
         }
-        let usable: Vec<&Contribution> = self.peers.values().filter(|c| c.is_usable() && c.values.len() == self.len).collect();
+        let usable: Vec<&Contribution> =
+            self.peers.values().filter(|c| c.is_usable() && c.values.len() == self.len).collect();
         if usable.is_empty() {
             return Ok(None);
         }

@@ -92,7 +92,8 @@ impl LwwTensor {
     /// [`SwarmError::TensorRange`] when the values reach beyond the tensor, start inside a block or end inside one.
     pub fn write(&mut self, at: usize, values: &[f32], clock: TensorClock) -> Result<Self, SwarmError> {
         let end = at.checked_add(values.len()).filter(|&end| end <= self.len);
-        let is_whole = end.is_some_and(|end| at.is_multiple_of(self.block) && (end.is_multiple_of(self.block) || end == self.len));
+        let is_whole =
+            end.is_some_and(|end| at.is_multiple_of(self.block) && (end.is_multiple_of(self.block) || end == self.len));
         if !is_whole || self.bits.len() != self.len {
             return Err(SwarmError::TensorRange { at, count: values.len(), len: self.len, block: self.block });
         }

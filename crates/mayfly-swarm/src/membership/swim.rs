@@ -5,13 +5,13 @@ use super::meta::{Board, Item};
 use crate::{Result, SwarmError};
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytes::{Buf, BufMut};
 use core::cmp::{Ordering, Reverse};
 use core::convert::Infallible;
 use core::num::{NonZeroU8, NonZeroUsize};
 use core::time::Duration;
-use alloc::sync::Arc;
-use bytes::{Buf, BufMut};
 use foca::{AccumulatingRuntime, Codec, Config, Foca, Header, OwnedNotification, PeriodicParams, PostcardCodec, Timer};
 use mayfly_base::{NodeId, Rng};
 use mayfly_wire::Peer;
@@ -75,7 +75,8 @@ impl MembershipConfig {
         config.notify_down_members = true;
         let every = |ms, num_members| Some(PeriodicParams { frequency: Duration::from_millis(ms), num_members });
         config.periodic_gossip = every(self.gossip_interval_ms, count("gossip_fan_out", self.gossip_fan_out)?);
-        config.periodic_announce_to_down_members = every(self.announce_down_interval_ms, NonZeroUsize::MIN.saturating_add(1));
+        config.periodic_announce_to_down_members =
+            every(self.announce_down_interval_ms, NonZeroUsize::MIN.saturating_add(1));
         config.periodic_announce = every(30_000, NonZeroUsize::MIN);
         Ok(config)
     }
@@ -135,7 +136,11 @@ impl Codec<Ident> for Watching {
         Ok(header)
     }
 
-    fn encode_member(&mut self, member: &foca::Member<Ident>, buf: impl BufMut) -> core::result::Result<(), Self::Error> {
+    fn encode_member(
+        &mut self,
+        member: &foca::Member<Ident>,
+        buf: impl BufMut,
+    ) -> core::result::Result<(), Self::Error> {
         self.inner.encode_member(member, buf)
     }
 

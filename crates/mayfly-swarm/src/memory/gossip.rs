@@ -114,7 +114,8 @@ impl Gossip {
 
     /// The exchange that starts a conversation with `peer`.
     pub fn greet(&mut self, replica: &Replica, peer: NodeId) -> Outgoing {
-        let mut exchange = Exchange { root: replica.tree().root(), seen: self.tombstones.speak(), ..Exchange::default() };
+        let mut exchange =
+            Exchange { root: replica.tree().root(), seen: self.tombstones.speak(), ..Exchange::default() };
         let told = self.tell(replica, peer, &mut exchange);
         Outgoing { message: Message::Exchange(exchange), ticket: Ticket { asked: Asked::Exchange(told) } }
     }
@@ -219,7 +220,8 @@ impl Gossip {
     fn give(&mut self, replica: &Replica, to: NodeId, want: &[Vec<u8>], exchange: &mut Exchange) {
         let mut room = self.config.message_bytes;
         for record in want.iter().filter_map(|key| replica.record(key)) {
-            let Some(left) = room.checked_sub(record.bytes()).or((room == self.config.message_bytes).then_some(0)) else {
+            let Some(left) = room.checked_sub(record.bytes()).or((room == self.config.message_bytes).then_some(0))
+            else {
                 break;
             };
             room = left;

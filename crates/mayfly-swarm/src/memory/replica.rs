@@ -221,7 +221,8 @@ impl Replica {
 
     /// Are the records equal byte for byte, as they and not only their hashes say?
     pub fn same_records(&self, other: &Self) -> bool {
-        let same = |a: &Entry, b: &Entry| a.stamp == b.stamp && a.value == b.value && a.check == check_of(a.value.as_deref());
+        let same =
+            |a: &Entry, b: &Entry| a.stamp == b.stamp && a.value == b.value && a.check == check_of(a.value.as_deref());
         self.entries.len() == other.entries.len()
             && self.entries.iter().zip(&other.entries).all(|((k, a), (l, b))| k == l && same(a, b))
     }

@@ -37,7 +37,8 @@ impl Tombstones {
     /// Some of what is known, others each time.
     pub(crate) fn speak(&mut self) -> Vec<Seen> {
         let after = self.seen.range(self.turn..).chain(self.seen.range(..self.turn));
-        let said: Vec<Seen> = after.take(AT_ONCE).map(|(&id, by)| Seen { id, by: by.iter().copied().collect() }).collect();
+        let said: Vec<Seen> =
+            after.take(AT_ONCE).map(|(&id, by)| Seen { id, by: by.iter().copied().collect() }).collect();
         self.turn = said.last().map_or(0, |last| last.id.wrapping_add(1));
         said
     }
@@ -57,7 +58,13 @@ impl Tombstones {
     }
 
     /// Notes the tombstones that are here, and collects those that every one of `members` (this node among them) has.
-    pub(crate) fn collect(&mut self, replica: &mut Replica, here: NodeId, members: &[NodeId], now_ms: u64) -> Vec<Change> {
+    pub(crate) fn collect(
+        &mut self,
+        replica: &mut Replica,
+        here: NodeId,
+        members: &[NodeId],
+        now_ms: u64,
+    ) -> Vec<Change> {
         let needed: BTreeSet<u64> = members.iter().map(|&m| short(m)).collect();
         let mut before = core::mem::take(&mut self.seen);
         let mut changes = Vec::new();

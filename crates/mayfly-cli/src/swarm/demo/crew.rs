@@ -196,7 +196,8 @@ impl Crew {
         let mut missing = BTreeSet::new();
         for i in 0..self.len() {
             let answer = self.client(i)?.ask(&Ask::Keys { prefix: "demo/".into() }).await?;
-            let has: BTreeSet<&str> = answer["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let has: BTreeSet<&str> =
+                answer["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             missing.extend(writes.iter().map(|write| &write.key).filter(|key| !has.contains(key.as_str())));
         }
         Ok(missing.len())

@@ -35,12 +35,15 @@ impl Report {
         let (mut propagate_ms, mut converge_ms) = (Vec::new(), Vec::new());
         for write in writes.iter().filter(|write| write.is_calm) {
             let others = (0..nodes).filter(|&i| i != write.by);
-            let arrived: Vec<f64> = others.filter_map(|i| {
-                let arrived = arrivals.get(&(i, write.key.clone()))?;
-                Some(arrived.saturating_duration_since(write.acknowledged).as_secs_f64() * 1e3)
-            }).collect();
+            let arrived: Vec<f64> = others
+                .filter_map(|i| {
+                    let arrived = arrivals.get(&(i, write.key.clone()))?;
+                    Some(arrived.saturating_duration_since(write.acknowledged).as_secs_f64() * 1e3)
+                })
+                .collect();
             // A write that did not get everywhere in time never converged.
-            let all = if arrived.len() + 1 < nodes { f64::INFINITY } else { arrived.iter().copied().fold(0.0, f64::max) };
+            let all =
+                if arrived.len() + 1 < nodes { f64::INFINITY } else { arrived.iter().copied().fold(0.0, f64::max) };
             converge_ms.push(all);
             propagate_ms.extend(arrived);
         }
@@ -80,11 +83,23 @@ impl Report {
         let mut text = format!("\n{} processes, {} writes acknowledged\n\n", self.nodes, self.writes);
         text += &row("write", ms(&self.write_ms, 50), "the middle one, on the writer's disk when acknowledged");
         text += &row("", ms(&self.write_ms, 95), "95 of 100 were faster");
-        text += &row("propagate", ms(&self.propagate_ms, 95), "until another node had it, 95 of 100, while nothing was broken");
+        text += &row(
+            "propagate",
+            ms(&self.propagate_ms, 95),
+            "until another node had it, 95 of 100, while nothing was broken",
+        );
         text += &row("converge", ms(&self.converge_ms, 95), "until every node had it");
         text += &row("handshake", ms(&self.handshake_ms, 50), &format!("{}, {}", self.key_exchange, self.signature));
-        text += &row("sent", grouped(self.bytes_sent as usize), "bytes of UDP in all: membership, gossip, handshakes, repeats");
-        text += &row("as JSON", grouped(self.bytes_as_json as usize), "bytes, had each record gone once to each other node, and nothing else");
+        text += &row(
+            "sent",
+            grouped(self.bytes_sent as usize),
+            "bytes of UDP in all: membership, gossip, handshakes, repeats",
+        );
+        text += &row(
+            "as JSON",
+            grouped(self.bytes_as_json as usize),
+            "bytes, had each record gone once to each other node, and nothing else",
+        );
         text += &row("lost", self.lost.to_string(), "acknowledged writes that some node lacks");
         text + &row("replicas", if self.equal { "equal" } else { "NOT EQUAL" }.into(), "by the hash of the memory")
     }
