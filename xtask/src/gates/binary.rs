@@ -1,7 +1,7 @@
 //! The `mayfly` binary: its size, and the time from its start to its first prediction.
 
 use super::{Gates, target_folder};
-use crate::process::{cargo, output, print, program, root, run};
+use crate::process::{cargo, output, print, program, run};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,19 +23,10 @@ pub(super) fn check(gates: &Gates) -> Result<Vec<String>> {
         .collect())
 }
 
-/// `target/release/mayfly`; the release profile strips it.
+/// `target/release/mayfly` with the neural commands alone; the release profile strips it.
 fn build() -> Result<PathBuf> {
-    let mut args = vec!["build", "--release", "--package", "mayfly-cli"];
-    if has_neural_feature()? {
-        args.extend(["--no-default-features", "--features", "neural"]);
-    }
-    run(&mut cargo(&args))?;
+    run(&mut cargo(&["build", "--release", "--package", "mayfly-cli", "--no-default-features"]))?;
     Ok(target_folder("Cargo.toml")?.join("release/mayfly"))
-}
-
-fn has_neural_feature() -> Result<bool> {
-    let manifest: toml::Table = std::fs::read_to_string(root().join("crates/mayfly-cli/Cargo.toml"))?.parse()?;
-    Ok(manifest.get("features").is_some_and(|features| features.get("neural").is_some()))
 }
 
 fn check_size(bytes: u64, limit: u64) -> Option<String> {
