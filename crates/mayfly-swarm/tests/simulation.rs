@@ -18,7 +18,7 @@ fn every_topology_converges() {
         eprintln!("{report:?}");
         assert!(report.replicas_equal, "{report:?}");
         assert_eq!(report.false_deaths, 0, "{report:?}");
-        assert!(report.detect_ms_max > 0 && report.detect_ms_max <= 5_000, "{report:?}");
+        assert!(report.detect_ms_max > 0 && report.detect_ms_max <= 6_000, "{report:?}");
     }
 }
 
