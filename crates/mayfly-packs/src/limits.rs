@@ -7,7 +7,6 @@ pub(crate) const ENVELOPE_BYTES: u64 = 64 << 10;
 pub(crate) const SIGNATURES: usize = 8;
 pub(crate) const MODULE_BYTES: u64 = 8 << 20;
 pub(crate) const GOLDEN_BYTES: u64 = 16 << 20;
-pub(crate) const KEY_FILE_BYTES: u64 = 64 << 10;
 pub(crate) const TRUST_BYTES: u64 = 4 << 20;
 pub(crate) const FUNCTIONS: u64 = 4096;
 pub(crate) const EXPORTS: u64 = 1024;

@@ -3,7 +3,7 @@
 use crate::error::{PackError, Result, check_limit};
 use crate::limits::{MANIFEST_BYTES, PAGE_BYTES};
 use crate::schema::manifest_schema;
-use crate::shape::{Bindings, Dim};
+use crate::shape::Dim;
 use crate::tensor::DType;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The published JSON Schema of `kernels.json`.
 pub const SCHEMA: &str = include_str!("../../../docs/formats/kernel-pack.schema.json");
-pub(crate) const SCHEMA_ID: &str = "https://mayfly.dev/schemas/kernel-pack-1.json";
 
 /// `kernels.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -339,15 +338,15 @@ impl Shapes {
         }
     }
 
-    /// Bytes of all tensors whose shape has no symbols.
+    /// Bytes of all tensors when every symbol is 1.
     fn least_bytes(&self, kernel: &KernelEntry) -> u64 {
-        let none = Bindings::default();
         let bytes = |(spec, dims): (&TensorSpec, &Vec<Dim>)| {
-            let elements = dims.iter().try_fold(1u64, |n, dim| n.checked_mul(dim.value(&none)?))?;
-            spec.dtype.bytes(elements)
+            let elements = dims.iter().map(Dim::least).fold(1, u64::saturating_mul);
+            // An odd number of 4-bit values is no tensor; half a byte more or less decides nothing here.
+            spec.dtype.bytes(elements.next_multiple_of(2)).unwrap_or(u64::MAX)
         };
         let inputs = kernel.inputs.iter().zip(&self.inputs);
-        inputs.chain(kernel.outputs.iter().zip(&self.outputs)).filter_map(bytes).fold(0, u64::saturating_add)
+        inputs.chain(kernel.outputs.iter().zip(&self.outputs)).map(bytes).fold(0, u64::saturating_add)
     }
 }
 

@@ -83,6 +83,18 @@ impl Dim {
         (value <= ELEMENTS).then_some(value)
     }
 
+    /// The least it can be: every symbol 1, and 1 for whatever is divided.
+    pub(crate) fn least(&self) -> u64 {
+        if self.0.iter().any(|(join, _)| *join == Join::Over) {
+            return 1;
+        }
+        let number = |(_, term): &(Join, Term)| match term {
+            Term::Number(n) => *n,
+            Term::Symbol(_) => 1,
+        };
+        self.0.iter().map(number).fold(1, u64::saturating_mul)
+    }
+
     /// The symbols that it is made of.
     pub(crate) fn symbols(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().filter_map(|(_, term)| match term {

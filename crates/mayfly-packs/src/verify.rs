@@ -37,7 +37,7 @@ impl Policy {
 }
 
 /// A pack that passed every check but compilation. Only [`verify()`] makes one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VerifiedPack {
     pub(crate) manifest: Manifest,
     pub(crate) signers: Vec<KeyId>,
@@ -45,6 +45,13 @@ pub struct VerifiedPack {
     pub(crate) golden: Option<Golden>,
     pub(crate) limits: HostLimits,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+}
+
+impl std::fmt::Debug for VerifiedPack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pack = format!("{} {}", self.manifest.name, self.manifest.version);
+        f.debug_struct("VerifiedPack").field("pack", &pack).field("signers", &self.signers).finish_non_exhaustive()
+    }
 }
 
 impl VerifiedPack {
