@@ -203,7 +203,10 @@ fn manifests_that_a_schema_refuses_and_some_that_it_cannot() {
         ("/kernels/0/resource_limits/max_memory_pages", |m| {
             m["kernels"][0]["inputs"][0]["shape"] = json!(["n", 100_000])
         }),
-        ("/kernels/0/resource_limits/max_memory_pages", |m| m["kernels"][0]["inputs"][0]["shape"] = json!([100_000])),
+        ("/kernels/0/resource_limits/max_memory_pages", |m| {
+            m["kernels"][0]["inputs"][0]["shape"] = json!([100_000]);
+            m["kernels"][0]["outputs"][0]["shape"] = json!([100_000]);
+        }),
         ("/kernels/0/inputs/0/dtype", |m| m["kernels"][0]["inputs"][0]["dtype"] = json!("f64")),
         ("/kernels/0/inputs/0/shape/0", |m| m["kernels"][0]["inputs"][0]["shape"] = json!(["99999999999"])),
         ("/kernels/0/inputs", |m| m["kernels"][0]["outputs"][0]["shape"] = json!(["unbound"])),

@@ -52,7 +52,13 @@ fn seen(tensor: &GoldenTensor) -> Vec<f64> {
     tensor.tensor.to_f64()
 }
 
-fn case(kernel: &str, dtype: DType, params: &[(&str, Value)], inputs: Vec<GoldenTensor>, outputs: Vec<GoldenTensor>) -> GoldenCase {
+fn case(
+    kernel: &str,
+    dtype: DType,
+    params: &[(&str, Value)],
+    inputs: Vec<GoldenTensor>,
+    outputs: Vec<GoldenTensor>,
+) -> GoldenCase {
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let max_ulp = if dtype == DType::F16 { F16_ULP } else { F32_ULP };
     GoldenCase { kernel: format!("{kernel}_{}", dtype.name()), params, inputs, outputs, max_ulp }
@@ -79,14 +85,16 @@ fn rope(rng: &mut Rng, dtype: DType, layout: &str, (seq, heads, dim): (usize, us
 fn rope_q8(rng: &mut Rng, layout: &str) -> GoldenCase {
     let (seq, heads, dim) = (2, 2, 64);
     let n = seq * heads * dim;
-    let x = make("x", DType::Q8, &[seq, heads, dim], &(0..n).map(|_| rng.below(255) as f64 - 127.0).collect::<Vec<_>>());
+    let x =
+        make("x", DType::Q8, &[seq, heads, dim], &(0..n).map(|_| rng.below(255) as f64 - 127.0).collect::<Vec<_>>());
     let scales = make("scales", DType::F32, &[n / BLOCK], &values(rng, n / BLOCK, 0.01, 0.1));
     let table = table(DType::F32, seq, dim);
     let real: Vec<f64> = seen(&x).iter().enumerate().map(|(i, q)| q * seen(&scales)[i / BLOCK]).collect();
     let y = oracle::rope(&real, &seen(&table), heads, dim, layout == "half");
     let y_scales: Vec<f64> = y.chunks(BLOCK).map(|b| b.iter().fold(0f64, |m, v| m.max(v.abs())) / 127.0).collect();
     let data: Vec<f64> = y.iter().enumerate().map(|(i, v)| (v / y_scales[i / BLOCK]).round_ties_even()).collect();
-    let outputs = vec![make("y", DType::Q8, &[seq, heads, dim], &data), make("y_scales", DType::F32, &[n / BLOCK], &y_scales)];
+    let outputs =
+        vec![make("y", DType::Q8, &[seq, heads, dim], &data), make("y_scales", DType::F32, &[n / BLOCK], &y_scales)];
     // A value on the edge of two steps may fall to either: the scales' bound, and one step is well within it.
     case("rope", DType::Q8, &[("layout", json!(layout))], vec![x, scales, table], outputs)
 }

@@ -60,7 +60,8 @@ fn read_or_make_key(path: &Path) -> Fallible<SecretKey> {
 
 fn manifest(kernels: Vec<Value>, golden: &str, key: &SecretKey) -> Value {
     let ids: Vec<String> = kernels.iter().filter_map(|k| k["id"].as_str().map(String::from)).collect();
-    let fallbacks: serde_json::Map<String, Value> = ids.iter().map(|id| (id.clone(), json!(format!("native:{id}")))).collect();
+    let fallbacks: serde_json::Map<String, Value> =
+        ids.iter().map(|id| (id.clone(), json!(format!("native:{id}")))).collect();
     json!({
         "$schema": "https://mayfly.dev/schemas/kernel-pack-1.json",
         "name": "mayfly-core",
