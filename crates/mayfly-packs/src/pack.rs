@@ -282,6 +282,20 @@ impl Kernel {
         }))
     }
 
+    /// The native reference alone, writing to the caller's memory; `None` when the manifest declares none.
+    ///
+    /// # Errors
+    /// [`PackError::ShapeMismatch`] or the reference's complaint.
+    pub fn run_native_into(
+        &self,
+        inputs: &[TensorView<'_>],
+        params: &[u8],
+        outputs: &mut [&mut [u8]],
+    ) -> Option<Result<()>> {
+        let native = self.fallback?;
+        Some(native(&NativeCall { inputs, params }, outputs).map_err(PackError::other))
+    }
+
     /// Takes an instance, made and initialised if none is free, and puts it back: what a call costs before it starts.
     ///
     /// # Errors

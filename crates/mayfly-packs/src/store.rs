@@ -189,9 +189,15 @@ impl Store {
     /// # Errors
     /// As [`verify()`] and [`Pack::load`].
     pub fn load(&self, name: &str, generation: u64, policy: &Policy, engine: &dyn Engine) -> Result<Pack> {
-        let files = PackFiles::Folder(self.generation_folder(name, generation));
-        let verified = verify(&files, &self.trust()?, policy)?;
-        Pack::load(&verified, engine)
+        Pack::load(&self.recheck(name, generation, policy)?, engine)
+    }
+
+    /// Verifies the pack of a generation anew, without compiling it.
+    ///
+    /// # Errors
+    /// As [`verify()`].
+    pub fn recheck(&self, name: &str, generation: u64, policy: &Policy) -> Result<VerifiedPack> {
+        verify(&PackFiles::Folder(self.generation_folder(name, generation)), &self.trust()?, policy)
     }
 
     fn commit(&mut self, state: StoreState, steps: &mut dyn Steps) -> Result<()> {

@@ -23,6 +23,8 @@ pub enum WasmtimeProfile {
     Server,
     /// The same bits and the same fuel on every host; budgets by fuel.
     Deterministic,
+    /// No clock at all, so no budget holds: for measuring what budgets cost, never for a stranger's kernel.
+    Unbounded,
 }
 
 /// wasmtime as a kernel engine. The thread that ticks ends when it is dropped.
@@ -45,7 +47,7 @@ impl WasmtimeEngine {
         })?;
         let tick = match profile {
             WasmtimeProfile::Server => ticker::start(&engine, options.tick)?,
-            WasmtimeProfile::Deterministic => options.tick,
+            WasmtimeProfile::Deterministic | WasmtimeProfile::Unbounded => options.tick,
         };
         Ok(Self { engine, profile, tick, fuel: options.fuel, cache: options.cache.clone() })
     }
@@ -82,6 +84,7 @@ fn config(profile: WasmtimeProfile, options: &EngineOptions) -> Config {
     match profile {
         WasmtimeProfile::Server => config.epoch_interruption(true),
         WasmtimeProfile::Deterministic => config.consume_fuel(true).cranelift_nan_canonicalization(true),
+        WasmtimeProfile::Unbounded => &mut config,
     };
     let mut pool = PoolingAllocationConfig::default();
     pool.total_core_instances(options.max_instances)
@@ -109,6 +112,7 @@ impl Engine for WasmtimeEngine {
         let clock = match self.profile {
             WasmtimeProfile::Server => Clock::Epochs(self.tick),
             WasmtimeProfile::Deterministic => Clock::Fuel(self.fuel),
+            WasmtimeProfile::Unbounded => Clock::Stopped,
         };
         Ok(Box::new(Compiled { engine: self.engine.clone(), pre, limits: limits.clone(), clock }))
     }
@@ -118,6 +122,7 @@ impl Engine for WasmtimeEngine {
 enum Clock {
     Epochs(Duration),
     Fuel(u64),
+    Stopped,
 }
 
 struct Compiled {
@@ -135,6 +140,7 @@ impl Module for Compiled {
         match self.clock {
             Clock::Epochs(_) => store.set_epoch_deadline(1 << 40),
             Clock::Fuel(fuel) => store.set_fuel(fuel).map_err(PackError::other)?,
+            Clock::Stopped => {}
         }
         let instance = match self.pre.instantiate(&mut store) {
             Ok(instance) => instance,
@@ -176,6 +182,7 @@ impl Running {
         match self.clock {
             Clock::Epochs(tick) => self.store.set_epoch_deadline(ticker::ticks(budget.time, tick)),
             Clock::Fuel(fuel) => self.store.set_fuel(fuel).map_err(PackError::other)?,
+            Clock::Stopped => {}
         }
         Ok(())
     }
