@@ -15,7 +15,7 @@ fn wasm(wat: &str) -> Vec<u8> {
 
 /// Refused before anything is compiled.
 fn refused(wasm: &[u8]) -> PackError {
-    check(&pack_of(wasm)).err().expect("refused")
+    check(&pack_of(wasm)).expect_err("refused")
 }
 
 /// Runs the hostile kernel and then a good one on every engine; returns the errors by engine: epochs, fuel, wasmi.
