@@ -121,7 +121,9 @@ pub struct Kernel {
     module: Box<dyn Module>,
     free: Mutex<Vec<Warm>>,
     fallback: Option<NativeKernel>,
+    /// The longest budget: the manifest's and the host's.
     budget: Duration,
+    default_budget: Duration,
     counters: Counters,
 }
 
@@ -174,7 +176,8 @@ impl Kernel {
             vetted,
             free: Mutex::default(),
             fallback,
-            budget: if embedded { budget.min(EMBEDDED_BUDGET) } else { budget.min(host.default_budget.max(budget)) },
+            budget: if embedded { budget.min(EMBEDDED_BUDGET) } else { budget },
+            default_budget: host.default_budget,
             counters: Counters::default(),
         })
     }
@@ -533,7 +536,7 @@ impl Kernel {
     }
 
     fn budget_of(&self, options: &CallOptions) -> Budget {
-        Budget { time: options.budget.unwrap_or(self.budget).min(self.budget) }
+        Budget { time: options.budget.unwrap_or(self.default_budget).min(self.budget) }
     }
 
     fn mismatch(&self, tensor: &str, expected: String, found: String) -> PackError {
