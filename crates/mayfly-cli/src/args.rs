@@ -31,6 +31,12 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Measure this machine's kernels: nanoseconds, GFLOP/s and the share of the measured peak
     Bench,
+    /// Signed packs of WebAssembly kernels: make, check, run, install, upgrade
+    #[cfg(feature = "packs")]
+    Pack {
+        #[command(subcommand)]
+        command: crate::pack::PackCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -12,6 +12,8 @@ mod eval;
 mod info;
 mod metrics;
 mod model;
+#[cfg(feature = "packs")]
+mod pack;
 mod plot;
 mod quantize;
 mod train;
@@ -44,6 +46,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Convert(args) => convert::convert(&args.from, &args.to, ui),
         Command::Quantize(args) => quantize::quantize(&args, ui),
         Command::Bench => bench::bench(ui),
+        #[cfg(feature = "packs")]
+        Command::Pack { command } => pack::run(command, ui),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mayfly", &mut std::io::stdout());
             Ok(())
