@@ -3,6 +3,7 @@
 mod accept;
 mod config;
 mod dial;
+mod floor;
 mod join;
 mod link;
 mod reason;
