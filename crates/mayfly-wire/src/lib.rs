@@ -29,7 +29,5 @@ pub use memory::{MemoryEndpoint, MemoryNet};
 pub use message::{from_payload, to_payload};
 pub use quic::{Endpoint, EndpointConfig, join};
 pub use tls::{KeyExchange, SECP384R1_MLKEM1024, edge_certificate, edge_client_config, edge_server_config};
-pub use transport::{
-    Event, FAILURE_DROPPED, FAILURE_TOO_LONG, FAILURE_WIRE, LinkStats, Peer, Reply, Transport,
-};
+pub use transport::{Event, FAILURE_DROPPED, FAILURE_TOO_LONG, FAILURE_WIRE, LinkStats, Peer, Reply, Transport};
 pub use trust::{Change, JoinToken, Merge, Record, SignedRecord, TrustList, TrustStore};

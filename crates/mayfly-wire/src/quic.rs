@@ -10,6 +10,8 @@ mod reason;
 mod serve;
 mod stream;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::EndpointConfig;
 pub use join::join;
@@ -61,7 +63,8 @@ impl Endpoint {
         let client = tls::client_config(&identity, trusting.clone(), config.key_exchange)?;
         let server = tls::server_config(&identity, trusting, config.key_exchange)?;
         let socket = config::socket(&config, Some(server))?;
-        let addr = socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
+        let addr =
+            socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
         let inner = Arc::new(Inner {
             identity,
             trust,
@@ -160,9 +163,10 @@ impl Transport for Endpoint {
 fn refuse_public(policy: KeyExchange) -> Result<()> {
     match policy {
         KeyExchange::Hybrid | KeyExchange::Pure => Ok(()),
-        KeyExchange::Public => {
-            Err(WireError::Tls { what: "the key exchange", reason: "the public policy is not for links between nodes".into() })
-        }
+        KeyExchange::Public => Err(WireError::Tls {
+            what: "the key exchange",
+            reason: "the public policy is not for links between nodes".into(),
+        }),
     }
 }
 

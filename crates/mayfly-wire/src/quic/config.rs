@@ -3,8 +3,8 @@
 use super::floor::FlooredCubic;
 use crate::tls::KeyExchange;
 use crate::{Limits, Result, WireError};
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::congestion::CubicConfig;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use std::net::SocketAddr;
@@ -106,7 +106,10 @@ pub(super) fn socket(config: &EndpointConfig, server: Option<rustls::ServerConfi
 fn quic_server(config: &EndpointConfig, tls: rustls::ServerConfig) -> Result<quinn::ServerConfig> {
     let crypto = QuicServerConfig::with_initial(Arc::new(tls), initial_suite()?).map_err(WireError::tls("QUIC"))?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    server.retry_token_lifetime(RETRY_LIFETIME).max_incoming(config.max_links).transport_config(transport(config, config.listen));
+    server
+        .retry_token_lifetime(RETRY_LIFETIME)
+        .max_incoming(config.max_links)
+        .transport_config(transport(config, config.listen));
     Ok(server)
 }
 
