@@ -14,6 +14,7 @@ mod table;
 mod tests;
 
 pub use config::EndpointConfig;
+pub(crate) use dial::read_first_words;
 pub use join::join;
 
 use crate::inbox::Inbox;
