@@ -19,9 +19,8 @@ pub struct Net {
     pub layers: Vec<Layer>,
 }
 
-/// Steps taken before a trained network's outputs are compared, and the learning rate of all of them.
+/// Steps taken before a trained network's outputs are compared.
 pub const CHECK_STEPS: usize = 3;
-pub const LEARNING_RATE: f32 = 0.01;
 
 /// A small generator of its own (SplitMix64), so that runs are the same everywhere.
 pub struct Random(u64);
@@ -124,7 +123,7 @@ impl Slot {
     }
 
     fn update(&mut self, optimiser: Optimiser, step: i32) {
-        let rate = f64::from(LEARNING_RATE);
+        let rate = f64::from(optimiser.rate());
         for ((value, g), [m, v]) in self.value.iter_mut().zip(&mut self.gradient).zip(&mut self.moments) {
             *value -= rate
                 * match optimiser {

@@ -3,7 +3,7 @@
 use crate::cases::{self, Work};
 use crate::contest::{Contestant, time};
 use crate::data;
-use crate::net::{CHECK_STEPS, LEARNING_RATE, Net, Random};
+use crate::net::{CHECK_STEPS, Net, Random};
 use anyhow::{Context, Result};
 use mayfly_kernels::{Buffer, Isa, MatMul, Trans, matmul};
 use mayfly_nn::{
@@ -84,9 +84,10 @@ struct Step {
 
 impl Step {
     fn new(net: &Net, rows: usize, optimiser: cases::Optimiser) -> Result<Self> {
+        let lr = optimiser.rate();
         let algorithm = match optimiser {
-            cases::Optimiser::Sgd => Algorithm::Sgd(Sgd { lr: LEARNING_RATE, ..Sgd::default() }),
-            cases::Optimiser::Adam => Algorithm::Adam(Adam { lr: LEARNING_RATE, ..Adam::default() }),
+            cases::Optimiser::Sgd => Algorithm::Sgd(Sgd { lr, ..Sgd::default() }),
+            cases::Optimiser::Adam => Algorithm::Adam(Adam { lr, ..Adam::default() }),
         };
         let trainer = Trainer::new(plain(net)?, TrainConfig { threads: 1, ..TrainConfig::new(algorithm) })?;
         let (x, t) = net.data(rows);

@@ -1,8 +1,8 @@
 //! PyTorch and OpenVINO from Python, as their users call them: one script, rounds on request over its pipes.
 
-use crate::cases::{Peer, Precision, Work};
+use crate::cases::{Optimiser, Peer, Precision, Work};
 use crate::contest::Contestant;
-use crate::net::{CHECK_STEPS, LEARNING_RATE, Net};
+use crate::net::{CHECK_STEPS, Net};
 use crate::onnx;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -148,7 +148,7 @@ fn request(folder: &Path, work: Work) -> Result<Value> {
         std::fs::write(folder.join(name), bytes)?;
     }
     let (optimiser, precision) = match work {
-        Work::Step { optimiser, .. } => (Some(format!("{optimiser:?}").to_lowercase()), Precision::F32),
+        Work::Step { optimiser, .. } => (Some(optimiser), Precision::F32),
         Work::Infer { precision, .. } => (None, precision),
         _ => (None, Precision::F32),
     };
@@ -157,9 +157,9 @@ fn request(folder: &Path, work: Work) -> Result<Value> {
         "dims": dims,
         "rows": rows,
         "activation": format!("{activation:?}").to_lowercase(),
-        "optimiser": optimiser,
+        "optimiser": optimiser.map(|o| format!("{o:?}").to_lowercase()),
         "precision": format!("{precision:?}").to_lowercase(),
-        "rate": LEARNING_RATE,
+        "rate": optimiser.map(Optimiser::rate),
         "check_steps": CHECK_STEPS,
     }))
 }

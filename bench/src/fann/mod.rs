@@ -2,10 +2,10 @@
 
 mod library;
 
-use crate::cases::{Activation, Work};
+use crate::cases::{Activation, Optimiser, Work};
 use crate::contest::{Contestant, time};
 use crate::data;
-use crate::net::{CHECK_STEPS, LEARNING_RATE, Net};
+use crate::net::{CHECK_STEPS, Net};
 use anyhow::{Context, Result, bail, ensure};
 use library::{Ann, Api, Data, ERROR_LINEAR, LINEAR, SIGMOID, SIGMOID_SYMMETRIC, TRAIN_INCREMENTAL, TRAIN_RPROP};
 use std::ffi::CString;
@@ -151,7 +151,7 @@ impl Step {
         let fann = Network::new(net)?;
         // FANN descends half the sum of squares, everyone else here the mean.
         // SAFETY: a live network.
-        unsafe { (fann.api.set_learning_rate)(fann.ann, LEARNING_RATE * 2.0 / net.outputs() as f32) };
+        unsafe { (fann.api.set_learning_rate)(fann.ann, Optimiser::Sgd.rate() * 2.0 / net.outputs() as f32) };
         Ok(Self { net: net.clone(), fann, x, t })
     }
 }

@@ -62,6 +62,20 @@ pub enum Task {
     Regress,
 }
 
+/// How the learning rate changes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// It stays
+    Constant,
+    /// A third of it whenever the loss has not fallen for eight epochs
+    Plateau,
+    /// Along half a cosine to zero at the last epoch
+    Cosine,
+    /// Up for three tenths of the epochs, then down to almost nothing
+    OneCycle,
+}
+
 /// What to do with a missing value.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,13 +113,16 @@ pub struct TrainArgs {
     /// Neurons of the hidden layers; 0 for none [default: chosen from the data]
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
+    /// For images: channels of 3×3 convolutions before the hidden layers, each followed by a 2×2 maximum
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub conv: Option<Vec<usize>>,
     /// Activation of the hidden layers
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
     /// Activation of the outputs [default: softmax for classes, linear for numbers]
     #[arg(long, value_name = "NAME")]
     pub output_activation: Option<String>,
-    /// adam, adamw, sgd, rmsprop, adagrad, lion, rprop, quickprop, sarprop, incremental, batch or cascade [default: adam]
+    /// adam, adamw, sgd, rmsprop, adagrad, lion, rprop, quickprop, sarprop, incremental, batch or cascade [default: adamw]
     #[arg(long, value_name = "NAME")]
     pub algorithm: Option<String>,
     /// Hidden neurons that cascade training adds at most [default: 30]
@@ -120,7 +137,10 @@ pub struct TrainArgs {
     /// Learning rate
     #[arg(long, value_name = "X")]
     pub lr: Option<f32>,
-    /// Decoupled weight decay
+    /// How the learning rate changes over the epochs [default: plateau; constant for FANN's algorithms]
+    #[arg(long, value_enum)]
+    pub schedule: Option<ScheduleName>,
+    /// Decoupled weight decay of adamw [default: 0.3]
     #[arg(long, value_name = "X")]
     pub weight_decay: Option<f32>,
     /// Share of activations dropped in training
@@ -216,6 +236,7 @@ impl TrainArgs {
             task: self.task.or(file.task),
             missing: self.missing.or(file.missing),
             hidden: self.hidden.or(file.hidden),
+            conv: self.conv.or(file.conv),
             activation: self.activation.or(file.activation),
             output_activation: self.output_activation.or(file.output_activation),
             algorithm: self.algorithm.or(file.algorithm),
@@ -223,6 +244,7 @@ impl TrainArgs {
             epochs: self.epochs.or(file.epochs),
             batch: self.batch.or(file.batch),
             lr: self.lr.or(file.lr),
+            schedule: self.schedule.or(file.schedule),
             weight_decay: self.weight_decay.or(file.weight_decay),
             dropout: self.dropout.or(file.dropout),
             seed: self.seed.or(file.seed),

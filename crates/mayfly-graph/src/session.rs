@@ -14,6 +14,8 @@ pub struct Session {
     params: Buffer<f32>,
     packs: Vec<Packed>,
     step: u64,
+    /// Whether the first step is a dense layer that alone reads the first input: [`Session::infer`] then hands it the caller's slice.
+    direct: bool,
 }
 
 /// The arrays of one run besides the arena.
@@ -45,7 +47,8 @@ impl Session {
     fn empty(plan: Arc<Plan>) -> Session {
         let arena = Buffer::zeroed(plan.arena_len);
         let packs = plan.packs.iter().map(|p| Packed::empty(p, plan.isa)).collect();
-        Session { plan, arena, params: Buffer::zeroed(0), packs, step: 0 }
+        let direct = reads_input_directly(&plan);
+        Session { plan, arena, params: Buffer::zeroed(0), packs, step: 0, direct }
     }
 
     /// Replaces the parameters and packs them anew.
@@ -95,6 +98,10 @@ impl Session {
 
     /// Runs an inference plan on what the inputs hold. (A training plan is run by [`Session::backprop`]; here it does nothing.)
     pub fn run(&mut self) {
+        self.run_from(0);
+    }
+
+    fn run_from(&mut self, first: usize) {
         if self.plan.is_training() || self.params.len() != self.plan.param_len() {
             return;
         }
@@ -105,21 +112,34 @@ impl Session {
             isa: self.plan.isa,
             step: self.step,
         };
-        for step in &self.plan.steps {
+        for step in &self.plan.steps[first..] {
             run_step(step, &mut self.arena, &mut [], &mut arrays);
         }
     }
 
-    /// Copies `x` to the first input, runs and returns the first output.
+    /// Runs with `x` as the first input and returns the first output. What [`Session::input_mut`] gives for that input may change or not.
     ///
     /// # Errors
     /// An input of the wrong length.
     pub fn infer(&mut self, x: &[f32]) -> Result<&[f32], GraphError> {
-        let input = self.input_mut(0);
-        check("the input", input.len(), x.len())?;
-        input.copy_from_slice(x);
-        self.run();
+        check("the input", self.input_mut(0).len(), x.len())?;
+        if self.direct {
+            self.first_step(x);
+            self.run_from(1);
+        } else {
+            self.input_mut(0).copy_from_slice(x);
+            self.run();
+        }
         Ok(self.output(0))
+    }
+
+    /// The first step on the caller's slice instead of a copy.
+    fn first_step(&mut self, x: &[f32]) {
+        let step = &self.plan.steps[0];
+        if let Call::Packed { pack, act, rows, .. } = &step.call {
+            let y = &mut self.arena[step.out.range()];
+            self.packs[*pack].run(self.plan.isa, y, x, Epilogue { act: *act, residual: None }, *rows);
+        }
     }
 
     /// Runs a training plan: outputs and, in `grads`, the gradient of every parameter. Parameters without gradient are left as they are in `grads`.
@@ -161,9 +181,24 @@ fn check(what: &str, want: usize, got: usize) -> Result<(), GraphError> {
     if want == got { Ok(()) } else { Err(GraphError::Length { what: what.to_string(), want, got }) }
 }
 
+fn reads_input_directly(plan: &Plan) -> bool {
+    let ([first, others @ ..], [input, ..]) = (&plan.steps[..], &plan.inputs[..]) else { return false };
+    let packed = matches!(&first.call, Call::Packed { residual: false, .. })
+        && first.ins.first() == Some(&input.loc)
+        && first.out.space == Space::Arena;
+    let mut elsewhere = others.iter().flat_map(|s| &s.ins).chain(plan.outputs.iter().map(|p| &p.loc));
+    packed && !plan.training && !elsewhere.any(|loc| overlap(loc, &input.loc))
+}
+
+fn overlap(a: &Loc, b: &Loc) -> bool {
+    a.space == b.space && a.at < b.at + b.len && b.at < a.at + a.len
+}
+
 /// A dense layer over packed weights between two places of the arena: what most networks run most of the time, without the general case's detours.
 fn run_packed(step: &Step, arena: &mut [f32], arrays: &mut Arrays<'_>) -> bool {
-    let (Call::Packed { pack, act, residual: false, rows }, [x]) = (&step.call, &step.ins[..]) else { return false };
+    let (Call::Packed { pack, act, residual: false, rows }, [x, ..]) = (&step.call, &step.ins[..]) else {
+        return false;
+    };
     if step.out.space != Space::Arena || x.space != Space::Arena {
         return false;
     }

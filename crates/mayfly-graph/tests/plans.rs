@@ -43,6 +43,48 @@ fn memory_of_dead_values_is_used_again() {
     assert_eq!(plan.arena_bytes(), 3 * 64 * 4, "the input and two values that take turns");
 }
 
+/// A first layer that alone reads the input takes it from the caller; one that is not alone must find it in the session.
+#[test]
+fn inputs_arrive_whoever_else_reads_them() {
+    let params: Vec<f32> = (0..12 + 3 + 24 + 3).map(|i| (i as f32 * 0.7).sin()).collect();
+    let x: Vec<f32> = (0..8).map(|i| i as f32 - 3.5).collect();
+    for others in 0..4 {
+        let mut g = Graph::new();
+        let i = g.input("x", Shape::batched(&[4]).unwrap()).unwrap();
+        let (w, b) = (g.param("w", &[3, 4]).unwrap(), g.param("b", &[3]).unwrap());
+        let (v, c) = (g.param("v", &[3, 8]).unwrap(), g.param("c", &[3]).unwrap());
+        let y = g.linear(i, w, Some(b)).unwrap();
+        let y = match others {
+            0 => y,
+            1 => {
+                let part = g.slice(i, 1, 1, 3).unwrap();
+                g.add(y, part).unwrap()
+            }
+            2 => {
+                let wide = g.concat(&[i, i], 1).unwrap();
+                let z = g.linear(wide, v, Some(c)).unwrap();
+                g.mul(y, z).unwrap()
+            }
+            _ => {
+                g.output("other", i).unwrap();
+                y
+            }
+        };
+        g.output("y", y).unwrap();
+        let plan = Plan::new(&g, &PlanOptions::batch(2)).unwrap();
+        let params = &params[..plan.param_len()];
+        let (mut direct, mut copied) =
+            (Session::new(plan.clone(), params).unwrap(), Session::new(plan, params).unwrap());
+        direct.infer(&x).unwrap();
+        copied.input_mut(0).copy_from_slice(&x);
+        copied.run();
+        for output in 0..1 + usize::from(others == 3) {
+            assert_eq!(direct.output(output), copied.output(output), "{others}");
+            assert!(copied.output(output).iter().any(|v| *v != 0.0));
+        }
+    }
+}
+
 #[test]
 fn constants_are_folded() {
     let mut g = Graph::new();

@@ -165,7 +165,7 @@ pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32)
 
 #[inline(always)]
 fn relu<S: Simd>(s: S, v: S::F32) -> S::F32 {
-    s.select(s.lt(v, s.splat(0.0)), s.splat(0.0), v)
+    s.max(s.splat(0.0), v) // of two with a NaN, the second
 }
 
 #[inline(always)]

@@ -152,6 +152,15 @@ fn fold(dx: &mut [f32], patches: &[f32], c: &Conv2d, ow: usize, pixels: usize) {
     c.taps(|row, r, line, v| {
         let Some(line) = line else { return };
         let from = &patches[row * pixels + r * ow..][..ow];
+        if c.stride[1] == 1 {
+            let range = c.inside(v, ow);
+            if !range.is_empty() {
+                let to = line + range.start + v * c.dilation[1] - c.pad[1];
+                let to = &mut dx[to..to + range.len()];
+                to.iter_mut().zip(&from[range]).for_each(|(to, d)| *to += d);
+            }
+            return;
+        }
         for (q, d) in from.iter().enumerate() {
             if let Some(col) = c.column(q, v) {
                 dx[line + col] += d;

@@ -6,7 +6,7 @@
 use crate::Isa;
 use crate::linear::combine;
 use crate::simd::{Simd, dispatch};
-use crate::tile::{Left, Right, Sums, tile, tile_rows};
+use crate::tile::{End, Left, Right, Start, Sums, tile, tile_rows};
 
 /// How an operand is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,7 +186,7 @@ fn strip_product<S: Simd, const P: usize>(
         let vectors = cols.div_ceil(S::N);
         let mut r = 0;
         while r < rows {
-            let here = tile_rows(rows - r, vectors);
+            let here = tile_rows::<S>(rows - r, vectors);
             let left = strip.from_row(r);
             let c = &mut c[(row + r) * p.n + block.col + col..];
             assert!(c.len() >= (here - 1) * p.n + cols);
@@ -194,10 +194,12 @@ fn strip_product<S: Simd, const P: usize>(
             // just seen to reach that far, or into the edge, which holds the largest tile.
             unsafe {
                 if cols.is_multiple_of(S::N) {
-                    let sums = Sums { at: c.as_mut_ptr(), step: p.n, add };
+                    let start = if add { Start::Old } else { Start::Zero };
+                    let sums = Sums { at: c.as_mut_ptr(), step: p.n, start, end: End::Keep };
                     tile(s, sums, left, right, block.depth, here, vectors);
                 } else {
-                    let sums = Sums { at: scratch.edge.as_mut_ptr(), step: vectors * S::N, add: false };
+                    let at = scratch.edge.as_mut_ptr();
+                    let sums = Sums { at, step: vectors * S::N, start: Start::Zero, end: End::Keep };
                     tile(s, sums, left, right, block.depth, here, vectors);
                     copy_edge(s, c, p.n, scratch.edge, vectors * S::N, here, cols, add);
                 }

@@ -4,13 +4,14 @@
 //! so nothing is summed across lanes. For one row the sum over inputs is split over several accumulators to hide the latency of the
 //! multiplication; several rows pass over a panel in register tiles. The last bit of a result may therefore differ between one row alone and the same row in a batch.
 use crate::Isa;
+use crate::act::Act;
 use crate::act_vec::act_vec;
 use crate::isa::Kind;
 use crate::linear::Epilogue;
 use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::MAX_LANES;
-use crate::tile::{Left, Right, Sums, tile, tile_rows};
+use crate::tile::{End, Left, Right, Start, Sums, tile, tile_rows};
 
 /// Lanes of a vector of the packed form.
 fn lanes(isa: Isa) -> usize {
@@ -137,36 +138,50 @@ fn many<S: Simd>(
     for (p, panel) in pieces(packed, width * (i + 1)).enumerate() {
         let (bias, weights) = panel.split_at(width);
         let right = Right { at: weights.as_ptr(), step: width };
+        let start = Start::Bias(bias.as_ptr());
+        let end = if epilogue.act == Act::Relu { End::Relu } else { End::Keep };
+        let whole = (p + 1) * width <= o && epilogue.residual.is_none();
         let mut row = 0;
         while row < rows {
-            let here = tile_rows(rows - row, vectors);
+            let here = tile_rows::<S>(rows - row, vectors);
             let left = Left::rows(&x[row * i..(row + here) * i], i);
-            let to = Sums { at: sums.as_mut_ptr(), step: width, add: false };
-            // SAFETY: `left` has `here` rows of `i`, the panel `i` rows of `vectors` vectors, and `sums` holds the largest tile.
+            let to = if whole {
+                let y = &mut y[row * o + p * width..][..(here - 1) * o + width];
+                Sums { at: y.as_mut_ptr(), step: o, start, end }
+            } else {
+                Sums { at: sums.as_mut_ptr(), step: width, start, end }
+            };
+            // SAFETY: `left` has `here` rows of `i`, the panel `i` rows of `vectors` vectors after a row of biases; the sums go into
+            // that part of `y`, or into `sums`, which holds the largest tile.
             unsafe { tile(s, to, left, right, i, here, vectors) };
-            for (r, sums) in pieces(&sums, width).take(here).enumerate() {
-                write_row(s, y, sums, bias, epilogue, (row + r) * o, p * width, o);
+            if !whole {
+                for (r, sums) in pieces(&sums, width).take(here).enumerate() {
+                    write_row(s, y, sums, epilogue, (row + r) * o, p * width, o);
+                }
+            } else if !matches!(epilogue.act, Act::Identity | Act::Relu) {
+                for r in row..row + here {
+                    act_row(s, epilogue.act, &mut y[r * o + p * width..][..width]);
+                }
             }
             row += here;
         }
     }
 }
 
-/// Bias and epilogue over a row of sums, as far as its outputs exist.
+/// The activation over whole vectors, where the tile has not applied it yet.
 #[inline(always)]
-fn write_row<S: Simd>(
-    s: S,
-    y: &mut [f32],
-    sums: &[f32],
-    bias: &[f32],
-    epilogue: Epilogue<'_>,
-    row: usize,
-    first: usize,
-    o: usize,
-) {
-    for (v, (sums, bias)) in sums.chunks_exact(S::N).zip(bias.chunks_exact(S::N)).enumerate() {
-        let sum = s.add(s.load(sums), s.load(bias));
-        write::<S, 1>(s, y, [sum], epilogue, row, first + v * S::N, o);
+fn act_row<S: Simd>(s: S, act: Act, y: &mut [f32]) {
+    for y in y.chunks_exact_mut(S::N) {
+        let value = act_vec(s, act, s.load(y));
+        s.store(y, value);
+    }
+}
+
+/// The epilogue over a row of sums, as far as its outputs exist.
+#[inline(always)]
+fn write_row<S: Simd>(s: S, y: &mut [f32], sums: &[f32], epilogue: Epilogue<'_>, row: usize, first: usize, o: usize) {
+    for (v, sums) in sums.chunks_exact(S::N).enumerate() {
+        write::<S, 1>(s, y, [s.load(sums)], epilogue, row, first + v * S::N, o);
     }
 }
 

@@ -41,13 +41,25 @@ impl Pool2d {
         Some([one(self.height, self.pad[0], self.pad[2], 0)?, one(self.width, self.pad[1], self.pad[3], 1)?])
     }
 
-    /// The rows and columns of the input under output `(r, c)`.
-    fn window(&self, r: usize, c: usize) -> (Range<usize>, Range<usize>) {
-        let one = |at: usize, axis: usize, n: usize| {
-            let start = at * self.stride[axis];
-            start.saturating_sub(self.pad[axis])..(start + self.kernel[axis]).saturating_sub(self.pad[axis]).min(n)
-        };
-        (one(r, 0, self.height), one(c, 1, self.width))
+    /// Rows of the input under output row `r`.
+    fn rows(&self, r: usize) -> Range<usize> {
+        self.under(r, 0, self.height)
+    }
+
+    /// Columns of the input under output column `c`.
+    fn columns(&self, c: usize) -> Range<usize> {
+        self.under(c, 1, self.width)
+    }
+
+    #[inline]
+    fn under(&self, at: usize, axis: usize, n: usize) -> Range<usize> {
+        let start = at * self.stride[axis];
+        start.saturating_sub(self.pad[axis])..(start + self.kernel[axis]).saturating_sub(self.pad[axis]).min(n)
+    }
+
+    /// Whether every window has all its columns: rows of windows are then gone through tap by tap.
+    fn has_whole_columns(&self) -> bool {
+        self.pad[1] == 0 && self.pad[3] == 0
     }
 
     fn sizes(&self, x: usize, y: usize) -> [usize; 2] {
@@ -57,32 +69,87 @@ impl Pool2d {
     }
 }
 
-/// Index of the largest value in a window, the first of equals; of the first NaN if there is one.
-fn argmax(plane: &[f32], width: usize, (rows, columns): (Range<usize>, Range<usize>)) -> usize {
-    let mut best = rows.start * width + columns.start;
+/// Index of the largest value in a window, the first of equals; of the first NaN if there is one. No branch depends on the values:
+/// they are as good as random, and a wrong guess costs more than the comparison.
+#[inline]
+fn argmax(plane: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) -> usize {
+    let mut at = rows.start * width + columns.start;
+    let mut best = plane[at];
     for r in rows {
-        for i in r * width + columns.start..r * width + columns.end {
-            if plane[i] > plane[best] || plane[i].is_nan() && !plane[best].is_nan() {
-                best = i;
+        let start = r * width + columns.start;
+        for (i, v) in plane[start..start + columns.len()].iter().enumerate() {
+            let better = (*v > best) | (v.is_nan() & !best.is_nan());
+            (at, best) = if better { (start + i, *v) } else { (at, best) };
+        }
+    }
+    at
+}
+
+/// The larger, or whichever is NaN.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if (b > a) | b.is_nan() { b } else { a }
+}
+
+/// The largest values of a row of windows whose first column is `first`, each with all its columns.
+fn row_of_maxima(y: &mut [f32], plane: &[f32], p: &Pool2d, rows: Range<usize>, first: usize) {
+    y.fill(f32::NEG_INFINITY);
+    for r in rows {
+        for v in 0..p.kernel[1] {
+            let line = &plane[r * p.width + first * p.stride[1] + v..];
+            for (y, x) in y.iter_mut().zip(line.iter().step_by(p.stride[1])) {
+                *y = larger(*y, *x);
             }
         }
     }
-    best
+}
+
+/// Windows that are gone through together.
+const WINDOWS: usize = 32;
+
+/// Adds each window's gradient to the first element that is its maximum.
+fn row_of_maxima_bwd(dx: &mut [f32], dy: &[f32], plane: &[f32], p: &Pool2d, rows: Range<usize>) {
+    for (at, dy) in dy.chunks(WINDOWS).enumerate() {
+        let first = at * WINDOWS;
+        let (mut maxima, mut left) = ([0.0; WINDOWS], [0.0; WINDOWS]);
+        row_of_maxima(&mut maxima[..dy.len()], plane, p, rows.clone(), first);
+        left[..dy.len()].copy_from_slice(dy);
+        for r in rows.clone() {
+            for v in 0..p.kernel[1] {
+                let start = r * p.width + first * p.stride[1] + v;
+                let taps = dx[start..].iter_mut().zip(&plane[start..]).step_by(p.stride[1]);
+                for ((dx, x), (max, left)) in taps.zip(maxima.iter().zip(&mut left)).take(dy.len()) {
+                    let hit = (x == max) | (x.is_nan() & max.is_nan());
+                    let given = if hit { *left } else { 0.0 };
+                    *dx += given;
+                    *left = if hit { 0.0 } else { *left };
+                }
+            }
+        }
+    }
+}
+
+fn mean(plane: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) -> f32 {
+    let count = (rows.len() * columns.len()) as f32;
+    rows.map(|r| plane[r * width..][columns.clone()].iter().sum::<f32>()).sum::<f32>() / count
 }
 
 /// `y [planes, oh, ow]` from `x [planes, height, width]`.
 pub fn pool2d_fwd(_isa: Isa, y: &mut [f32], x: &[f32], p: &Pool2d) {
     let [oh, ow] = p.sizes(x.len(), y.len());
     for (y, x) in pieces_mut(y, oh * ow).zip(pieces(x, p.height * p.width)) {
-        for (i, y) in y.iter_mut().enumerate() {
-            let (rows, columns) = p.window(i / ow, i % ow);
-            *y = match p.kind {
-                PoolKind::Max => x[argmax(x, p.width, (rows, columns))],
-                PoolKind::Avg => {
-                    let count = (rows.len() * columns.len()) as f32;
-                    rows.map(|r| x[r * p.width..][columns.clone()].iter().sum::<f32>()).sum::<f32>() / count
-                }
-            };
+        for (r, y) in pieces_mut(y, ow).enumerate() {
+            let rows = p.rows(r);
+            if p.kind == PoolKind::Max && p.has_whole_columns() {
+                row_of_maxima(y, x, p, rows, 0);
+                continue;
+            }
+            for (c, y) in y.iter_mut().enumerate() {
+                *y = match p.kind {
+                    PoolKind::Max => x[argmax(x, p.width, rows.clone(), p.columns(c))],
+                    PoolKind::Avg => mean(x, p.width, rows.clone(), p.columns(c)),
+                };
+            }
         }
     }
 }
@@ -94,15 +161,24 @@ pub fn pool2d_bwd(_isa: Isa, dx: &mut [f32], dy: &[f32], x: &[f32], p: &Pool2d) 
     dx.fill(0.0);
     let plane = p.height * p.width;
     for ((dx, x), dy) in pieces_mut(dx, plane).zip(pieces(x, plane)).zip(pieces(dy, oh * ow)) {
-        for (i, dy) in dy.iter().enumerate() {
-            let (rows, columns) = p.window(i / ow, i % ow);
-            match p.kind {
-                PoolKind::Max => dx[argmax(x, p.width, (rows, columns))] += dy,
-                PoolKind::Avg => {
-                    let share = dy / (rows.len() * columns.len()) as f32;
-                    rows.for_each(|r| dx[r * p.width..][columns.clone()].iter_mut().for_each(|d| *d += share));
+        for (r, dy) in pieces(dy, ow).enumerate() {
+            let rows = p.rows(r);
+            if p.kind == PoolKind::Max && p.has_whole_columns() {
+                row_of_maxima_bwd(dx, dy, x, p, rows);
+                continue;
+            }
+            for (c, dy) in dy.iter().enumerate() {
+                match p.kind {
+                    PoolKind::Max => dx[argmax(x, p.width, rows.clone(), p.columns(c))] += dy,
+                    PoolKind::Avg => spread(dx, p.width, rows.clone(), p.columns(c), *dy),
                 }
             }
         }
     }
+}
+
+/// The gradient of a mean: equal shares.
+fn spread(dx: &mut [f32], width: usize, rows: Range<usize>, columns: Range<usize>, dy: f32) {
+    let share = dy / (rows.len() * columns.len()) as f32;
+    rows.for_each(|r| dx[r * width..][columns.clone()].iter_mut().for_each(|d| *d += share));
 }

@@ -1,10 +1,11 @@
 //! What was asked for, and good choices for what was not.
-use crate::args::{Missing, Task, TrainArgs};
+use crate::args::{Missing, ScheduleName, Task, TrainArgs};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
 use mayfly_nn::fann::Cascade;
 use mayfly_nn::{
-    Act, Activation, Algorithm, BatchRows, Dense, Dropout, FannAct, Loss, Network, NetworkSpec, StopAt, TrainConfig,
+    Act, Activation, AdamW, Algorithm, BatchRows, Conv2d, Dense, Dropout, FannAct, Flatten, Loss, Network, NetworkSpec,
+    Padding2d, Pool2d, Pooling, Reshape, Schedule, StopAt, TrainConfig,
 };
 
 /// Share of the rows held out to stop in time, and to report on where there is no test file.
@@ -14,6 +15,9 @@ const TEST: f64 = 0.2;
 /// A loss that falls by less than this share is no progress.
 const MIN_DELTA: f64 = 1e-3;
 
+/// Weight decay of the default algorithm. On tables of some thousand rows it beat less by far: with it R² on FANN's kin32fm is 0.89, without 0.58.
+const WEIGHT_DECAY: f32 = 0.3;
+
 /// The choices of one training.
 pub(super) struct Settings {
     pub(super) fit: FitOptions,
@@ -22,6 +26,7 @@ pub(super) struct Settings {
     algorithm: Option<Algorithm>,
     max_neurons: usize,
     hidden: Vec<usize>,
+    conv: Vec<usize>,
     activation: Activation,
     output_activation: Option<Activation>,
     epochs: usize,
@@ -29,6 +34,7 @@ pub(super) struct Settings {
     patience: Option<usize>,
     threads: usize,
     dropout: f32,
+    schedule: Schedule,
 }
 
 impl Settings {
@@ -46,6 +52,7 @@ impl Settings {
             fit: fit_options(args, seed, patience.is_some()),
             seed,
             hidden: hidden(args, fann),
+            conv: args.conv.clone().unwrap_or_default(),
             activation: named(args.activation.as_deref())?.unwrap_or(hidden_default),
             output_activation: named(args.output_activation.as_deref())?,
             epochs: args.epochs.unwrap_or(300),
@@ -53,6 +60,7 @@ impl Settings {
             patience,
             threads: args.threads.unwrap_or(0),
             dropout: args.dropout.unwrap_or(0.0),
+            schedule: schedule(args, fann)?,
             max_neurons: args.max_neurons.unwrap_or(30),
             algorithm,
         })
@@ -65,7 +73,7 @@ impl Settings {
 
     /// The network for encoded rows: dense layers, and an output that goes with the target.
     pub(super) fn network(&self, encoder: &Encoder, targets: &[f32]) -> Result<Network> {
-        let mut spec = NetworkSpec::new(&[encoder.input_width()]);
+        let mut spec = self.convolutions(NetworkSpec::new(&[encoder.input_width()]), encoder)?;
         for units in &self.hidden {
             spec = spec.with(Dense::new(*units, self.activation));
             if self.dropout > 0.0 {
@@ -74,6 +82,24 @@ impl Settings {
         }
         let output = self.output_activation.unwrap_or_else(|| self.output_for(encoder, targets));
         Ok(Network::new(spec.with(Dense::new(encoder.target_width(), output)), self.seed)?)
+    }
+
+    /// What `--conv` asks for: the rows become images again and go through convolutions.
+    fn convolutions(&self, mut spec: NetworkSpec, encoder: &Encoder) -> Result<NetworkSpec> {
+        if self.conv.is_empty() {
+            return Ok(spec);
+        }
+        let image = match encoder.input_shape()[..] {
+            [height, width] => vec![1, height, width],
+            [channels, height, width] => vec![channels, height, width],
+            _ => bail!("--conv needs images (IDX, or .npy of rows × height × width); this file has columns"),
+        };
+        spec = spec.with(Reshape(image));
+        for channels in &self.conv {
+            let conv = Conv2d { pad: Padding2d::Same, ..Conv2d::new(*channels, [3, 3], self.activation) };
+            spec = spec.with(conv).with(Pool2d::new(Pooling::Max, [2, 2]));
+        }
+        Ok(spec.with(Flatten {}))
     }
 
     fn output_for(&self, encoder: &Encoder, targets: &[f32]) -> Activation {
@@ -120,6 +146,7 @@ impl Settings {
         }
         config.batch = self.batch.unwrap_or(config.batch);
         config.epochs = self.epochs;
+        config.schedule = self.schedule.clone();
         config.seed = self.seed;
         config.threads = self.threads;
         config.patience = self.patience;
@@ -162,10 +189,12 @@ fn algorithm(args: &TrainArgs) -> Result<Option<Algorithm>> {
 fn refuse_for_cascade(args: &TrainArgs) -> Result<()> {
     let given = [
         ("--hidden", args.hidden.is_some()),
+        ("--conv", args.conv.is_some()),
         ("--activation", args.activation.is_some()),
         ("--epochs", args.epochs.is_some()),
         ("--batch", args.batch.is_some()),
         ("--lr", args.lr.is_some()),
+        ("--schedule", args.schedule.is_some()),
         ("--weight-decay", args.weight_decay.is_some()),
         ("--dropout", args.dropout.is_some()),
     ];
@@ -178,7 +207,10 @@ fn refuse_for_cascade(args: &TrainArgs) -> Result<()> {
 }
 
 fn fixed_algorithm(args: &TrainArgs) -> Result<Algorithm> {
-    let algorithm = Algorithm::by_name(args.algorithm.as_deref().unwrap_or("adam")).context("--algorithm")?;
+    let algorithm = match args.algorithm.as_deref() {
+        None | Some("adamw") => Algorithm::AdamW(AdamW { weight_decay: WEIGHT_DECAY, ..AdamW::default() }),
+        Some(name) => Algorithm::by_name(name).context("--algorithm")?,
+    };
     let algorithm = match args.lr {
         Some(lr) => algorithm.with_learning_rate(lr).context("--lr")?,
         None => algorithm,
@@ -191,6 +223,19 @@ fn fixed_algorithm(args: &TrainArgs) -> Result<Algorithm> {
         }
         (other, Some(_)) => bail!("--weight-decay goes with --algorithm adamw, not {}", other.name()),
     }
+}
+
+fn schedule(args: &TrainArgs, fann: bool) -> Result<Schedule> {
+    if fann && args.schedule.is_some_and(|s| s != ScheduleName::Constant) {
+        bail!("--schedule does not go with FANN's algorithms, which choose their steps by themselves");
+    }
+    let default = if fann { ScheduleName::Constant } else { ScheduleName::Plateau };
+    Ok(match args.schedule.unwrap_or(default) {
+        ScheduleName::Constant => Schedule::Constant,
+        ScheduleName::Plateau => Schedule::Plateau { factor: 1.0 / 3.0, patience: 8 },
+        ScheduleName::Cosine => Schedule::Cosine { warmup: 0.0, floor: 0.0 },
+        ScheduleName::OneCycle => Schedule::OneCycle { rise: 0.3, start: 0.04, end: 1e-3 },
+    })
 }
 
 fn hidden(args: &TrainArgs, fann: bool) -> Vec<usize> {
