@@ -47,6 +47,8 @@ fn each_entry_point_accepts_its_own_and_survives_damage() {
                 _ => bytes.extend((0..rng.below(40)).map(|_| 0xff)),
             }
         }
-        fuzz::ALL.iter().for_each(|(_, accepts)| drop(accepts(&bytes)));
+        for (_, accepts) in fuzz::ALL {
+            accepts(&bytes);
+        }
     }
 }
