@@ -1,4 +1,5 @@
 //! The swarm column measured: `cargo xtask bench swarm`.
+#![forbid(unsafe_code)]
 
 mod report;
 mod wire;
