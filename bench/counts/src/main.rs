@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         ["run", case, calls] => run(case, calls).map(|allocations| allocations.to_string()),
         _ => Err("usage: counts list | counts run CASE CALLS".into()),
     };
-    match done {
+    match &done {
         Ok(text) => println!("{text}"),
         Err(error) => eprintln!("counts: {error}"),
     }
