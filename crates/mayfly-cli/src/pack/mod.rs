@@ -70,7 +70,7 @@ fn read_trust(file: Option<&Path>) -> Result<TrustStore> {
         return Ok(TrustStore::default());
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(TrustStore::from_json(&text).with_context(|| path.display().to_string())?)
+    TrustStore::from_json(&text).with_context(|| path.display().to_string())
 }
 
 fn verified(args: &PackArg, engine: Option<EngineKind>) -> Result<VerifiedPack, anyhow::Error> {
