@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod gates;
+mod packs;
 mod process;
 mod test;
 mod tidy;
@@ -35,6 +36,8 @@ enum Command {
     Gates(gates::Args),
     /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files.
     Nightly,
+    /// The core kernels: compiled to WebAssembly, packed and signed as packs/mayfly-core-1.0.0.
+    Packs(packs::Args),
     /// Benchmarks against other libraries, in their own workspace under bench/.
     Bench {
         /// Passed on, `peers --help` for instance.
@@ -56,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy(args) => tidy::run(&args),
         Command::Gates(args) => gates::run_gates(&args),
         Command::Nightly => test::nightly(),
+        Command::Packs(args) => packs::build_packs(&args),
         Command::Bench { args } => bench::run_bench(&args),
     }
 }

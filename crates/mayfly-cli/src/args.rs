@@ -38,6 +38,12 @@ pub enum Command {
     #[cfg(feature = "swarm")]
     #[command(subcommand)]
     Swarm(crate::swarm::args::SwarmCommand),
+    /// Signed packs of WebAssembly kernels: make, check, run, install, upgrade
+    #[cfg(feature = "packs")]
+    Pack {
+        #[command(subcommand)]
+        command: crate::pack::PackCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

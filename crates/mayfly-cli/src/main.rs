@@ -12,6 +12,8 @@ mod eval;
 mod info;
 mod metrics;
 mod model;
+#[cfg(feature = "packs")]
+mod pack;
 mod plot;
 mod quantize;
 #[cfg(feature = "swarm")]
@@ -50,6 +52,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Node(args) => swarm::node::run(*args, ui),
         #[cfg(feature = "swarm")]
         Command::Swarm(command) => swarm::run(command, ui),
+        #[cfg(feature = "packs")]
+        Command::Pack { command } => pack::run(command, ui),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mayfly", &mut std::io::stdout());
             Ok(())

@@ -3,6 +3,7 @@
 mod file;
 mod seal;
 
+pub(crate) use file::open as read_file;
 pub use seal::SealCost;
 
 use crate::{Result, WireError};

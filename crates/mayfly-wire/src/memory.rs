@@ -4,7 +4,9 @@ use crate::body::{Sink, Source};
 use crate::frame::check_len;
 use crate::inbox::Inbox;
 use crate::transport::answer_of;
-use crate::{BodyReader, BodyWriter, CloseReason, Event, Frame, Kind, Limits, LinkStats, Peer, Reply, Result, Transport};
+use crate::{
+    BodyReader, BodyWriter, CloseReason, Event, Frame, Kind, Limits, LinkStats, Peer, Reply, Result, Transport,
+};
 use crate::{FAILURE_TOO_LONG, WireError};
 use mayfly_base::{NodeId, Rng};
 use std::collections::BTreeMap;

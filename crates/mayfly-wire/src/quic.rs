@@ -3,14 +3,18 @@
 mod accept;
 mod config;
 mod dial;
+mod floor;
 mod join;
 mod link;
 mod reason;
 mod serve;
 mod stream;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::EndpointConfig;
+pub(crate) use dial::read_first_words;
 pub use join::join;
 
 use crate::inbox::Inbox;
@@ -60,7 +64,8 @@ impl Endpoint {
         let client = tls::client_config(&identity, trusting.clone(), config.key_exchange)?;
         let server = tls::server_config(&identity, trusting, config.key_exchange)?;
         let socket = config::socket(&config, Some(server))?;
-        let addr = socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
+        let addr =
+            socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
         let inner = Arc::new(Inner {
             identity,
             trust,
@@ -159,9 +164,10 @@ impl Transport for Endpoint {
 fn refuse_public(policy: KeyExchange) -> Result<()> {
     match policy {
         KeyExchange::Hybrid | KeyExchange::Pure => Ok(()),
-        KeyExchange::Public => {
-            Err(WireError::Tls { what: "the key exchange", reason: "the public policy is not for links between nodes".into() })
-        }
+        KeyExchange::Public => Err(WireError::Tls {
+            what: "the key exchange",
+            reason: "the public policy is not for links between nodes".into(),
+        }),
     }
 }
 

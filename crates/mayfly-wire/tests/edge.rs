@@ -142,7 +142,8 @@ async fn a_classical_quic_client_gets_nowhere() {
     let connecting = socket.connect_with(quinn::ClientConfig::new(Arc::new(quic)), node.addr(), "node.example");
     let refused = soon("the handshake", connecting.unwrap()).await;
     // Alert 40: no group in common.
-    let closed = matches!(&refused, Err(quinn::ConnectionError::ConnectionClosed(c)) if u64::from(c.error_code) == 0x128);
+    let closed =
+        matches!(&refused, Err(quinn::ConnectionError::ConnectionClosed(c)) if u64::from(c.error_code) == 0x128);
     assert!(closed, "{refused:?}");
     assert!(node.links().is_empty());
 }

@@ -57,7 +57,10 @@ fn every_flipped_bit_of_a_header_is_refused_or_seen() {
                 3 => assert!(matches!(error, WireError::Kind { .. })),
                 4 if bit % 8 == 0 => assert!(matches!(error, WireError::Bomb { .. } | WireError::TooLong { .. })),
                 4 | 5 => assert!(matches!(error, WireError::Flags { .. })),
-                _ => assert!(matches!(error, WireError::Truncated { .. } | WireError::Trailing { .. } | WireError::TooLong { .. })),
+                _ => assert!(matches!(
+                    error,
+                    WireError::Truncated { .. } | WireError::Trailing { .. } | WireError::TooLong { .. }
+                )),
             },
         }
     }

@@ -81,7 +81,10 @@ fn damaged_key_files_are_refused() {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << (at % 8);
             let refused = load(&flipped);
-            assert!(matches!(refused, Err(WireError::Damaged { .. } | WireError::Version { .. })), "byte {at}: {refused:?}");
+            assert!(
+                matches!(refused, Err(WireError::Damaged { .. } | WireError::Version { .. })),
+                "byte {at}: {refused:?}"
+            );
         }
     }
 }
@@ -270,7 +273,9 @@ fn a_spent_token_stays_spent_after_a_restart() {
 fn no_other_text_is_a_token() {
     let store = TrustStore::in_memory(trust(&[&identity(1)]));
     let text = store.issue_token(&identity(1), 1000, &[], 0).unwrap().to_string();
-    for other in ["", "mfj1.", "mfj2.AAAA", &text[1..], &text[..text.len() - 3], &format!("{text}AAAA"), &"x".repeat(9000)] {
+    for other in
+        ["", "mfj1.", "mfj2.AAAA", &text[1..], &text[..text.len() - 3], &format!("{text}AAAA"), &"x".repeat(9000)]
+    {
         assert!(other.parse::<JoinToken>().is_err(), "{} characters", other.len());
     }
     assert!(format!("  {text}\n").parse::<JoinToken>().is_ok());

@@ -62,7 +62,7 @@ fn meddle(
             let at = rng.below(packet.len() as u64 * 8) as usize;
             packet[at / 8] ^= 1 << (at % 8);
         }
-        4 => return std::mem::replace(held, Some(packet)).into_iter().collect(),
+        4 => return held.replace(packet).into_iter().collect(),
         5 => return old.clone().into_iter().chain([packet]).collect(),
         _ if rng.below(20) == 0 => *old = Some(packet.clone()),
         _ => {}

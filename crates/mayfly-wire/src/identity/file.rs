@@ -96,11 +96,7 @@ fn unseal(path: &Path, content: &[u8], passphrase: Option<&[u8]>) -> Result<Zero
     let (authenticated, rest) = content.split_at(AUTHENTICATED);
     let (nonce, secret) = rest.split_at(NONCE_LEN);
     let number = |at: usize| authenticated[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    let cost = SealCost {
-        memory_kib: number(HEAD_LEN),
-        passes: number(HEAD_LEN + 4),
-        lanes: number(HEAD_LEN + 8),
-    };
+    let cost = SealCost { memory_kib: number(HEAD_LEN), passes: number(HEAD_LEN + 4), lanes: number(HEAD_LEN + 8) };
     let key = SealKey::derive(passphrase, &authenticated[HEAD_LEN + 12..], cost)?;
     key.open(nonce, secret, authenticated).ok_or_else(|| WireError::Passphrase { path: path.into() })
 }

@@ -7,12 +7,13 @@ use super::stream::{ReadError, read_frame, write_frame};
 use super::{Inner, shut_out};
 use crate::{CloseReason, Frame, JoinToken, Kind, Peer, ReplayWindow, Result};
 use std::sync::{Arc, Weak};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 /// Accepts until the socket closes.
 pub(super) async fn accept_all(socket: quinn::Endpoint, inner: Weak<Inner>) {
     let Some(handshakes) = inner.upgrade().map(|inner| inner.handshakes.clone()) else { return };
+    let mut prove_until = Instant::now();
     while let Ok(permit) = handshakes.clone().acquire_owned().await {
         let Some(incoming) = socket.accept().await else { return };
         let Some(inner) = inner.upgrade() else { return };
@@ -21,7 +22,12 @@ pub(super) async fn accept_all(socket: quinn::Endpoint, inner: Weak<Inner>) {
             continue;
         }
         let busy = inner.config.max_handshakes.saturating_sub(handshakes.available_permits());
-        if busy > inner.config.retry_from && incoming.may_retry() && !incoming.remote_address_validated() {
+        if busy > inner.config.retry_from {
+            prove_until = Instant::now() + inner.config.handshake_timeout();
+        }
+        // Not only while it is busy: a caller that was sent away repeats its first packet before it hears so. Taken in then, that packet would hold a place
+        // until it times out, for a handshake that nobody goes on with.
+        if Instant::now() < prove_until && incoming.may_retry() && !incoming.remote_address_validated() {
             let _ = incoming.retry(); // it may retry: that was just asked
             continue;
         }

@@ -1,25 +1,30 @@
 //! Settings, ours and QUIC's.
 
+use super::floor::FlooredCubic;
 use crate::tls::KeyExchange;
 use crate::{Limits, Result, WireError};
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::congestion::CubicConfig;
-use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The largest UDP payload that is tried: the loopback interface carries 65,536 bytes, of which we use a quarter because a probe is as long; Ethernet carries 1,500.
+/// UDP payload on loopback, where it needs no probing (the interface carries 65,536 bytes; a quarter keeps bursts small), and on Ethernet, which quinn probes for
+/// (1,452, its upper bound).
 const LOOPBACK_MTU: u16 = 16_384;
 const ETHERNET_MTU: u16 = 1452;
 /// Bytes that the system may hold for us.
 const SOCKET_BUFFER: usize = 4 << 20;
-/// Probes for a large MTU count as being under way: in the usual first window they would hold up everything else, goodbyes too.
+/// Bytes under way on a fresh loopback link: there is no path to be gentle with.
 const LOOPBACK_WINDOW: u64 = 1 << 20;
 /// Bytes on their way to us that one stream and one link may have, and that one link may have on its way from us.
 const STREAM_WINDOW: u32 = 8 << 20;
 const LINK_WINDOW: u32 = 16 << 20;
+
+/// How long an address stays proven: as long as a call may wait at the door when many do.
+const RETRY_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How an endpoint behaves. Start from [`EndpointConfig::new`].
 #[derive(Clone, Debug)]
@@ -93,9 +98,7 @@ pub(super) fn socket(config: &EndpointConfig, server: Option<rustls::ServerConfi
     let _ = socket2::SockRef::from(&udp).set_send_buffer_size(SOCKET_BUFFER);
     let server = server.map(|tls| quic_server(config, tls)).transpose()?;
     let mut settings = quinn::EndpointConfig::default();
-    if config.listen.ip().is_loopback() {
-        settings.max_udp_payload_size(LOOPBACK_MTU).map_err(|e| failed(e.to_string()))?;
-    }
+    settings.max_udp_payload_size(LOOPBACK_MTU).map_err(|e| failed(e.to_string()))?;
     let runtime = Arc::new(quinn::TokioRuntime);
     quinn::Endpoint::new(settings, server, udp, runtime).map_err(|e| failed(e.to_string()))
 }
@@ -103,7 +106,10 @@ pub(super) fn socket(config: &EndpointConfig, server: Option<rustls::ServerConfi
 fn quic_server(config: &EndpointConfig, tls: rustls::ServerConfig) -> Result<quinn::ServerConfig> {
     let crypto = QuicServerConfig::with_initial(Arc::new(tls), initial_suite()?).map_err(WireError::tls("QUIC"))?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    server.max_incoming(config.max_links).transport_config(transport(config, config.listen));
+    server
+        .retry_token_lifetime(RETRY_LIFETIME)
+        .max_incoming(config.max_links)
+        .transport_config(transport(config, config.listen));
     Ok(server)
 }
 
@@ -121,14 +127,13 @@ fn initial_suite() -> Result<rustls::quic::Suite> {
 /// For links over the path to `addr`.
 pub(super) fn transport(config: &EndpointConfig, addr: SocketAddr) -> Arc<TransportConfig> {
     let is_loopback = addr.ip().is_loopback();
-    let mut mtu = MtuDiscoveryConfig::default();
-    mtu.upper_bound(if is_loopback { LOOPBACK_MTU } else { ETHERNET_MTU });
+    let mut cubic = CubicConfig::default();
     let mut transport = TransportConfig::default();
     if is_loopback {
-        let mut cubic = CubicConfig::default();
         cubic.initial_window(LOOPBACK_WINDOW);
-        transport.congestion_controller_factory(Arc::new(cubic));
+        transport.initial_mtu(LOOPBACK_MTU).mtu_discovery_config(None);
     }
+    let largest_mtu = if is_loopback { LOOPBACK_MTU } else { ETHERNET_MTU };
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(config.max_requests))
         .max_concurrent_uni_streams(VarInt::from_u32(config.max_bodies))
@@ -137,6 +142,6 @@ pub(super) fn transport(config: &EndpointConfig, addr: SocketAddr) -> Arc<Transp
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(LINK_WINDOW))
         .send_window(LINK_WINDOW.into())
-        .mtu_discovery_config(Some(mtu));
+        .congestion_controller_factory(Arc::new(FlooredCubic { cubic: Arc::new(cubic), largest_mtu }));
     Arc::new(transport)
 }

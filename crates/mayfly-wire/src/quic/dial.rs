@@ -40,6 +40,12 @@ impl Hello {
     }
 }
 
+/// For fuzzing: are these bytes a Hello or a failure?
+pub(crate) fn read_first_words(bytes: &[u8]) -> bool {
+    let failure = from_payload::<super::link::Failure>("a failure", bytes).is_ok();
+    from_payload::<Hello>("Hello", bytes).is_ok() | failure
+}
+
 /// One at a time per node: who comes second finds the first one's link.
 #[derive(Debug, Default)]
 pub(super) struct Dialing(Mutex<HashMap<NodeId, Arc<tokio::sync::Mutex<()>>>>);

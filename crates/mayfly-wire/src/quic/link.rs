@@ -36,7 +36,15 @@ impl Link {
     /// `seen` holds the ids of the frames that came before the link was one.
     pub(super) fn new(peer: Peer, connection: quinn::Connection, started_here: bool, seen: ReplayWindow) -> Self {
         let ids = AtomicU32::new(1); // Hello was 1
-        Self { peer, connection, started_here, ids, window: Mutex::new(seen), why: OnceLock::new(), in_use: Arc::default() }
+        Self {
+            peer,
+            connection,
+            started_here,
+            ids,
+            window: Mutex::new(seen),
+            why: OnceLock::new(),
+            in_use: Arc::default(),
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -41,10 +41,7 @@ impl KeyExchange {
     /// 256-bit ciphers only, ML-DSA-87 only.
     pub(super) fn provider(self) -> Arc<CryptoProvider> {
         Arc::new(CryptoProvider {
-            cipher_suites: vec![
-                cipher_suite::TLS13_AES_256_GCM_SHA384,
-                cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-            ],
+            cipher_suites: vec![cipher_suite::TLS13_AES_256_GCM_SHA384, cipher_suite::TLS13_CHACHA20_POLY1305_SHA256],
             kx_groups: self.groups(),
             signature_verification_algorithms: SIGNATURES,
             ..aws_lc_rs::default_provider()

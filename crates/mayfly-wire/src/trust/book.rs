@@ -50,7 +50,7 @@ impl TokenBook {
         }
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let entry = |(serial, entry): (&[u8; 16], &Entry)| {
             [&serial[..], &entry.expires_ms.to_le_bytes(), &[entry.is_spent.into()]].concat()
         };

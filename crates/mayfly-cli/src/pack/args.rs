@@ -1,0 +1,140 @@
+//! The definition of `mayfly pack`.
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Subcommand, Debug)]
+pub enum PackCommand {
+    /// Make a signing key: DIR/secret.json (keep it) and DIR/public.json (give it away)
+    Keygen {
+        /// The folder
+        dir: PathBuf,
+        /// A name for people
+        #[arg(long, default_value = "unnamed")]
+        name: String,
+    },
+    /// Put a pack together from a folder with a kernels.json whose hashes are filled in
+    Build {
+        /// The folder with kernels.json and the modules
+        dir: PathBuf,
+        /// The pack to write
+        #[arg(short, long, value_name = "PACK")]
+        output: PathBuf,
+    },
+    /// Sign a pack
+    Sign {
+        /// The pack
+        pack: PathBuf,
+        /// A secret key file
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Check a pack: signatures, trust, manifest, versions, hashes, modules
+    Verify(PackArg),
+    /// Say what a pack holds, without checking it
+    Inspect {
+        /// The pack
+        pack: PathBuf,
+    },
+    /// Run a kernel on .npy files
+    Run(RunArgs),
+    /// Measure every kernel against its native reference
+    Bench(BenchArgs),
+    /// Install a pack into the store
+    Install(InstallArgs),
+    /// Say what the store holds
+    List(StoreArg),
+    /// Replace an installed pack by a newer one, after its golden vectors pass
+    Upgrade(InstallArgs),
+    /// Go back to the previous pack
+    Rollback {
+        /// The pack's name
+        name: String,
+        #[command(flatten)]
+        store: StoreArg,
+    },
+    /// Revoke a key, or one release of a pack
+    Revoke(RevokeArgs),
+}
+
+/// Engines.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EngineName {
+    /// Compiled
+    Wasmtime,
+    /// Interpreted
+    Wasmi,
+}
+
+#[derive(Args, Debug)]
+pub struct PackArg {
+    /// The pack
+    pub pack: PathBuf,
+    /// A trust store or a public key file [default: the store's trust]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub pack: PackArg,
+    /// The engine
+    #[arg(long, value_enum, default_value = "wasmtime")]
+    pub engine: EngineName,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub pack: PackArg,
+    /// The kernel's id
+    pub kernel: String,
+    /// An input
+    #[arg(long = "input", value_name = "NAME=FILE.npy")]
+    pub inputs: Vec<String>,
+    /// A parameter
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Where the first output goes; further ones go beside it as OUT.NAME.npy
+    #[arg(short, long, value_name = "OUT.npy")]
+    pub output: PathBuf,
+    /// The engine
+    #[arg(long, value_enum, default_value = "wasmtime")]
+    pub engine: EngineName,
+}
+
+#[derive(Args, Debug)]
+pub struct StoreArg {
+    /// The store [default: $MAYFLY_PACKS, or mayfly/packs in the user's data folder]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct InstallArgs {
+    /// The pack
+    pub pack: PathBuf,
+    /// Keys to trust from now on: a trust store or a public key file
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+#[derive(Args, Debug)]
+pub struct RevokeArgs {
+    /// The pack's name
+    #[arg(required_unless_present = "key", requires = "counter")]
+    pub name: Option<String>,
+    /// Which release: the counter in its manifest
+    #[arg(long)]
+    pub counter: Option<u64>,
+    /// A key id, to revoke everything that it signed
+    #[arg(long, value_name = "KEY_ID", conflicts_with = "name")]
+    pub key: Option<String>,
+    /// Why
+    #[arg(long, default_value = "no reason given")]
+    pub reason: String,
+    #[command(flatten)]
+    pub store: StoreArg,
+}

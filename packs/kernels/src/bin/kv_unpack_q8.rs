@@ -1,0 +1,5 @@
+//! Keys and values from 8 bits.
+#![no_std]
+#![no_main]
+
+mayfly_core_kernels::kernel!(mayfly_core_kernels::kv::run_unpack::<8>);

@@ -1,0 +1,5 @@
+//! Low-rank adaptation, f32.
+#![no_std]
+#![no_main]
+
+mayfly_core_kernels::kernel!(mayfly_core_kernels::lora::run::<f32>);

@@ -1,0 +1,5 @@
+//! Rotary position embedding, f32.
+#![no_std]
+#![no_main]
+
+mayfly_core_kernels::kernel!(mayfly_core_kernels::rope::run::<f32>);
