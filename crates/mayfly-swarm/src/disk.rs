@@ -396,4 +396,37 @@ mod tests {
         assert!(loaded.records == kept);
         assert_eq!(loaded.clock.ms, 99);
     }
+
+    /// Whatever byte is damaged: an error that says so, or the records as they were; no panic.
+    #[tokio::test]
+    async fn damage_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, owner) = (folder.path().join("memory.redb"), NodeId([1; 32]));
+        let (disk, _) = Disk::open(&path, owner).unwrap();
+        let kept: Vec<Record> = (1..9).map(|i| record(i, 300)).collect();
+        for record in &kept {
+            disk.commit(put(record)).await.unwrap();
+        }
+        disk.close().await.unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let (mut found, mut rng) = (0, mayfly_base::Rng::new(3));
+        let value_at = whole.windows(300).position(|window| window.iter().all(|&byte| byte == 3)).unwrap();
+        for at in core::iter::once(value_at).chain((0..40).map(|_| rng.below(whole.len() as u64) as usize)) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x40;
+            std::fs::write(&path, bytes).unwrap();
+            match Disk::open(&path, owner) {
+                Ok((disk, loaded)) => {
+                    assert!(loaded.records == kept, "byte {at} changed what was kept");
+                    disk.close().await.unwrap();
+                }
+                Err(_) => found += 1,
+            }
+        }
+        assert!(found > 0);
+        std::fs::write(&path, whole).unwrap();
+        assert!(matches!(Disk::open(&path, NodeId([2; 32])), Err(SwarmError::OtherOwner { .. })));
+        let (_disk, _) = Disk::open(&path, owner).unwrap();
+        assert!(matches!(Disk::open(&path, owner), Err(SwarmError::InUse { .. })));
+    }
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use mayfly_base::Rng;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,20 +52,31 @@ pub async fn start(node: SocketAddr, faults: Arc<Faults>) -> Result<SocketAddr> 
         loop {
             // An error here is an answer to a packet sent to somebody who is gone.
             let Ok((len, from)) = front.recv_from(&mut buffer).await else { continue };
-            if !backs.contains_key(&from) {
-                let Ok(back) = UdpSocket::bind("127.0.0.1:0").await else { continue };
-                let back = Arc::new(back);
-                tokio::spawn(carry_back(back.clone(), front.clone(), from, node, faults.clone()));
-                backs.insert(from, back);
-            }
-            if faults.passes(from, node, len)
-                && let Some(back) = backs.get(&from)
-            {
+            let Some(back) = back_of(&mut backs, &front, from, node, &faults).await else { continue };
+            if faults.passes(from, node, len) {
                 let _ = back.send_to(&buffer[..len], node).await; // lost, like any packet
             }
         }
     });
     Ok(addr)
+}
+
+/// The socket that speaks to the node for `from`; none if the machine has no socket left.
+async fn back_of<'a>(
+    backs: &'a mut HashMap<SocketAddr, Arc<UdpSocket>>,
+    front: &Arc<UdpSocket>,
+    from: SocketAddr,
+    node: SocketAddr,
+    faults: &Arc<Faults>,
+) -> Option<&'a UdpSocket> {
+    match backs.entry(from) {
+        Entry::Occupied(entry) => Some(entry.into_mut()),
+        Entry::Vacant(entry) => {
+            let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.ok()?);
+            tokio::spawn(carry_back(back.clone(), front.clone(), from, node, faults.clone()));
+            Some(entry.insert(back))
+        }
+    }
 }
 
 async fn carry_back(

@@ -140,7 +140,7 @@ impl LwwTensor {
         if newer == 0 && ours.iter().zip(theirs).all(|(a, b)| a != b) {
             return false;
         }
-        (0..count).fold(false, |is_new, i| self.merge_block(at + i, other, from + i) || is_new)
+        (0..count).filter(|i| self.merge_block(at + i, other, from + i)).count() > 0
     }
 
     fn merge_block(&mut self, at: usize, other: &Self, from: usize) -> bool {

@@ -152,7 +152,7 @@ impl Sim {
         host.life += 1;
         let records = host.disk.records.values().cloned();
         let replica = Replica::load(host.peer.id, MemoryLimits::default(), host.disk.clock, records);
-        let rng = Rng::stream(self.config.seed, mix(host.life << 32 | i as u64 + 1));
+        let rng = Rng::stream(self.config.seed, mix((host.life << 32) | (i as u64 + 1)));
         let mut node = Node::new(host.peer, replica, self.topology.clone(), self.config.node, rng, now)?;
         host.disk.clock = node.clock();
         let outputs = node.join(&seeds, now);
