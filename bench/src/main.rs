@@ -8,6 +8,7 @@ mod net;
 mod onnx;
 mod onnxruntime;
 mod ours;
+mod pages;
 mod peak;
 mod peers;
 mod python;

@@ -4,7 +4,7 @@ use crate::cases::{CASES, Case, Peer, Precision, Work};
 use crate::contest::{self, Contestant, Rounds, Times};
 use crate::net::{Net, Random};
 use crate::report::{self, Row};
-use crate::{fann, onnxruntime, ours, peak, python, tract};
+use crate::{fann, onnxruntime, ours, pages, peak, python, tract};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ pub struct Args {
     /// Peers besides those in process (fann-c, tract, fma-peak): onnxruntime, pytorch, openvino; installed into bench/.venv.
     #[arg(long, value_delimiter = ',', value_parser = peer)]
     with: Vec<Peer>,
+    /// Put the tables into README.md and docs/benchmarks.md, between their markers.
+    #[arg(long, conflicts_with_all = ["json", "peers_only", "case", "only"])]
+    write: bool,
     /// These peers and no others.
     #[arg(long, value_delimiter = ',', value_parser = peer, conflicts_with = "with")]
     only: Vec<Peer>,
@@ -65,6 +68,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if !args.json {
         print!("{}", report::table(&rows));
+    }
+    if args.write && failures.is_empty() {
+        pages::write(&rows)?;
     }
     if !failures.is_empty() {
         bail!("{} cases were not timed:\n{}", failures.len(), failures.join("\n"));

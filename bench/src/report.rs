@@ -16,11 +16,11 @@ pub struct Row {
 
 impl Row {
     /// Their best time over ours: how many times faster we are.
-    fn ratio(&self) -> Option<f64> {
+    pub fn ratio(&self) -> Option<f64> {
         self.ours.map(|ours| self.theirs.best_us / ours.best_us)
     }
 
-    fn verdict(&self) -> &'static str {
+    pub fn verdict(&self) -> &'static str {
         match (self.ratio(), self.floor) {
             (Some(ratio), Some(floor)) if ratio >= floor => "met",
             (Some(_), Some(_)) => "MISSED",

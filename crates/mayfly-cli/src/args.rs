@@ -168,6 +168,9 @@ pub struct TrainArgs {
     /// Threads; the result is the same at any number [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Read the rows from the file in every epoch instead of holding them in memory; larger files than 4 GiB always are
+    #[arg(long)]
+    pub stream: bool,
     /// Where the model goes
     #[arg(short, long, value_name = "MODEL")]
     pub output: Option<PathBuf>,
@@ -263,6 +266,7 @@ impl TrainArgs {
             seed: self.seed.or(file.seed),
             patience: self.patience.or(file.patience),
             threads: self.threads.or(file.threads),
+            stream: self.stream || file.stream,
             output: self.output.or(file.output),
             plot: self.plot.or(file.plot),
             config: self.config,

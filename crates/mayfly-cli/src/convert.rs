@@ -1,6 +1,7 @@
 //! `mayfly convert`: between the native format, FANN's, ONNX and drawings, by extension.
 use crate::dot::dot;
 use crate::model::{Kind, Loaded};
+use crate::scaling;
 use crate::ui::Ui;
 use anyhow::{Context, Result};
 use mayfly_nn::{Mode, fann};
@@ -31,13 +32,19 @@ pub fn read_fann(path: &Path) -> Result<Loaded> {
     Ok(Loaded { model: fann::read(path)?, encoder: None })
 }
 
-/// FANN has a place for weights, none for what is done to raw data before.
+/// FANN has no place for what is done to raw data before: scaling of numbers goes into the weights.
 fn write_fann(loaded: &Loaded, path: &Path, ui: Ui) -> Result<()> {
-    fann::write(&loaded.model, path)?;
-    if loaded.encoder.is_some() {
-        ui.note(
-            "the network takes encoded inputs (see `mayfly info`); a .net file cannot hold how raw data is encoded",
-        );
+    let mut file = fann::to_file(&loaded.model)?;
+    if let Some(encoder) = &loaded.encoder {
+        fann::fold_inputs(&mut file, &scaling::inputs(encoder))?;
+        scaling::say_one_hot(encoder, path, ui);
+        if let Some(scale) = scaling::outputs(encoder)
+            && !fann::fold_outputs(&mut file, &scale)?
+        {
+            let unscale = |(scale, shift): (&f32, &f32)| format!("× {scale} + {shift}");
+            let how: Vec<String> = scale.scale.iter().zip(&scale.shift).map(unscale).collect();
+            ui.note(format!("{}: outputs are scaled; the target's units are {}", path.display(), how.join(", ")));
+        }
     }
-    Ok(())
+    file.write(path).with_context(|| format!("cannot write {}", path.display()))
 }

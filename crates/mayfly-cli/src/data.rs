@@ -20,10 +20,12 @@ pub fn table(path: &Path, encoder: &Encoder, want: Want) -> Result<Table> {
     Ok(Table::read(&mut rows, TABLE_BYTES)?)
 }
 
-/// An encoder that changes no number: for networks that came without one.
-pub fn raw_encoder(path: &Path) -> Result<Encoder> {
+/// An encoder that changes no number: for networks of `inputs` inputs that came without one. A file with as many numbers a row has no targets.
+pub fn raw_encoder(path: &Path, inputs: usize) -> Result<Encoder> {
     let mut source = open_file(path, &OpenOptions::default())?;
     let mut options = FitOptions::default();
+    let (numbers, categories) = (source.schema().number_width(), source.schema().code_width());
+    options.no_targets = numbers == inputs && categories == 0;
     options.input_scaling = Scaling::None;
     options.target_scaling = Scaling::None;
     Ok(Encoder::fit(source.as_mut(), &options)?)

@@ -23,7 +23,7 @@ pub fn info(path: &Path, ui: Ui) -> Result<()> {
         "parameters": network.param_count(),
         "tensors": network.named_params().map(|(p, _)| json!({"name": p.name, "shape": p.shape.dims()})).collect::<Vec<_>>(),
         "spec": serde_json::from_str::<Value>(&network.spec().to_json()?)?,
-        "labels": loaded.encoder.as_ref().map(|e| e.labels().to_vec()),
+        "labels": loaded.labels(),
         "metrics": parse(&loaded.model.metrics),
         "training": parse(&loaded.model.training),
     });
@@ -47,6 +47,9 @@ fn text(loaded: &Loaded, bytes: u64, path: &Path) -> String {
     }
     if let Some(encoder) = &loaded.encoder {
         let _ = writeln!(out, "\nreads {} columns; answers {}", encoder.inputs().len(), answers(encoder));
+    }
+    if loaded.encoder.is_none() && !loaded.labels().is_empty() {
+        let _ = writeln!(out, "\nanswers {}", loaded.labels().join(" | "));
     }
     for (name, part) in [("measured", &loaded.model.metrics), ("trained", &loaded.model.training)] {
         if let Some(Ok(Value::Object(map))) = part.as_deref().map(serde_json::from_str) {

@@ -16,6 +16,7 @@ mod model;
 mod pack;
 mod plot;
 mod quantize;
+mod scaling;
 #[cfg(feature = "swarm")]
 mod swarm;
 mod train;

@@ -28,73 +28,138 @@ pub enum TaskMetrics {
         r2: f64,
         /// With several targets: the share of rows whose largest output is where the largest target is.
         accuracy: Option<f64>,
-        /// Errors (answer − truth), in order of rows, of all targets.
+        /// Errors (answer − truth) of all targets in order of rows; of very many rows an even sample.
         residuals: Vec<f64>,
     },
 }
 
-/// Compares `outputs [rows, width]` with `targets [rows, width]`.
-pub fn measure(encoder: &Encoder, outputs: &[f32], targets: &[f32]) -> Metrics {
-    let width = encoder.target_width().max(1);
-    let squares = outputs.iter().zip(targets).map(|(y, t)| (f64::from(*y) - f64::from(*t)).powi(2));
-    let mse = squares.sum::<f64>() / outputs.len().max(1) as f64;
-    let pairs = outputs.chunks_exact(width).zip(targets.chunks_exact(width));
-    let task = if encoder.labels().is_empty() { values(encoder, pairs) } else { classes(encoder, pairs) };
-    Metrics { rows: outputs.len() / width, mse, task }
+/// Figures that are gathered batch by batch, so that the rows need not be in memory.
+pub struct Tally<'a> {
+    encoder: &'a Encoder,
+    rows: usize,
+    outputs: usize,
+    squares: f64,
+    right: u64,
+    /// `[truth][answer]`; empty when numbers are predicted.
+    confusion: Vec<Vec<u64>>,
+    absolute: f64,
+    squared: f64,
+    /// Mean and sum of squared distances from it, of each target column (Welford 1962).
+    spread: Vec<(f64, f64)>,
+    residuals: Sample,
 }
 
-fn classes<'a>(encoder: &Encoder, pairs: impl Iterator<Item = (&'a [f32], &'a [f32])>) -> TaskMetrics {
-    let labels = encoder.labels().to_vec();
-    let mut confusion = vec![vec![0; labels.len()]; labels.len()];
-    let (mut rows, mut right) = (0u64, 0u64);
-    for (y, t) in pairs {
-        rows += 1;
-        // An output that is not a number names no class: a wrong answer.
-        if let (Some(answer), Some(truth)) = (encoder.class_of(y), encoder.class_of(t)) {
-            confusion[truth][answer] += 1;
-            right += u64::from(answer == truth);
+impl<'a> Tally<'a> {
+    /// Of nothing yet.
+    pub fn new(encoder: &'a Encoder) -> Self {
+        let classes = encoder.labels().len();
+        Tally {
+            encoder,
+            rows: 0,
+            outputs: 0,
+            squares: 0.0,
+            right: 0,
+            confusion: vec![vec![0; classes]; classes],
+            absolute: 0.0,
+            squared: 0.0,
+            spread: vec![(0.0, 0.0); encoder.target_width()],
+            residuals: Sample::default(),
         }
     }
-    TaskMetrics::Classes { accuracy: right as f64 / rows.max(1) as f64, confusion, labels }
+
+    /// More rows: `outputs [rows, width]`, `targets [rows, width]`.
+    pub fn add(&mut self, outputs: &[f32], targets: &[f32]) {
+        let width = self.encoder.target_width().max(1);
+        let squares = outputs.iter().zip(targets).map(|(y, t)| (f64::from(*y) - f64::from(*t)).powi(2));
+        self.squares += squares.sum::<f64>();
+        self.outputs += outputs.len();
+        for (y, t) in outputs.chunks_exact(width).zip(targets.chunks_exact(width)) {
+            self.rows += 1;
+            if self.confusion.is_empty() { self.values(y, t) } else { self.classes(y, t) }
+        }
+    }
+
+    fn classes(&mut self, y: &[f32], t: &[f32]) {
+        // An output that is not a number names no class: a wrong answer.
+        if let (Some(answer), Some(truth)) = (self.encoder.class_of(y), self.encoder.class_of(t)) {
+            self.confusion[truth][answer] += 1;
+            self.right += u64::from(answer == truth);
+        }
+    }
+
+    fn values(&mut self, y: &[f32], t: &[f32]) {
+        let decoded = |v: &[f32]| match self.encoder.decode(v) {
+            Some(Outputs::Values(values)) => values,
+            _ => Vec::new(),
+        };
+        let (y, t) = (decoded(y), decoded(t));
+        self.right += u64::from(largest(&y) == largest(&t));
+        for ((y, t), (mean, distances)) in y.iter().zip(&t).zip(&mut self.spread) {
+            let residual = y - t;
+            self.absolute += residual.abs();
+            self.squared += residual * residual;
+            let off = t - *mean;
+            *mean += off / self.rows as f64;
+            *distances += off * (t - *mean);
+            self.residuals.push(residual);
+        }
+    }
+
+    /// The figures.
+    pub fn finish(self) -> Metrics {
+        let accuracy = self.right as f64 / self.rows.max(1) as f64;
+        let n = (self.rows * self.encoder.target_width()).max(1) as f64;
+        let task = if self.confusion.is_empty() {
+            TaskMetrics::Values {
+                mae: self.absolute / n,
+                rmse: (self.squared / n).sqrt(),
+                r2: 1.0 - self.squared / self.spread.iter().map(|(_, distances)| distances).sum::<f64>(),
+                accuracy: (self.encoder.target_width() > 1).then_some(accuracy),
+                residuals: self.residuals.values,
+            }
+        } else {
+            TaskMetrics::Classes { accuracy, confusion: self.confusion, labels: self.encoder.labels().to_vec() }
+        };
+        Metrics { rows: self.rows, mse: self.squares / self.outputs.max(1) as f64, task }
+    }
 }
 
-fn values<'a>(encoder: &Encoder, pairs: impl Iterator<Item = (&'a [f32], &'a [f32])>) -> TaskMetrics {
-    let decoded = |v: &[f32]| match encoder.decode(v) {
-        Some(Outputs::Values(values)) => values,
-        _ => Vec::new(),
-    };
-    let (mut residuals, mut truths) = (Vec::new(), Vec::new());
-    let (mut rows, mut right) = (0u64, 0u64);
-    for (y, t) in pairs {
-        let (y, t) = (decoded(y), decoded(t));
-        rows += 1;
-        right += u64::from(largest(&y) == largest(&t));
-        residuals.extend(y.iter().zip(&t).map(|(y, t)| y - t));
-        truths.extend(t);
+/// Residuals that are kept for the quantiles.
+const SAMPLE: usize = 1 << 20;
+
+/// Every value while there are at most [`SAMPLE`], then every second, every fourth, …
+struct Sample {
+    values: Vec<f64>,
+    step: u64,
+    seen: u64,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Sample { values: Vec::new(), step: 1, seen: 0 }
     }
-    let n = residuals.len().max(1) as f64;
-    let squared: f64 = residuals.iter().map(|r| r * r).sum();
-    let spread = variance_by_column(&truths, encoder.target_width());
-    let mae = residuals.iter().map(|r| r.abs()).sum::<f64>() / n;
-    let accuracy = (encoder.target_width() > 1).then(|| right as f64 / rows.max(1) as f64);
-    TaskMetrics::Values { mae, rmse: (squared / n).sqrt(), r2: 1.0 - squared / spread, accuracy, residuals }
+}
+
+impl Sample {
+    fn push(&mut self, value: f64) {
+        if self.values.len() == SAMPLE {
+            let mut at = 0;
+            self.values.retain(|_| {
+                at += 1;
+                at % 2 == 1
+            });
+            self.step *= 2;
+        }
+        if self.seen.is_multiple_of(self.step) {
+            self.values.push(value);
+        }
+        self.seen += 1;
+    }
 }
 
 /// Where the largest value is; the first of several.
 fn largest(values: &[f64]) -> usize {
     (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
-}
-
-/// Sum of squared distances from each column's mean.
-fn variance_by_column(values: &[f64], width: usize) -> f64 {
-    let rows = values.len() / width.max(1);
-    let column = |c: usize| values.iter().skip(c).step_by(width.max(1));
-    (0..width)
-        .map(|c| {
-            let mean = column(c).sum::<f64>() / rows.max(1) as f64;
-            column(c).map(|v| (v - mean).powi(2)).sum::<f64>()
-        })
-        .sum()
 }
 
 /// A number for JSON: what is not finite becomes null rather than breaking the object.
@@ -197,4 +262,18 @@ fn residual_summary(residuals: &[f64]) -> String {
     let head: String = names.iter().map(|n| format!("{n:>10}")).collect();
     let body: String = values.iter().map(|v| format!("{v:>10.4}")).collect();
     format!("residuals (answer − truth)\n{head}\n{body}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_stays_even() {
+        let mut sample = Sample::default();
+        (0..5 * SAMPLE as u64 / 2).for_each(|i| sample.push(i as f64));
+        assert_eq!(sample.step, 4);
+        let even = sample.values.iter().enumerate().all(|(i, v)| *v == 4.0 * i as f64);
+        assert!(even && sample.values.len() == SAMPLE * 5 / 8, "{}", sample.values.len());
+    }
 }

@@ -1,8 +1,12 @@
 //! Model files of every kind: what is loaded is a network and, where the file has one, its encoder.
+use crate::metrics::{Metrics, Tally};
 use anyhow::{Context, Result, anyhow, bail};
-use mayfly_format::data::{Encoder, Want};
+use mayfly_format::data::{Batch, EncodedRows, Encoder, RowOptions, Want};
 use mayfly_nn::Model;
 use std::path::Path;
+
+/// Rows that are run at a time.
+const BATCH_ROWS: usize = 4096;
 
 /// A model with its preprocessing.
 pub struct Loaded {
@@ -55,11 +59,19 @@ impl Loaded {
         Ok(Loaded { model, encoder })
     }
 
+    /// What the classes are called: the encoder says so or, of a model of another program, its metadata. Empty when numbers are predicted.
+    pub fn labels(&self) -> Vec<String> {
+        match &self.encoder {
+            Some(encoder) => encoder.labels().to_vec(),
+            None => self.model.other.get("labels").and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default(),
+        }
+    }
+
     /// The encoder of the model, or one that takes the file's numbers as they are.
     pub fn encoder_for(&self, data: &Path) -> Result<Encoder> {
         let encoder = match &self.encoder {
             Some(encoder) => encoder.clone(),
-            None => crate::data::raw_encoder(data)?,
+            None => crate::data::raw_encoder(data, self.model.network.input_len())?,
         };
         let (want, got) = (self.model.network.input_len(), encoder.input_width());
         if want != got {
@@ -68,19 +80,40 @@ impl Loaded {
         Ok(encoder)
     }
 
-    /// Outputs and encoded targets for all rows of a file.
-    pub fn run(&self, data: &Path, want: Want) -> Result<Ran> {
-        let encoder = self.encoder_for(data)?;
-        let table = crate::data::table(data, &encoder, want)?;
-        let outputs = self.model.predict(&table.inputs)?;
-        Ok(Ran { encoder, outputs, table })
+    /// Runs the model over a file, some thousand rows at a time: `each(rows, outputs)`, where the outputs are `[rows, outputs]`.
+    /// However large the file, memory holds one batch.
+    pub fn run(
+        &self,
+        data: &Path,
+        encoder: &Encoder,
+        want: Want,
+        mut each: impl FnMut(&Batch, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let source = crate::data::open_file(data, &encoder.open_options())?;
+        let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
+        let mut batch = Batch::default();
+        while rows.read(&mut batch, BATCH_ROWS)? > 0 {
+            each(&batch, &self.model.predict(&batch.inputs)?)?;
+        }
+        Ok(())
     }
-}
 
-/// A model run over a file.
-pub struct Ran {
-    pub encoder: Encoder,
-    /// Row-major `[rows, outputs]`.
-    pub outputs: Vec<f32>,
-    pub table: mayfly_format::data::Table,
+    /// The figures over a file with targets.
+    pub fn measure(&self, data: &Path) -> Result<Metrics> {
+        let encoder = self.encoder_for(data)?;
+        let (targets, outputs) = (encoder.target_width(), self.model.network.output_len());
+        if targets != outputs {
+            bail!("{}: {targets} target values a row, the network gives {outputs}", data.display());
+        }
+        let (named, found) = (self.labels(), encoder.labels());
+        if !named.is_empty() && !found.is_empty() && named != found {
+            bail!("{}: its classes are {found:?}, the model's {named:?}", data.display());
+        }
+        let mut tally = Tally::new(&encoder);
+        self.run(data, &encoder, Want::InputsAndTargets, |batch, outputs| {
+            tally.add(outputs, &batch.targets);
+            Ok(())
+        })?;
+        Ok(tally.finish())
+    }
 }

@@ -1,10 +1,9 @@
 //! `mayfly quantize`: fewer bits a weight, and what that changes.
 use crate::args::{QuantizeArgs, QuantizeTo};
-use crate::metrics::{Metrics, measure};
+use crate::metrics::Metrics;
 use crate::model::Loaded;
 use crate::ui::{Ui, grouped, seconds};
 use anyhow::{Context, Result};
-use mayfly_format::data::Want;
 use mayfly_nn::{Model, Precision};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -35,13 +34,7 @@ pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
 }
 
 fn side(loaded: &Loaded, path: &Path, data: Option<&Path>) -> Result<Side> {
-    let metrics = match data {
-        Some(data) => {
-            let ran = loaded.run(data, Want::InputsAndTargets)?;
-            Some(measure(&ran.encoder, &ran.outputs, &ran.table.targets))
-        }
-        None => None,
-    };
+    let metrics = data.map(|data| loaded.measure(data)).transpose()?;
     Ok(Side { bytes: std::fs::metadata(path)?.len(), row_seconds: row_seconds(&loaded.model)?, metrics })
 }
 

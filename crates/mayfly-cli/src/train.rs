@@ -1,38 +1,32 @@
 //! `mayfly train`: from a data file to a trained, measured, saved network.
 mod outcome;
+mod rows;
 mod settings;
 mod watch;
 
 use crate::args::TrainArgs;
-use crate::data::TABLE_BYTES;
-use crate::metrics::{Metrics, measure, number};
+use crate::metrics::{Metrics, Tally, number};
 use crate::plot::{Chart, Line, svg};
-use crate::ui::{Ui, grouped, seconds};
-use anyhow::{Context, Result, bail};
-use mayfly_format::data::{EncodedRows, Encoder, LeftOut, OpenOptions, RowOptions, Table, Tables, Want};
-use mayfly_nn::{InMemory, Loss, Model, mean_loss};
+use crate::ui::{Ui, seconds};
+use anyhow::{Context, Result};
+use mayfly_format::data::Encoder;
+use mayfly_nn::{Loss, Model, mean_loss};
 use outcome::{Curve, Outcome};
+use rows::Rows;
 use serde_json::{Value, json};
 use settings::Settings;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The rows of a training, encoded.
-struct Rows {
-    encoder: Encoder,
-    training: Table,
-    validation: Table,
-    test: Table,
-}
-
 /// Runs the command.
 pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let args = with_config(args)?;
     let settings = Settings::choose(&args)?;
-    let rows = read(&args, &settings, ui)?;
+    let mut rows = Rows::read(&args, &settings, ui)?;
     let start = Instant::now();
-    let outcome = match settings.cascade(&rows.encoder, &rows.training.targets) {
-        None => outcome::fit(&settings, &rows, ui)?,
+    let range = settings.target_range(&mut rows)?;
+    let outcome = match settings.cascade(&rows.encoder, range) {
+        None => outcome::fit(&settings, &mut rows, range, ui)?,
         Some(cascade) => outcome::grow(&cascade, &rows, ui)?,
     };
     let took = start.elapsed().as_secs_f64();
@@ -41,8 +35,8 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let output = args.output.clone().unwrap_or_else(|| default_output(&args.data));
     let parameters = network.param_count();
     let mut model = Model::new(network);
-    let losses = losses(&model, &loss, &rows)?;
-    let test = test_metrics(&model, &rows)?;
+    let losses = losses(&model, &loss, &mut rows)?;
+    let test = test_metrics(&model, &mut rows)?;
     let summary = summary(&test, epochs, losses, took, parameters, settings.seed, &output);
     attach(&mut model, &rows.encoder, &test, &summary)?;
     model.save(&output).with_context(|| format!("cannot write the model to {}", output.display()))?;
@@ -62,67 +56,21 @@ fn with_config(args: TrainArgs) -> Result<TrainArgs> {
     Ok(args.or(file))
 }
 
-/// Reads the training file, and the test file if there is one; otherwise test rows are held out.
-fn read(args: &TrainArgs, settings: &Settings, ui: Ui) -> Result<Rows> {
-    let mut source = crate::data::open_file(&args.data, &OpenOptions::default())?;
-    let encoder = Encoder::fit(source.as_mut(), &settings.fit)?;
-    say_left_out(encoder.left_out(), ui);
-    let options = RowOptions { want: Want::InputsAndTargets, split: settings.fit.split, ..RowOptions::default() };
-    let mut encoded = EncodedRows::new(source, &encoder, &options)?;
-    let Tables { training, validation, test } = Tables::read(&mut encoded, TABLE_BYTES)?;
-    let test = match &args.test {
-        Some(path) => crate::data::table(path, &encoder, Want::InputsAndTargets)?,
-        None => test,
-    };
-    if training.rows == 0 {
-        bail!("{}: no rows are left to train on", args.data.display());
-    }
-    Ok(Rows { encoder, training, validation, test })
-}
-
-fn say_left_out(columns: &[LeftOut], ui: Ui) {
-    for column in columns {
-        ui.note(format!("column {:?} is left out: {:?}", column.name, column.reason));
-    }
-}
-
-/// What is about to be trained; a network that grows has no number of parameters yet.
-fn say_plan(rows: &Rows, parameters: Option<usize>, algorithm: &str, ui: Ui) {
-    let task = match rows.encoder.labels() {
-        [] => "numbers".to_string(),
-        labels => format!("{} classes", labels.len()),
-    };
-    let held = match rows.validation.rows {
-        0 => String::new(),
-        n => format!(", {} held out to stop in time", grouped(n)),
-    };
-    let parameters = parameters.map(|n| format!("{} parameters; ", grouped(n))).unwrap_or_default();
-    ui.note(format!(
-        "{} rows to train on{held}, {} to test; {} inputs, {task}; {parameters}{algorithm}",
-        grouped(rows.training.rows),
-        grouped(rows.test.rows),
-        rows.encoder.input_width(),
-    ));
-}
-
 /// The loss over the training and the test rows, of the network as it is now.
-fn losses(model: &Model, loss: &Loss, rows: &Rows) -> Result<[f64; 2]> {
-    let over = |table: &Table| {
-        Ok::<f64, anyhow::Error>(mean_loss(
-            &model.network,
-            loss,
-            &mut InMemory::from_table(table.clone(), &rows.encoder)?,
-        )?)
-    };
-    let test = if rows.test.rows > 0 { over(&rows.test)? } else { f64::NAN };
-    Ok([over(&rows.training)?, test])
+fn losses(model: &Model, loss: &Loss, rows: &mut Rows) -> Result<[f64; 2]> {
+    let test = if rows.test.is_empty()? { f64::NAN } else { mean_loss(&model.network, loss, rows.test.data())? };
+    Ok([mean_loss(&model.network, loss, rows.training.data())?, test])
 }
 
-/// Figures on the test rows; without any, on the training rows, which the caller is told.
-fn test_metrics(model: &Model, rows: &Rows) -> Result<Metrics> {
-    let table = if rows.test.rows > 0 { &rows.test } else { &rows.training };
-    let outputs = model.predict(&table.inputs)?;
-    Ok(measure(&rows.encoder, &outputs, &table.targets))
+/// Figures on the test rows; without any, on the training rows.
+fn test_metrics(model: &Model, rows: &mut Rows) -> Result<Metrics> {
+    let part = if rows.test.is_empty()? { &mut rows.training } else { &mut rows.test };
+    let mut tally = Tally::new(&rows.encoder);
+    part.each(|inputs, targets| {
+        tally.add(&model.predict(inputs)?, targets);
+        Ok(())
+    })?;
+    Ok(tally.finish())
 }
 
 fn summary(

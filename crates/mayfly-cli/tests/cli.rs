@@ -75,6 +75,25 @@ fn train_eval_predict_info_quantize_convert() {
 }
 
 #[test]
+fn rows_that_stay_in_the_file_train_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    points(d, "points.csv", 300);
+    points(d, "other.csv", 150);
+    let options = ["train", "points.csv", "-o", "m.mayfly", "--json", "--algorithm", "rprop", "--epochs", "40"];
+    let held = json(&mayfly(d, &options));
+    let streamed = json(&mayfly(d, &[&options[..], &["--stream"]].concat()));
+    for key in ["train_loss", "test_loss", "test_accuracy", "test_mse"] {
+        let [a, b] = [&held, &streamed].map(|object| object[key].as_f64().unwrap());
+        assert!((a - b).abs() <= 1e-4 * a.abs().max(1e-2), "{key}: {a} in memory, {b} streamed");
+    }
+    let with_file = json(&mayfly(d, &["train", "points.csv", "--test", "other.csv", "--stream", "--json"]));
+    assert!(with_file["test_accuracy"].as_f64().unwrap() > 0.9, "{with_file}");
+    let grown = mayfly(d, &["train", "points.csv", "--algorithm", "cascade", "--stream"]);
+    assert!(error(&grown).contains("leave out --stream"));
+}
+
+#[test]
 fn predictions_go_to_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path();

@@ -42,6 +42,26 @@ fn a_network_grows_and_goes_to_fann_and_back() {
 }
 
 #[test]
+fn a_net_file_takes_and_gives_raw_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    let row = |i: i32| (100.0 + f64::from(i % 13) * 7.0, 0.001 * f64::from(i % 9));
+    let rows: String =
+        (0..120).map(|i| (i, row(i))).map(|(_, (a, b))| format!("{a},{b},{}\n", 5.0 * a - 900.0 * b)).collect();
+    std::fs::write(d.join("r.csv"), format!("a,b,y\n{rows}")).unwrap();
+    let raw: String = (0..120).map(row).map(|(a, b)| format!("{a} {b}\n{}\n", 5.0 * a - 900.0 * b)).collect();
+    std::fs::write(d.join("r.data"), format!("120 2 1\n{raw}")).unwrap();
+    let train = ["train", "r.csv", "--activation", "tanh", "--epochs", "20", "-o", "m.mayfly"];
+    assert!(mayfly(d, &train).status.success());
+    assert!(mayfly(d, &["convert", "m.mayfly", "m.net"]).status.success());
+    let [native, fann] = ["m.mayfly", "m.net"].map(|m| json(&mayfly(d, &["eval", m, "r.data", "--json"])));
+    for key in ["test_mae", "test_rmse", "test_r2"] {
+        let [a, b] = [&native, &fann].map(|object| object[key].as_f64().unwrap());
+        assert!((a - b).abs() <= 1e-4 * a.abs(), "{key}: {a} and {b}");
+    }
+}
+
+#[test]
 fn networks_that_fann_saved_are_run_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path();

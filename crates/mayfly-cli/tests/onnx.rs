@@ -56,6 +56,8 @@ fn a_model_of_scikit_learn_is_used_like_any_other() {
     json(&mayfly(d, &["convert", "net.onnx", "net.mayfly", "--json"]));
     let native = json(&mayfly(d, &["predict", "net.mayfly", "flowers.csv", "--json"]));
     assert_eq!(direct["outputs"], native["outputs"]);
+    assert_eq!(info["labels"], serde_json::json!(["setosa", "versicolor", "virginica"]));
+    assert!(info["labels"].as_array().unwrap().contains(&direct["labels"][0]));
     json(&mayfly(d, &["convert", "net.mayfly", "again.onnx", "--json"]));
     close(&json(&mayfly(d, &["predict", "again.onnx", "flowers.csv", "--json"]))["outputs"], &direct["outputs"]);
     let small = json(&mayfly(d, &["quantize", "net.onnx", "q.mayfly", "--to", "bf16", "--json"]));
@@ -71,7 +73,7 @@ fn a_trained_model_takes_its_scaling_along() {
     json(&mayfly(d, &["train", "flowers.csv", "-o", "m.mayfly", "--epochs", "8", "--json"]));
     let converted = mayfly(d, &["convert", "m.mayfly", "m.onnx", "--json"]);
     json(&converted);
-    assert!(!String::from_utf8_lossy(&converted.stderr).contains("encoded inputs"));
+    assert!(!String::from_utf8_lossy(&converted.stderr).contains("numbers a row"));
     let native = json(&mayfly(d, &["predict", "m.mayfly", "flowers.csv", "--json"]));
     close(&json(&mayfly(d, &["predict", "m.onnx", "flowers.csv", "--json"]))["outputs"], &native["outputs"]);
 }
@@ -87,7 +89,12 @@ fn categories_are_left_to_the_caller_and_said() {
     let converted = mayfly(d, &["convert", "m.mayfly", "m.onnx", "--json"]);
     json(&converted);
     let said = String::from_utf8_lossy(&converted.stderr).into_owned();
-    assert!(said.contains("encoded inputs") && said.contains("colour=red"), "{said}");
+    assert!(said.contains("3 numbers a row: ") || said.contains("colour=red"), "{said}");
+    // The size as it is in the file, the colour as 0 and 1.
+    let encoded: String = (0..40).map(|i| format!("{},{},{}\n", i % 2, 1 - i % 2, i % 7)).collect();
+    std::fs::write(d.join("e.csv"), format!("blue,red,size\n{encoded}")).unwrap();
+    let native = json(&mayfly(d, &["predict", "m.mayfly", "c.csv", "--json"]));
+    close(&json(&mayfly(d, &["predict", "m.onnx", "e.csv", "--json"]))["outputs"], &native["outputs"]);
 }
 
 #[test]

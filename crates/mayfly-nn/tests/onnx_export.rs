@@ -5,8 +5,8 @@ mod common;
 mod onnx_common;
 
 use common::{inputs, networks, values};
-use mayfly_nn::onnx::{ExportOptions, ImportOptions, OnnxError, Scale, export, import};
-use mayfly_nn::{Act, Activation, ColumnActivations, Dense, FannAct, LayerSpec, Network, NetworkSpec, NnError};
+use mayfly_nn::onnx::{ExportOptions, ImportOptions, OnnxError, export, import};
+use mayfly_nn::{Act, Activation, ColumnActivations, Dense, FannAct, LayerSpec, Network, NetworkSpec, NnError, Scale};
 use onnx_common::{arrays, deviation, onnx_files};
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
 //! What a training leaves, whatever kind it was.
-use super::Rows;
+use super::rows::Rows;
 use super::settings::Settings;
 use super::watch::{Interrupt, Watch};
 use crate::ui::Ui;
 use anyhow::Result;
 use mayfly_nn::fann::{Cascade, CascadeReport};
-use mayfly_nn::{Control, FitReport, InMemory, Loss, Network, Stopped, Trainer};
+use mayfly_nn::{Control, FitReport, Loss, Network, Stopped, Trainer};
 
 /// A trained network and how it came about.
 pub(super) struct Outcome {
@@ -27,18 +27,17 @@ pub(super) struct Curve {
     pub(super) best: usize,
 }
 
-/// Trains a network of fixed size.
-pub(super) fn fit(settings: &Settings, rows: &Rows, ui: Ui) -> Result<Outcome> {
-    let network = settings.network(&rows.encoder, &rows.training.targets)?;
-    let config = settings.config(&rows.encoder, rows.training.rows)?;
-    super::say_plan(rows, Some(network.param_count()), config.algorithm.name(), ui);
+/// Trains a network of fixed size; `range` is that of the targets.
+pub(super) fn fit(settings: &Settings, rows: &mut Rows, range: [f32; 2], ui: Ui) -> Result<Outcome> {
+    let network = settings.network(&rows.encoder, range)?;
+    let count = usize::try_from(rows.encoder.training_rows())?;
+    let config = settings.config(&rows.encoder, count)?;
+    rows.say_plan(Some(network.param_count()), config.algorithm.name(), ui);
     let (loss, epochs) = (config.loss.clone(), config.epochs);
     let mut trainer = Trainer::new(network, config)?;
-    let mut training = InMemory::from_table(rows.training.clone(), &rows.encoder)?;
-    let mut validation = InMemory::from_table(rows.validation.clone(), &rows.encoder)?;
-    let held: Option<&mut dyn mayfly_nn::Dataset> = if rows.validation.rows > 0 { Some(&mut validation) } else { None };
-    let mut watch = Watch::new(ui, epochs, rows.training.rows)?;
-    let report = trainer.fit(&mut training, held, &mut watch);
+    let held = if rows.validation.is_empty()? { None } else { Some(rows.validation.data()) };
+    let mut watch = Watch::new(ui, epochs, count)?;
+    let report = trainer.fit(rows.training.data(), held, &mut watch);
     watch.finish();
     let report = report?;
     Ok(Outcome {
@@ -70,13 +69,12 @@ fn epoch_curve(report: &FitReport) -> Curve {
 
 /// Grows a network.
 pub(super) fn grow(cascade: &Cascade, rows: &Rows, ui: Ui) -> Result<Outcome> {
-    super::say_plan(rows, None, "cascade", ui);
-    let training = InMemory::from_table(rows.training.clone(), &rows.encoder)?;
-    let validation = InMemory::from_table(rows.validation.clone(), &rows.encoder)?;
-    let held = (rows.validation.rows > 0).then_some(&validation);
+    rows.say_plan(None, "cascade", ui);
+    let (training, validation) = (rows.training.memory()?, rows.validation.memory()?);
+    let held = (!validation.is_empty()).then_some(validation);
     let interrupt = Interrupt::listen()?;
     let mut reports: Vec<CascadeReport> = Vec::new();
-    let grown = cascade.train(&training, held, &mut |report| {
+    let grown = cascade.train(training, held, &mut |report| {
         ui.note(line(report));
         reports.push(report.clone());
         if interrupt.came() { Control::Stop } else { Control::Continue }

@@ -1,4 +1,5 @@
 //! What was asked for, and good choices for what was not.
+use super::rows::Rows;
 use crate::args::{Missing, ScheduleName, Task, TrainArgs};
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
@@ -71,8 +72,14 @@ impl Settings {
         self.algorithm.as_ref().is_none_or(Algorithm::is_fann)
     }
 
+    /// The range of the targets, for those algorithms whose output activation depends on it; a pass over the rows.
+    pub(super) fn target_range(&self, rows: &mut Rows) -> Result<[f32; 2]> {
+        let matters = self.is_fann() && matches!(rows.encoder.targets(), TargetEncoding::Numbers { .. });
+        if matters { rows.training.target_range() } else { Ok([0.0; 2]) }
+    }
+
     /// The network for encoded rows: dense layers, and an output that goes with the target.
-    pub(super) fn network(&self, encoder: &Encoder, targets: &[f32]) -> Result<Network> {
+    pub(super) fn network(&self, encoder: &Encoder, range: [f32; 2]) -> Result<Network> {
         let mut spec = self.convolutions(NetworkSpec::new(&[encoder.input_width()]), encoder)?;
         for units in &self.hidden {
             spec = spec.with(Dense::new(*units, self.activation));
@@ -80,7 +87,7 @@ impl Settings {
                 spec = spec.with(Dropout { p: self.dropout });
             }
         }
-        let output = self.output_activation.unwrap_or_else(|| self.output_for(encoder, targets));
+        let output = self.output_activation.unwrap_or_else(|| self.output_for(encoder, range));
         Ok(Network::new(spec.with(Dense::new(encoder.target_width(), output)), self.seed)?)
     }
 
@@ -102,9 +109,9 @@ impl Settings {
         Ok(spec.with(Flatten {}))
     }
 
-    fn output_for(&self, encoder: &Encoder, targets: &[f32]) -> Activation {
+    fn output_for(&self, encoder: &Encoder, range: [f32; 2]) -> Activation {
         let fann = self.is_fann();
-        let within = |low: f32| targets.iter().all(|t| (low..=1.0).contains(t));
+        let within = |low: f32| range[0] >= low && range[1] <= 1.0;
         match encoder.targets() {
             // FANN's tanh error function wants outputs that are as bounded as the targets.
             TargetEncoding::Numbers { .. } if fann && within(0.0) => FannAct::Sigmoid.into_activation(),
@@ -118,7 +125,7 @@ impl Settings {
     }
 
     /// How the network grows, if it does; none when its size is fixed.
-    pub(super) fn cascade(&self, encoder: &Encoder, targets: &[f32]) -> Option<Cascade> {
+    pub(super) fn cascade(&self, encoder: &Encoder, range: [f32; 2]) -> Option<Cascade> {
         if self.algorithm.is_some() {
             return None;
         }
@@ -127,7 +134,7 @@ impl Settings {
         let stop = (!encoder.labels().is_empty()).then_some(StopAt::BitFail { limit: 0.35, fails: 0 });
         Some(Cascade {
             max_neurons: self.max_neurons,
-            output: self.output_activation.unwrap_or_else(|| self.output_for(encoder, targets)),
+            output: self.output_activation.unwrap_or_else(|| self.output_for(encoder, range)),
             stop,
             patience: self.patience.unwrap_or(defaults.patience),
             seed: self.seed,
@@ -154,7 +161,7 @@ impl Settings {
     }
 
     fn loss_for(&self, encoder: &Encoder) -> Loss {
-        match self.output_activation.unwrap_or_else(|| self.output_for(encoder, &[])) {
+        match self.output_activation.unwrap_or_else(|| self.output_for(encoder, [0.0; 2])) {
             Activation::Softmax => Loss::CrossEntropy { smoothing: 0.0 },
             Activation::Act(Act::Sigmoid) if !encoder.labels().is_empty() => Loss::BinaryCrossEntropy,
             _ => Loss::Mse,

@@ -7,5 +7,5 @@ mod export;
 mod import;
 
 pub use error::OnnxError;
-pub use export::{ExportOptions, Scale, export};
+pub use export::{ExportOptions, export};
 pub use import::{ImportOptions, Imported, import, operators, read};

@@ -161,6 +161,7 @@ fn target_encoding(
             let raw = matches!(schema.targets(), Targets::Raw(_));
             let numeric = NumericTargets { file, schema, columns, moments, values, one_hot, rows: collected.rows };
             match numeric.columns.len() {
+                0 => Ok(TargetEncoding::Numbers { columns: Vec::new() }),
                 1 if raw => numeric.one_raw(options),
                 1 => numeric.one(options),
                 _ => numeric.several(options, raw),

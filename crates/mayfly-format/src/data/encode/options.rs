@@ -45,6 +45,8 @@ pub enum Task {
 pub struct FitOptions {
     /// The target columns by name; found out when empty.
     pub targets: Vec<String>,
+    /// There are no target columns: every column is an input. For prediction with networks that came without an encoder.
+    pub no_targets: bool,
     /// The task; found out when not given.
     pub task: Option<Task>,
     /// Scaling of numeric inputs.

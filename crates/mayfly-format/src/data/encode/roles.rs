@@ -26,10 +26,14 @@ pub(super) fn assign(file: &str, schema: &Schema, options: &FitOptions) -> Resul
     };
     let ignored = options.ignore.iter().map(find).collect::<Result<Vec<usize>>>()?;
     let mut targets = options.targets.iter().map(find).collect::<Result<Vec<usize>>>()?;
-    if targets.is_empty() {
-        targets = usual_targets(file, schema, &ignored)?;
+    if options.no_targets {
+        targets.clear();
+    } else {
+        if targets.is_empty() {
+            targets = usual_targets(file, schema, &ignored)?;
+        }
+        check_targets(file, schema, &targets, &ignored)?;
     }
-    check_targets(file, schema, &targets, &ignored)?;
     let mut roles = Roles { inputs: Vec::new(), targets, left_out: Vec::new() };
     for (position, column) in schema.columns().iter().enumerate() {
         let reason = reason(schema, position, &ignored);

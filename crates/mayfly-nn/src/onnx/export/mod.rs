@@ -9,6 +9,7 @@ mod writer;
 use super::error::OnnxError;
 use crate::error::Result;
 use crate::network::Network;
+use crate::scale::Scale;
 use crate::spec::Mode;
 use mayfly_format::onnx::{Dim, ElementType, GraphBuilder, ModelProto, StringStringEntry};
 use writer::Writer;
@@ -22,15 +23,6 @@ pub struct ExportOptions {
     pub inputs: Option<Scale>,
     /// How targets were scaled: the graph undoes it.
     pub outputs: Option<Scale>,
-}
-
-/// How columns were scaled for training: `(value − shift) / scale`, one of each for a column.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Scale {
-    /// Subtracted from inputs, added to outputs.
-    pub shift: Vec<f32>,
-    /// Divides inputs, multiplies outputs.
-    pub scale: Vec<f32>,
 }
 
 /// Writes a network as a graph with the input `input [batch, …]` and the output `output [batch, …]`, both float.

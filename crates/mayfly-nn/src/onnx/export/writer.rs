@@ -1,6 +1,6 @@
 //! The graph under construction.
 use super::super::error::OnnxError;
-use super::Scale;
+use crate::scale::Scale;
 use mayfly_format::onnx::{AttributeProto, GraphBuilder, TensorProto};
 use mayfly_graph::ops::Op;
 use mayfly_graph::{Graph, NodeId};
