@@ -5,6 +5,8 @@
 
 mod bench;
 mod ci;
+mod cross;
+mod fuzz;
 mod gates;
 mod packs;
 mod process;
@@ -34,8 +36,12 @@ enum Command {
     Tidy(tidy::Args),
     /// Counts that do not drift, held against bench/gates.json: binary size, instructions and allocations per call.
     Gates(gates::Args),
-    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files.
+    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then `cross` and `fuzz`.
     Nightly,
+    /// The kernel and graph suites under NEON (qemu) and WebAssembly vectors (node).
+    Cross,
+    /// Every fuzz target under libFuzzer for a while; needs a nightly toolchain and cargo-fuzz.
+    Fuzz(fuzz::Args),
     /// The core kernels: compiled to WebAssembly, packed and signed as packs/mayfly-core-1.0.0.
     Packs(packs::Args),
     /// Benchmarks against other libraries, in their own workspace under bench/.
@@ -58,7 +64,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ci => ci::run_steps(),
         Command::Tidy(args) => tidy::run(&args),
         Command::Gates(args) => gates::run_gates(&args),
-        Command::Nightly => test::nightly(),
+        Command::Nightly => {
+            test::nightly().and_then(|()| cross::run_cross()).and_then(|()| fuzz::run_fuzz(&fuzz::Args::default()))
+        }
+        Command::Cross => cross::run_cross(),
+        Command::Fuzz(args) => fuzz::run_fuzz(&args),
         Command::Packs(args) => packs::build_packs(&args),
         Command::Bench { args } => bench::run_bench(&args),
     }

@@ -5,7 +5,7 @@ use core::fmt;
 
 const MAX_RANK: usize = 4;
 /// No tensor may have more elements than this per row: a guard against sizes read from hostile files.
-const MAX_ELEMENTS: usize = 1 << 32;
+const MAX_ELEMENTS: usize = if usize::BITS > 32 { (1_u64 << 32) as usize } else { 1 << 28 };
 
 /// The shape of a value: up to four dimensions; the first may be the batch, the only symbol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -42,6 +42,7 @@ pub(crate) fn act_bwd_call<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -
 }
 
 /// The methods `act` and `act_bwd` of an instruction set that has to be enabled: calls of functions that enable it.
+#[cfg(target_arch = "x86_64")]
 macro_rules! act_calls {
     ($features:literal, $token:ident, $vector:ty) => {
         #[inline(always)]
@@ -66,6 +67,7 @@ macro_rules! act_calls {
         }
     };
 }
+#[cfg(target_arch = "x86_64")]
 pub(crate) use act_calls;
 
 /// `act(v)`

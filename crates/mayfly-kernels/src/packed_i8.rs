@@ -3,7 +3,6 @@
 //! With `s_w = max|w_o| / 127` and `s_x = max|x| / 127` the error of an output is at most `i · (|x|·s_w/2 + |w|·s_x/2 + s_x·s_w/4)` with the largest |x| and |w|;
 //! in practice it behaves like a random walk and is √i of that. A row with a NaN or an infinity gives NaN throughout.
 use crate::Isa;
-use crate::isa::Kind;
 use crate::linear::Epilogue;
 use crate::packed::{padded, panel_vectors, width, write};
 use crate::pieces::pieces;
@@ -90,7 +89,7 @@ pub fn packed_i8_fwd(
         let words = &scratch[..i.div_ceil(4)];
         let at = r * o;
         #[cfg(target_arch = "x86_64")]
-        if let Kind::Avx512 { vnni: true } = isa.0 {
+        if let crate::isa::Kind::Avx512 { vnni: true } = isa.0 {
             // SAFETY: an `Isa` of this kind exists only where detection found these features.
             unsafe { vnni_layer(y, words, scale, packed, epilogue, [at, i, o], vectors) };
             continue;

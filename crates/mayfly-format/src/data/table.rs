@@ -32,8 +32,8 @@ pub struct Tables {
     pub test: Table,
 }
 
-/// The largest table that [`load`] makes, in bytes.
-const LOAD_BYTES: usize = 4 << 30;
+/// The largest table that [`load`] makes, in bytes; 1 GiB where addresses have 32 bits.
+const LOAD_BYTES: usize = if usize::BITS > 32 { (4_u64 << 30) as usize } else { 1 << 30 };
 
 /// Reads a whole data file: how its rows become numbers, fitted on the training rows, and all rows so encoded. The split of the
 /// options says which rows are for what.

@@ -24,6 +24,9 @@ pub enum Precision {
     Int8,
 }
 
+/// What an arena may take unless the options say otherwise, in bytes: 8 GiB, or 1 GiB where addresses have 32 bits.
+const ARENA_LIMIT: usize = if usize::BITS > 32 { (8_u64 << 30) as usize } else { 1 << 30 };
+
 /// What a plan is made for.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
@@ -40,7 +43,7 @@ pub struct PlanOptions {
 impl PlanOptions {
     /// Defaults for a batch of `batch` rows: f32, the best instruction set, at most 8 GiB of arena.
     pub fn batch(batch: usize) -> PlanOptions {
-        PlanOptions { batch, isa: Isa::detect(), precision: Precision::F32, arena_limit: 8 << 30 }
+        PlanOptions { batch, isa: Isa::detect(), precision: Precision::F32, arena_limit: ARENA_LIMIT }
     }
 }
 
