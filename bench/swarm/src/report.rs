@@ -21,7 +21,8 @@ pub fn print(rows: &[Row], json: bool) {
             object.extend(row.figures.iter().map(|(name, value)| (name.to_string(), value.clone())));
             println!("{}", Value::Object(object));
         } else {
-            let figures: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
+            let figures: Vec<String> =
+                row.figures.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
             println!("{:<34} {}", row.bench, figures.join("  "));
         }
     }

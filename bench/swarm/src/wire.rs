@@ -4,8 +4,8 @@ use crate::report::{Row, median};
 use anyhow::{Context, Result, ensure};
 use mayfly_base::{NodeId, Rng};
 use mayfly_wire::{
-    CloseReason, Endpoint, EndpointConfig, Event, Frame, Identity, KeyExchange, Kind, Limits, Peer, Transport, TrustList,
-    TrustStore, to_payload,
+    CloseReason, Endpoint, EndpointConfig, Event, Frame, Identity, KeyExchange, Kind, Limits, Peer, Transport,
+    TrustList, TrustStore, to_payload,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -188,7 +188,11 @@ fn messages() -> Result<Vec<Row>> {
     let (key, value) = ("sensors/17/last", 20.5_f64);
     Ok(vec![
         beside_json("control: 32 members", &members(|id| id), &members(|id| id.to_string()))?,
-        beside_json("control: one write", &(key, value, 1_764_000_000_123_u64), &json!({ "key": key, "value": value, "at_ms": 1_764_000_000_123_u64 }))?,
+        beside_json(
+            "control: one write",
+            &(key, value, 1_764_000_000_123_u64),
+            &json!({ "key": key, "value": value, "at_ms": 1_764_000_000_123_u64 }),
+        )?,
         beside_json("weights: 4,096 dense f32", &dense, &dense)?,
         beside_json("weights: 1,024 changed f32", &sparse, &sparse)?,
     ])

@@ -12,7 +12,8 @@ use mayfly_wire::Peer;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Key → eight bytes of BLAKE3 over the rest, then postcard of stamp and value.
@@ -22,6 +23,10 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: u8 = 1;
 /// Bytes of pages kept in memory; the records themselves are held by the replica.
 const CACHE: usize = 8 << 20;
+/// How long what nobody waits for may wait for a commit that somebody waits for. A flush costs the disk as much for one record as for a hundred.
+pub(crate) const LINGER: Duration = Duration::from_millis(100);
+/// Until what the disk refused is tried again, if nothing else is written before.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a file had.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +54,7 @@ type Answer = oneshot::Sender<Result<()>>;
 
 enum Job {
     Commit(Batch, Answer),
+    Owe(Batch),
     Stop(Answer),
 }
 
@@ -84,17 +90,10 @@ impl Disk {
         let database = open()?;
         let loaded = guard(&path, || load(&database, &path, owner))?;
         let (jobs, inbox) = channel();
-        let writer = Writer { path: path.clone(), open, database: Some(database), owed: Batch::default() };
+        let writer = Writer { path: path.clone(), open, database: Some(database), owed: Batch::default(), due: None };
         let spawned = std::thread::Builder::new().name("mayfly-disk".into()).spawn(move || writer.run(&inbox));
         spawned.map_err(|e| SwarmError::Disk { action: "start the writer of", path, reason: e.to_string() })?;
         Ok((Self { jobs }, loaded))
-    }
-
-    /// Hands something over to be kept; done when the receiver says so.
-    pub fn submit(&self, batch: Batch) -> oneshot::Receiver<Result<()>> {
-        let (answer, done) = oneshot::channel();
-        let _ = self.jobs.send(Job::Commit(batch, answer)); // without a writer, the receiver says so
-        done
     }
 
     /// Keeps something; it is on disk when this returns.
@@ -102,7 +101,14 @@ impl Disk {
     /// # Errors
     /// [`SwarmError::Disk`]: then it is not.
     pub async fn commit(&self, batch: Batch) -> Result<()> {
-        self.submit(batch).await.map_err(|_| SwarmError::Stopped)?
+        let (answer, done) = oneshot::channel();
+        let _ = self.jobs.send(Job::Commit(batch, answer)); // without a writer, the receiver says so
+        done.await.map_err(|_| SwarmError::Stopped)?
+    }
+
+    /// Keeps something with the next commit, within 100 ms (tombstones at once), and tries again while the disk refuses: for what other members have, too.
+    pub fn owe(&self, batch: Batch) {
+        let _ = self.jobs.send(Job::Owe(batch)); // a disk that is closed keeps nothing
     }
 
     /// Closes the file after everything submitted before.
@@ -120,23 +126,36 @@ struct Writer {
     path: PathBuf,
     open: Open,
     database: Option<Database>,
-    /// Other members' records that could not be written yet. Local writes are never owed: they were refused.
+    /// Other members' records that are not written yet. Local writes are never owed: they are refused.
     owed: Batch,
+    /// When what is owed is written at the latest.
+    due: Option<Instant>,
 }
 
 impl Writer {
     fn run(mut self, inbox: &Receiver<Job>) {
-        while let Ok(first) = inbox.recv() {
+        loop {
+            let first = match self.due {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
+            };
+            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                let _ = self.commit(&[], Owed::Too); // nobody is left to be told
+                return;
+            }
             let (mut batches, mut stop) = (Vec::new(), None);
-            for job in core::iter::once(first).chain(inbox.try_iter()) {
+            for job in first.into_iter().chain(inbox.try_iter()) {
                 match job {
                     Job::Commit(batch, answer) => batches.push((batch, answer)),
+                    Job::Owe(batch) => self.owe(batch),
                     Job::Stop(answer) => stop = Some(answer),
                 }
             }
-            self.write(batches);
+            if !batches.is_empty() || self.due.is_some_and(|due| due <= Instant::now()) {
+                self.write(batches);
+            }
             if let Some(answer) = stop {
-                let last = self.commit(&[]);
+                let last = self.commit(&[], Owed::Too);
                 self.database = None;
                 let _ = answer.send(last);
                 return;
@@ -144,38 +163,54 @@ impl Writer {
         }
     }
 
+    /// A member that has seen a tombstone says so, and the others forget it then: it must not come back without it.
+    fn owe(&mut self, batch: Batch) {
+        let is_grave = batch.changes.iter().any(|change| matches!(change, Change::Put(Record { value: None, .. })));
+        let wait = if is_grave { Duration::ZERO } else { LINGER };
+        let due = Instant::now() + wait;
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        self.owed.changes.extend(batch.changes);
+        self.owed.clock = self.owed.clock.max(batch.clock);
+    }
+
     /// One transaction for all; when it fails, one for each, so that a value too large for the disk does not take others with it.
     fn write(&mut self, batches: Vec<(Batch, Answer)>) {
         let all: Vec<&Batch> = batches.iter().map(|(batch, _)| batch).collect();
-        if !all.is_empty() && self.commit(&all).is_ok() {
+        if self.commit(&all, Owed::Too).is_ok() {
             batches.into_iter().for_each(|(_, answer)| drop(answer.send(Ok(()))));
             return;
         }
+        self.due = self.due.map(|_| Instant::now() + AGAIN);
         for (batch, answer) in batches {
-            let result = self.commit(&[&batch]);
-            let is_failed = result.is_err();
-            // Nobody waits for what came from other members: it is owed.
-            if answer.send(result).is_err() && is_failed {
-                self.owed.changes.extend(batch.changes);
-                self.owed.clock = self.owed.clock.max(batch.clock);
-            }
+            let _ = answer.send(self.commit(&[&batch], Owed::Not)); // nobody may be waiting any more
         }
     }
 
-    fn commit(&mut self, batches: &[&Batch]) -> Result<()> {
-        if batches.is_empty() && self.owed.changes.is_empty() {
+    fn commit(&mut self, batches: &[&Batch], owed: Owed) -> Result<()> {
+        let owed = (owed == Owed::Too && !self.owed.changes.is_empty()).then_some(&self.owed);
+        let all: Vec<&Batch> = owed.into_iter().chain(batches.iter().copied()).collect();
+        if all.is_empty() {
+            self.due = None;
             return Ok(());
         }
         let database = match self.database.take() {
             Some(database) => database,
             None => (self.open)()?,
         };
-        let all: Vec<&Batch> = core::iter::once(&self.owed).chain(batches.iter().copied()).collect();
         guard(&self.path, || store(&database, &all).map_err(|e| refused("write", &self.path, &e)))?;
-        self.owed = Batch::default();
+        if owed.is_some() {
+            (self.owed, self.due) = (Batch::default(), None);
+        }
         self.database = Some(database); // not put back after an error: it is opened again
         Ok(())
     }
+}
+
+/// Does a commit take along what is owed?
+#[derive(PartialEq, Eq)]
+enum Owed {
+    Too,
+    Not,
 }
 
 /// `redb` asserts on some kinds of damage; a damaged file must not take the process down.
@@ -202,18 +237,38 @@ fn store(database: &Database, batches: &[&Batch]) -> core::result::Result<(), re
         for change in batches.iter().flat_map(|batch| &batch.changes) {
             apply(&mut records, change)?;
         }
-        let mut meta = transaction.open_table(META)?;
+        let peers = batches.iter().rev().find_map(|batch| batch.peers.as_ref());
         let clock = batches.iter().map(|batch| batch.clock).max().unwrap_or_default();
-        let kept = meta.get("clock")?.and_then(|bytes| postcard::from_bytes::<Stamp>(bytes.value()).ok());
-        if kept.is_none_or(|kept| kept < clock) {
-            meta.insert("clock", &encode(&clock)[..])?;
-        }
-        if let Some(peers) = batches.iter().rev().find_map(|batch| batch.peers.as_ref()) {
-            let peers: Vec<_> = peers.iter().map(|peer| (peer.id, peer.addr)).collect();
-            meta.insert("peers", &encode(&peers)[..])?;
+        if peers.is_some() || !shows(batches, clock) {
+            note(&transaction, clock, peers)?;
         }
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// Do the records say by themselves how late it is? Then there is one table less to write.
+fn shows(batches: &[&Batch], clock: Stamp) -> bool {
+    let mut changes = batches.iter().flat_map(|batch| &batch.changes);
+    changes.clone().all(|change| matches!(change, Change::Put(_)))
+        && changes.any(|change| matches!(change, Change::Put(record) if (record.stamp.ms, record.stamp.count) >= (clock.ms, clock.count)))
+}
+
+/// The clock, if it is higher than the one kept, and who is there.
+fn note(
+    transaction: &redb::WriteTransaction,
+    clock: Stamp,
+    peers: Option<&Vec<Peer>>,
+) -> core::result::Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    let kept = meta.get("clock")?.and_then(|bytes| postcard::from_bytes::<Stamp>(bytes.value()).ok());
+    if kept.is_none_or(|kept| kept < clock) {
+        meta.insert("clock", &encode(&clock)[..])?;
+    }
+    if let Some(peers) = peers {
+        let peers: Vec<_> = peers.iter().map(|peer| (peer.id, peer.addr)).collect();
+        meta.insert("peers", &encode(&peers)[..])?;
+    }
     Ok(())
 }
 
@@ -258,7 +313,9 @@ fn load(database: &Database, path: &Path, owner: NodeId) -> Result<Loaded> {
         let (key, bytes) = entry.map_err(|e| fail(e.into()))?;
         let what = || format!("the record of key {:?} is not what was written", String::from_utf8_lossy(key.value()));
         let record = decode(key.value(), bytes.value());
-        loaded.records.push(record.ok_or_else(|| SwarmError::Damaged { path: path.into(), what: what() })?);
+        let record = record.ok_or_else(|| SwarmError::Damaged { path: path.into(), what: what() })?;
+        loaded.clock = loaded.clock.max(record.stamp);
+        loaded.records.push(record);
     }
     Ok(loaded)
 }
@@ -385,7 +442,7 @@ mod tests {
             }
         }
         assert!(refusals > 0 && !kept.is_empty(), "{refusals} refused");
-        drop(disk.submit(put(&record(90, 400_000)))); // nobody waits: it is owed
+        disk.owe(put(&record(90, 400_000)));
         room.store(u64::MAX, Ordering::Relaxed);
         let last = record(99, 200_000);
         disk.commit(put(&last)).await.unwrap();

@@ -214,25 +214,33 @@ fn lww_tensor_keeps_bits_and_origin() {
     assert!(a.try_merge(&LwwTensor::new(5, 1).unwrap()).is_err());
 }
 
-/// Against cells compared one by one, with clocks that make whole runs newer, older and mixed.
+/// Against cells compared one by one: clocks that make whole runs newer, older, equal and mixed, lengths that leave something over, blocks of one and of three.
 #[test]
 fn lww_tensor_runs_equal_cells() {
-    for seed in 0..200 {
+    for seed in 0..400 {
         let rng = &mut Rng::new(seed);
+        let (block, cells) = (1 + 2 * (seed as usize % 2), 33 + rng.below(60) as usize);
         let fill = |rng: &mut Rng, spread: u64| {
-            let mut t = LwwTensor::new(64, 1).unwrap();
-            for i in 0..64 {
-                let clock = TensorClock { time: rng.below(spread) + i / 16, node: rng.below(2) };
-                t.write(i as usize, &[rng.below(3) as f32], clock).unwrap();
+            let mut t = LwwTensor::new(cells * block, block).unwrap();
+            let mut clock = TensorClock::default();
+            for i in 0..cells {
+                if i % 16 == 0 || rng.below(9) < spread {
+                    clock = TensorClock { time: (1 << 63) - 2 + rng.below(4), node: rng.below(2) };
+                }
+                t.write(i * block, &vec![rng.below(3) as f32; block], clock).unwrap();
             }
             t
         };
-        let (a, b) = (fill(rng, 2), fill(rng, 4));
-        let (merged, cells) = (joined(&a, &b), |t: &LwwTensor| -> Vec<_> {
-            (0..64).zip(t.values()).map(|(i, v)| (t.origin(i).unwrap(), v.to_bits())).collect()
+        let (spread, same) = (rng.below(9), rng.below(4) == 0);
+        let a = fill(rng, spread);
+        let b = if same { a.clone() } else { fill(rng, spread) };
+        let (merged, blocks) = (joined(&a, &b), |t: &LwwTensor| -> Vec<_> {
+            let bits: Vec<u32> = t.values().map(f32::to_bits).collect();
+            bits.chunks(block).enumerate().map(|(i, bits)| (t.origin(i * block).unwrap(), bits.to_vec())).collect()
         });
-        let want: Vec<_> = cells(&a).into_iter().zip(cells(&b)).map(|(a, b)| a.max(b)).collect();
-        assert_eq!(cells(&merged), want, "seed {seed}");
+        let want: Vec<_> = blocks(&a).into_iter().zip(blocks(&b)).map(|(a, b)| a.max(b)).collect();
+        assert_eq!(blocks(&merged), want, "seed {seed}");
+        assert_eq!(a.clone().merge(&b), merged != a, "seed {seed}");
     }
 }
 

@@ -104,7 +104,7 @@ impl<T: Transport> Runtime<T> {
                 Output::Request { to, token, payload } => self.ask(to, token, payload),
                 Output::Persist(changes) => {
                     let clock = self.node().clock();
-                    drop(self.0.disk.submit(Batch { changes, clock, peers: None })); // nobody waits: owed until written
+                    self.0.disk.owe(Batch { changes, clock, peers: None });
                 }
                 Output::Changed(record) => self.announce(record),
                 Output::Up(peer) => info!(peer = %peer.id.short(), addr = %peer.addr, "member up"),

@@ -50,6 +50,8 @@ struct Host {
     peer: Peer,
     node: Option<Node>,
     disk: Disk,
+    /// What other members wrote goes to disk with the next commit; until when, and the clock then.
+    owed: Vec<(u64, Change, Stamp)>,
     /// Rises with every start: what was meant for a life before is not delivered.
     life: u64,
     wall_offset_ms: i64,
@@ -100,6 +102,8 @@ pub struct Sim {
     rng: Rng,
     bytes: u64,
     downs: Vec<(u64, usize, usize)>,
+    /// Requests and answers as they were sent, once somebody wants them.
+    messages: Option<Vec<Vec<u8>>>,
 }
 
 /// Simulated time starts here: 2026-01-01.
@@ -127,9 +131,9 @@ impl Sim {
         let rng = Rng::stream(config.seed, 0);
         let hosts: Vec<Host> = (0..config.nodes).map(|i| host(config.seed, i)).collect();
         let by_id = hosts.iter().enumerate().map(|(i, host)| (host.peer.id, i)).collect();
-        let queue = BinaryHeap::new();
-        let mut sim =
-            Self { config, topology, hosts, by_id, queue, turn: 0, now_ms: 0, rng, bytes: 0, downs: Vec::new() };
+        let (queue, downs) = (BinaryHeap::new(), Vec::new());
+        let (turn, now_ms, bytes, messages) = (0, 0, 0, None);
+        let mut sim = Self { config, topology, hosts, by_id, queue, turn, now_ms, rng, bytes, downs, messages };
         for i in 0..sim.hosts.len() {
             sim.start(i)?;
         }
@@ -164,6 +168,9 @@ impl Sim {
 
     /// Kills a host: what is on its disk stays, nothing else.
     pub fn crash(&mut self, i: usize) {
+        let now_ms = self.now_ms;
+        self.hosts[i].flush(|due| due <= now_ms);
+        self.hosts[i].owed.clear();
         self.hosts[i].node = None;
     }
 
@@ -178,6 +185,7 @@ impl Sim {
         if let Some(mut node) = self.hosts[i].node.take() {
             let outputs = node.leave(now);
             self.perform(i, outputs);
+            self.hosts[i].flush(|_| true);
         }
     }
 
@@ -210,6 +218,7 @@ impl Sim {
     pub fn write(&mut self, i: usize, key: &[u8], value: Option<&[u8]>) -> Result<Stamp> {
         let now = self.now(i);
         let host = &mut self.hosts[i];
+        host.flush(|_| true);
         let node = host.node.as_mut().ok_or(crate::SwarmError::Stopped)?;
         let record = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
         let stamp = record.stamp;
@@ -287,7 +296,7 @@ impl Sim {
             return self.push(self.now_ms + REQUEST_MS, Event::Answer { to: from, life, token, payload: None });
         };
         self.perform(to, outputs);
-        self.bytes += answer.as_ref().map_or(0, Vec::len) as u64;
+        self.sent(answer.as_deref().unwrap_or_default());
         let delay = self.reliable_delay();
         self.push(self.now_ms + delay, Event::Answer { to: from, life, token, payload: answer });
     }
@@ -305,7 +314,9 @@ impl Sim {
                 Output::Persist(changes) => {
                     let host = &mut self.hosts[i];
                     let clock = host.node.as_ref().map(Node::clock).unwrap_or_default();
-                    changes.into_iter().for_each(|change| host.disk.keep(change, clock));
+                    let is_grave = changes.iter().any(|c| matches!(c, Change::Put(Record { value: None, .. })));
+                    let due = self.now_ms + if is_grave { 0 } else { crate::disk::LINGER.as_millis() as u64 };
+                    host.owed.extend(changes.into_iter().map(|change| (due, change, clock)));
                 }
                 Output::Down(id) => self.downs.extend(self.by_id.get(&id).map(|&who| (self.now_ms, i, who))),
                 Output::Up(_) | Output::Changed(_) | Output::Superseded(_) => {}
@@ -338,8 +349,16 @@ impl Sim {
         }
     }
 
+    /// A request or an answer goes out.
+    fn sent(&mut self, message: &[u8]) {
+        self.bytes += message.len() as u64;
+        if let Some(messages) = self.messages.as_mut().filter(|_| !message.is_empty()) {
+            messages.push(message.into());
+        }
+    }
+
     fn request(&mut self, from: usize, to: Peer, token: u64, payload: Vec<u8>) {
-        self.bytes += payload.len() as u64;
+        self.sent(&payload);
         let (life, delay) = (self.hosts[from].life, self.reliable_delay());
         let event = match self.by_id.get(&to.id) {
             Some(&to) => Event::Request { to, from, life, token, payload },
@@ -397,8 +416,9 @@ impl Sim {
         nodes.all(|node| node.replica().same_records(first.replica()))
     }
 
-    /// Is every disk what its node holds in memory?
-    pub fn disks_equal_memory(&self) -> bool {
+    /// Is every disk what its node holds in memory, once what it owes is written?
+    pub fn disks_equal_memory(&mut self) -> bool {
+        self.hosts.iter_mut().for_each(|host| host.flush(|_| true));
         let up = self.hosts.iter().filter_map(|host| Some((host, host.node.as_ref()?)));
         up.into_iter().all(|(host, node)| node.replica().records().eq(host.disk.records.values().cloned()))
     }
@@ -413,9 +433,27 @@ impl Sim {
         self.now_ms
     }
 
+    /// Keeps every request and answer from now on, for [`Sim::take_messages`].
+    pub fn keep_messages(&mut self) {
+        self.messages.get_or_insert_default();
+    }
+
+    /// The requests and answers that were sent since they are kept; [`crate::memory::Message::decode`] reads them.
+    pub fn take_messages(&mut self) -> Vec<Vec<u8>> {
+        self.messages.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
     /// Bytes sent so far, headers not counted.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl Host {
+    /// Writes what is owed, from the first to the last that is due.
+    fn flush(&mut self, is_due: impl Fn(u64) -> bool) {
+        let count = self.owed.iter().rposition(|(due, ..)| is_due(*due)).map_or(0, |last| last + 1);
+        self.owed.drain(..count).for_each(|(_, change, clock)| self.disk.keep(change, clock));
     }
 }
 
@@ -445,5 +483,6 @@ fn host(seed: u64, i: usize) -> Host {
     let id = NodeId(core::array::from_fn(|j| words[j]));
     let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, (i >> 8) as u8, i as u8)), 7000);
     let peer = Peer { id, addr };
-    Host { peer, node: None, disk: Disk::default(), life: 0, wall_offset_ms: 0, group: 0, wake_ms: u64::MAX }
+    let (disk, owed) = (Disk::default(), Vec::new());
+    Host { peer, node: None, disk, owed, life: 0, wall_offset_ms: 0, group: 0, wake_ms: u64::MAX }
 }
