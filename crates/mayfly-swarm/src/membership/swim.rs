@@ -133,6 +133,7 @@ impl Codec<Ident> for Watching {
     fn decode_header(&mut self, buf: impl Buf) -> core::result::Result<Header<Ident>, Self::Error> {
         let header: Header<Ident> = self.inner.decode_header(buf)?;
         self.look(&header.src);
+        self.look(&header.dst); // links go by name: what was meant for a twin may come here
         Ok(header)
     }
 

@@ -68,7 +68,7 @@ impl<T: Transport> Runtime<T> {
             }
             let now = self.now();
             let outputs = self.node().tick(now);
-            self.perform(outputs);
+            self.carry_out(outputs); // and looks at what is due next: woken by its own doing, it would never sleep
         }
     }
 
@@ -97,7 +97,13 @@ impl<T: Transport> Runtime<T> {
         }
     }
 
+    /// Does what the node says, and looks anew at when it is due.
     pub(super) fn perform(&self, outputs: Vec<Output>) {
+        self.carry_out(outputs);
+        self.0.due.notify_one();
+    }
+
+    fn carry_out(&self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
                 Output::Datagram { to, payload } => self.send(to, payload),
@@ -112,7 +118,6 @@ impl<T: Transport> Runtime<T> {
                 Output::Superseded(addr) => self.give_way(addr),
             }
         }
-        self.0.due.notify_one();
     }
 
     fn send(&self, to: Peer, payload: Vec<u8>) {
