@@ -358,14 +358,14 @@ fn digest(key: &[u8], body: &[u8]) -> [u8; 8] {
     core::array::from_fn(|i| hash.as_bytes()[i])
 }
 
-fn seal(record: &Record) -> Vec<u8> {
+pub(crate) fn seal(record: &Record) -> Vec<u8> {
     let body = encode(&(record.stamp, &record.value));
     let mut bytes = digest(&record.key, &body).to_vec();
     bytes.extend(body);
     bytes
 }
 
-fn decode(key: &[u8], bytes: &[u8]) -> Option<Record> {
+pub(crate) fn decode(key: &[u8], bytes: &[u8]) -> Option<Record> {
     let (check, body) = bytes.split_first_chunk::<8>()?;
     if *check != digest(key, body) {
         return None;

@@ -18,6 +18,9 @@ pub mod crdt;
 mod disk;
 mod error;
 #[cfg(feature = "std")]
+#[doc(hidden)]
+pub mod fuzz;
+#[cfg(feature = "std")]
 pub mod membership;
 #[cfg(feature = "std")]
 pub mod memory;
