@@ -140,10 +140,14 @@ async fn a_node_with_the_wrong_key_learns_and_changes_nothing() {
 async fn an_impostor_at_a_members_address_is_told_nothing() {
     let list = trust(&[1, 2, 4]);
     let a = start(endpoint(1, &list), &[]).await;
-    let b = start(endpoint(2, &list), &[a.peer]).await;
+    let machine = tokio::runtime::Runtime::new().unwrap();
+    let (its_list, seed) = (list.clone(), a.peer);
+    let b = machine.spawn(async move { start(endpoint(2, &its_list), &[seed]).await }).await.unwrap();
     assert_well(&a, &b, "before").await;
-    let (addr, id) = (b.peer.addr, b.peer.id);
-    b.runtime.transport().close().await; // as if its machine had gone
+    let Peer { addr, id } = b.peer;
+    machine.shutdown_background(); // the whole machine is gone
+    drop(b);
+    until("its port is free", || std::net::UdpSocket::bind(addr).is_ok()).await;
     let impostor = endpoint_at(4, &list, addr);
     a.write("secret").await;
     until("the member is missed", || !a.knows(id)).await;

@@ -82,19 +82,20 @@ impl MembershipConfig {
     }
 }
 
-/// A name with an address, and which life of it.
+/// A name with an address, and which life of it. A life that was taken for over goes on under the next renewal; however often, it is earlier than a later start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Ident {
     id: NodeId,
     addr: SocketAddr,
     generation: u64,
+    renewal: u32,
 }
 
 impl foca::Identity for Ident {
     type Addr = NodeId;
 
     fn renew(&self) -> Option<Self> {
-        Some(Self { generation: self.generation + 1, ..*self })
+        Some(Self { renewal: self.renewal.wrapping_add(1), ..*self })
     }
 
     fn addr(&self) -> NodeId {
@@ -102,7 +103,7 @@ impl foca::Identity for Ident {
     }
 
     fn win_addr_conflict(&self, adversary: &Self) -> bool {
-        (self.generation, self.addr) > (adversary.generation, adversary.addr)
+        (self.generation, self.renewal, self.addr) > (adversary.generation, adversary.renewal, adversary.addr)
     }
 }
 
@@ -281,7 +282,7 @@ impl Membership {
     /// [`SwarmError::Option`] for a count of 0.
     pub fn new(here: Peer, generation: u64, config: MembershipConfig, rng: Rng) -> Result<Self> {
         let board = Board::default();
-        let ident = Ident { id: here.id, addr: here.addr, generation };
+        let ident = Ident { id: here.id, addr: here.addr, generation, renewal: 0 };
         let other = Arc::new(Mutex::new(None));
         let codec = Watching { inner: PostcardCodec, here: ident, other: other.clone() };
         let foca = Foca::with_custom_broadcast(ident, config.to_foca()?, Draws(rng), codec, board.clone());
@@ -302,7 +303,7 @@ impl Membership {
 
     /// Knocks at a member. It is not needed that it answers: knock again, or at another.
     pub fn join(&mut self, seed: Peer, now_ms: u64) -> Vec<MembershipOutput> {
-        let seed = Ident { id: seed.id, addr: seed.addr, generation: 0 };
+        let seed = Ident { id: seed.id, addr: seed.addr, generation: 0, renewal: 0 };
         let _ = self.foca.announce(seed, &mut self.runtime); // fails only for packets too small for one identity
         self.drain(now_ms)
     }
@@ -420,12 +421,12 @@ impl Membership {
     fn call_around(&mut self) {
         let alive = self.members.values().filter(|member| member.state == MemberState::Alive).take(8);
         for &Member { id, addr, generation, .. } in alive {
-            let _ = self.foca.announce(Ident { id, addr, generation }, &mut self.runtime);
+            let _ = self.foca.announce(Ident { id, addr, generation, renewal: 0 }, &mut self.runtime);
         }
     }
 
     fn set_up(&mut self, ident: Ident, now_ms: u64) -> MembershipOutput {
-        let Ident { id, addr, generation } = ident;
+        let Ident { id, addr, generation, .. } = ident;
         let state = MemberState::Alive;
         let member = Member { id, addr, generation, state, since_ms: now_ms, metadata: Metadata::default() };
         self.members.insert(id, member);
