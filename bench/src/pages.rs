@@ -39,7 +39,8 @@ fn said(root: &Path, program: &str, args: &[&str]) -> Result<String> {
 
 /// Every row.
 fn full(rows: &[Row]) -> String {
-    let mut out = String::from("| case | peer | ours µs | peer µs | ratio | floor | |\n|---|---|---|---|---|---|---|\n");
+    let mut out =
+        String::from("| case | peer | ours µs | peer µs | ratio | floor | |\n|---|---|---|---|---|---|---|\n");
     for row in rows {
         let ours = row.ours.map_or_else(|| "–".into(), |t| format!("{:.3}", t.best_us));
         let number = |v: Option<f64>| v.map_or_else(|| "–".into(), |v| format!("{v:.2}"));
@@ -57,8 +58,12 @@ fn full(rows: &[Row]) -> String {
 /// How many times as long the best known peers take, a line for each case; tanh (FANN has no relu) and relu count as one case.
 fn short(rows: &[Row]) -> String {
     let name = |row: &Row| row.case.trim_end_matches(" tanh").trim_end_matches(" relu").to_string();
-    let mut cases: Vec<String> = rows.iter().filter(|row| row.peer != "fma-peak").map(name).collect();
-    cases.dedup();
+    let mut cases: Vec<String> = Vec::new();
+    for case in rows.iter().map(name) {
+        if !cases.contains(&case) {
+            cases.push(case);
+        }
+    }
     let heads: Vec<&str> = SHORT_PEERS.iter().map(|(_, head)| *head).collect();
     let mut out = format!("| | Mayfly | {} |\n|---|---|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
     for case in cases {

@@ -3,7 +3,7 @@ use crate::dot::dot;
 use crate::model::{Kind, Loaded};
 use crate::scaling;
 use crate::ui::Ui;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use mayfly_nn::{Mode, fann};
 use serde_json::json;
 use std::path::Path;
@@ -34,7 +34,9 @@ pub fn read_fann(path: &Path) -> Result<Loaded> {
 
 /// FANN has no place for what is done to raw data before: scaling of numbers goes into the weights.
 fn write_fann(loaded: &Loaded, path: &Path, ui: Ui) -> Result<()> {
-    let mut file = fann::to_file(&loaded.model)?;
+    let mut file = fann::to_file(&loaded.model).map_err(|e| {
+        anyhow!("{e}; mayfly train has --activation tanh and, for classes, --output-activation sigmoid, or --algorithm rprop")
+    })?;
     if let Some(encoder) = &loaded.encoder {
         fann::fold_inputs(&mut file, &scaling::inputs(encoder))?;
         scaling::say_one_hot(encoder, path, ui);

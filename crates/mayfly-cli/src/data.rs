@@ -1,5 +1,5 @@
 //! Data files for the commands: opened, encoded, in memory.
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mayfly_format::data::{
     EncodedRows, Encoder, FitOptions, OpenOptions, RowOptions, Scaling, Source, Table, Want, open,
 };
@@ -8,9 +8,9 @@ use std::path::Path;
 /// Tables larger than this are refused: 4 GiB of rows.
 pub const TABLE_BYTES: usize = 4 << 30;
 
-/// Opens a data file, naming it when that fails.
+/// Opens a data file; errors name it.
 pub fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>> {
-    open(path, options).with_context(|| format!("cannot read {}", path.display()))
+    Ok(open(path, options)?)
 }
 
 /// All rows of a file, encoded as a trained model wants them.

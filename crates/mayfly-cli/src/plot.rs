@@ -94,7 +94,7 @@ fn short(v: f64) -> String {
     let size = v.abs();
     if v == 0.0 {
         "0".into()
-    } else if !(1e-4..1e6).contains(&size) {
+    } else if !(1e-3..1e6).contains(&size) {
         format!("{v:.0e}")
     } else {
         let text = format!("{v:.4}");

@@ -149,6 +149,8 @@ fn errors_say_what_and_where() {
     std::fs::write(d.join("broken.mayfly"), b"not a model").unwrap();
     assert!(error(&mayfly(d, &["eval", "broken.mayfly", "points.csv"])).contains("broken.mayfly"));
     assert!(error(&mayfly(d, &["info", "model.txt"])).contains(".mayfly"));
+    let absent = error(&mayfly(d, &["train", "nothere.csv"]));
+    assert_eq!(absent.trim(), "error: nothere.csv: No such file or directory (os error 2)");
     assert!(mayfly(d, &["train", "points.csv", "-o", "m.mayfly", "--epochs", "2"]).status.success());
     std::fs::write(d.join("other.csv"), "u,v\n1,2\n").unwrap();
     assert!(error(&mayfly(d, &["predict", "m.mayfly", "other.csv"])).contains("other.csv"));

@@ -1,6 +1,7 @@
 //! Max and average pooling of planes.
 use crate::Isa;
 use crate::pieces::{pieces, pieces_mut};
+use crate::simd::{Simd, dispatch};
 use core::ops::Range;
 
 /// Which value a window gives.
@@ -60,6 +61,11 @@ impl Pool2d {
     /// Whether every window has all its columns: rows of windows are then gone through tap by tap.
     fn has_whole_columns(&self) -> bool {
         self.pad[1] == 0 && self.pad[3] == 0
+    }
+
+    /// Whether it is the usual one: the maximum of each block of two by two.
+    fn is_of_blocks(&self) -> bool {
+        self.kind == PoolKind::Max && self.kernel == [2, 2] && self.stride == [2, 2] && self.pad == [0; 4]
     }
 
     fn sizes(&self, x: usize, y: usize) -> [usize; 2] {
@@ -129,14 +135,70 @@ fn row_of_maxima_bwd(dx: &mut [f32], dy: &[f32], plane: &[f32], p: &Pool2d, rows
     }
 }
 
+/// The two lines over a row of blocks.
+#[inline(always)]
+fn two_lines(plane: &[f32], width: usize, r: usize) -> (&[f32], &[f32]) {
+    plane[2 * r * width..2 * (r + 1) * width].split_at(width)
+}
+
+/// Pooling of blocks of two by two. The loops are plain, so that the compiler makes vectors of them for each instruction set.
+#[inline(always)]
+fn blocks_fwd<S: Simd>(_: S, y: &mut [f32], x: &[f32], height: usize, width: usize) {
+    let (oh, ow) = (height / 2, width / 2);
+    for (y, x) in pieces_mut(y, oh * ow).zip(pieces(x, height * width)) {
+        for (r, y) in pieces_mut(y, ow).enumerate() {
+            let (above, below) = two_lines(x, width, r);
+            for ((y, a), b) in y.iter_mut().zip(above.as_chunks::<2>().0).zip(below.as_chunks::<2>().0) {
+                *y = larger(larger(a[0], a[1]), larger(b[0], b[1]));
+            }
+        }
+    }
+}
+
+/// Gradient of [`blocks_fwd`]; `dx` is written where there are blocks.
+#[inline(always)]
+fn blocks_bwd<S: Simd>(_: S, dx: &mut [f32], dy: &[f32], x: &[f32], height: usize, width: usize) {
+    let (oh, ow) = (height / 2, width / 2);
+    for ((dx, x), dy) in pieces_mut(dx, height * width).zip(pieces(x, height * width)).zip(pieces(dy, oh * ow)) {
+        for (r, dy) in pieces(dy, ow).enumerate() {
+            let (above, below) = two_lines(x, width, r);
+            let (to_above, to_below) = dx[2 * r * width..2 * (r + 1) * width].split_at_mut(width);
+            let from = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            let to = to_above.as_chunks_mut::<2>().0.iter_mut().zip(to_below.as_chunks_mut::<2>().0);
+            for (((a, b), (to_a, to_b)), dy) in from.zip(to).zip(dy) {
+                let shares = block_shares([a[0], a[1], b[0], b[1]], *dy);
+                *to_a = [shares[0], shares[1]];
+                *to_b = [shares[2], shares[3]];
+            }
+        }
+    }
+}
+
+/// `dy` where the first of the largest values is, or the first NaN; zeros elsewhere.
+#[inline(always)]
+fn block_shares(v: [f32; 4], dy: f32) -> [f32; 4] {
+    let max = larger(larger(v[0], v[1]), larger(v[2], v[3]));
+    let (mut shares, mut left) = ([0.0; 4], dy);
+    for i in 0..4 {
+        let hit = (v[i] == max) | (v[i].is_nan() & max.is_nan());
+        shares[i] = if hit { left } else { 0.0 };
+        left = if hit { 0.0 } else { left };
+    }
+    shares
+}
+
 fn mean(plane: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) -> f32 {
     let count = (rows.len() * columns.len()) as f32;
     rows.map(|r| plane[r * width..][columns.clone()].iter().sum::<f32>()).sum::<f32>() / count
 }
 
 /// `y [planes, oh, ow]` from `x [planes, height, width]`.
-pub fn pool2d_fwd(_isa: Isa, y: &mut [f32], x: &[f32], p: &Pool2d) {
+pub fn pool2d_fwd(isa: Isa, y: &mut [f32], x: &[f32], p: &Pool2d) {
     let [oh, ow] = p.sizes(x.len(), y.len());
+    let (height, width) = (p.height, p.width);
+    if p.is_of_blocks() {
+        return dispatch!(isa, blocks_fwd(y: &mut [f32], x: &[f32], height: usize, width: usize));
+    }
     for (y, x) in pieces_mut(y, oh * ow).zip(pieces(x, p.height * p.width)) {
         for (r, y) in pieces_mut(y, ow).enumerate() {
             let rows = p.rows(r);
@@ -155,10 +217,14 @@ pub fn pool2d_fwd(_isa: Isa, y: &mut [f32], x: &[f32], p: &Pool2d) {
 }
 
 /// `dx` from `dy`; a maximum's gradient goes to the first of equals.
-pub fn pool2d_bwd(_isa: Isa, dx: &mut [f32], dy: &[f32], x: &[f32], p: &Pool2d) {
+pub fn pool2d_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], x: &[f32], p: &Pool2d) {
     let [oh, ow] = p.sizes(x.len(), dy.len());
     assert!(dx.len() == x.len());
     dx.fill(0.0);
+    let (height, width) = (p.height, p.width);
+    if p.is_of_blocks() {
+        return dispatch!(isa, blocks_bwd(dx: &mut [f32], dy: &[f32], x: &[f32], height: usize, width: usize));
+    }
     let plane = p.height * p.width;
     for ((dx, x), dy) in pieces_mut(dx, plane).zip(pieces(x, plane)).zip(pieces(dy, oh * ow)) {
         for (r, dy) in pieces(dy, ow).enumerate() {

@@ -153,6 +153,7 @@ fn pools() -> Vec<Pool2d> {
         Pool2d { planes: 2, height: 6, width: 7, kernel: [2, 2], stride: [2, 2], pad: [0; 4], kind: PoolKind::Max };
     let mut all: Vec<Pool2d> =
         (3..=257).map(|width| Pool2d { height: 1, width, kernel: [1, 3], stride: [1, 2], ..plain }).collect();
+    all.extend((2..=257).map(|width| Pool2d { planes: 1, width, ..plain }));
     all.extend((2..=70).map(|height| Pool2d { height, ..plain }));
     all.extend((0..=9).map(|planes| Pool2d { planes, ..plain }));
     all.push(Pool2d { kernel: [6, 7], ..plain });

@@ -256,6 +256,14 @@ pub enum PackError {
         /// The largest value allowed.
         limit: u64,
     },
+    /// Every instance of the engine is in a call.
+    #[error(
+        "all {max_instances} instances of the engine are in calls: give it more (`max_instances`), or call less at a time"
+    )]
+    NoFreeInstance {
+        /// How many may live.
+        max_instances: u32,
+    },
     /// The kernel itself reported an error.
     #[error("the kernel returned {code}: {message}")]
     KernelTrap {
@@ -366,6 +374,7 @@ impl PackError {
                 put("asked", json!(asked));
                 put("limit", json!(limit));
             }
+            Self::NoFreeInstance { max_instances } => put("max_instances", json!(max_instances)),
             Self::KernelTrap { code, .. } => put("code", json!(code)),
             Self::MemoryAccessViolation { offset, size } => {
                 put("offset", json!(offset));

@@ -39,8 +39,8 @@ pub use bypass::BypassRule;
 pub use bytes::sha256_hex;
 pub use call::{Answer, AnsweredBy, CallOptions, Isolation};
 pub use engine::{
-    ArtefactCache, Budget, Engine, EngineKind, EngineOptions, Export, Instance, Module, ModuleLimits, WasmiEngine,
-    WasmtimeEngine, WasmtimeProfile, new_engine,
+    ArtefactCache, Budget, Engine, EngineKind, EngineOptions, Export, IdleInstances, Instance, Module, ModuleLimits,
+    WasmiEngine, WasmtimeEngine, WasmtimeProfile, new_engine,
 };
 pub use envelope::{Envelope, Signature, pre_authentication_encoding};
 pub use error::{PackError, Result};

@@ -2,7 +2,7 @@
 
 use crate::abi::{Layout, Needs, code_name};
 use crate::call::{Answer, AnsweredBy, CallOptions, Isolation};
-use crate::engine::{Budget, Engine, EngineKind, Export, Instance, Module, ModuleLimits};
+use crate::engine::{Budget, Engine, EngineKind, Export, Idle, IdleInstances, Instance, Module, ModuleLimits};
 use crate::error::{PackError, Result};
 use crate::golden::Golden;
 use crate::limits::{HostLimits, PAGE_BYTES};
@@ -15,7 +15,7 @@ use crate::verify::VerifiedPack;
 use crate::vet::Vetted;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Instances that a kernel keeps between calls.
@@ -119,7 +119,9 @@ pub struct Kernel {
     shapes: Shapes,
     vetted: Vetted,
     module: Box<dyn Module>,
-    free: Mutex<Vec<Warm>>,
+    free: Arc<FreeList>,
+    /// The waiting instances of all kernels, where the engine has only so many.
+    idle: Option<Arc<IdleInstances>>,
     fallback: Option<NativeKernel>,
     /// The longest budget: the manifest's and the host's.
     budget: Duration,
@@ -134,6 +136,29 @@ struct Warm {
     /// Where the host's memory starts, and for `kernel_alloc` how much of it there is.
     base: u32,
     room: u64,
+}
+
+/// The instances of a kernel that wait for its next call.
+#[derive(Default)]
+struct FreeList(Mutex<Vec<Warm>>);
+
+impl FreeList {
+    fn pop(&self) -> Option<Warm> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn push(&self, warm: Warm) {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < KEPT_INSTANCES {
+            free.push(warm);
+        }
+    }
+}
+
+impl Idle for FreeList {
+    fn drop_one(&self) -> bool {
+        self.pop().is_some()
+    }
 }
 
 /// The shapes of one call.
@@ -168,13 +193,19 @@ impl Kernel {
             Some(name) => Some(find_native(&entry.id, name)?),
             None => None,
         };
+        let free: Arc<FreeList> = Arc::default();
+        if let Some(idle) = engine.idle() {
+            let list: Weak<FreeList> = Arc::downgrade(&free);
+            idle.add(list);
+        }
         Ok(Self {
             pack: format!("{} {}", manifest.name, manifest.version),
             shapes: Shapes::parse(entry).map_err(|(member, what)| PackError::schema(format!("/{member}"), what))?,
             module: engine.compile(wasm, &limits)?,
             entry: entry.clone(),
             vetted,
-            free: Mutex::default(),
+            idle: engine.idle(),
+            free,
             fallback,
             budget: if embedded { budget.min(EMBEDDED_BUDGET) } else { budget },
             default_budget: host.default_budget,
@@ -493,11 +524,11 @@ impl Kernel {
 
     fn take(&self, isolation: Isolation) -> Result<Warm> {
         if isolation == Isolation::Reuse
-            && let Some(warm) = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()
+            && let Some(warm) = self.free.pop()
         {
             return Ok(warm);
         }
-        let mut instance = self.module.instantiate()?;
+        let mut instance = self.instantiate()?;
         let number = Counters::add(&self.counters.instances, 1);
         let base = instance.heap_base().unwrap_or(0);
         let mut warm = Warm { instance, number, base, room: 0 };
@@ -505,6 +536,16 @@ impl Kernel {
             self.init(&mut warm)?;
         }
         Ok(warm)
+    }
+
+    /// A new instance; where the engine has none left, the place of one that waits.
+    fn instantiate(&self) -> Result<Box<dyn Instance>> {
+        loop {
+            match (self.module.instantiate(), &self.idle) {
+                (Err(PackError::NoFreeInstance { .. }), Some(idle)) if idle.drop_one() => {}
+                (made, _) => return made,
+            }
+        }
     }
 
     /// `kernel_init` with the default parameters.
@@ -529,10 +570,7 @@ impl Kernel {
         if self.vetted.has_cleanup && warm.instance.call(Export::Cleanup, &[], budget) != Ok(0) {
             return;
         }
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < KEPT_INSTANCES {
-            free.push(warm);
-        }
+        self.free.push(warm);
     }
 
     fn budget_of(&self, options: &CallOptions) -> Budget {

@@ -36,6 +36,28 @@ fn thirteen_kernels_give_their_golden_vectors_on_every_engine() {
 }
 
 #[test]
+fn waiting_instances_make_room() {
+    let verified = verified();
+    let options = EngineOptions { max_instances: 2, ..EngineOptions::default() };
+    let engine = WasmtimeEngine::new(WasmtimeProfile::Server, &options).unwrap();
+    // Two packs of thirteen kernels, all of which keep an instance, on two slots.
+    let packs = [Pack::load(&verified, &engine).unwrap(), Pack::load(&verified, &engine).unwrap()];
+    let golden = verified.golden().unwrap();
+    for pack in packs.iter().chain(&packs) {
+        let run = |case: &GoldenCase| {
+            let kernel = pack.kernel(&case.kernel)?;
+            let inputs: Vec<TensorView<'_>> = case.inputs.iter().map(|t| t.tensor.view()).collect();
+            kernel.run_guest(&inputs, &kernel.params(&case.params)?, Isolation::Reuse)
+        };
+        golden.check(run).unwrap();
+    }
+    let none = EngineOptions { max_instances: 0, ..EngineOptions::default() };
+    let engine = WasmtimeEngine::new(WasmtimeProfile::Server, &none).unwrap();
+    let refused = Pack::load(&verified, &engine).unwrap().check_golden();
+    assert!(matches!(refused, Err(PackError::NoFreeInstance { max_instances: 0 })), "{refused:?}");
+}
+
+#[test]
 fn native_references_give_the_golden_vectors_too() {
     let verified = verified();
     let pack = Pack::load(&verified, &*engines()[0]).unwrap();

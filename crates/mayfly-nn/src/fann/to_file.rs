@@ -106,7 +106,7 @@ fn fann_act(at: usize, activation: Activation) -> Result<(FannActivation, f32)> 
         refused(
             at,
             format!(
-                "it has no activation {activation}; train with FANN's functions, such as sigmoid_symmetric, or tanh and sigmoid"
+                "it has no activation {activation}; it has its own functions, such as sigmoid_symmetric, and tanh and sigmoid"
             ),
         )
     };

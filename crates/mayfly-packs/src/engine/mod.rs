@@ -2,6 +2,7 @@
 
 mod artefact;
 mod artefact_cache;
+mod idle;
 mod ticker;
 mod wasmi;
 mod wasmtime;
@@ -9,6 +10,8 @@ mod wasmtime;
 pub use self::wasmi::WasmiEngine;
 pub use self::wasmtime::{WasmtimeEngine, WasmtimeProfile};
 pub use artefact_cache::ArtefactCache;
+pub(crate) use idle::Idle;
+pub use idle::IdleInstances;
 
 use crate::error::{PackError, Result};
 use crate::version::Version;
@@ -135,6 +138,11 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`PackError::Compile`].
     fn compile(&self, wasm: &[u8], limits: &ModuleLimits) -> Result<Box<dyn Module>>;
+
+    /// Where kernels tell of instances that wait, if the engine has only so many: see [`EngineOptions::max_instances`].
+    fn idle(&self) -> Option<Arc<IdleInstances>> {
+        None
+    }
 }
 
 /// A compiled module.
@@ -142,7 +150,7 @@ pub trait Module: Send + Sync {
     /// Makes an instance with memory of its own.
     ///
     /// # Errors
-    /// [`PackError::LimitExceeded`] when it asks for more than it may, or too many live already.
+    /// [`PackError::LimitExceeded`] when it asks for more than it may, [`PackError::NoFreeInstance`] when too many live already.
     fn instantiate(&self) -> Result<Box<dyn Instance>>;
 }
 

@@ -1,11 +1,13 @@
 //! wasmtime: compiled guests, epochs or fuel, pooled memory.
 
 use super::{
-    ArtefactCache, Budget, Engine, EngineKind, EngineOptions, Export, Grants, Instance, Module, ModuleLimits, ticker,
+    ArtefactCache, Budget, Engine, EngineKind, EngineOptions, Export, Grants, IdleInstances, Instance, Module,
+    ModuleLimits, ticker,
 };
 use crate::bytes::sha256_hex;
 use crate::error::{PackError, Result};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, Trap};
 
@@ -34,6 +36,8 @@ pub struct WasmtimeEngine {
     tick: Duration,
     fuel: u64,
     cache: Option<ArtefactCache>,
+    max_instances: u32,
+    idle: Arc<IdleInstances>,
 }
 
 impl WasmtimeEngine {
@@ -49,7 +53,8 @@ impl WasmtimeEngine {
             WasmtimeProfile::Server => ticker::start(&engine, options.tick)?,
             WasmtimeProfile::Deterministic | WasmtimeProfile::Unbounded => options.tick,
         };
-        Ok(Self { engine, profile, tick, fuel: options.fuel, cache: options.cache.clone() })
+        let (cache, max_instances) = (options.cache.clone(), options.max_instances);
+        Ok(Self { engine, profile, tick, fuel: options.fuel, cache, max_instances, idle: Arc::default() })
     }
 
     /// What an artefact depends on, in one string.
@@ -114,7 +119,12 @@ impl Engine for WasmtimeEngine {
             WasmtimeProfile::Deterministic => Clock::Fuel(self.fuel),
             WasmtimeProfile::Unbounded => Clock::Stopped,
         };
-        Ok(Box::new(Compiled { engine: self.engine.clone(), pre, limits: limits.clone(), clock }))
+        let (engine, max_instances) = (self.engine.clone(), self.max_instances);
+        Ok(Box::new(Compiled { engine, pre, limits: limits.clone(), clock, max_instances }))
+    }
+
+    fn idle(&self) -> Option<Arc<IdleInstances>> {
+        Some(self.idle.clone())
     }
 }
 
@@ -130,6 +140,7 @@ struct Compiled {
     pre: wasmtime::InstancePre<Grants>,
     limits: ModuleLimits,
     clock: Clock,
+    max_instances: u32,
 }
 
 impl Module for Compiled {
@@ -144,7 +155,7 @@ impl Module for Compiled {
         }
         let instance = match self.pre.instantiate(&mut store) {
             Ok(instance) => instance,
-            Err(error) => return Err(instantiation_error(&mut store, &error)),
+            Err(error) => return Err(instantiation_error(&mut store, &error, self.max_instances)),
         };
         let memory = instance.get_memory(&mut store, "memory");
         let memory = memory.ok_or_else(|| PackError::other("the module exports no memory"))?;
@@ -155,12 +166,12 @@ impl Module for Compiled {
     }
 }
 
-fn instantiation_error(store: &mut Store<Grants>, error: &wasmtime::Error) -> PackError {
+fn instantiation_error(store: &mut Store<Grants>, error: &wasmtime::Error, max_instances: u32) -> PackError {
     if let Some(refused) = store.data_mut().refused.take() {
         return refused;
     }
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
-        return PackError::other("no instance is free: more are in use than the engine's `max_instances`");
+        return PackError::NoFreeInstance { max_instances };
     }
     match error.downcast_ref::<Trap>() {
         Some(trap) => trap_error(*trap, error, 0),
