@@ -36,7 +36,7 @@ enum Command {
     Tidy(tidy::Args),
     /// Counts that do not drift, held against bench/gates.json: binary size, instructions and allocations per call.
     Gates(gates::Args),
-    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then `cross` and `fuzz`.
+    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then `packs --check`, `cross` and `fuzz`.
     Nightly,
     /// The kernel and graph suites under NEON (qemu) and WebAssembly vectors (node).
     Cross,
@@ -65,7 +65,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy(args) => tidy::run(&args),
         Command::Gates(args) => gates::run_gates(&args),
         Command::Nightly => {
-            test::nightly().and_then(|()| cross::run_cross()).and_then(|()| fuzz::run_fuzz(&fuzz::Args::default()))
+            test::nightly()?;
+            packs::check_packs()?;
+            cross::run_cross()?;
+            fuzz::run_fuzz(&fuzz::Args::default())
         }
         Command::Cross => cross::run_cross(),
         Command::Fuzz(args) => fuzz::run_fuzz(&args),

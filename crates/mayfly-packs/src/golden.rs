@@ -26,7 +26,7 @@ pub struct GoldenCase {
     pub inputs: Vec<GoldenTensor>,
     /// In the manifest's order.
     pub outputs: Vec<GoldenTensor>,
-    /// The largest distance allowed, by [`ulp_distance`].
+    /// The largest distance allowed, by [`ulp_distance`], for outputs that name none of their own.
     pub max_ulp: u64,
 }
 
@@ -37,6 +37,8 @@ pub struct GoldenTensor {
     pub name: String,
     /// What it holds.
     pub tensor: Tensor,
+    /// The largest distance allowed for this output; `None`: the case's.
+    pub max_ulp: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,6 +66,8 @@ struct TensorFile {
     dtype: DType,
     shape: Vec<usize>,
     data: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_ulp: Option<u64>,
 }
 
 impl Golden {
@@ -98,6 +102,7 @@ impl Golden {
             dtype: t.tensor.dtype,
             shape: t.tensor.shape.clone(),
             data: to_base64(&t.tensor.data),
+            max_ulp: t.max_ulp,
         };
         let case = |c: &GoldenCase| CaseFile {
             kernel: c.kernel.clone(),
@@ -133,10 +138,11 @@ impl GoldenCase {
             let what = format!("`{}`: expected {:?}, found {:?}", expected.name, expected.tensor.shape, found.shape);
             return Err(PackError::schema(format!("golden:/cases/{index}/outputs"), what));
         }
+        let max_ulp = expected.max_ulp.unwrap_or(self.max_ulp);
         let pairs = expected.tensor.to_f64().into_iter().zip(found.to_f64());
         for (element, (a, b)) in pairs.enumerate() {
             let ulp = ulp_distance(found.dtype, a, b);
-            if ulp > self.max_ulp {
+            if ulp > max_ulp {
                 return Err(PackError::GoldenMismatch {
                     kernel: self.kernel.clone(),
                     case: index,
@@ -145,7 +151,7 @@ impl GoldenCase {
                     expected: a,
                     found: b,
                     ulp,
-                    max_ulp: self.max_ulp,
+                    max_ulp,
                 });
             }
         }
@@ -158,5 +164,6 @@ fn read_tensor(file: TensorFile) -> Result<GoldenTensor, String> {
     let bytes = elements.filter(|_| file.shape.len() <= MAX_RANK).and_then(|n| file.dtype.bytes(n));
     let data = from_base64(&file.data).filter(|data| Some(data.len() as u64) == bytes);
     let data = data.ok_or_else(|| format!("`{}`: data does not fit the shape {:?}", file.name, file.shape))?;
-    Ok(GoldenTensor { name: file.name, tensor: Tensor { dtype: file.dtype, shape: file.shape, data } })
+    let tensor = Tensor { dtype: file.dtype, shape: file.shape, data };
+    Ok(GoldenTensor { name: file.name, tensor, max_ulp: file.max_ulp })
 }

@@ -24,6 +24,7 @@ mod manifest;
 mod metrics;
 pub mod native;
 mod pack;
+mod plan;
 mod schema;
 mod shape;
 mod state;
@@ -53,7 +54,7 @@ pub use manifest::{
     Author, FileRef, KernelEntry, Manifest, ParamSpec, ParamType, Platform, ResourceLimits, SCHEMA, TensorSpec,
 };
 pub use metrics::{Failure, KernelMetrics, MetricsSnapshot};
-pub use pack::{Kernel, Pack};
+pub use pack::{Kernel, KernelInfo, Pack};
 pub use state::{ActivePack, PreviousPack, StoreState};
 pub use store::{Steps, Store, StoreOptions};
 pub use tensor::{DType, Tensor, TensorView, ulp_distance};

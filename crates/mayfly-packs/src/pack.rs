@@ -9,10 +9,12 @@ use crate::limits::{HostLimits, PAGE_BYTES};
 use crate::manifest::{KernelEntry, Manifest, Shapes, TensorSpec};
 use crate::metrics::{Counters, Failure, MetricsSnapshot};
 use crate::native::{NativeCall, NativeKernel};
+use crate::plan::{Placement, Resolved};
 use crate::shape::{Bindings, Dim};
-use crate::tensor::{DType, Tensor, TensorView};
+use crate::tensor::{Tensor, TensorView};
 use crate::verify::VerifiedPack;
 use crate::vet::Vetted;
+use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -112,6 +114,15 @@ impl Pack {
     }
 }
 
+/// What a kernel says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelInfo {
+    /// The version of the ABI that it was written for.
+    pub abi_version: u32,
+    /// Bytes of the descriptor that it reads.
+    pub descriptor_bytes: u32,
+}
+
 /// One compiled kernel.
 pub struct Kernel {
     pack: String,
@@ -127,6 +138,8 @@ pub struct Kernel {
     budget: Duration,
     default_budget: Duration,
     counters: Counters,
+    /// The shapes of the latest call.
+    recent: ArcSwapOption<Resolved>,
 }
 
 /// An instance that has been initialised.
@@ -136,6 +149,8 @@ struct Warm {
     /// Where the host's memory starts, and for `kernel_alloc` how much of it there is.
     base: u32,
     room: u64,
+    /// Where the tensors of its latest call lay: a call of the same shapes finds everything in place.
+    placement: Option<Placement>,
 }
 
 /// The instances of a kernel that wait for its next call.
@@ -159,12 +174,6 @@ impl Idle for FreeList {
     fn drop_one(&self) -> bool {
         self.pop().is_some()
     }
-}
-
-/// The shapes of one call.
-struct Resolved {
-    dims: Vec<Vec<u64>>,
-    needs: Needs,
 }
 
 impl Kernel {
@@ -210,6 +219,7 @@ impl Kernel {
             budget: if embedded { budget.min(EMBEDDED_BUDGET) } else { budget },
             default_budget: host.default_budget,
             counters: Counters::default(),
+            recent: ArcSwapOption::empty(),
         })
     }
 
@@ -255,7 +265,7 @@ impl Kernel {
         let ordered = self.order(inputs)?;
         let resolved = self.resolve(&ordered)?;
         let params = self.params(params)?;
-        let mut outputs = self.empty_outputs(&resolved);
+        let mut outputs = resolved.empty_outputs();
         let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(|t| &mut t.data[..]).collect();
         let by = self.run_into(&ordered, &params, &mut slices, options)?;
         Ok(Answer { outputs, by })
@@ -280,7 +290,9 @@ impl Kernel {
             Counters::add(&self.counters.bypassed, 1);
             return Ok(AnsweredBy::Bypass);
         }
-        let Err(error) = self.guest(inputs, params, outputs, options, &resolved) else { return Ok(AnsweredBy::Kernel) };
+        let Err(error) = self.guest(Export::Entry, inputs, params, outputs, options, &resolved) else {
+            return Ok(AnsweredBy::Kernel);
+        };
         let Some(native) = self.fallback else { return Err(error) };
         native(&NativeCall { inputs, params }, outputs).map_err(|_| error.clone())?;
         Counters::add(&self.counters.degraded, 1);
@@ -293,12 +305,12 @@ impl Kernel {
     /// As [`Kernel::run`].
     pub fn run_guest(&self, inputs: &[TensorView<'_>], params: &[u8], isolation: Isolation) -> Result<Vec<Tensor>> {
         let resolved = self.resolve(inputs)?;
-        let mut outputs = self.empty_outputs(&resolved);
+        let mut outputs = resolved.empty_outputs();
         let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(|t| &mut t.data[..]).collect();
         self.check_call(&resolved, params, &slices)?;
         Counters::add(&self.counters.calls, 1);
         let options = CallOptions { isolation, ..CallOptions::default() };
-        self.guest(inputs, params, &mut slices, &options, &resolved)?;
+        self.guest(Export::Entry, inputs, params, &mut slices, &options, &resolved)?;
         Ok(outputs)
     }
 
@@ -309,7 +321,7 @@ impl Kernel {
     pub fn run_native(&self, inputs: &[TensorView<'_>], params: &[u8]) -> Option<Result<Vec<Tensor>>> {
         let native = self.fallback?;
         Some(self.resolve(inputs).and_then(|resolved| {
-            let mut outputs = self.empty_outputs(&resolved);
+            let mut outputs = resolved.empty_outputs();
             let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(|t| &mut t.data[..]).collect();
             native(&NativeCall { inputs, params }, &mut slices).map_err(PackError::other)?;
             Ok(outputs)
@@ -328,6 +340,58 @@ impl Kernel {
     ) -> Option<Result<()>> {
         let native = self.fallback?;
         Some(native(&NativeCall { inputs, params }, outputs).map_err(PackError::other))
+    }
+
+    /// The backward call, `kernel_backward`: `inputs` as for [`Kernel::run_into`] and the gradient of each output give the
+    /// gradient of each input. There is no fallback and no bypass.
+    ///
+    /// # Errors
+    /// [`PackError::MissingExport`] when the kernel has no such function, else as [`Kernel::run`].
+    pub fn run_backward(
+        &self,
+        inputs: &[TensorView<'_>],
+        gradients: &[TensorView<'_>],
+        params: &[u8],
+        options: &CallOptions,
+    ) -> Result<Vec<Tensor>> {
+        if !self.vetted.has_backward {
+            return Err(self.no_export("kernel_backward"));
+        }
+        let resolved = Arc::new(self.resolve(inputs)?.backward());
+        let all: Vec<TensorView<'_>> = inputs.iter().chain(gradients).copied().collect();
+        if !resolved.fits(&all) {
+            let expected = resolved.dims.iter().skip(inputs.len()).take(self.entry.outputs.len());
+            let found = gradients.iter().map(shown).collect::<Vec<_>>().join(", ");
+            return Err(self.mismatch("gradients", format!("{:?}", expected.collect::<Vec<_>>()), found));
+        }
+        let mut outputs = resolved.empty_outputs();
+        let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(|t| &mut t.data[..]).collect();
+        self.check_call(&resolved, params, &slices)?;
+        Counters::add(&self.counters.calls, 1);
+        self.guest(Export::Backward, &all, params, &mut slices, options, &resolved)?;
+        Ok(outputs)
+    }
+
+    /// What the kernel says about itself by `kernel_info`; `None` when it has no such function.
+    ///
+    /// # Errors
+    /// As [`Kernel::run`].
+    pub fn info(&self) -> Result<Option<KernelInfo>> {
+        if !self.vetted.has_info {
+            return Ok(None);
+        }
+        let (mut warm, budget) = (self.take(Isolation::Fresh)?, self.budget_of(&CallOptions::default()));
+        let needs = Needs { abi_version: 1, outputs: vec![8], ..Needs::default() };
+        let layout = self.prepare(&mut warm, &needs, &budget)?;
+        layout.check(warm.instance.memory().len() as u64)?;
+        let place = layout.outputs.first().copied().unwrap_or_default();
+        match warm.instance.call(Export::Info, &[place.offset.cast_signed()], &budget)? {
+            0 => {}
+            code => return Err(PackError::KernelTrap { code, message: format!("kernel_info: {}", code_name(code)) }),
+        }
+        let words: &[u8] = place.of(warm.instance.memory())?;
+        let word = |at: usize| words[at..at + 4].iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        Ok(Some(KernelInfo { abi_version: word(0), descriptor_bytes: word(4) }))
     }
 
     /// Takes an instance, made and initialised if none is free, and puts it back: what a call costs before it starts.
@@ -356,7 +420,18 @@ impl Kernel {
         self.entry.inputs.iter().map(one).collect()
     }
 
-    fn resolve(&self, inputs: &[TensorView<'_>]) -> Result<Resolved> {
+    /// The sizes of a call, remembered for the next one.
+    fn resolve(&self, inputs: &[TensorView<'_>]) -> Result<Arc<Resolved>> {
+        let recent = self.recent.load();
+        if let Some(resolved) = recent.as_ref().filter(|resolved| resolved.fits(inputs)) {
+            return Ok(resolved.clone());
+        }
+        let resolved = Arc::new(self.resolve_anew(inputs)?);
+        self.recent.store(Some(resolved.clone()));
+        Ok(resolved)
+    }
+
+    fn resolve_anew(&self, inputs: &[TensorView<'_>]) -> Result<Resolved> {
         if inputs.len() != self.entry.inputs.len() {
             return Err(self.mismatch("all", format!("{} inputs", self.entry.inputs.len()), inputs.len().to_string()));
         }
@@ -365,7 +440,9 @@ impl Kernel {
         for (view, dims) in inputs.iter().zip(&self.shapes.inputs) {
             view.shape.iter().zip(dims).for_each(|(size, dim)| dim.bind(*size as u64, &mut bindings));
         }
-        let mut resolved = Resolved { dims: Vec::with_capacity(inputs.len() + 1), needs: Needs::default() };
+        let specs = self.entry.inputs.iter().chain(&self.entry.outputs);
+        let mut resolved =
+            Resolved { dims: Vec::new(), dtypes: specs.map(|s| s.dtype).collect(), needs: Needs::default() };
         for ((view, spec), dims) in inputs.iter().zip(&self.entry.inputs).zip(&self.shapes.inputs) {
             let found = || shown(view);
             let (values, bytes) = self.tensor_size(spec, dims, &bindings, found)?;
@@ -390,6 +467,7 @@ impl Kernel {
         resolved.needs.scratch =
             scratch.ok_or_else(|| self.mismatch("scratch", "a size".into(), "none that goes out even".into()))?;
         resolved.needs.abi_version = self.entry.abi_version;
+        resolved.needs.params = self.entry.params.len() as u64 * 4;
         Ok(resolved)
     }
 
@@ -422,17 +500,6 @@ impl Kernel {
         }
     }
 
-    fn empty_outputs(&self, resolved: &Resolved) -> Vec<Tensor> {
-        let shapes = resolved.dims.iter().skip(self.entry.inputs.len());
-        let sizes = shapes.zip(&resolved.needs.outputs);
-        let tensor = |(spec, (dims, bytes)): (&TensorSpec, (&Vec<u64>, &u64))| Tensor {
-            dtype: spec.dtype,
-            shape: dims.iter().map(|d| *d as usize).collect(),
-            data: vec![0; *bytes as usize],
-        };
-        self.entry.outputs.iter().zip(sizes).map(tensor).collect()
-    }
-
     fn bypass(&self, options: &CallOptions, resolved: &Resolved, calls: u64) -> Option<NativeKernel> {
         let native = self.fallback?;
         let metrics = &self.counters;
@@ -451,18 +518,19 @@ impl Kernel {
     /// The guest, with its failure recorded and its instance dropped on any error.
     fn guest(
         &self,
+        export: Export,
         inputs: &[TensorView<'_>],
         params: &[u8],
         outputs: &mut [&mut [u8]],
         options: &CallOptions,
-        resolved: &Resolved,
+        resolved: &Arc<Resolved>,
     ) -> Result<()> {
         let mut number = 0;
         let result = self.take(options.isolation).and_then(|mut warm| {
             number = warm.number;
             let budget = self.budget_of(options);
             let start = Instant::now();
-            self.call(&mut warm, inputs, params, outputs, resolved, &budget)?;
+            self.call(&mut warm, export, inputs, params, outputs, resolved, &budget)?;
             Counters::add(&self.counters.nanoseconds, start.elapsed().as_nanos() as u64);
             self.put_back(warm, options.isolation, &budget);
             Ok(())
@@ -477,23 +545,26 @@ impl Kernel {
     fn call(
         &self,
         warm: &mut Warm,
+        export: Export,
         inputs: &[TensorView<'_>],
         params: &[u8],
         outputs: &mut [&mut [u8]],
-        resolved: &Resolved,
+        resolved: &Arc<Resolved>,
         budget: &Budget,
     ) -> Result<()> {
-        let mut needs = resolved.needs.clone();
-        needs.params = params.len() as u64;
-        let layout = self.prepare(warm, &needs, budget)?;
-        let memory = warm.instance.memory();
-        layout.check(memory.len() as u64)?;
-        let specs = self.entry.inputs.iter().chain(&self.entry.outputs);
-        let tensors: Vec<(DType, &[u64])> = specs.zip(&resolved.dims).map(|(s, d)| (s.dtype, &d[..])).collect();
-        layout.write_descriptor(needs.abi_version, &tensors, memory)?;
+        let placement = match warm.placement.take() {
+            Some(placement) if Arc::ptr_eq(&placement.resolved, resolved) => placement,
+            _ => {
+                let layout = self.prepare(warm, &resolved.needs, budget)?;
+                Placement::new(resolved, layout, warm.instance.memory())?
+            }
+        };
+        let (layout, memory) = (&placement.layout, warm.instance.memory());
+        // Anew for every call: the guest may have written over it.
+        put(&layout.descriptor, &placement.descriptor, memory)?;
         put(&layout.params, params, memory)?;
         layout.inputs.iter().zip(inputs).try_for_each(|(region, view)| put(region, view.data, memory))?;
-        let code = warm.instance.call(Export::Entry, &[layout.descriptor.offset.cast_signed()], budget)?;
+        let code = warm.instance.call(export, &[layout.descriptor.offset.cast_signed()], budget)?;
         if code != 0 {
             return Err(PackError::KernelTrap { code, message: code_name(code).to_owned() });
         }
@@ -501,6 +572,7 @@ impl Kernel {
         for (region, out) in layout.outputs.iter().zip(outputs) {
             out.copy_from_slice(region.of(memory)?);
         }
+        warm.placement = Some(placement);
         Ok(())
     }
 
@@ -531,7 +603,7 @@ impl Kernel {
         let mut instance = self.instantiate()?;
         let number = Counters::add(&self.counters.instances, 1);
         let base = instance.heap_base().unwrap_or(0);
-        let mut warm = Warm { instance, number, base, room: 0 };
+        let mut warm = Warm { instance, number, base, room: 0, placement: None };
         if self.vetted.has_init {
             self.init(&mut warm)?;
         }
@@ -575,6 +647,11 @@ impl Kernel {
 
     fn budget_of(&self, options: &CallOptions) -> Budget {
         Budget { time: options.budget.unwrap_or(self.default_budget).min(self.budget) }
+    }
+
+    fn no_export(&self, export: &str) -> PackError {
+        let (kernel, expected) = (self.entry.id.clone(), "(i32) -> i32".to_owned());
+        PackError::MissingExport { kernel, export: export.to_owned(), expected, found: "nothing".to_owned() }
     }
 
     fn mismatch(&self, tensor: &str, expected: String, found: String) -> PackError {

@@ -22,6 +22,8 @@ pub struct Vetted {
     pub has_cleanup: bool,
     /// Exports `kernel_backward`.
     pub has_backward: bool,
+    /// Exports `kernel_info`.
+    pub has_info: bool,
     /// The memory's first size, in pages of 64 KiB.
     pub min_pages: u64,
     /// Elements of its table, 0 for none.
@@ -154,11 +156,15 @@ impl Survey {
             has_init: optional("kernel_init", (2, 1))?,
             has_cleanup: optional("kernel_cleanup", (0, 1))?,
             has_backward: optional("kernel_backward", (1, 1))?,
+            has_info: optional("kernel_info", (1, 1))?,
             min_pages: memory.initial,
             table_elements,
             uses_simd: self.uses_simd,
         };
-        optional("kernel_info", (1, 1))?;
+        if vetted.has_backward && kernel.abi_version == 1 && (kernel.inputs.len(), kernel.outputs.len()) != (1, 1) {
+            let what = "kernel_backward of a version 1 kernel takes one input and one output; declare `abi_version` 2";
+            return Err(bad(id, what));
+        }
         if vetted.has_heap_base || vetted.has_alloc {
             Ok(vetted)
         } else {

@@ -83,7 +83,6 @@ fn golden_vectors_can_fail() {
             let inputs: Vec<TensorView<'_>> = case.inputs.iter().map(|t| t.tensor.view()).collect();
             kernel.run_guest(&inputs, &kernel.params(&case.params)?, Isolation::Fresh)
         };
-        // The last 8-bit steps of rope may differ by its bound of 16 at most: 0x44 is more.
         let checked = golden.check(run);
         assert!(matches!(checked, Err(PackError::GoldenMismatch { .. })), "case {index}: {checked:?}");
     }

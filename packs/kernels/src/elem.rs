@@ -4,25 +4,45 @@ use core::arch::wasm32::*;
 
 /// An element type that kernels compute on in f32.
 pub trait Elem: Copy + 'static {
-    /// Four elements from the front of the slice.
-    fn load4(from: &[Self]) -> v128;
-    /// Four elements to the front of the slice.
-    fn store4(to: &mut [Self], value: v128);
+    /// Four elements as f32.
+    ///
+    /// # Safety
+    /// There are four elements to read at `from`.
+    unsafe fn load(from: *const Self) -> v128;
+    /// Four f32 as elements.
+    ///
+    /// # Safety
+    /// There is room for four elements at `to`.
+    unsafe fn store(to: *mut Self, value: v128);
     fn to_f32(self) -> f32;
     fn from_f32(value: f32) -> Self;
+
+    /// Four elements from the front of the slice.
+    #[inline(always)]
+    fn load4(from: &[Self]) -> v128 {
+        // SAFETY: the slice has four elements, or indexing stops here.
+        unsafe { Self::load(from[..4].as_ptr()) }
+    }
+
+    /// Four elements to the front of the slice.
+    #[inline(always)]
+    fn store4(to: &mut [Self], value: v128) {
+        // SAFETY: as above.
+        unsafe { Self::store(to[..4].as_mut_ptr(), value) }
+    }
 }
 
 impl Elem for f32 {
     #[inline(always)]
-    fn load4(from: &[f32]) -> v128 {
-        // SAFETY: the slice has four elements; every caller walks in chunks of four or more.
-        unsafe { v128_load(from[..4].as_ptr().cast()) }
+    unsafe fn load(from: *const f32) -> v128 {
+        // SAFETY: the caller's promise.
+        unsafe { v128_load(from.cast()) }
     }
 
     #[inline(always)]
-    fn store4(to: &mut [f32], value: v128) {
-        // SAFETY: as above.
-        unsafe { v128_store(to[..4].as_mut_ptr().cast(), value) }
+    unsafe fn store(to: *mut f32, value: v128) {
+        // SAFETY: the caller's promise.
+        unsafe { v128_store(to.cast(), value) }
     }
 
     #[inline(always)]
@@ -43,17 +63,17 @@ pub struct F16(pub u16);
 
 impl Elem for F16 {
     #[inline(always)]
-    fn load4(from: &[F16]) -> v128 {
-        // SAFETY: the slice has four elements of two bytes each.
-        widen(unsafe { u32x4_load_extend_u16x4(from[..4].as_ptr().cast()) })
+    unsafe fn load(from: *const F16) -> v128 {
+        // SAFETY: the caller's promise: four elements of two bytes each.
+        widen(unsafe { u32x4_load_extend_u16x4(from.cast()) })
     }
 
     #[inline(always)]
-    fn store4(to: &mut [F16], value: v128) {
+    unsafe fn store(to: *mut F16, value: v128) {
         let bits = narrow(value);
         let packed = u16x8_narrow_i32x4(bits, bits);
-        // SAFETY: the slice has four elements of two bytes each.
-        unsafe { v128_store64_lane::<0>(packed, to[..4].as_mut_ptr().cast()) }
+        // SAFETY: the caller's promise: four elements of two bytes each.
+        unsafe { v128_store64_lane::<0>(packed, to.cast()) }
     }
 
     #[inline(always)]
@@ -100,4 +120,12 @@ fn narrow(value: v128) -> v128 {
 pub fn sum(v: v128) -> f32 {
     let pairs = f32x4_add(v, u32x4_shuffle::<2, 3, 0, 1>(v, v));
     f32x4_extract_lane::<0>(f32x4_add(pairs, u32x4_shuffle::<1, 0, 3, 2>(pairs, pairs)))
+}
+
+/// The sums of the lanes of four vectors, as one vector.
+#[inline(always)]
+pub fn transposed_sum([a, b, c, d]: [v128; 4]) -> v128 {
+    let pairs = |a, b| f32x4_add(u32x4_shuffle::<0, 4, 1, 5>(a, b), u32x4_shuffle::<2, 6, 3, 7>(a, b));
+    let (ab, cd) = (pairs(a, b), pairs(c, d));
+    f32x4_add(u64x2_shuffle::<0, 2>(ab, cd), u64x2_shuffle::<1, 3>(ab, cd))
 }

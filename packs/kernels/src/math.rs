@@ -1,24 +1,32 @@
-//! exp of four lanes.
+//! exp of lanes.
 
 use core::arch::wasm32::*;
 
-/// e^x: x = n ln 2 + r with ln 2 in two parts (Cody and Waite), the series of e^r to the seventh power. 0 below -87.3,
-/// infinity above 88.7, NaN of NaN.
+/// e^-x for x below 87.3, e^-87.3 above, infinity below -88.7; of NaN anything. `N` vectors together: an engine that keeps
+/// constants in memory then loads each of them once for all.
+///
+/// -x = n ln 2 + r with ln 2 in two parts (Cody and Waite), the series of e^r to the seventh power.
 #[inline(always)]
-pub fn exp(x: v128) -> v128 {
+pub fn exp_neg<const N: usize>(x: [v128; N]) -> [v128; N] {
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: after adding it the lowest bits are an integer
     let splat = f32x4_splat;
-    let clamped = f32x4_min(f32x4_max(x, splat(-87.3)), splat(88.7));
-    let n = f32x4_nearest(f32x4_mul(clamped, splat(core::f32::consts::LOG2_E)));
-    let r = f32x4_sub(clamped, f32x4_mul(n, splat(0.693_359_4)));
-    let r = f32x4_sub(r, f32x4_mul(n, splat(-2.121_944_4e-4)));
-    let mut p = splat(1.0 / 5040.0);
+    // `pmin` and `pmax` are one instruction each; `min` and `max` look after NaN and the sign of zero.
+    let clamped = x.map(|x| f32x4_pmin(f32x4_pmax(x, splat(-88.7)), splat(87.3)));
+    let rounded = clamped.map(|x| f32x4_sub(splat(ROUND), f32x4_mul(x, splat(core::f32::consts::LOG2_E))));
+    let n = rounded.map(|rounded| f32x4_sub(rounded, splat(ROUND)));
+    let r = each(n, clamped, |n, x| f32x4_sub(f32x4_mul(n, splat(-0.693_359_4)), x));
+    let r = each(r, n, |r, n| f32x4_sub(r, f32x4_mul(n, splat(-2.121_944_4e-4))));
+    let mut p = [splat(1.0 / 5040.0); N];
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        p = f32x4_add(f32x4_mul(p, r), splat(c));
+        p = each(p, r, |p, r| f32x4_add(f32x4_mul(p, r), splat(c)));
     }
-    let n = i32x4_trunc_sat_f32x4(n);
-    let first = i32x4_shr(n, 1);
-    let power = |n| i32x4_shl(i32x4_add(n, i32x4_splat(127)), 23);
-    let y = f32x4_mul(f32x4_mul(p, power(first)), power(i32x4_sub(n, first)));
-    let y = v128_andnot(y, f32x4_lt(x, splat(-87.3)));
-    v128_bitselect(splat(f32::INFINITY), y, f32x4_gt(x, splat(88.7)))
+    // Times 2^n by adding n to the exponent: within the clamps that is never 0 nor 255. ROUND's own bits are shifted out.
+    let y = each(p, rounded, |p, rounded| i32x4_add(p, i32x4_shl(rounded, 23)));
+    each(y, x, |y, x| v128_bitselect(splat(f32::INFINITY), y, f32x4_lt(x, splat(-88.7))))
+}
+
+/// A function of two vectors on each pair.
+#[inline(always)]
+pub fn each<const N: usize>(a: [v128; N], b: [v128; N], f: impl Fn(v128, v128) -> v128) -> [v128; N] {
+    core::array::from_fn(|i| f(a[i], b[i]))
 }

@@ -1,8 +1,14 @@
 //! Root mean square normalisation of `[rows, dim]` by `[dim]` weights.
 
 use crate::abi::{Call, Code, Result};
-use crate::elem::{Elem, sum};
+use crate::elem::{Elem, transposed_sum};
 use core::arch::wasm32::*;
+
+/// Rows that are taken together: their sums are four independent chains, and one division and one root serve all four.
+const ROWS: usize = 4;
+/// Columns of one turn of a loop. An engine that looks at its clock at every loop head lets no vector stay in a register there,
+/// so turns are long.
+const STEP: usize = 32;
 
 /// ABI 1: inputs x, weight; output y; parameter eps.
 pub fn run<T: Elem>(call: &Call) -> Result<()> {
@@ -12,41 +18,77 @@ pub fn run<T: Elem>(call: &Call) -> Result<()> {
     if dim == 0 || x.len() % dim != 0 || out.len() != x.len() {
         return Err(Code::InvalidInput);
     }
-    for (x, out) in x.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-        let mean = sum_of_squares(x) / dim as f32 + eps;
-        let root = f32x4_extract_lane::<0>(f32x4_sqrt(f32x4_splat(mean)));
-        scale(out, x, weight, 1.0 / root);
+    let (tiles, x_rest) = x.split_at(x.len() - x.len() % (ROWS * dim));
+    let (out, out_rest) = out.split_at_mut(tiles.len());
+    for (x, out) in tiles.chunks_exact(ROWS * dim).zip(out.chunks_exact_mut(ROWS * dim)) {
+        scale::<T, ROWS>(out, x, weight, factors(sums::<T, ROWS>(x, dim), dim, eps));
+    }
+    for (x, out) in x_rest.chunks_exact(dim).zip(out_rest.chunks_exact_mut(dim)) {
+        scale::<T, 1>(out, x, weight, factors(sums::<T, 1>(x, dim), dim, eps));
     }
     Ok(())
 }
 
+/// 1 / sqrt(sum / dim + eps) of each lane.
 #[inline(always)]
-fn sum_of_squares<T: Elem>(x: &[T]) -> f32 {
-    let mut sums = [f32x4_splat(0.0); 4];
-    let chunks = x.chunks_exact(16);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (i, total) in sums.iter_mut().enumerate() {
-            let v = T::load4(&chunk[4 * i..4 * i + 4]);
-            *total = f32x4_add(*total, f32x4_mul(v, v));
-        }
-    }
-    let all = f32x4_add(f32x4_add(sums[0], sums[1]), f32x4_add(sums[2], sums[3]));
-    rest.iter().fold(sum(all), |total, v| total + v.to_f32() * v.to_f32())
+fn factors(sums: v128, dim: usize, eps: f32) -> [f32; ROWS] {
+    let means = f32x4_add(f32x4_div(sums, f32x4_splat(dim as f32)), f32x4_splat(eps));
+    let all = f32x4_div(f32x4_splat(1.0), f32x4_sqrt(means));
+    [f32x4_extract_lane::<0>(all), f32x4_extract_lane::<1>(all), f32x4_extract_lane::<2>(all), f32x4_extract_lane::<3>(all)]
 }
 
-#[inline(always)]
-fn scale<T: Elem>(out: &mut [T], x: &[T], weight: &[T], factor: f32) {
-    let n = weight.len();
-    let (out, x) = (&mut out[..n], &x[..n]);
-    let vector = f32x4_splat(factor);
-    let mut i = 0;
-    while i + 4 <= n {
-        let v = f32x4_mul(f32x4_mul(T::load4(&x[i..]), vector), T::load4(&weight[i..]));
-        T::store4(&mut out[i..], v);
-        i += 4;
+/// The sums of squares of `R` rows, a lane each. The order of a sum does not depend on `R`: a row gives the same bits alone
+/// and among others.
+#[inline(never)]
+fn sums<T: Elem, const R: usize>(x: &[T], dim: usize) -> v128 {
+    let x = &x[..R * dim];
+    let mut sums = [[f32x4_splat(0.0); 2]; ROWS];
+    let mut add = |r: usize, i: usize, chain: usize| {
+        // SAFETY: i + 4 <= dim, and there are R rows.
+        let v = unsafe { T::load(x.as_ptr().add(r * dim + i)) };
+        sums[r][chain] = f32x4_add(sums[r][chain], f32x4_mul(v, v));
+    };
+    let (steps, whole) = (dim - dim % STEP, dim - dim % 4);
+    for i in (0..steps).step_by(STEP) {
+        for k in (0..STEP).step_by(4) {
+            (0..R).for_each(|r| add(r, i + k, k / 4 % 2));
+        }
     }
-    for i in i..n {
-        out[i] = T::from_f32(x[i].to_f32() * factor * weight[i].to_f32());
+    for i in (steps..whole).step_by(4) {
+        (0..R).for_each(|r| add(r, i, i / 4 % 2));
+    }
+    let mut total = transposed_sum(sums.map(|[a, b]| f32x4_add(a, b)));
+    for i in whole..dim {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|r| if r < R { x[r * dim + i].to_f32() } else { 0.0 });
+        total = f32x4_add(total, f32x4(a * a, b * b, c * c, d * d));
+    }
+    total
+}
+
+/// `R` rows of `x` times their factors and the weights.
+#[inline(never)]
+fn scale<T: Elem, const R: usize>(out: &mut [T], x: &[T], weight: &[T], factors: [f32; ROWS]) {
+    let dim = weight.len();
+    let (out, x) = (&mut out[..R * dim], &x[..R * dim]);
+    let vectors = factors.map(|factor| f32x4_splat(factor));
+    let (steps, whole) = (dim - dim % STEP, dim - dim % 4);
+    let mut one = |i: usize| {
+        // SAFETY: i + 4 <= dim, and there are R rows.
+        unsafe {
+            let w = T::load(weight.as_ptr().add(i));
+            for (r, factor) in vectors[..R].iter().enumerate() {
+                let v = T::load(x.as_ptr().add(r * dim + i));
+                T::store(out.as_mut_ptr().add(r * dim + i), f32x4_mul(f32x4_mul(v, *factor), w));
+            }
+        }
+    };
+    for i in (0..steps).step_by(STEP) {
+        (0..STEP).step_by(4).for_each(|k| one(i + k));
+    }
+    (steps..whole).step_by(4).for_each(one);
+    for i in whole..dim {
+        for (r, factor) in factors[..R].iter().enumerate() {
+            out[r * dim + i] = T::from_f32(x[r * dim + i].to_f32() * factor * weight[i].to_f32());
+        }
     }
 }

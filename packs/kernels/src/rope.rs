@@ -26,9 +26,7 @@ pub fn rotate<T: Elem, C: Elem>(out: &mut [T], x: &[T], table: &[C], heads: usiz
     let positions = x.chunks_exact(heads * dim).zip(out.chunks_exact_mut(heads * dim));
     for ((x, out), table) in positions.zip(table.chunks_exact(dim)) {
         let (cos, sin) = table.split_at(dim / 2);
-        for (x, out) in x.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-            if layout == HALF { half(out, x, cos, sin) } else { interleaved(out, x, cos, sin) }
-        }
+        if layout == HALF { half(out, x, cos, sin) } else { interleaved(out, x, cos, sin) }
     }
     Ok(())
 }
@@ -43,38 +41,76 @@ fn turn_one<T: Elem, C: Elem>(a: T, b: T, c: C, s: C) -> (T, T) {
     (T::from_f32(a * c - b * s), T::from_f32(a * s + b * c))
 }
 
+/// Pairs that are turned at a time: two vectors, whose angles stay in registers for all heads of a position.
+const PAIRS: usize = 8;
+
+/// All heads of a position; `cos` and `sin` have half a head's elements, `x` and `out` whole heads of one length.
 #[inline(always)]
 fn half<T: Elem, C: Elem>(out: &mut [T], x: &[T], cos: &[C], sin: &[C]) {
     let n = cos.len();
-    let ((a, b), (out_a, out_b)) = (x.split_at(n), out.split_at_mut(n));
-    let (b, out_b, sin) = (&b[..n], &mut out_b[..n], &sin[..n]);
-    let mut i = 0;
-    while i + 4 <= n {
-        let (y, z) = turn(T::load4(&a[i..]), T::load4(&b[i..]), C::load4(&cos[i..]), C::load4(&sin[i..]));
-        T::store4(&mut out_a[i..], y);
-        T::store4(&mut out_b[i..], z);
-        i += 4;
+    let whole = n - n % PAIRS;
+    for i in (0..whole).step_by(PAIRS) {
+        let angles = Angles::new(cos, sin, i);
+        for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
+            let (a, out_a) = (x[i..].as_ptr(), out[i..].as_mut_ptr());
+            // SAFETY: i + 8 <= n and a head has 2 n elements, so eight follow i as well as i + n.
+            unsafe {
+                let (y0, z0) = turn(T::load(a), T::load(a.add(n)), angles.cos[0], angles.sin[0]);
+                let (y1, z1) = turn(T::load(a.add(4)), T::load(a.add(n + 4)), angles.cos[1], angles.sin[1]);
+                T::store(out_a, y0);
+                T::store(out_a.add(4), y1);
+                T::store(out_a.add(n), z0);
+                T::store(out_a.add(n + 4), z1);
+            }
+        }
     }
-    for i in i..n {
-        (out_a[i], out_b[i]) = turn_one(a[i], b[i], cos[i], sin[i]);
+    for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
+        for i in whole..n {
+            (out[i], out[i + n]) = turn_one(x[i], x[i + n], cos[i], sin[i]);
+        }
     }
 }
 
+/// As [`half`] with neighbours as pairs.
 #[inline(always)]
 fn interleaved<T: Elem, C: Elem>(out: &mut [T], x: &[T], cos: &[C], sin: &[C]) {
     let n = cos.len();
-    let (x, out, sin) = (&x[..2 * n], &mut out[..2 * n], &sin[..n]);
-    let mut i = 0;
-    while i + 4 <= n {
-        let (low, high) = (T::load4(&x[2 * i..]), T::load4(&x[2 * i + 4..]));
-        let (a, b) = (u32x4_shuffle::<0, 2, 4, 6>(low, high), u32x4_shuffle::<1, 3, 5, 7>(low, high));
-        let (y, z) = turn(a, b, C::load4(&cos[i..]), C::load4(&sin[i..]));
-        T::store4(&mut out[2 * i..], u32x4_shuffle::<0, 4, 1, 5>(y, z));
-        T::store4(&mut out[2 * i + 4..], u32x4_shuffle::<2, 6, 3, 7>(y, z));
-        i += 4;
+    let whole = n - n % PAIRS;
+    for i in (0..whole).step_by(PAIRS) {
+        let angles = Angles::new(cos, sin, i);
+        for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
+            let (x, out) = (x[2 * i..].as_ptr(), out[2 * i..].as_mut_ptr());
+            for (k, (c, s)) in angles.cos.into_iter().zip(angles.sin).enumerate() {
+                // SAFETY: i + 8 <= n, so sixteen elements of the head follow 2 i.
+                let (low, high) = unsafe { (T::load(x.add(8 * k)), T::load(x.add(8 * k + 4))) };
+                let (a, b) = (u32x4_shuffle::<0, 2, 4, 6>(low, high), u32x4_shuffle::<1, 3, 5, 7>(low, high));
+                let (y, z) = turn(a, b, c, s);
+                // SAFETY: as above.
+                unsafe {
+                    T::store(out.add(8 * k), u32x4_shuffle::<0, 4, 1, 5>(y, z));
+                    T::store(out.add(8 * k + 4), u32x4_shuffle::<2, 6, 3, 7>(y, z));
+                }
+            }
+        }
     }
-    for i in i..n {
-        (out[2 * i], out[2 * i + 1]) = turn_one(x[2 * i], x[2 * i + 1], cos[i], sin[i]);
+    for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
+        for i in whole..n {
+            (out[2 * i], out[2 * i + 1]) = turn_one(x[2 * i], x[2 * i + 1], cos[i], sin[i]);
+        }
+    }
+}
+
+/// The angles of eight pairs.
+struct Angles {
+    cos: [v128; 2],
+    sin: [v128; 2],
+}
+
+impl Angles {
+    #[inline(always)]
+    fn new<C: Elem>(cos: &[C], sin: &[C], i: usize) -> Self {
+        let two = |from: &[C]| [C::load4(&from[i..]), C::load4(&from[i + 4..])];
+        Self { cos: two(cos), sin: two(sin) }
     }
 }
 

@@ -2,8 +2,12 @@
 
 use crate::abi::{Call, Code, Result};
 use crate::elem::Elem;
-use crate::math::exp;
+use crate::math::{each, exp_neg};
 use core::arch::wasm32::*;
+
+/// Vectors that are computed together.
+const VECTORS: usize = 4;
+const STEP: usize = 4 * VECTORS;
 
 /// ABI 1: inputs gate, up; output y.
 pub fn run<T: Elem>(call: &Call) -> Result<()> {
@@ -11,21 +15,25 @@ pub fn run<T: Elem>(call: &Call) -> Result<()> {
     if gate.len() != up.len() || out.len() != up.len() {
         return Err(Code::InvalidInput);
     }
-    let n = gate.len() / 4 * 4;
-    let mut i = 0;
-    while i < n {
-        T::store4(&mut out[i..], silu(T::load4(&gate[i..]), T::load4(&up[i..])));
-        i += 4;
+    let whole = gate.len() - gate.len() % STEP;
+    let chunks = gate.chunks_exact(STEP).zip(up.chunks_exact(STEP));
+    for (out, (gate, up)) in out.chunks_exact_mut(STEP).zip(chunks) {
+        // SAFETY: each chunk has four elements for each vector.
+        let load = |from: &[T]| core::array::from_fn(|i| unsafe { T::load(from.as_ptr().add(4 * i)) });
+        let y: [v128; VECTORS] = silu(load(gate), load(up));
+        // SAFETY: as above.
+        y.into_iter().enumerate().for_each(|(i, y)| unsafe { T::store(out.as_mut_ptr().add(4 * i), y) });
     }
-    for i in n..gate.len() {
-        let y = silu(f32x4_splat(gate[i].to_f32()), f32x4_splat(up[i].to_f32()));
+    for i in whole..gate.len() {
+        let [y] = silu([f32x4_splat(gate[i].to_f32())], [f32x4_splat(up[i].to_f32())]);
         out[i] = T::from_f32(f32x4_extract_lane::<0>(y));
     }
     Ok(())
 }
 
 #[inline(always)]
-fn silu(gate: v128, up: v128) -> v128 {
-    let below = f32x4_add(f32x4_splat(1.0), exp(f32x4_neg(gate)));
-    f32x4_mul(f32x4_div(gate, below), up)
+fn silu<const N: usize>(gate: [v128; N], up: [v128; N]) -> [v128; N] {
+    let below = exp_neg(gate).map(|e| f32x4_add(f32x4_splat(1.0), e));
+    let sigmoid = each(gate, below, |gate, below| f32x4_div(gate, below));
+    each(sigmoid, up, |gated, up| f32x4_mul(gated, up))
 }

@@ -68,7 +68,7 @@ fn write(gates: &Gates) -> Result<()> {
 }
 
 /// Where the workspace of a manifest builds to.
-fn target_folder(manifest: &str) -> Result<PathBuf> {
+pub(crate) fn target_folder(manifest: &str) -> Result<PathBuf> {
     let args = ["metadata", "--format-version", "1", "--no-deps", "--manifest-path", manifest];
     let metadata: serde_json::Value = serde_json::from_str(&output(&mut cargo(&args))?)?;
     let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);

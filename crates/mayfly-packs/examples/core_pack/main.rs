@@ -1,7 +1,7 @@
 //! Makes the mayfly-core pack from built modules: manifest, golden vectors, signature. `cargo xtask packs` runs it.
 //!
-//! `core_pack MODULES OUT KEY`: the folder of built modules, the pack to write, the secret key file (made when it is missing; its
-//! public half is written beside the pack).
+//! `core_pack MODULES OUT KEY [new-key]`: the folder of built modules, the pack to write, the secret key file (with `new-key` it is
+//! made). The key's public half is written beside the pack.
 #![forbid(unsafe_code)]
 
 mod cases;
@@ -18,8 +18,11 @@ const CREATED_AT: u64 = 1_795_219_200;
 
 fn main() -> Fallible<()> {
     let args: Vec<String> = std::env::args().collect();
-    let [_, modules, out, key] = &args[..] else { return Err("usage: core_pack MODULES OUT KEY".into()) };
-    let key = read_or_make_key(Path::new(key))?;
+    let (modules, out, key) = match &args[..] {
+        [_, modules, out, key] => (modules, out, read_key(Path::new(key))?),
+        [_, modules, out, key, word] if word == "new-key" => (modules, out, make_key(Path::new(key))?),
+        _ => return Err("usage: core_pack MODULES OUT KEY [new-key]".into()),
+    };
     let golden = Golden { cases: cases::all() }.to_json();
     let mut entries = Vec::new();
     for (category, id, spec) in kernels() {
@@ -49,12 +52,20 @@ fn write(path: &Path, bytes: &[u8]) -> Fallible<()> {
     Ok(std::fs::write(path, bytes)?)
 }
 
-fn read_or_make_key(path: &Path) -> Fallible<SecretKey> {
-    if let Ok(text) = std::fs::read_to_string(path) {
-        return Ok(SecretKey::from_json(&text)?);
-    }
+fn read_key(path: &Path) -> Fallible<SecretKey> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(SecretKey::from_json(&text)?)
+}
+
+/// A key in a file that only its owner can read.
+fn make_key(path: &Path) -> Fallible<SecretKey> {
     let key = SecretKey::generate("Mayfly core kernels, development key")?;
-    write(path, key.to_json().as_bytes())?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    // tempfile's mode is 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, key.to_json().as_bytes())?;
+    file.persist_noclobber(path)?;
     Ok(key)
 }
 
@@ -186,6 +197,6 @@ fn lora(dtype: &str) -> Value {
             tensor("b", dtype, &["out", "rank"]), tensor("base", dtype, &["rows", "out"]),
         ],
         "outputs": [tensor("y", dtype, &["rows", "out"])],
-        "scratch": "rank*4",
+        "scratch": "rank*8",
     })
 }

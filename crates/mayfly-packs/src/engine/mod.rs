@@ -109,6 +109,8 @@ pub enum Export {
     Entry,
     /// `kernel_backward(descriptor_ptr)`.
     Backward,
+    /// `kernel_info(info_ptr)`.
+    Info,
     /// `kernel_cleanup()`.
     Cleanup,
     /// `kernel_alloc(bytes)`.
@@ -122,6 +124,7 @@ impl Export {
             Self::Init => "kernel_init",
             Self::Entry => entry_point,
             Self::Backward => "kernel_backward",
+            Self::Info => "kernel_info",
             Self::Cleanup => "kernel_cleanup",
             Self::Alloc => "kernel_alloc",
         }
