@@ -150,3 +150,43 @@ fn the_core_pack_runs_on_both_engines() {
     let missing = mayfly(d, &["pack", "run", pack, "softmax", "--trust", key, "-o", "y.npy"]);
     assert!(failed(&missing).contains("it has rope_f32"));
 }
+
+/// The templates of packs/ as their compilers made them (docs/third-party-kernels.md; of the C one, `wasm-strip` took the names).
+const TEMPLATES: [&[u8]; 2] = [include_bytes!("guests/scale-c.wasm"), include_bytes!("guests/scale-rust.wasm")];
+
+#[test]
+fn templates_run_forward_and_backward_and_say_what_they_are() {
+    for (i, wasm) in TEMPLATES.iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let d = dir.path();
+        ok(&mayfly(d, &["--json", "pack", "keygen", "keys"]));
+        std::fs::write(source(d, 1).join("scale.wasm"), wasm).unwrap();
+        ok(&mayfly(d, &["--json", "pack", "build", "source1", "-o", "pack"]));
+        ok(&mayfly(d, &["--json", "pack", "sign", "pack", "--key", "keys/secret.json"]));
+        let run = |more: &[&str]| {
+            let first =
+                ["pack", "run", "pack", "scale", "--trust", "keys/public.json", "--param", "scale=3", "-o", "y.npy"];
+            mayfly(d, &[&["--json"], &first[..], more].concat())
+        };
+        for engine in ["wasmtime", "wasmi"] {
+            ok(&run(&["--engine", engine, "--input", "x=[1,2,-3]"]));
+            assert_eq!(floats(&d.join("y.npy")), [3.0, 6.0, -9.0], "template {i} on {engine}");
+            let backward = ["--engine", engine, "--backward", "--input", "x=[1,2,3]", "--gradient", "y=[1,10,-1]"];
+            let said = ok(&run(&backward));
+            assert_eq!(said["outputs"][0]["name"], "x");
+            assert_eq!(floats(&d.join("y.npy")), [3.0, 30.0, -3.0], "template {i} backward on {engine}");
+        }
+        assert!(failed(&run(&["--backward", "--input", "x=[1]"])).contains("--gradient y=FILE.npy is missing"));
+        assert!(failed(&run(&["--backward", "--input", "x=[1]", "--gradient", "y=[1,2]"])).contains("gradients"));
+        let checked = ok(&mayfly(d, &["--json", "pack", "inspect", "pack", "--trust", "keys/public.json"]));
+        let kernel = &checked["kernels"]["scale"];
+        assert_eq!(checked["checked"], true);
+        assert_eq!(kernel["exports"], json!(["kernel_backward", "kernel_info"]));
+        assert_eq!(kernel["info"], json!({"abi_version": 1, "descriptor_bytes": 40}));
+        let unchecked = ok(&mayfly(d, &["--json", "pack", "inspect", "pack"]));
+        assert_eq!((&unchecked["checked"], &unchecked["kernels"]["scale"]["info"]), (&json!(false), &Value::Null));
+        std::fs::write(d.join("pack/scale.wasm"), copy_module()).unwrap();
+        let tampered = mayfly(d, &["--json", "pack", "inspect", "pack", "--trust", "keys/public.json"]);
+        assert!(failed(&tampered).contains("sha256"), "a pack that does not verify is not run");
+    }
+}

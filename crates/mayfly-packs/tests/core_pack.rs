@@ -97,9 +97,12 @@ fn engines_agree_to_the_bit_and_natives_within_a_bound() {
     let mut random = |n: usize| (0..n).map(|_| rng.below(2001) as f32 / 500.0 - 2.0).collect::<Vec<f32>>();
     for (kernel, shapes) in [
         ("rmsnorm_f32", vec![vec![3, 37], vec![37]]),
+        ("rmsnorm_f32", vec![vec![6, 77], vec![77]]),
         ("swiglu_f32", vec![vec![101], vec![101]]),
         ("rope_f32", vec![vec![4, 2, 10], vec![4, 10]]),
+        ("rope_f32", vec![vec![3, 3, 44], vec![3, 44]]),
         ("lora_apply_f32", vec![vec![2, 33], vec![5, 33], vec![9, 5], vec![2, 9]]),
+        ("lora_apply_f32", vec![vec![3, 46], vec![8, 46], vec![18, 8], vec![3, 18]]),
         ("kv_pack_q4", vec![vec![96]]),
         ("kv_pack_q8", vec![vec![96]]),
     ] {
@@ -121,6 +124,37 @@ fn engines_agree_to_the_bit_and_natives_within_a_bound() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_row_gives_the_same_bits_alone_and_among_others() {
+    let verified = verified();
+    let pack = Pack::load(&verified, &*engines()[0]).unwrap();
+    let mut rng = mayfly_base::Rng::new(8);
+    let mut random = |n: usize| (0..n).map(|_| rng.below(2001) as f32 / 500.0 - 2.0).collect::<Vec<f32>>();
+    const ROWS: usize = 7;
+    // Kernel, columns of the input of which rows are taken, of the others their shapes, columns of a second one with rows.
+    for (kernel, columns, others, base) in
+        [("rmsnorm_f32", 85, vec![vec![85]], None), ("lora_apply_f32", 45, vec![vec![6, 45], vec![11, 6]], Some(11))]
+    {
+        let kernel = pack.kernel(kernel).unwrap();
+        let x = random(ROWS * columns);
+        let base = base.map(|width| (width, random(ROWS * width)));
+        let others: Vec<Tensor> = others.iter().map(|s| Tensor::from_f32(s, &random(s.iter().product()))).collect();
+        let run = |rows: std::ops::Range<usize>| {
+            let part = |width: usize, from: &[f32]| {
+                Tensor::from_f32(&[rows.len(), width], &from[rows.start * width..rows.end * width])
+            };
+            let tensors: Vec<Tensor> = std::iter::once(part(columns, &x))
+                .chain(others.iter().cloned())
+                .chain(base.iter().map(|(width, base)| part(*width, base)))
+                .collect();
+            let views: Vec<TensorView<'_>> = tensors.iter().map(Tensor::view).collect();
+            kernel.run_guest(&views, &kernel.params(&[]).unwrap(), Isolation::Reuse).unwrap()[0].data.clone()
+        };
+        let alone: Vec<u8> = (0..ROWS).flat_map(|row| run(row..row + 1)).collect();
+        assert_eq!(run(0..ROWS), alone, "{}", kernel.entry().id);
     }
 }
 

@@ -22,10 +22,39 @@ pub struct Descriptor {
 /// The host passes the address of a descriptor whose regions it has checked.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kernel_forward(descriptor: *const Descriptor) -> i32 {
-    // SAFETY: the host's promise, above; regions are aligned to 64 and the output overlaps nothing.
+    // SAFETY: the host's promise, above.
+    let d = unsafe { &*descriptor };
+    unsafe { multiply(d.input_a, d) }
+}
+
+/// Optional. Gets the inputs and then the gradients of the outputs, gives the gradients of the inputs: dx = dy * scale.
+///
+/// # Safety
+/// As for [`kernel_forward`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kernel_backward(descriptor: *const Descriptor) -> i32 {
+    // SAFETY: the host's promise.
+    let d = unsafe { &*descriptor };
+    unsafe { multiply(d.input_b, d) }
+}
+
+/// Optional. Writes the version of the ABI and the size of its descriptor.
+///
+/// # Safety
+/// The host passes the address of room for two words.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kernel_info(info: *mut [u32; 2]) -> i32 {
+    // SAFETY: the host's promise.
+    unsafe { *info = [1, size_of::<Descriptor>() as u32] };
+    0
+}
+
+/// # Safety
+/// `from` and the descriptor's output and parameters are regions of this memory; the output overlaps nothing.
+unsafe fn multiply(from: [u32; 2], d: &Descriptor) -> i32 {
+    // SAFETY: the caller's promise; the host aligns regions to 64.
     let (x, y, scale) = unsafe {
-        let d = &*descriptor;
-        let x = slice::from_raw_parts(d.input_a[0] as *const f32, d.input_a[1] as usize / 4);
+        let x = slice::from_raw_parts(from[0] as *const f32, from[1] as usize / 4);
         let y = slice::from_raw_parts_mut(d.output[0] as *mut f32, d.output[1] as usize / 4);
         (x, y, *(d.params[0] as *const f32))
     };

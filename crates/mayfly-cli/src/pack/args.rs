@@ -30,11 +30,8 @@ pub enum PackCommand {
     },
     /// Check a pack: signatures, trust, manifest, versions, hashes, modules
     Verify(PackArg),
-    /// Say what a pack holds, without checking it
-    Inspect {
-        /// The pack
-        pack: PathBuf,
-    },
+    /// Say what a pack holds; with --trust it is checked, and its kernels are asked what they are
+    Inspect(PackArg),
     /// Run a kernel on .npy files
     Run(RunArgs),
     /// Measure every kernel against its native reference
@@ -89,9 +86,15 @@ pub struct RunArgs {
     pub pack: PackArg,
     /// The kernel's id
     pub kernel: String,
-    /// An input
+    /// An input: a .npy file, or numbers as in x=[[1,2],[3,4]]
     #[arg(long = "input", value_name = "NAME=FILE.npy")]
     pub inputs: Vec<String>,
+    /// Run kernel_backward: the gradients of the inputs from those of the outputs
+    #[arg(long)]
+    pub backward: bool,
+    /// The gradient of an output, given as an input is
+    #[arg(long = "gradient", value_name = "NAME=FILE.npy", requires = "backward")]
+    pub gradients: Vec<String>,
     /// A parameter
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 const TIME: Duration = Duration::from_millis(120);
 const SMALL_CALLS: usize = 4000;
+/// Kernel and reference take so many turns.
+const TURNS: u32 = 20;
 
 /// Measures all kernels and prints a line each.
 pub fn run(args: &BenchArgs, ui: Ui) -> Result<()> {
@@ -71,24 +73,36 @@ impl<'a> Case<'a> {
         Ok(times)
     }
 
-    /// The median over about `TIME`.
-    fn median(&mut self, is_native: bool) -> Result<f64> {
-        let first = self.times(3, is_native)?[1].max(100.0);
-        let calls = (TIME.as_nanos() as f64 / first).clamp(5.0, 20_000.0) as usize;
-        let times = self.times(calls, is_native)?;
-        Ok(times[times.len() / 2])
+    /// The median of the kernel and of the reference, if there is one: both in turns, so that both meet the same machine.
+    fn medians(&mut self, has_native: bool) -> Result<(f64, Option<f64>)> {
+        let calls = |case: &mut Self, is_native| -> Result<usize> {
+            let once = case.times(3, is_native)?[1].max(100.0);
+            Ok((TIME.as_nanos() as f64 / f64::from(TURNS) / once).clamp(3.0, 2000.0) as usize)
+        };
+        let wasm_calls = calls(self, false)?;
+        let native_calls = if has_native { calls(self, true)? } else { 0 };
+        let (mut wasm, mut native) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            wasm.extend(self.times(wasm_calls, false)?);
+            native.extend(self.times(native_calls, true)?);
+        }
+        Ok((middle(wasm), has_native.then(|| middle(native))))
     }
+}
+
+fn middle(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 fn measure(kernel: &Kernel, engine: EngineName) -> Result<Value> {
     let mut usual = Case::new(kernel, Size::Usual)?;
     let has_native = usual.times(1, true).is_ok();
-    let wasm = usual.median(false)?;
-    let native = if has_native { Some(usual.median(true)?) } else { None };
+    let (wasm, native) = usual.medians(has_native)?;
     let mut small = Case::new(kernel, Size::Small)?;
     let calls = if engine == EngineName::Wasmi { SMALL_CALLS / 10 } else { SMALL_CALLS };
     let guest = small.times(calls, false)?;
-    let base = if has_native { small.median(true)? } else { 0.0 };
+    let base = small.medians(has_native)?.1.unwrap_or(0.0);
     let overhead = |percent: usize| (guest[(guest.len() - 1) * percent / 100] - base).max(0.0);
     let shapes: Vec<&[usize]> = usual.inputs.iter().map(|t| &t.shape[..]).collect();
     Ok(json!({
@@ -160,7 +174,7 @@ fn epochs(verified: &mayfly_packs::VerifiedPack, pack: &Pack) -> Result<String> 
     let mut ratios = Vec::new();
     for (with, without) in pack.kernels().iter().zip(bare.kernels()) {
         let (mut with, mut without) = (Case::new(with, Size::Usual)?, Case::new(without, Size::Usual)?);
-        ratios.push(with.median(false)? / without.median(false)?);
+        ratios.push(with.medians(false)?.0 / without.medians(false)?.0);
     }
     ratios.sort_by(f64::total_cmp);
     let (least, most) = (ratios.first().unwrap_or(&1.0), ratios.last().unwrap_or(&1.0));

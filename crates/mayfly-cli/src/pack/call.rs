@@ -4,48 +4,99 @@ use super::{engine, kind, npy, verified};
 use crate::ui::Ui;
 use anyhow::{Context, Result};
 use mayfly_format::atomic;
-use mayfly_packs::{AnsweredBy, CallOptions, Kernel, Pack, Tensor, TensorView};
+use mayfly_packs::{AnsweredBy, CallOptions, Kernel, Pack, Tensor, TensorSpec, TensorView};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// Values of an output that are shown.
+const SHOWN: usize = 8;
 
 /// Verifies the pack, runs the kernel and writes its outputs.
 pub fn run(args: &RunArgs, ui: Ui) -> Result<()> {
     let pack = Pack::load(&verified(&args.pack, Some(kind(args.engine)))?, &*engine(args.engine)?)?;
     let kernel = pack.kernel(&args.kernel)?;
-    let inputs = args.inputs.iter().map(|text| read_input(text, kernel)).collect::<Result<Vec<_>>>()?;
-    let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, t)| (*name, t.view())).collect();
+    let entry = kernel.entry();
+    let inputs = read_all("--input", &args.inputs, &entry.inputs, &entry.id)?;
     let params = args.params.iter().map(|text| param(text, kernel)).collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
-    let answer = kernel.run(&views, &params, &CallOptions::default())?;
+    let (outputs, by) = match args.backward {
+        false => forward(kernel, &inputs, &params)?,
+        true => (backward(kernel, &inputs, args, &params)?, "kernel".to_owned()),
+    };
     let us = start.elapsed().as_secs_f64() * 1e6;
+    let specs = if args.backward { &entry.inputs } else { &entry.outputs };
+    let mut written = Vec::new();
+    for (i, (tensor, spec)) in outputs.iter().zip(specs).enumerate() {
+        let path = if i == 0 { args.output.clone() } else { beside(&args.output, &spec.name) };
+        atomic::write(&path, |out| out.write_all(&npy::bytes(tensor)))?;
+        written.push(json!({"name": spec.name, "dtype": spec.dtype.name(), "shape": tensor.shape, "file": path}));
+    }
+    let engine = kind(args.engine).name();
+    let object = json!({"kernel": args.kernel, "engine": engine, "answered_by": by, "us": us, "outputs": written});
+    let mut text = format!("{} on {engine}: {us:.1} µs, answered by the {by}; {}", args.kernel, args.output.display());
+    for (tensor, spec) in outputs.iter().zip(specs) {
+        let name = if args.backward { format!("gradient of {}", spec.name) } else { spec.name.clone() };
+        text += &format!("\n{name} {:?}: {}", tensor.shape, first_values(tensor));
+    }
+    ui.result(&text, &object)
+}
+
+fn forward(kernel: &Kernel, inputs: &[(&str, Tensor)], params: &[(String, Value)]) -> Result<(Vec<Tensor>, String)> {
+    let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, t)| (*name, t.view())).collect();
+    let answer = kernel.run(&views, params, &CallOptions::default())?;
     let by = match &answer.by {
         AnsweredBy::Kernel => "kernel".to_owned(),
         AnsweredBy::Bypass => "native reference, by rule".to_owned(),
         AnsweredBy::Fallback(error) => format!("native reference, since the kernel failed: {error}"),
     };
-    let mut written = Vec::new();
-    for (i, (tensor, spec)) in answer.outputs.iter().zip(&kernel.entry().outputs).enumerate() {
-        let path = if i == 0 { args.output.clone() } else { beside(&args.output, &spec.name) };
-        atomic::write(&path, |out| out.write_all(&npy::bytes(tensor)))?;
-        written.push(json!({"name": spec.name, "dtype": spec.dtype.name(), "shape": tensor.shape, "file": path}));
-    }
-    let object = json!({"kernel": args.kernel, "engine": kind(args.engine).name(), "answered_by": by, "us": us, "outputs": written});
-    let text = format!(
-        "{} on {}: {us:.1} µs, answered by the {by}; {}",
-        args.kernel,
-        kind(args.engine).name(),
-        args.output.display()
-    );
-    ui.result(&text, &object)
+    Ok((answer.outputs, by))
 }
 
-fn read_input<'a>(text: &'a str, kernel: &Kernel) -> Result<(&'a str, Tensor)> {
-    let (name, file) = text.split_once('=').with_context(|| format!("--input {text}: expected NAME=FILE.npy"))?;
-    let known = || kernel.entry().inputs.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-    let spec = kernel.entry().inputs.iter().find(|spec| spec.name == name);
-    let spec = spec.with_context(|| format!("--input {name}: {} has the inputs {}", kernel.entry().id, known()))?;
-    Ok((name, npy::read(Path::new(file), spec)?))
+fn backward(
+    kernel: &Kernel,
+    inputs: &[(&str, Tensor)],
+    args: &RunArgs,
+    params: &[(String, Value)],
+) -> Result<Vec<Tensor>> {
+    let entry = kernel.entry();
+    let gradients = read_all("--gradient", &args.gradients, &entry.outputs, &entry.id)?;
+    let inputs = in_order("--input", inputs, &entry.inputs)?;
+    let gradients = in_order("--gradient", &gradients, &entry.outputs)?;
+    Ok(kernel.run_backward(&inputs, &gradients, &kernel.params(params)?, &CallOptions::default())?)
+}
+
+/// The tensors that the arguments name, each one of `specs`.
+fn read_all<'a>(
+    option: &str,
+    texts: &'a [String],
+    specs: &[TensorSpec],
+    kernel: &str,
+) -> Result<Vec<(&'a str, Tensor)>> {
+    let read = |text: &'a String| {
+        let (name, value) =
+            text.split_once('=').with_context(|| format!("{option} {text}: expected NAME=FILE.npy or NAME=[1,2,3]"))?;
+        let known = || specs.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        let spec = specs.iter().find(|spec| spec.name == name);
+        let spec = spec.with_context(|| format!("{option} {name}: {kernel} has {}", known()))?;
+        let tensor = if value.starts_with('[') { npy::inline(value, spec) } else { npy::read(Path::new(value), spec) };
+        Ok((name, tensor?))
+    };
+    texts.iter().map(read).collect()
+}
+
+fn in_order<'a>(option: &str, named: &'a [(&str, Tensor)], specs: &[TensorSpec]) -> Result<Vec<TensorView<'a>>> {
+    let one = |spec: &TensorSpec| {
+        let found = named.iter().find(|(name, _)| *name == spec.name).map(|(_, tensor)| tensor.view());
+        found.with_context(|| format!("{option} {}=FILE.npy is missing", spec.name))
+    };
+    specs.iter().map(one).collect()
+}
+
+fn first_values(tensor: &Tensor) -> String {
+    let values = tensor.to_f64();
+    let shown: Vec<String> = values.iter().take(SHOWN).map(|v| format!("{}", *v as f32)).collect();
+    format!("{}{}", shown.join(" "), if values.len() > SHOWN { " …" } else { "" })
 }
 
 fn param(text: &str, kernel: &Kernel) -> Result<(String, Value)> {

@@ -64,7 +64,8 @@ pub fn build(dir: &Path, output: &Path, ui: Ui) -> Result<()> {
         write(&output.join(path), bytes)?;
     }
     write(&output.join(MANIFEST_FILE), text.as_bytes())?;
-    let said = format!("{} {}: {} kernels, not signed yet", manifest.name, manifest.version, manifest.kernels.len());
+    let (kernels, plural) = (manifest.kernels.len(), if manifest.kernels.len() == 1 { "" } else { "s" });
+    let said = format!("{} {}: {kernels} kernel{plural}, not signed yet", manifest.name, manifest.version);
     ui.result(&said, &json!({"pack": output, "kernels": manifest.kernels.len(), "files": copied.len() + 1}))
 }
 

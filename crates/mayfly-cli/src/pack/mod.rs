@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod call;
+mod inspect;
 mod make;
 mod npy;
 mod shapes;
@@ -14,8 +15,7 @@ use crate::ui::Ui;
 use anyhow::{Context, Result};
 use args::{EngineName, PackArg};
 use mayfly_packs::{
-    ENVELOPE_FILE, Engine, EngineKind, EngineOptions, Envelope, MANIFEST_FILE, Manifest, PackError, PackFiles, Policy,
-    TrustStore, VerifiedPack, new_engine, verify,
+    Engine, EngineKind, EngineOptions, PackError, PackFiles, Policy, TrustStore, VerifiedPack, new_engine, verify,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -32,7 +32,7 @@ pub fn run(command: PackCommand, ui: Ui) -> Result<()> {
         PackCommand::Build { dir, output } => make::build(&dir, &output, ui),
         PackCommand::Sign { pack, key } => make::sign(&pack, &key, ui),
         PackCommand::Verify(args) => verify_pack(&args, ui),
-        PackCommand::Inspect { pack } => inspect(&pack, ui),
+        PackCommand::Inspect(args) => inspect::run(&args, ui),
         PackCommand::Run(args) => call::run(&args, ui),
         PackCommand::Bench(args) => bench::run(&args, ui),
         PackCommand::Install(args) => store::install(&args, store::Change::Install, ui),
@@ -86,9 +86,10 @@ fn verify_pack(args: &PackArg, ui: Ui) -> Result<()> {
             let (manifest, kernels) = (pack.manifest(), pack.manifest().kernels.len());
             let object = json!({"ok": true, "error": null, "kernels": kernels, "signed_by": signed_by});
             let text = format!(
-                "{} {}: good, {kernels} kernels, signed by {}",
+                "{} {}: good, {kernels} kernel{}, signed by {}",
                 manifest.name,
                 manifest.version,
+                if kernels == 1 { "" } else { "s" },
                 signed_by.join(", ")
             );
             ui.result(&text, &object)
@@ -115,36 +116,4 @@ fn error_object(error: &anyhow::Error) -> Value {
         }
         None => json!({"kind": "Other", "message": message}),
     }
-}
-
-fn inspect(pack: &Path, ui: Ui) -> Result<()> {
-    let files = PackFiles::Folder(pack.to_owned());
-    let manifest = Manifest::from_json(&files.read(MANIFEST_FILE, TEXT_BYTES)?)?;
-    let envelope = files.read(ENVELOPE_FILE, TEXT_BYTES).ok().map(|bytes| Envelope::from_json(&bytes)).transpose()?;
-    let signers: Vec<String> =
-        envelope.iter().flat_map(|e| &e.signatures).map(|signature| signature.key_id.to_string()).collect();
-    let mut text = format!(
-        "{} {} (counter {}), NOT CHECKED\n{}\n",
-        manifest.name, manifest.version, manifest.counter, manifest.description
-    );
-    for signer in &signers {
-        text += &format!("says to be signed by {signer}\n");
-    }
-    for kernel in &manifest.kernels {
-        text += &format!("  {:<16} {:<14} {}\n", kernel.id, kernel.category, signature(kernel));
-    }
-    ui.result(&text, &json!({"checked": false, "says_signed_by": signers, "manifest": manifest}))
-}
-
-/// `x: f32[rows, dim] -> y: f32[rows, dim]`
-fn signature(kernel: &mayfly_packs::KernelEntry) -> String {
-    let show = |specs: &[mayfly_packs::TensorSpec]| {
-        let one = |spec: &mayfly_packs::TensorSpec| {
-            let dims: Vec<String> =
-                spec.shape.iter().map(|d| d.as_str().map_or_else(|| d.to_string(), String::from)).collect();
-            format!("{}: {}[{}]", spec.name, spec.dtype.name(), dims.join(", "))
-        };
-        specs.iter().map(one).collect::<Vec<_>>().join(", ")
-    };
-    format!("{} -> {}", show(&kernel.inputs), show(&kernel.outputs))
 }

@@ -1,6 +1,7 @@
 //! NumPy's .npy files as tensors of kernels.
 use anyhow::{Context, Result, bail, ensure};
 use mayfly_packs::{DType, Tensor, TensorSpec};
+use serde_json::Value;
 use std::path::Path;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -12,6 +13,34 @@ pub fn read(path: &Path, spec: &TensorSpec) -> Result<Tensor> {
     ensure!(size <= MAX_BYTES, "{}: {size} bytes; at most {MAX_BYTES} are read", path.display());
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&bytes, spec.dtype).with_context(|| format!("{} for `{}`", path.display(), spec.name))
+}
+
+/// A tensor of numbers on the command line: nested lists in JSON, f32 or f16.
+pub fn inline(text: &str, spec: &TensorSpec) -> Result<Tensor> {
+    let value = serde_json::from_str(text).with_context(|| format!("`{}`: {text} is no list of numbers", spec.name))?;
+    let (mut shape, mut values) = (Vec::new(), Vec::new());
+    flatten(&value, 0, &mut shape, &mut values).with_context(|| format!("`{}`: {text}", spec.name))?;
+    match spec.dtype {
+        DType::F32 => Ok(Tensor::from_f32(&shape, &values)),
+        DType::F16 => Ok(Tensor::from_f16(&shape, &values)),
+        other => {
+            bail!("`{}` is {}: give a .npy file; only f32 and f16 can be written as numbers", spec.name, other.name())
+        }
+    }
+}
+
+/// Values in their order; every list of one depth must have one length.
+fn flatten(value: &Value, depth: usize, shape: &mut Vec<usize>, values: &mut Vec<f32>) -> Result<()> {
+    let Value::Array(items) = value else {
+        ensure!(depth == shape.len(), "a number where a list is expected");
+        values.push(value.as_f64().context("something that is no number")? as f32);
+        return Ok(());
+    };
+    if depth == shape.len() && values.is_empty() {
+        shape.push(items.len());
+    }
+    ensure!(shape.get(depth) == Some(&items.len()), "lists of different lengths");
+    items.iter().try_for_each(|item| flatten(item, depth + 1, shape, values))
 }
 
 fn parse(bytes: &[u8], dtype: DType) -> Result<Tensor> {
@@ -93,6 +122,22 @@ pub fn bytes(tensor: &Tensor) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_on_the_command_line() {
+        let spec =
+            |dtype: &str| serde_json::from_value(serde_json::json!({"name": "x", "dtype": dtype, "shape": ["n"]}));
+        let spec = |dtype: &str| -> TensorSpec { spec(dtype).unwrap() };
+        let tensor = |text| inline(text, &spec("f32"));
+        assert_eq!(tensor("[1, 2.5,-3]").unwrap(), Tensor::from_f32(&[3], &[1.0, 2.5, -3.0]));
+        assert_eq!(tensor("[[1,2,3],[4,5,6]]").unwrap().shape, [2, 3]);
+        assert_eq!(tensor("[[],[]]").unwrap().shape, [2, 0]);
+        assert_eq!(inline("[1]", &spec("f16")).unwrap(), Tensor::from_f16(&[1], &[1.0]));
+        for bad in ["[[1,2],[3]]", "[1,[2]]", "[[1],2]", "[\"1\"]", "[1", "[[1],[]]", "[[],[1]]"] {
+            assert!(tensor(bad).is_err(), "{bad}");
+        }
+        assert!(inline("[1]", &spec("q8")).is_err());
+    }
 
     #[test]
     fn round_trips_and_refusals() {

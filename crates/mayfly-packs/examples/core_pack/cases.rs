@@ -16,11 +16,11 @@ pub fn all() -> Vec<GoldenCase> {
     let mut cases = Vec::new();
     for dtype in [DType::F32, DType::F16] {
         for layout in ["interleaved", "half"] {
-            cases.extend([(2, 3, 32), (3, 1, 6)].map(|shape| rope(&mut rng, dtype, layout, shape)));
+            cases.extend([(2, 3, 32), (3, 1, 6), (2, 2, 44)].map(|shape| rope(&mut rng, dtype, layout, shape)));
         }
-        cases.extend([(3, 64), (2, 19)].map(|shape| rmsnorm(&mut rng, dtype, shape)));
+        cases.extend([(3, 64), (2, 19), (5, 77)].map(|shape| rmsnorm(&mut rng, dtype, shape)));
         cases.extend([64, 7].map(|n| swiglu(&mut rng, dtype, n)));
-        cases.extend([(2, 32, 8, 16), (1, 5, 3, 7)].map(|shape| lora(&mut rng, dtype, shape)));
+        cases.extend([(2, 32, 8, 16), (1, 5, 3, 7), (3, 45, 6, 11)].map(|shape| lora(&mut rng, dtype, shape)));
     }
     cases.extend(["interleaved", "half"].map(|layout| rope_q8(&mut rng, layout)));
     for bits in [4, 8] {

@@ -190,38 +190,31 @@ pub fn new_engine(kind: EngineKind, options: &EngineOptions) -> Result<Arc<dyn E
 }
 
 /// A growth that was refused; the guest is stopped at it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grants {
-    pub(crate) kernel: String,
-    pub(crate) max_memory_bytes: u64,
-    pub(crate) max_table_elements: u64,
+    limits: Arc<ModuleLimits>,
     pub(crate) refused: Option<PackError>,
 }
 
 impl Grants {
-    pub(crate) fn new(limits: &ModuleLimits) -> Self {
-        Self {
-            kernel: limits.kernel.clone(),
-            max_memory_bytes: limits.max_memory_bytes,
-            max_table_elements: limits.max_table_elements,
-            refused: None,
-        }
+    pub(crate) fn new(limits: &Arc<ModuleLimits>) -> Self {
+        Self { limits: limits.clone(), refused: None }
     }
 
     /// May the memory have so many bytes? If not, remembers why.
     pub(crate) fn allow_memory(&mut self, bytes: usize, maximum: Option<usize>) -> bool {
         let own = maximum.map_or(u64::MAX, |m| m as u64);
-        self.allow("bytes of memory", bytes as u64, self.max_memory_bytes.min(own))
+        self.allow("bytes of memory", bytes as u64, self.limits.max_memory_bytes.min(own))
     }
 
     /// May the table have so many elements? If not, remembers why.
     pub(crate) fn allow_table(&mut self, elements: usize) -> bool {
-        self.allow("elements of the table", elements as u64, self.max_table_elements)
+        self.allow("elements of the table", elements as u64, self.limits.max_table_elements)
     }
 
     fn allow(&mut self, what: &str, asked: u64, limit: u64) -> bool {
         if asked > limit {
-            self.refused = Some(PackError::limit(format!("{}: {what}", self.kernel), asked, limit));
+            self.refused = Some(PackError::limit(format!("{}: {what}", self.limits.kernel), asked, limit));
         }
         asked <= limit
     }

@@ -3,6 +3,7 @@
 use super::{Budget, Engine, EngineKind, EngineOptions, Export, Grants, Instance, Module, ModuleLimits};
 use crate::error::{PackError, Result};
 use crate::limits::PAGE_BYTES;
+use std::sync::Arc;
 use std::time::Instant;
 use wasmi::errors::ErrorKind;
 use wasmi::{CompilationMode, Config, Linker, Store, TrapCode, TypedResumableCall, WasmParams};
@@ -42,14 +43,19 @@ impl Engine for WasmiEngine {
     fn compile(&self, wasm: &[u8], limits: &ModuleLimits) -> Result<Box<dyn Module>> {
         let failed = |e: wasmi::Error| PackError::Compile { kernel: limits.kernel.clone(), what: e.to_string() };
         let module = wasmi::Module::new(&self.engine, wasm).map_err(failed)?;
-        Ok(Box::new(Translated { engine: self.engine.clone(), module, limits: limits.clone(), fuel: self.fuel }))
+        Ok(Box::new(Translated {
+            engine: self.engine.clone(),
+            module,
+            limits: Arc::new(limits.clone()),
+            fuel: self.fuel,
+        }))
     }
 }
 
 struct Translated {
     engine: wasmi::Engine,
     module: wasmi::Module,
-    limits: ModuleLimits,
+    limits: Arc<ModuleLimits>,
     fuel: u64,
 }
 

@@ -9,7 +9,9 @@ use crate::error::{PackError, Result};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, Trap};
+use wasmtime::{
+    Config, Enabled, Extern, InstanceAllocationStrategy, ModuleExport, OptLevel, PoolingAllocationConfig, Store, Trap,
+};
 
 const GUARD_BYTES: u64 = 64 << 10;
 const STACK_BYTES: usize = 256 << 10;
@@ -99,6 +101,8 @@ fn config(profile: WasmtimeProfile, options: &EngineOptions) -> Config {
     pool.max_memory_size(usize::try_from(options.max_memory_bytes).unwrap_or(usize::MAX));
     pool.table_elements(usize::try_from(options.max_table_elements).unwrap_or(usize::MAX));
     pool.linear_memory_keep_resident(KEEP_RESIDENT_BYTES).table_keep_resident(4 << 10);
+    // Where Linux can say which pages were written (6.7 and later), only these are cleared.
+    pool.pagemap_scan(Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
@@ -119,8 +123,18 @@ impl Engine for WasmtimeEngine {
             WasmtimeProfile::Deterministic => Clock::Fuel(self.fuel),
             WasmtimeProfile::Unbounded => Clock::Stopped,
         };
-        let (engine, max_instances) = (self.engine.clone(), self.max_instances);
-        Ok(Box::new(Compiled { engine, pre, limits: limits.clone(), clock, max_instances }))
+        let index = |name: &str| module.get_export_index(name);
+        let missing = |name: &str| PackError::other(format!("{}: the module exports no `{name}`", limits.kernel));
+        Ok(Box::new(Compiled {
+            engine: self.engine.clone(),
+            memory: index("memory").ok_or_else(|| missing("memory"))?,
+            entry: index(&limits.entry_point).ok_or_else(|| missing(&limits.entry_point))?,
+            heap_base: index("__heap_base"),
+            pre,
+            limits: Arc::new(limits.clone()),
+            clock,
+            max_instances: self.max_instances,
+        }))
     }
 
     fn idle(&self) -> Option<Arc<IdleInstances>> {
@@ -138,7 +152,11 @@ enum Clock {
 struct Compiled {
     engine: wasmtime::Engine,
     pre: wasmtime::InstancePre<Grants>,
-    limits: ModuleLimits,
+    /// Exports by number: looking for names would take longer than making the rest of an instance.
+    memory: ModuleExport,
+    entry: ModuleExport,
+    heap_base: Option<ModuleExport>,
+    limits: Arc<ModuleLimits>,
     clock: Clock,
     max_instances: u32,
 }
@@ -157,12 +175,13 @@ impl Module for Compiled {
             Ok(instance) => instance,
             Err(error) => return Err(instantiation_error(&mut store, &error, self.max_instances)),
         };
-        let memory = instance.get_memory(&mut store, "memory");
+        let memory = instance.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
         let memory = memory.ok_or_else(|| PackError::other("the module exports no memory"))?;
-        let entry =
-            instance.get_typed_func::<i32, i32>(&mut store, &self.limits.entry_point).map_err(PackError::other)?;
-        let (entry_point, clock) = (self.limits.entry_point.clone(), self.clock);
-        Ok(Box::new(Running { store, instance, memory, entry, entry_point, clock }))
+        let entry = instance.get_module_export(&mut store, &self.entry).and_then(Extern::into_func);
+        let entry = entry.ok_or_else(|| PackError::other("the module does not export its entry point"))?;
+        let entry = entry.typed::<i32, i32>(&store).map_err(PackError::other)?;
+        let (limits, clock, heap_base) = (self.limits.clone(), self.clock, self.heap_base);
+        Ok(Box::new(Running { store, instance, memory, entry, heap_base, limits, clock }))
     }
 }
 
@@ -184,7 +203,8 @@ struct Running {
     instance: wasmtime::Instance,
     memory: wasmtime::Memory,
     entry: wasmtime::TypedFunc<i32, i32>,
-    entry_point: String,
+    heap_base: Option<ModuleExport>,
+    limits: Arc<ModuleLimits>,
     clock: Clock,
 }
 
@@ -199,7 +219,7 @@ impl Running {
     }
 
     fn invoke(&mut self, export: Export, args: &[i32]) -> wasmtime::Result<i32> {
-        let (store, name) = (&mut self.store, export.name(&self.entry_point));
+        let (store, name) = (&mut self.store, export.name(&self.limits.entry_point));
         match (export, args) {
             (Export::Entry, [a]) => self.entry.call(store, *a),
             (_, []) => self.instance.get_typed_func::<(), i32>(&mut *store, name)?.call(store, ()),
@@ -224,7 +244,7 @@ impl Running {
 
 impl Instance for Running {
     fn heap_base(&mut self) -> Option<u32> {
-        let global = self.instance.get_global(&mut self.store, "__heap_base")?;
+        let global = self.instance.get_module_export(&mut self.store, &self.heap_base?)?.into_global()?;
         global.get(&mut self.store).i32().map(i32::cast_unsigned)
     }
 
