@@ -36,7 +36,7 @@ enum Command {
     Tidy(tidy::Args),
     /// Counts that do not drift, held against bench/gates.json: binary size, instructions and allocations per call.
     Gates(gates::Args),
-    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then `packs --check`, `cross` and `fuzz`.
+    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then the wasi-nn backend, `packs --check`, `cross` and `fuzz`.
     Nightly,
     /// The kernel and graph suites under NEON (qemu) and WebAssembly vectors (node).
     Cross,
@@ -66,6 +66,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Gates(args) => gates::run_gates(&args),
         Command::Nightly => {
             test::nightly()?;
+            test::wasi_nn()?;
             packs::check_packs()?;
             cross::run_cross()?;
             fuzz::run_fuzz(&fuzz::Args::default())

@@ -36,8 +36,9 @@ pub(crate) fn build_packs(args: &Args) -> Result<()> {
     }
 }
 
-/// As `--check`, for the nightly run.
+/// As `--check`, for the nightly run, which brings the target.
 pub(crate) fn check_packs() -> Result<()> {
+    run(&mut program("rustup", &["target", "add", TARGET]))?;
     build_packs(&Args { check: true, ..Args::default() })
 }
 

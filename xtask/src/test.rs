@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, built once and run under each instruction set.
 
-use crate::process::{cargo, run, say};
+use crate::process::{cargo, program, run, say};
 use anyhow::Result;
 use std::process::Command;
 
@@ -28,6 +28,14 @@ pub(crate) fn nightly() -> Result<()> {
         run(heavy(&["-E", PER_ISA]).env("MAYFLY_ISA", isa))?;
     }
     run(&mut heavy(&[]))
+}
+
+/// The backend of wasi-nn, which has its own workspace since it builds wasmtime with the component model; a guest of it in Rust.
+pub(crate) fn wasi_nn() -> Result<()> {
+    run(&mut program("rustup", &["target", "add", "wasm32-unknown-unknown"]))?;
+    let manifest = ["--manifest-path", "bindings/wasi-nn/Cargo.toml"];
+    run(cargo(&["clippy", "--all-targets"]).args(manifest).args(["--", "-D", "warnings"]))?;
+    run(cargo(&["test"]).args(manifest).args(["--", "--include-ignored"]))
 }
 
 fn doctests() -> Result<()> {

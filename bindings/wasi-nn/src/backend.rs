@@ -109,7 +109,14 @@ struct LoadedModel {
 impl BackendGraph for LoadedModel {
     fn init_execution_context(&self) -> Result<ExecutionContext, BackendError> {
         let open = self.contexts.fetch_add(1, Ordering::Relaxed);
-        let run = Run { model: self.model.clone(), limits: self.limits, contexts: self.contexts.clone(), input: None, output: None, session: None };
+        let run = Run {
+            model: self.model.clone(),
+            limits: self.limits,
+            contexts: self.contexts.clone(),
+            input: None,
+            output: None,
+            session: None,
+        };
         if open >= self.limits.contexts {
             // `run` is dropped here and gives its place back.
             return Err(refuse(format!("{open} execution contexts are open already, which is the limit")));
@@ -178,7 +185,8 @@ impl Run {
         }
         let width = self.model.network.input_len();
         let elements = tensor.dimensions.iter().try_fold(1usize, |n, d| n.checked_mul(*d as usize));
-        let fits = elements.is_some_and(|n| n > 0 && n % width.max(1) == 0 && n.checked_mul(4) == Some(tensor.data.len()));
+        let fits =
+            elements.is_some_and(|n| n > 0 && n % width.max(1) == 0 && n.checked_mul(4) == Some(tensor.data.len()));
         if !fits {
             let (dims, bytes) = (&tensor.dimensions, tensor.data.len());
             return Err(refuse(format!("expected rows of {width} f32, found {dims:?} in {bytes} bytes")));

@@ -6,7 +6,9 @@ use mayfly_wasi_nn::{GuestLimits, Limits, context, run_guest};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let [_, guest, models @ ..] = &args[..] else { return Err("usage: run_guest GUEST.wasm [NAME=MODEL.mayfly …]".into()) };
+    let [_, guest, models @ ..] = &args[..] else {
+        return Err("usage: run_guest GUEST.wasm [NAME=MODEL.mayfly …]".into());
+    };
     let read = |text: &String| -> Result<(String, Model), Box<dyn std::error::Error>> {
         let (name, file) = text.split_once('=').ok_or_else(|| format!("{text}: expected NAME=MODEL.mayfly"))?;
         Ok((name.to_owned(), Model::load(file)?))

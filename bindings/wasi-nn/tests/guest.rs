@@ -57,7 +57,9 @@ fn by_bytes(model: &[u8], encoding: u32, target: u32) -> Vec<u8> {
     let text: String = model.iter().map(|b| format!("\\{b:02x}")).collect();
     let length: String = (model.len() as u32).to_le_bytes().iter().map(|b| format!("\\{b:02x}")).collect();
     let data = format!(r#"(data (i32.const 4096) "{text}") (data (i32.const 160) "\00\10\00\00{length}")"#);
-    let get = format!("(call $load (i32.const 160) (i32.const 1) (i32.const {encoding}) (i32.const {target}) (i32.const 128))");
+    let get = format!(
+        "(call $load (i32.const 160) (i32.const 1) (i32.const {encoding}) (i32.const {target}) (i32.const 128))"
+    );
     guest(&get, &data, 64)
 }
 
@@ -85,7 +87,11 @@ fn wrong_calls_end_in_errors_of_wasi_nn() {
     let good = file();
     let mut broken = good.clone();
     broken[4] ^= 0xff;
-    let room = guest("(call $load_by_name (i32.const 200) (i32.const 3) (i32.const 128))", r#"(data (i32.const 200) "net")"#, 8);
+    let room = guest(
+        "(call $load_by_name (i32.const 200) (i32.const 3) (i32.const 128))",
+        r#"(data (i32.const 200) "net")"#,
+        8,
+    );
     for (what, wasm, code) in [
         ("no such name", by_name("other"), UNSUPPORTED),
         ("another encoding", by_bytes(&good, 1, 0), UNSUPPORTED),
@@ -106,7 +112,8 @@ fn limits_hold() {
         run_guest(wasm, context([("net".to_owned(), model())], limits), guest)
     };
     let usual = GuestLimits::default();
-    let failed = |ended: Result<Vec<f32>, GuestError>| assert!(matches!(ended, Err(GuestError::Failed(_))), "{ended:?}");
+    let failed =
+        |ended: Result<Vec<f32>, GuestError>| assert!(matches!(ended, Err(GuestError::Failed(_))), "{ended:?}");
     failed(run_with(&by_bytes(&file(), 5, 0), &limits, &usual));
     failed(run_with(&by_bytes(&file(), 5, 0), &Limits { model_bytes: 100, ..Limits::default() }, &usual));
     failed(run_with(&by_name("net"), &Limits { contexts: 0, ..Limits::default() }, &usual));
@@ -133,7 +140,8 @@ fn hostile_guests_end_in_typed_errors() {
     let fuel = GuestLimits { fuel: 100_000, ..GuestLimits::default() };
     let ended = run_guest(&endless, context([], &Limits::default()), &fuel);
     assert!(matches!(ended, Err(GuestError::OutOfFuel { fuel: 100_000 })), "{ended:?}");
-    let imports = text(&format!(r#"(import "env" "x" (func)) {memory} (func (export "run") (result i64) (i64.const 0))"#));
+    let imports =
+        text(&format!(r#"(import "env" "x" (func)) {memory} (func (export "run") (result i64) (i64.const 0))"#));
     assert!(matches!(run(&imports), Err(GuestError::Module(_))), "{:?}", run(&imports));
     assert!(matches!(run(&text(memory)), Err(GuestError::MissingExport(_))));
     assert!(matches!(run(b"\0asm"), Err(GuestError::Module(_))));
@@ -147,7 +155,17 @@ fn a_guest_in_rust() {
     let (file, wasm) = (folder.path().join("model.mayfly"), folder.path().join("predict.wasm"));
     model().save(&file).unwrap();
     let compiled = std::process::Command::new("rustc")
-        .args(["--edition", "2024", "-O", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown", "guests/predict.rs", "-o"])
+        .args([
+            "--edition",
+            "2024",
+            "-O",
+            "--crate-type",
+            "cdylib",
+            "--target",
+            "wasm32-unknown-unknown",
+            "guests/predict.rs",
+            "-o",
+        ])
         .arg(&wasm)
         .env("MODEL", &file)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
