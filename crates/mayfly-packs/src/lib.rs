@@ -25,6 +25,7 @@ mod metrics;
 pub mod native;
 mod pack;
 mod plan;
+mod prepared;
 mod schema;
 mod shape;
 mod state;
@@ -55,6 +56,7 @@ pub use manifest::{
 };
 pub use metrics::{Failure, KernelMetrics, MetricsSnapshot};
 pub use pack::{Kernel, KernelInfo, Pack};
+pub use prepared::PreparedCall;
 pub use state::{ActivePack, PreviousPack, StoreState};
 pub use store::{Steps, Store, StoreOptions};
 pub use tensor::{DType, Tensor, TensorView, ulp_distance};

@@ -5,11 +5,12 @@ use crate::call::{Answer, AnsweredBy, CallOptions, Isolation};
 use crate::engine::{Budget, Engine, EngineKind, Export, Idle, IdleInstances, Instance, Module, ModuleLimits};
 use crate::error::{PackError, Result};
 use crate::golden::Golden;
-use crate::limits::{HostLimits, PAGE_BYTES};
+use crate::limits::{ELEMENTS, HostLimits, PAGE_BYTES};
 use crate::manifest::{KernelEntry, Manifest, Shapes, TensorSpec};
 use crate::metrics::{Counters, Failure, MetricsSnapshot};
 use crate::native::{NativeCall, NativeKernel};
 use crate::plan::{Placement, Resolved};
+use crate::prepared::PreparedCall;
 use crate::shape::{Bindings, Dim};
 use crate::tensor::{Tensor, TensorView};
 use crate::verify::VerifiedPack;
@@ -143,7 +144,7 @@ pub struct Kernel {
 }
 
 /// An instance that has been initialised.
-struct Warm {
+pub(crate) struct Warm {
     instance: Box<dyn Instance>,
     number: u64,
     /// Where the host's memory starts, and for `kernel_alloc` how much of it there is.
@@ -151,6 +152,16 @@ struct Warm {
     room: u64,
     /// Where the tensors of its latest call lay: a call of the same shapes finds everything in place.
     placement: Option<Placement>,
+}
+
+impl Warm {
+    pub(crate) fn memory(&mut self) -> &mut [u8] {
+        self.instance.memory()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 /// The instances of a kernel that wait for its next call.
@@ -342,6 +353,35 @@ impl Kernel {
         Some(native(&NativeCall { inputs, params }, outputs).map_err(PackError::other))
     }
 
+    /// An instance with room for inputs of these shapes, for calls without copies. Isolation is the instance itself: it is kept for
+    /// this caller alone until it is dropped; with [`Isolation::Fresh`] it is new.
+    ///
+    /// # Errors
+    /// As [`Kernel::run`].
+    pub fn prepare(&self, shapes: &[&[usize]], params: &[u8], options: &CallOptions) -> Result<PreparedCall<'_>> {
+        let bytes = |(spec, shape): (&TensorSpec, &&[usize])| {
+            let elements = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d as u64));
+            let bytes = elements.filter(|n| *n <= ELEMENTS).and_then(|n| spec.dtype.bytes(n));
+            bytes.map(|n| vec![0; n as usize]).ok_or_else(|| {
+                self.mismatch(&spec.name, spec_shown(spec), format!("{shape:?}, which is no size of a tensor"))
+            })
+        };
+        if shapes.len() != self.entry.inputs.len() {
+            return Err(self.mismatch("all", format!("{} inputs", self.entry.inputs.len()), shapes.len().to_string()));
+        }
+        // Zeros stand for the inputs: `resolve` looks at types, shapes and lengths.
+        let zeros = self.entry.inputs.iter().zip(shapes).map(bytes).collect::<Result<Vec<_>>>()?;
+        let parts = self.entry.inputs.iter().zip(shapes).zip(&zeros);
+        let views: Vec<TensorView<'_>> =
+            parts.map(|((spec, shape), data)| TensorView { dtype: spec.dtype, shape, data }).collect();
+        let resolved = self.resolve(&views)?;
+        self.check_params(params)?;
+        let mut warm = self.take(options.isolation)?;
+        let layout = self.place(&mut warm, &resolved.needs, &self.budget_of(options))?;
+        let placement = Placement::new(&resolved, layout, warm.instance.memory())?;
+        Ok(PreparedCall::new(self, warm, placement, params.to_vec(), *options))
+    }
+
     /// The backward call, `kernel_backward`: `inputs` as for [`Kernel::run_into`] and the gradient of each output give the
     /// gradient of each input. There is no fallback and no bypass.
     ///
@@ -382,7 +422,7 @@ impl Kernel {
         }
         let (mut warm, budget) = (self.take(Isolation::Fresh)?, self.budget_of(&CallOptions::default()));
         let needs = Needs { abi_version: 1, outputs: vec![8], ..Needs::default() };
-        let layout = self.prepare(&mut warm, &needs, &budget)?;
+        let layout = self.place(&mut warm, &needs, &budget)?;
         layout.check(warm.instance.memory().len() as u64)?;
         let place = layout.outputs.first().copied().unwrap_or_default();
         match warm.instance.call(Export::Info, &[place.offset.cast_signed()], &budget)? {
@@ -485,12 +525,17 @@ impl Kernel {
         Ok((values, bytes))
     }
 
-    fn check_call(&self, resolved: &Resolved, params: &[u8], outputs: &[&mut [u8]]) -> Result<()> {
+    fn check_params(&self, params: &[u8]) -> Result<()> {
         let expected = self.entry.params.len() * 4;
-        if params.len() != expected {
-            let what = format!("expected {expected} bytes of parameters, found {}", params.len());
-            return Err(PackError::BadParam { kernel: self.entry.id.clone(), param: "all".into(), what });
+        if params.len() == expected {
+            return Ok(());
         }
+        let what = format!("expected {expected} bytes of parameters, found {}", params.len());
+        Err(PackError::BadParam { kernel: self.entry.id.clone(), param: "all".into(), what })
+    }
+
+    fn check_call(&self, resolved: &Resolved, params: &[u8], outputs: &[&mut [u8]]) -> Result<()> {
+        self.check_params(params)?;
         let same = outputs.iter().map(|o| o.len() as u64).eq(resolved.needs.outputs.iter().copied());
         let found = || format!("{:?} bytes", outputs.iter().map(|o| o.len()).collect::<Vec<_>>());
         if same {
@@ -513,6 +558,35 @@ impl Kernel {
             _ => None,
         };
         options.bypass.bypasses(&self.entry.category, mean, largest).then_some(native)
+    }
+
+    /// The entry point over tensors that are in place.
+    pub(crate) fn enter(
+        &self,
+        warm: &mut Warm,
+        placement: &Placement,
+        params: &[u8],
+        options: &CallOptions,
+    ) -> Result<()> {
+        invoke(warm, Export::Entry, placement, params, &self.budget_of(options))
+    }
+
+    /// What the metrics keep of a prepared call.
+    pub(crate) fn count(&self, start: Instant, instance: u64, resolved: &Resolved, result: &Result<()>) {
+        Counters::add(&self.counters.calls, 1);
+        match result {
+            Ok(()) => drop(Counters::add(&self.counters.nanoseconds, start.elapsed().as_nanos() as u64)),
+            Err(error) => {
+                let known = resolved.dims.iter().zip(&resolved.dtypes).zip(&resolved.needs.inputs);
+                let inputs = known.map(|((dims, dtype), bytes)| format!("{} {dims:?} in {bytes} bytes", dtype.name()));
+                let (pack, kernel, inputs) = (self.pack.clone(), self.entry.id.clone(), inputs.collect());
+                self.counters.fail(Failure { pack, kernel, inputs, instance, error: error.clone() });
+            }
+        }
+    }
+
+    pub(crate) fn give_back(&self, warm: Warm, isolation: Isolation, options: &CallOptions) {
+        self.put_back(warm, isolation, &self.budget_of(options));
     }
 
     /// The guest, with its failure recorded and its instance dropped on any error.
@@ -555,19 +629,13 @@ impl Kernel {
         let placement = match warm.placement.take() {
             Some(placement) if Arc::ptr_eq(&placement.resolved, resolved) => placement,
             _ => {
-                let layout = self.prepare(warm, &resolved.needs, budget)?;
+                let layout = self.place(warm, &resolved.needs, budget)?;
                 Placement::new(resolved, layout, warm.instance.memory())?
             }
         };
         let (layout, memory) = (&placement.layout, warm.instance.memory());
-        // Anew for every call: the guest may have written over it.
-        put(&layout.descriptor, &placement.descriptor, memory)?;
-        put(&layout.params, params, memory)?;
         layout.inputs.iter().zip(inputs).try_for_each(|(region, view)| put(region, view.data, memory))?;
-        let code = warm.instance.call(export, &[layout.descriptor.offset.cast_signed()], budget)?;
-        if code != 0 {
-            return Err(PackError::KernelTrap { code, message: code_name(code).to_owned() });
-        }
+        invoke(warm, export, &placement, params, budget)?;
         let memory = warm.instance.memory();
         for (region, out) in layout.outputs.iter().zip(outputs) {
             out.copy_from_slice(region.of(memory)?);
@@ -577,7 +645,7 @@ impl Kernel {
     }
 
     /// A layout that fits into the instance's memory, which grows for it.
-    fn prepare(&self, warm: &mut Warm, needs: &Needs, budget: &Budget) -> Result<Layout> {
+    fn place(&self, warm: &mut Warm, needs: &Needs, budget: &Budget) -> Result<Layout> {
         if !self.vetted.has_heap_base && needs.bytes() > warm.room {
             let asked = i32::try_from(needs.bytes())
                 .map_err(|_| PackError::limit("bytes of a call", needs.bytes(), i32::MAX as u64))?;
@@ -625,7 +693,7 @@ impl Kernel {
         let params = self.params(&[])?;
         let budget = self.budget_of(&CallOptions::default());
         let needs = Needs { abi_version: 1, params: params.len() as u64, ..Needs::default() };
-        let layout = self.prepare(warm, &needs, &budget)?;
+        let layout = self.place(warm, &needs, &budget)?;
         put(&layout.params, &params, warm.instance.memory())?;
         let args = [layout.params.offset.cast_signed(), layout.params.size.cast_signed()];
         match warm.instance.call(Export::Init, &args, &budget)? {
@@ -657,6 +725,15 @@ impl Kernel {
     fn mismatch(&self, tensor: &str, expected: String, found: String) -> PackError {
         PackError::ShapeMismatch { kernel: self.entry.id.clone(), tensor: tensor.to_owned(), expected, found }
     }
+}
+
+/// Writes descriptor and parameters, anew for every call since the guest may have written over them, and calls the guest.
+fn invoke(warm: &mut Warm, export: Export, placement: &Placement, params: &[u8], budget: &Budget) -> Result<()> {
+    let (layout, memory) = (&placement.layout, warm.instance.memory());
+    put(&layout.descriptor, &placement.descriptor, memory)?;
+    put(&layout.params, params, memory)?;
+    let code = warm.instance.call(export, &[layout.descriptor.offset.cast_signed()], budget)?;
+    if code == 0 { Ok(()) } else { Err(PackError::KernelTrap { code, message: code_name(code).to_owned() }) }
 }
 
 fn put(region: &crate::abi::Region, bytes: &[u8], memory: &mut [u8]) -> Result<()> {

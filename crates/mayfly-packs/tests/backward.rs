@@ -145,3 +145,49 @@ fn calls_of_changing_shapes_find_their_places() {
         }
     }
 }
+
+#[test]
+fn prepared_calls_compute_in_place() {
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    for engine in engines() {
+        let pack = square(&*engine);
+        let kernel = pack.kernel("k").unwrap();
+        let mut call = kernel.prepare(&[&[3]], &[], &CallOptions::default()).unwrap();
+        for values in [[1.0, -2.0, 3.0], [4.0, 0.5, 0.0]] {
+            call.input_mut(0).unwrap().copy_from_slice(&bytes(&values));
+            call.run().unwrap();
+            assert_eq!(call.output(0).unwrap(), bytes(&values.map(|v| v * v)));
+        }
+        assert!(call.input_mut(1).is_err() && call.output(1).is_err());
+        // A second caller meanwhile gets an instance of its own; the first one's goes back when it is dropped.
+        let x = Tensor::from_f32(&[3], &[5.0; 3]);
+        assert_eq!(kernel.run_guest(&[x.view()], &[], Isolation::Reuse).unwrap()[0].to_f32(), [25.0; 3]);
+        assert_eq!(call.output(0).unwrap(), bytes(&[16.0, 0.25, 0.0]));
+        drop(call);
+        let made = pack.metrics().kernels[0].instances;
+        assert_eq!(kernel.run_guest(&[x.view()], &[], Isolation::Reuse).unwrap()[0].to_f32(), [25.0; 3]);
+        assert_eq!((pack.metrics().kernels[0].instances, pack.metrics().kernels[0].calls), (made, 4));
+        for shapes in [&[][..], &[&[3][..], &[3]], &[&[3, 1]], &[&[usize::MAX]]] {
+            let refused = kernel.prepare(shapes, &[], &CallOptions::default()).err();
+            assert!(matches!(refused, Some(PackError::ShapeMismatch { .. })), "{shapes:?}: {refused:?}");
+        }
+        assert!(matches!(
+            kernel.prepare(&[&[3]], &[0; 4], &CallOptions::default()).err(),
+            Some(PackError::BadParam { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_prepared_call_that_failed_is_over() {
+    for engine in engines() {
+        let pack = load(&wat::parse_str(body_wat("", "unreachable")).unwrap(), &*engine).unwrap();
+        let mut call = pack.kernel("k").unwrap().prepare(&[&[3]], &[], &CallOptions::default()).unwrap();
+        assert_eq!(call.run(), Err(PackError::Unreachable));
+        assert!(matches!(call.run(), Err(PackError::Other { .. })));
+        assert!(call.input_mut(0).is_err() && call.output(0).is_err());
+        drop(call);
+        let metrics = &pack.metrics().kernels[0];
+        assert_eq!((metrics.failures, metrics.last_failures[0].inputs[0].as_str()), (1, "f32 [3] in 12 bytes"));
+    }
+}

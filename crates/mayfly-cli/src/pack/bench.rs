@@ -22,7 +22,7 @@ pub fn run(args: &BenchArgs, ui: Ui) -> Result<()> {
     let pack = Pack::load(&verified, &*engine(args.engine)?)?;
     if !ui.json {
         ui.result(
-            "kernel            shape                     wasm µs  native µs  ratio  overhead ns p50   p99  GFLOP/s",
+            "kernel            shape                     wasm µs    call µs  native µs  ratio  overhead ns p50   p99  GFLOP/s",
             &Value::Null,
         )?;
     }
@@ -55,39 +55,68 @@ impl<'a> Case<'a> {
         Ok(Self { kernel, inputs, params, outputs })
     }
 
-    /// Nanoseconds of each of `calls` calls; `is_native` chooses the reference.
-    fn times(&mut self, calls: usize, is_native: bool) -> Result<Vec<f64>> {
+    /// Nanoseconds of each of `calls` calls.
+    fn times(&mut self, calls: usize, way: Way) -> Result<Vec<f64>> {
+        if way == Way::InPlace {
+            return self.times_in_place(calls);
+        }
         let views: Vec<TensorView<'_>> = self.inputs.iter().map(Tensor::view).collect();
         let mut times = Vec::with_capacity(calls);
         for _ in 0..calls {
             let mut outputs: Vec<&mut [u8]> = self.outputs.iter_mut().map(|o| &mut o[..]).collect();
             let start = Instant::now();
-            if is_native {
+            if way == Way::Native {
                 self.kernel.run_native_into(&views, &self.params, &mut outputs).context("no native reference")??;
             } else {
                 black_box(self.kernel.run_into(&views, &self.params, &mut outputs, &CallOptions::default())?);
             }
             times.push(start.elapsed().as_nanos() as f64);
         }
-        times.sort_by(f64::total_cmp);
         Ok(times)
     }
 
-    /// The median of the kernel and of the reference, if there is one: both in turns, so that both meet the same machine.
-    fn medians(&mut self, has_native: bool) -> Result<(f64, Option<f64>)> {
-        let calls = |case: &mut Self, is_native| -> Result<usize> {
-            let once = case.times(3, is_native)?[1].max(100.0);
-            Ok((TIME.as_nanos() as f64 / f64::from(TURNS) / once).clamp(3.0, 2000.0) as usize)
-        };
-        let wasm_calls = calls(self, false)?;
-        let native_calls = if has_native { calls(self, true)? } else { 0 };
-        let (mut wasm, mut native) = (Vec::new(), Vec::new());
-        for _ in 0..TURNS {
-            wasm.extend(self.times(wasm_calls, false)?);
-            native.extend(self.times(native_calls, true)?);
+    /// The guest alone: its tensors are in its memory already.
+    fn times_in_place(&mut self, calls: usize) -> Result<Vec<f64>> {
+        let shapes: Vec<&[usize]> = self.inputs.iter().map(|t| &t.shape[..]).collect();
+        let mut call = self.kernel.prepare(&shapes, &self.params, &CallOptions::default())?;
+        for (i, tensor) in self.inputs.iter().enumerate() {
+            call.input_mut(i)?.copy_from_slice(&tensor.data);
         }
-        Ok((middle(wasm), has_native.then(|| middle(native))))
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls {
+            let start = Instant::now();
+            call.run()?;
+            times.push(start.elapsed().as_nanos() as f64);
+        }
+        Ok(times)
     }
+
+    /// The median of each way, all in turns, so that they meet the same machine.
+    fn medians<const N: usize>(&mut self, ways: [Way; N]) -> Result<[f64; N]> {
+        let mut calls = [0; N];
+        for (calls, way) in calls.iter_mut().zip(ways) {
+            let once = middle(self.times(3, way)?).max(100.0);
+            *calls = (TIME.as_nanos() as f64 / f64::from(TURNS) / once).clamp(3.0, 2000.0) as usize;
+        }
+        let mut all: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+        for _ in 0..TURNS {
+            for ((times, calls), way) in all.iter_mut().zip(calls).zip(ways) {
+                times.extend(self.times(calls, way)?);
+            }
+        }
+        Ok(all.map(middle))
+    }
+}
+
+/// What is timed.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// The guest, its tensors in place.
+    InPlace,
+    /// A call with its copies of inputs and outputs.
+    Call,
+    /// The native reference.
+    Native,
 }
 
 fn middle(mut times: Vec<f64>) -> f64 {
@@ -97,12 +126,19 @@ fn middle(mut times: Vec<f64>) -> f64 {
 
 fn measure(kernel: &Kernel, engine: EngineName) -> Result<Value> {
     let mut usual = Case::new(kernel, Size::Usual)?;
-    let has_native = usual.times(1, true).is_ok();
-    let (wasm, native) = usual.medians(has_native)?;
+    let has_native = usual.times(1, Way::Native).is_ok();
+    let (wasm, call, native) = if has_native {
+        let [wasm, call, native] = usual.medians([Way::InPlace, Way::Call, Way::Native])?;
+        (wasm, call, Some(native))
+    } else {
+        let [wasm, call] = usual.medians([Way::InPlace, Way::Call])?;
+        (wasm, call, None)
+    };
     let mut small = Case::new(kernel, Size::Small)?;
     let calls = if engine == EngineName::Wasmi { SMALL_CALLS / 10 } else { SMALL_CALLS };
-    let guest = small.times(calls, false)?;
-    let base = small.medians(has_native)?.1.unwrap_or(0.0);
+    let base = if has_native { small.medians([Way::Native])?[0] } else { 0.0 };
+    let mut guest = small.times(calls, Way::Call)?;
+    guest.sort_by(f64::total_cmp);
     let overhead = |percent: usize| (guest[(guest.len() - 1) * percent / 100] - base).max(0.0);
     let shapes: Vec<&[usize]> = usual.inputs.iter().map(|t| &t.shape[..]).collect();
     Ok(json!({
@@ -110,6 +146,7 @@ fn measure(kernel: &Kernel, engine: EngineName) -> Result<Value> {
         "engine": kind(engine).name(),
         "shape": shapes,
         "wasm_us": wasm / 1e3,
+        "call_us": call / 1e3,
         "native_us": native.map(|ns| ns / 1e3),
         "ratio": native.map(|ns| wasm / ns),
         "overhead_ns_p50": overhead(50),
@@ -137,10 +174,11 @@ fn line(row: &Value) -> String {
     let number = |name: &str| row[name].as_f64().map_or("-".into(), |v| format!("{v:.2}"));
     let shape = row["shape"][0].to_string();
     format!(
-        "{:<17} {:<24} {:>8} {:>10} {:>6} {:>15} {:>7} {:>8}",
+        "{:<17} {:<24} {:>8} {:>10} {:>10} {:>6} {:>15} {:>7} {:>8}",
         row["kernel"].as_str().unwrap_or_default(),
         shape,
         number("wasm_us"),
+        number("call_us"),
         number("native_us"),
         number("ratio"),
         number("overhead_ns_p50"),
@@ -174,7 +212,8 @@ fn epochs(verified: &mayfly_packs::VerifiedPack, pack: &Pack) -> Result<String> 
     let mut ratios = Vec::new();
     for (with, without) in pack.kernels().iter().zip(bare.kernels()) {
         let (mut with, mut without) = (Case::new(with, Size::Usual)?, Case::new(without, Size::Usual)?);
-        ratios.push(with.medians(false)?.0 / without.medians(false)?.0);
+        let ([with], [without]) = (with.medians([Way::InPlace])?, without.medians([Way::InPlace])?);
+        ratios.push(with / without);
     }
     ratios.sort_by(f64::total_cmp);
     let (least, most) = (ratios.first().unwrap_or(&1.0), ratios.last().unwrap_or(&1.0));
