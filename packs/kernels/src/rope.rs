@@ -41,30 +41,27 @@ fn turn_one<T: Elem, C: Elem>(a: T, b: T, c: C, s: C) -> (T, T) {
     (T::from_f32(a * c - b * s), T::from_f32(a * s + b * c))
 }
 
-/// Pairs that are turned at a time: two vectors, whose angles stay in registers for all heads of a position.
-const PAIRS: usize = 8;
+/// Pairs of one turn of a loop. An engine that looks at its clock at every loop head lets no vector stay in a register there,
+/// so turns are long.
+const PAIRS: usize = 16;
 
 /// All heads of a position; `cos` and `sin` have half a head's elements, `x` and `out` whole heads of one length.
 #[inline(always)]
 fn half<T: Elem, C: Elem>(out: &mut [T], x: &[T], cos: &[C], sin: &[C]) {
     let n = cos.len();
-    let whole = n - n % PAIRS;
-    for i in (0..whole).step_by(PAIRS) {
-        let angles = Angles::new(cos, sin, i);
-        for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
-            let (a, out_a) = (x[i..].as_ptr(), out[i..].as_mut_ptr());
-            // SAFETY: i + 8 <= n and a head has 2 n elements, so eight follow i as well as i + n.
-            unsafe {
-                let (y0, z0) = turn(T::load(a), T::load(a.add(n)), angles.cos[0], angles.sin[0]);
-                let (y1, z1) = turn(T::load(a.add(4)), T::load(a.add(n + 4)), angles.cos[1], angles.sin[1]);
-                T::store(out_a, y0);
-                T::store(out_a.add(4), y1);
-                T::store(out_a.add(n), z0);
-                T::store(out_a.add(n + 4), z1);
-            }
-        }
-    }
+    let (steps, whole) = (n - n % PAIRS, n - n % 4);
     for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
+        let (a, out_a, cos_at, sin_at) = (x.as_ptr(), out.as_mut_ptr(), cos.as_ptr(), sin.as_ptr());
+        // SAFETY: i + 4 <= n, which `cos` and `sin` have and a head twice.
+        let four = |i: usize| unsafe {
+            let (y, z) = turn(T::load(a.add(i)), T::load(a.add(n + i)), C::load(cos_at.add(i)), C::load(sin_at.add(i)));
+            T::store(out_a.add(i), y);
+            T::store(out_a.add(n + i), z);
+        };
+        for i in (0..steps).step_by(PAIRS) {
+            (0..PAIRS).step_by(4).for_each(|k| four(i + k));
+        }
+        (steps..whole).step_by(4).for_each(four);
         for i in whole..n {
             (out[i], out[i + n]) = turn_one(x[i], x[i + n], cos[i], sin[i]);
         }
@@ -75,42 +72,24 @@ fn half<T: Elem, C: Elem>(out: &mut [T], x: &[T], cos: &[C], sin: &[C]) {
 #[inline(always)]
 fn interleaved<T: Elem, C: Elem>(out: &mut [T], x: &[T], cos: &[C], sin: &[C]) {
     let n = cos.len();
-    let whole = n - n % PAIRS;
-    for i in (0..whole).step_by(PAIRS) {
-        let angles = Angles::new(cos, sin, i);
-        for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
-            let (x, out) = (x[2 * i..].as_ptr(), out[2 * i..].as_mut_ptr());
-            for (k, (c, s)) in angles.cos.into_iter().zip(angles.sin).enumerate() {
-                // SAFETY: i + 8 <= n, so sixteen elements of the head follow 2 i.
-                let (low, high) = unsafe { (T::load(x.add(8 * k)), T::load(x.add(8 * k + 4))) };
-                let (a, b) = (u32x4_shuffle::<0, 2, 4, 6>(low, high), u32x4_shuffle::<1, 3, 5, 7>(low, high));
-                let (y, z) = turn(a, b, c, s);
-                // SAFETY: as above.
-                unsafe {
-                    T::store(out.add(8 * k), u32x4_shuffle::<0, 4, 1, 5>(y, z));
-                    T::store(out.add(8 * k + 4), u32x4_shuffle::<2, 6, 3, 7>(y, z));
-                }
-            }
-        }
-    }
+    let (steps, whole) = (n - n % PAIRS, n - n % 4);
     for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(2 * n)) {
+        let (from, to, cos_at, sin_at) = (x.as_ptr(), out.as_mut_ptr(), cos.as_ptr(), sin.as_ptr());
+        // SAFETY: i + 4 <= n, which `cos` and `sin` have and a head twice.
+        let four = |i: usize| unsafe {
+            let (low, high) = (T::load(from.add(2 * i)), T::load(from.add(2 * i + 4)));
+            let (a, b) = (u32x4_shuffle::<0, 2, 4, 6>(low, high), u32x4_shuffle::<1, 3, 5, 7>(low, high));
+            let (y, z) = turn(a, b, C::load(cos_at.add(i)), C::load(sin_at.add(i)));
+            T::store(to.add(2 * i), u32x4_shuffle::<0, 4, 1, 5>(y, z));
+            T::store(to.add(2 * i + 4), u32x4_shuffle::<2, 6, 3, 7>(y, z));
+        };
+        for i in (0..steps).step_by(PAIRS) {
+            (0..PAIRS).step_by(4).for_each(|k| four(i + k));
+        }
+        (steps..whole).step_by(4).for_each(four);
         for i in whole..n {
             (out[2 * i], out[2 * i + 1]) = turn_one(x[2 * i], x[2 * i + 1], cos[i], sin[i]);
         }
-    }
-}
-
-/// The angles of eight pairs.
-struct Angles {
-    cos: [v128; 2],
-    sin: [v128; 2],
-}
-
-impl Angles {
-    #[inline(always)]
-    fn new<C: Elem>(cos: &[C], sin: &[C], i: usize) -> Self {
-        let two = |from: &[C]| [C::load4(&from[i..]), C::load4(&from[i + 4..])];
-        Self { cos: two(cos), sin: two(sin) }
     }
 }
 
