@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 /// Distances allowed. f32: what two roundings a step and the order of a sum can make; f16: one rounding of a value near a tie.
 const F32_ULP: u64 = 16;
 const F16_ULP: u64 = 1;
-/// Scales of rope_q8: five roundings on the way to the largest magnitude of a block.
-const SCALES_ULP: u64 = 4;
+/// Scales of rope_q8: neither guest nor reference is further off on these inputs.
+const SCALES_ULP: u64 = 1;
 
 pub fn all() -> Vec<GoldenCase> {
     let mut rng = Rng::new(2026);
