@@ -63,7 +63,7 @@ impl Endpoint {
         let trusting = Trusting::List(trust.clone());
         let client = tls::client_config(&identity, trusting.clone(), config.key_exchange)?;
         let server = tls::server_config(&identity, trusting, config.key_exchange)?;
-        let socket = config::socket(&config, Some(server))?;
+        let socket = config::socket(&config, Some(server), Some(&identity))?;
         let addr =
             socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
         let inner = Arc::new(Inner {

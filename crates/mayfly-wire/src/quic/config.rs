@@ -2,10 +2,12 @@
 
 use super::floor::FlooredCubic;
 use crate::tls::KeyExchange;
-use crate::{Limits, Result, WireError};
+use crate::{Identity, Limits, Result, WireError};
+use aws_lc_rs::hmac;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,18 +91,33 @@ impl EndpointConfig {
     }
 }
 
-/// A bound socket; without `server`, one that only connects.
-pub(super) fn socket(config: &EndpointConfig, server: Option<rustls::ServerConfig>) -> Result<quinn::Endpoint> {
+/// A bound socket; without `server`, one that only connects. With `identity`, it tells those who still talk to the process that had this name before that it is gone:
+/// otherwise they would take its silence for loss until the link's idle timeout.
+pub(super) fn socket(
+    config: &EndpointConfig,
+    server: Option<rustls::ServerConfig>,
+    identity: Option<&Identity>,
+) -> Result<quinn::Endpoint> {
     let failed = |reason: String| WireError::Connect { addr: config.listen, reason };
     let udp = std::net::UdpSocket::bind(config.listen).map_err(|e| failed(e.to_string()))?;
     // Many handshakes at once arrive faster than one thread reads. What the system does not grant is not missed.
     let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket2::SockRef::from(&udp).set_send_buffer_size(SOCKET_BUFFER);
     let server = server.map(|tls| quic_server(config, tls)).transpose()?;
-    let mut settings = quinn::EndpointConfig::default();
+    let mut settings = identity.map(lasting).unwrap_or_default();
     settings.max_udp_payload_size(LOOPBACK_MTU).map_err(|e| failed(e.to_string()))?;
     let runtime = Arc::new(quinn::TokioRuntime);
     quinn::Endpoint::new(settings, server, udp, runtime).map_err(|e| failed(e.to_string()))
+}
+
+/// Connection ids that the next process of this identity recognises as its own, and the key of stateless resets (RFC 9000, 10.3) that its peers then believe.
+fn lasting(identity: &Identity) -> quinn::EndpointConfig {
+    let reset_key = identity.derive("mayfly-wire 1 stateless reset");
+    let id_key = identity.derive("mayfly-wire 1 connection ids");
+    let id_key = u64::from_le_bytes(core::array::from_fn(|i| id_key[i]));
+    let mut settings = quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key[..])));
+    settings.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
+    settings
 }
 
 fn quic_server(config: &EndpointConfig, tls: rustls::ServerConfig) -> Result<quinn::ServerConfig> {

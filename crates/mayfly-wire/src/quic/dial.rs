@@ -10,6 +10,7 @@ use mayfly_base::NodeId;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,12 +47,19 @@ pub(crate) fn read_first_words(bytes: &[u8]) -> bool {
     from_payload::<Hello>("Hello", bytes).is_ok() | failure
 }
 
-/// One at a time per node: who comes second finds the first one's link.
+/// One at a time per node: who comes second finds the first one's link, or shares its failure. Calling in turn, those who talk to a node that is gone would
+/// queue up faster than their calls time out.
 #[derive(Debug, Default)]
-pub(super) struct Dialing(Mutex<HashMap<NodeId, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct Dialing(Mutex<HashMap<NodeId, Arc<Turn>>>);
+
+#[derive(Debug, Default)]
+struct Turn {
+    calling: tokio::sync::Mutex<()>,
+    failures: AtomicU64,
+}
 
 impl Dialing {
-    fn turn(&self, id: NodeId) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, id: NodeId) -> Arc<Turn> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 
@@ -73,10 +81,16 @@ pub(super) async fn link_to(inner: &Arc<Inner>, to: Peer) -> Result<Arc<Link>> {
         return Ok(link);
     }
     let turn = inner.dialing.turn(to.id);
-    let guard = turn.lock().await;
+    let before = turn.failures.load(Ordering::Relaxed);
+    let guard = turn.calling.lock().await;
     let link = match inner.links.get(to.id) {
         Some(link) => Ok(link),
-        None => dial(inner, to).await,
+        None if turn.failures.load(Ordering::Relaxed) != before => {
+            Err(WireError::Connect { addr: to.addr, reason: "a call under way at the same time failed".into() })
+        }
+        None => dial(inner, to).await.inspect_err(|_| {
+            turn.failures.fetch_add(1, Ordering::Relaxed);
+        }),
     };
     drop(guard);
     inner.dialing.tidy(to.id);

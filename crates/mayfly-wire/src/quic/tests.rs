@@ -39,7 +39,7 @@ struct Raw {
 async fn connect(to: &Endpoint) -> Raw {
     let tls = tls::client_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
     let settings = settings();
-    let socket = config::socket(&settings, None).unwrap();
+    let socket = config::socket(&settings, None, None).unwrap();
     let peer = Peer { id: to.id(), addr: to.addr() };
     let connection = open(&socket, config::quic_client(tls).unwrap(), &settings, peer).await.unwrap();
     Raw { socket, connection }
@@ -206,7 +206,7 @@ async fn wrong_answers_are_refused_by_name() {
     ];
     for (bytes, is_right) in cases {
         let tls = tls::server_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
-        let socket = config::socket(&settings(), Some(tls)).unwrap();
+        let socket = config::socket(&settings(), Some(tls), None).unwrap();
         let to = Peer { id: identity(2).id(), addr: socket.local_addr().unwrap() };
         let liar = tokio::spawn(async move {
             let connection = socket.accept().await.unwrap().await.unwrap();
