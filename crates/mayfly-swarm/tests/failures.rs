@@ -62,7 +62,7 @@ async fn start<T: Transport>(transport: T, seeds: &[Peer]) -> Host<T> {
         advertise: None,
     };
     let runtime = Runtime::start(transport, disk, loaded, seeds, config).await.unwrap();
-    Host { runtime, peer, folder: folder }
+    Host { runtime, peer, folder }
 }
 
 impl<T: Transport> Host<T> {
