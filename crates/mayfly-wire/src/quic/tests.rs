@@ -225,3 +225,28 @@ async fn wrong_answers_are_refused_by_name() {
         liar.await.unwrap();
     }
 }
+
+/// The system must take every packet that the settings make. When it refuses some, the link goes on with packets of 1,200 bytes, at a third of the speed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_body_travels_in_large_packets() {
+    const LEN: usize = 16 << 20;
+    let (a, b) = (node(), Endpoint::bind(identity(2), store(), settings()).unwrap());
+    let to = Peer { id: b.id(), addr: b.addr() };
+    let sending = async {
+        let mut writer = a.body(to, 7, b"", LEN as u64).await.unwrap();
+        writer.write(&vec![7; LEN]).await.unwrap();
+        writer.finish().await.unwrap();
+    };
+    let receiving = async {
+        loop {
+            if let Event::Body { body, .. } = b.next().await.unwrap() {
+                return body.read_to_end(LEN as u64).await.unwrap();
+            }
+        }
+    };
+    let ((), received) = tokio::join!(sending, receiving);
+    assert_eq!(received.len(), LEN);
+    let stats = a.inner.links.primaries()[0].connection.stats();
+    let mean = stats.udp_tx.bytes / stats.udp_tx.datagrams;
+    assert!(mean > 8_000, "{mean} bytes a packet, {} calls", stats.udp_tx.ios);
+}
