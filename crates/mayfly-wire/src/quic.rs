@@ -17,6 +17,7 @@ pub use config::EndpointConfig;
 pub(crate) use dial::read_first_words;
 pub use join::join;
 
+use crate::identity::random;
 use crate::inbox::Inbox;
 use crate::tls::{self, KeyExchange, Trusting};
 use crate::{BodyWriter, CloseReason, Event, Identity, LinkStats, Peer, Result, Transport, TrustStore, WireError};
@@ -45,12 +46,20 @@ struct Inner {
     config: EndpointConfig,
     addr: SocketAddr,
     socket: quinn::Endpoint,
+    /// See [`dial::Hello`].
+    process: u64,
     client: Arc<quinn::crypto::rustls::QuicClientConfig>,
     links: Table,
     dialing: dial::Dialing,
     /// Links whose handshake is not through.
     handshakes: Arc<Semaphore>,
     inbox: Inbox,
+}
+
+impl Inner {
+    fn hello(&self) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        dial::Hello::frame(&self.config.program, self.process)
+    }
 }
 
 impl Endpoint {
@@ -66,7 +75,10 @@ impl Endpoint {
         let socket = config::socket(&config, Some(server), Some(&identity))?;
         let addr =
             socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
+        let mut process = [0; 8];
+        random(&mut process)?;
         let inner = Arc::new(Inner {
+            process: u64::from_le_bytes(process),
             identity,
             trust,
             addr,

@@ -266,6 +266,30 @@ fn a_killed_and_restarted_process_is_noticed_at_once() {
     here.block_on(soon("a new link", a.connect(to))).unwrap();
 }
 
+/// As above, but at another address: nothing resets the old link, and it is the one that both would keep of two. The new process says that it is another.
+#[test]
+fn a_process_restarted_elsewhere_is_talked_to_there() {
+    let tokio = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (mut low, mut high) = (identity(1), identity(2));
+    if low.id() > high.id() {
+        std::mem::swap(&mut low, &mut high); // a link that the lower one started stays
+    }
+    let list = trust(&[&low, &high]);
+    let (here, first) = (tokio(), tokio());
+    let a = here.block_on(async { bind(&low, list.clone()) });
+    let before = first.block_on(async { bind(&high, list.clone()) });
+    here.block_on(a.connect(peer(&before))).unwrap();
+    first.shutdown_timeout(LONG);
+    here.block_on(async {
+        let after = bind(&high, list.clone());
+        soon("a call", after.connect(peer(&a))).await.unwrap();
+        a.datagram(peer(&after), TOPIC, b"are you there?").await.unwrap();
+        let Event::Datagram { payload, .. } = message(&after).await else { panic!("no datagram") };
+        assert_eq!(payload, b"are you there?");
+    });
+    drop(before);
+}
+
 /// Those who talk to a node that is gone share one call: its failure is theirs, and nobody queues.
 #[tokio::test]
 async fn a_failed_call_is_shared() {

@@ -23,20 +23,22 @@ const VERSION: u16 = 1;
 pub(super) struct Hello {
     version: u16,
     name: String,
+    /// Drawn at the start of a process: tells a restarted one from its former self.
+    process: u64,
 }
 
 impl Hello {
-    pub(super) fn frame(name: &str) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-        let hello = to_payload("Hello", &Self { version: VERSION, name: name.into() })?;
+    pub(super) fn frame(name: &str, process: u64) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        let hello = to_payload("Hello", &Self { version: VERSION, name: name.into(), process })?;
         Frame::encode(Kind::Hello, 0, 1, &hello, HELLO_LIMIT)
     }
 
-    /// Checks what the other side said: versions start at 1, and the lower of two is spoken.
-    pub(super) fn check(frame: &Frame) -> Result<()> {
+    /// Checks what the other side said: versions start at 1, and the lower of two is spoken. Returns which process it is.
+    pub(super) fn check(frame: &Frame) -> Result<u64> {
         let hello: Self = from_payload("Hello", &frame.payload)?;
         match hello.version {
             0 => Err(WireError::Version { what: "Hello", found: 0, known: VERSION }),
-            _ => Ok(()),
+            _ => Ok(hello.process),
         }
     }
 }
@@ -137,13 +139,13 @@ async fn greet(inner: &Inner, to: Peer) -> Result<Link> {
         inner.trust.member(to.id)?;
     }
     let mut seen = ReplayWindow::default();
-    let answer = exchange(&connection, to, &Hello::frame(&inner.config.program)?, Kind::Hello, HELLO_LIMIT).await;
-    let greeted = answer.and_then(|answer| Hello::check(&answer).and_then(|()| seen.accept(answer.id)));
-    if let Err(error) = greeted {
-        connection.close(CloseReason::Protocol.code().into(), b"");
-        return Err(error);
-    }
-    Ok(Link::new(to, connection, true, seen))
+    let answer = exchange(&connection, to, &inner.hello()?, Kind::Hello, HELLO_LIMIT).await;
+    let greeted = answer.and_then(|answer| {
+        seen.accept(answer.id)?;
+        Hello::check(&answer)
+    });
+    let process = greeted.inspect_err(|_| connection.close(CloseReason::Protocol.code().into(), b""))?;
+    Ok(Link::new(to, process, connection, true, seen))
 }
 
 /// A connection whose TLS handshake is through.

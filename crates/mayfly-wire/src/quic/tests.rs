@@ -48,7 +48,7 @@ async fn connect(to: &Endpoint) -> Raw {
 async fn greet(to: &Endpoint) -> Raw {
     let raw = connect(to).await;
     let peer = Peer { id: to.id(), addr: to.addr() };
-    exchange(&raw.connection, peer, &Hello::frame("raw").unwrap(), Kind::Hello, HELLO_LIMIT).await.unwrap();
+    exchange(&raw.connection, peer, &Hello::frame("raw", 1).unwrap(), Kind::Hello, HELLO_LIMIT).await.unwrap();
     raw
 }
 
@@ -170,7 +170,7 @@ async fn who_says_nothing_or_nonsense_first_is_shown_out() {
     assert_eq!(closed_with(&silent).await, CloseReason::TooSlow);
     let slow = connect(&node).await;
     let (mut half, _receive) = slow.connection.open_bi().await.unwrap();
-    half.write_all(&Hello::frame("slow").unwrap()[..9]).await.unwrap();
+    half.write_all(&Hello::frame("slow", 1).unwrap()[..9]).await.unwrap();
     assert_eq!(closed_with(&slow).await, CloseReason::TooSlow);
     let hasty = connect(&node).await;
     let _receive = send(&hasty, &request(1)).await;
@@ -210,7 +210,7 @@ async fn wrong_answers_are_refused_by_name() {
         let to = Peer { id: identity(2).id(), addr: socket.local_addr().unwrap() };
         let liar = tokio::spawn(async move {
             let connection = socket.accept().await.unwrap().await.unwrap();
-            for answer in [Hello::frame("liar").unwrap().to_vec(), bytes] {
+            for answer in [Hello::frame("liar", 1).unwrap().to_vec(), bytes] {
                 let (mut send, mut receive) = connection.accept_bi().await.unwrap();
                 let _ = receive.read_to_end(10_000).await;
                 send.write_all(&answer).await.unwrap();
