@@ -150,6 +150,15 @@ impl Node {
         self.knock(self.seeds.values().copied().collect(), now)
     }
 
+    /// Knocks at one more.
+    pub fn meet(&mut self, peer: Peer, now: Now) -> Vec<Output> {
+        if peer.id == self.here.id {
+            return Vec::new();
+        }
+        self.seeds.insert(peer.id, peer);
+        self.knock(vec![peer], now)
+    }
+
     fn knock(&mut self, at: Vec<Peer>, now: Now) -> Vec<Output> {
         let mut outputs = Vec::new();
         for seed in at {

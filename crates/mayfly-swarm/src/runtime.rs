@@ -204,6 +204,13 @@ impl<T: Transport> Runtime<T> {
         self.node().describe(metadata, now);
     }
 
+    /// Knocks at one more, and goes on as long as nobody is there.
+    pub fn meet(&self, peer: Peer) {
+        let now = self.now();
+        let outputs = self.node().meet(peer, now);
+        self.perform(outputs);
+    }
+
     /// Drops a member whose key was shut out.
     pub fn forget(&self, id: NodeId) {
         let now = self.now();

@@ -118,6 +118,14 @@ impl Endpoint {
         self.inner.trust.issue_token(&self.inner.identity, valid_ms, contacts, now_ms())
     }
 
+    /// Which member listens at an address; it may be this node itself.
+    ///
+    /// # Errors
+    /// [`WireError::Connect`], also when whoever listens there is no member or takes this node for none, and [`WireError::TimedOut`].
+    pub async fn who_is_at(&self, addr: SocketAddr) -> Result<NodeId> {
+        dial::who_is_at(&self.inner, addr).await
+    }
+
     /// Closes the links to a node.
     pub fn disconnect(&self, id: NodeId, why: CloseReason) {
         self.inner.links.of(id).iter().for_each(|link| link.close(why));

@@ -290,6 +290,17 @@ fn a_process_restarted_elsewhere_is_talked_to_there() {
     drop(before);
 }
 
+#[tokio::test]
+async fn who_is_at_an_address_is_told_of_members_only() {
+    let (a, b) = pair();
+    assert_eq!(a.who_is_at(b.addr()).await.unwrap(), b.id());
+    assert_eq!(a.who_is_at(a.addr()).await.unwrap(), a.id());
+    let stranger = bind(&identity(3), trust(&[&identity(3), &identity(1)]));
+    let asked = a.who_is_at(stranger.addr()).await;
+    assert!(matches!(&asked, Err(WireError::Connect { reason, .. }) if reason.contains("no member")), "{asked:?}");
+    assert!(a.links().is_empty() && b.links().is_empty());
+}
+
 /// Those who talk to a node that is gone share one call: its failure is theirs, and nobody queues.
 #[tokio::test]
 async fn a_failed_call_is_shared() {

@@ -10,6 +10,7 @@ use mayfly_base::NodeId;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -146,6 +147,32 @@ async fn greet(inner: &Inner, to: Peer) -> Result<Link> {
     });
     let process = greeted.inspect_err(|_| connection.close(CloseReason::Protocol.code().into(), b""))?;
     Ok(Link::new(to, process, connection, true, seen))
+}
+
+/// A handshake and no more; whoever answers has to be a member.
+pub(super) async fn who_is_at(inner: &Inner, addr: SocketAddr) -> Result<NodeId> {
+    let anybody = Peer { id: inner.identity.id(), addr }; // the name is checked by whoever wants a certain one
+    let asked = async {
+        let opened = open(&inner.socket, inner.client.clone(), &inner.config, anybody).await;
+        let connection = opened.map_err(|error| nameless(error, addr))?;
+        let id = key_of(&connection)?.id();
+        connection.close(CloseReason::Leaving.code().into(), b"");
+        Ok(id)
+    };
+    let after_ms = inner.config.handshake_timeout_ms;
+    let timed_out = |_| WireError::TimedOut { what: "the handshake", after_ms };
+    tokio::time::timeout(inner.config.handshake_timeout(), asked).await.map_err(timed_out)?
+}
+
+/// A handshake's error without the name of whom it was meant for, as it was meant for nobody.
+fn nameless(error: WireError, addr: SocketAddr) -> WireError {
+    let reason = match error {
+        WireError::NotMember { .. } => "who listens there is no member".into(),
+        WireError::Revoked { .. } => "the key of who listens there was revoked".into(),
+        WireError::ClosedBy { why, .. } => format!("it closed the call: {why}"),
+        other => return other,
+    };
+    WireError::Connect { addr, reason }
 }
 
 /// A connection whose TLS handshake is through.
