@@ -57,13 +57,19 @@ fn write_until_killed(node: &Process, round: usize) -> JoinHandle<Vec<String>> {
     })
 }
 
+fn free_port() -> String {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn node(folder: &Path, i: usize) -> Process {
+    Process::new(folder.join(format!("node-{i}")), free_port(), None)
+}
+
 /// SIGKILL in the middle of writes, of one node and of all of them at once: nobody then has it but the disk.
 #[test]
 fn kill_9_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let port = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let node = |i: usize| Process::new(folder.path().join(format!("node-{i}")), port(), None);
-    let mut nodes: Vec<Process> = (0..3).map(node).collect();
+    let mut nodes: Vec<Process> = (0..3).map(|i| node(folder.path(), i)).collect();
     assemble(&mut nodes);
     let mut all = Vec::new();
     for round in 0..4 {
@@ -83,6 +89,22 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     until_equal(&nodes);
     let lost = all.iter().filter(|key| nodes.iter().any(|node| !node.has(key))).count();
     assert_eq!(lost, 0, "of {}", all.len());
+}
+
+/// After a power cut everybody has a new address, and nobody is up when the first starts: a name is enough.
+#[test]
+fn nodes_find_each_other_by_name_when_every_address_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nodes: Vec<Process> = (0..2).map(|i| node(folder.path(), i)).collect();
+    assemble(&mut nodes);
+    nodes.iter_mut().for_each(Process::kill);
+    let [first, second] = &mut nodes[..] else { panic!("two nodes") };
+    (first.listen, second.listen) = (free_port(), free_port());
+    first.join = Some(second.listen.replace("127.0.0.1", "localhost"));
+    first.start(None);
+    assert_eq!(first.alive(), 0);
+    second.start(None);
+    until_assembled(&nodes);
 }
 
 /// Network namespaces on a bridge, gone with the test.

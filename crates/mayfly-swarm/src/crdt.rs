@@ -4,6 +4,7 @@
 //! Updates return a delta (Almeida et al. 2018), a small state of the same type: merging all deltas equals merging the whole.
 
 mod average;
+mod cells;
 mod clock;
 mod counter;
 mod map;

@@ -22,7 +22,7 @@ const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: u8 = 1;
 /// Bytes of pages kept in memory; the records themselves are held by the replica.
-const CACHE: usize = 8 << 20;
+const CACHE: usize = 2 << 20;
 /// How long what nobody waits for may wait for a commit that somebody waits for. A flush costs the disk as much for one record as for a hundred.
 pub(crate) const LINGER: Duration = Duration::from_millis(100);
 /// Until what the disk refused is tried again, if nothing else is written before.

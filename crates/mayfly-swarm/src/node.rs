@@ -1,7 +1,7 @@
 //! Membership, topology and memory as one state machine.
 
 use crate::crdt::Stamp;
-use crate::membership::{Member, MembershipConfig, MembershipOutput, Metadata, Role};
+use crate::membership::{Member, MemberState, MembershipConfig, MembershipOutput, Metadata, Role};
 use crate::memory::{Change, Gossip, GossipConfig, Message, Outgoing, Record, Ticket};
 use crate::topology::View;
 use crate::{Membership, Replica, Result, Topology};
@@ -89,7 +89,7 @@ pub struct Node {
     gossip: Gossip,
     view: View,
     peers: BTreeMap<NodeId, Peer>,
-    seeds: Vec<Peer>,
+    seeds: BTreeMap<NodeId, Peer>,
     /// Requests under way.
     asked: BTreeMap<u64, (NodeId, Ticket)>,
     token: u64,
@@ -130,7 +130,7 @@ impl Node {
             gossip: Gossip::new(config.gossip),
             view,
             peers: BTreeMap::new(),
-            seeds: Vec::new(),
+            seeds: BTreeMap::new(),
             asked: BTreeMap::new(),
             token: 0,
             rng,
@@ -144,19 +144,39 @@ impl Node {
         Ok(node)
     }
 
-    /// Knocks at members, and again every second while nobody is there.
+    /// Knocks at members: at all of them every second while nobody is there, then at one a second of those not met yet.
     pub fn join(&mut self, seeds: &[Peer], now: Now) -> Vec<Output> {
-        self.seeds = seeds.iter().copied().filter(|seed| seed.id != self.here.id).collect();
-        self.knock(now)
+        self.seeds = seeds.iter().map(|seed| (seed.id, *seed)).filter(|(id, _)| *id != self.here.id).collect();
+        self.knock(self.seeds.values().copied().collect(), now)
     }
 
-    fn knock(&mut self, now: Now) -> Vec<Output> {
+    /// Knocks at one more.
+    pub fn meet(&mut self, peer: Peer, now: Now) -> Vec<Output> {
+        if peer.id == self.here.id {
+            return Vec::new();
+        }
+        self.seeds.insert(peer.id, peer);
+        self.knock(vec![peer], now)
+    }
+
+    fn knock(&mut self, at: Vec<Peer>, now: Now) -> Vec<Output> {
         let mut outputs = Vec::new();
-        for seed in self.seeds.clone() {
+        for seed in at {
             let joined = self.membership.join(seed, now.steady_ms);
             outputs.extend(self.follow(joined, now));
         }
         outputs
+    }
+
+    /// Members to knock at after the next start: those known, down or not, and those still to be met.
+    pub fn contacts(&self) -> Vec<Peer> {
+        let known = self.members().filter(|member| member.state != MemberState::Left);
+        let known = known.map(|member| Peer { id: member.id, addr: member.addr });
+        known.chain(self.unmet()).collect()
+    }
+
+    fn unmet(&self) -> impl Iterator<Item = Peer> + '_ {
+        self.seeds.values().copied().filter(|seed| !self.membership.knows(seed.id))
     }
 
     /// Says goodbye. Nothing goes out afterwards.
@@ -285,9 +305,14 @@ impl Node {
         if !forgotten.is_empty() {
             outputs.push(Output::Persist(forgotten));
         }
-        if self.peers.is_empty() {
-            outputs.extend(self.knock(now));
+        let mut at: Vec<Peer> = match self.peers.is_empty() {
+            true => self.seeds.values().copied().collect(),
+            false => self.unmet().collect(),
+        };
+        if !self.peers.is_empty() && !at.is_empty() {
+            at = vec![at[self.rng.below(at.len() as u64) as usize]];
         }
+        outputs.extend(self.knock(at, now));
         outputs
     }
 
@@ -365,6 +390,7 @@ impl Node {
     /// Drops a member that is no longer wanted.
     pub fn forget(&mut self, id: NodeId, now: Now) {
         self.membership.forget(id);
+        self.seeds.remove(&id);
         self.look_around(now);
     }
 

@@ -81,6 +81,8 @@ struct Shared<T> {
     started: Instant,
     changes: broadcast::Sender<Changed>,
     due: Notify,
+    /// Who is there is to be noted on disk.
+    members_changed: Notify,
     stop: watch::Sender<Option<Stop>>,
 }
 
@@ -120,13 +122,15 @@ impl<T: Transport> Runtime<T> {
         let started = Instant::now();
         let rng = Rng::new(config.seed);
         let mut node = Node::new(here, replica, config.topology, config.node, rng, now_since(started))?;
-        // The generation is on disk before anybody hears of it.
-        disk.commit(Batch { clock: node.clock(), ..Batch::default() }).await?;
-        let seeds: Vec<Peer> = seeds.iter().chain(&loaded.peers).copied().collect();
+        // The generation is on disk before anybody hears of it, and whom to call, should this process be killed at once.
+        let seeds: Vec<Peer> = loaded.peers.iter().chain(seeds).copied().collect(); // what was said now counts
         let outputs = node.join(&seeds, now_since(started));
+        disk.commit(Batch { clock: node.clock(), peers: Some(node.contacts()), ..Batch::default() }).await?;
         let (changes, stop) = (broadcast::Sender::new(4096), watch::Sender::new(None));
         let (node, due, trust) = (Mutex::new(node), Notify::new(), config.trust);
-        let runtime = Self(Arc::new(Shared { transport, node, disk, trust, started, changes, due, stop }));
+        let members_changed = Notify::new();
+        let runtime =
+            Self(Arc::new(Shared { transport, node, disk, trust, started, changes, due, members_changed, stop }));
         runtime.perform(outputs);
         runtime.spawn_loops();
         Ok(runtime)
@@ -198,6 +202,13 @@ impl<T: Transport> Runtime<T> {
     pub fn describe(&self, metadata: Metadata) {
         let now = self.now();
         self.node().describe(metadata, now);
+    }
+
+    /// Knocks at one more, and goes on as long as nobody is there.
+    pub fn meet(&self, peer: Peer) {
+        let now = self.now();
+        let outputs = self.node().meet(peer, now);
+        self.perform(outputs);
     }
 
     /// Drops a member whose key was shut out.

@@ -47,7 +47,7 @@ fn peer(of: &impl Transport) -> Peer {
 struct Host<T: Transport> {
     runtime: Runtime<T>,
     peer: Peer,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn start<T: Transport>(transport: T, seeds: &[Peer]) -> Host<T> {
@@ -62,7 +62,7 @@ async fn start<T: Transport>(transport: T, seeds: &[Peer]) -> Host<T> {
         advertise: None,
     };
     let runtime = Runtime::start(transport, disk, loaded, seeds, config).await.unwrap();
-    Host { runtime, peer, _folder: folder }
+    Host { runtime, peer, folder }
 }
 
 impl<T: Transport> Host<T> {
@@ -274,4 +274,35 @@ async fn a_member_that_sends_garbage_harms_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_says_nothing_holds_nobody_up() {
     good_beside(Manners::Silence).await;
+}
+
+/// Whom the node would call if it were started again.
+async fn contacts_after<T: Transport>(host: Host<T>) -> Vec<NodeId> {
+    host.runtime.leave().await.unwrap();
+    let (_, loaded) = Disk::open(&host.folder.path().join("memory.redb"), host.peer.id).unwrap();
+    loaded.peers.iter().map(|peer| peer.id).collect()
+}
+
+/// A node that was told whom to call and killed before anybody answered is told no second time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_to_call_is_on_disk_before_anybody_answers() {
+    let list = trust(&[1, 2]);
+    let silent = Peer { id: identity(2).id(), addr: "127.0.0.1:9".parse().unwrap() };
+    let a = start(endpoint(1, &list), &[silent]).await;
+    assert_eq!(contacts_after(a).await, [silent.id]);
+}
+
+/// A swarm of two that were both killed finds together again, whoever took the other for dead; who said goodbye is not called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_down_is_called_again_and_who_left_is_not() {
+    let net = MemoryNet::new(5);
+    let at = |number: u8| net.endpoint(identity(number).id(), SocketAddr::from(([10, 0, 0, number], 1)));
+    let (a, b, c) = (at(1), at(2), at(3));
+    let a = start(a, &[]).await;
+    let (b, c) = (start(b, &[a.peer]).await, start(c, &[a.peer]).await);
+    until("they know each other", || a.knows(b.peer.id) && a.knows(c.peer.id) && b.knows(c.peer.id)).await;
+    c.runtime.leave().await.unwrap();
+    net.cut(a.peer.id, b.peer.id);
+    until("they are missed", || !a.knows(b.peer.id) && !a.knows(c.peer.id) && !b.knows(c.peer.id)).await;
+    assert_eq!(contacts_after(a).await, [b.peer.id]);
 }

@@ -1,6 +1,7 @@
 //! Large bodies: streamed, never held, as long as they said or an error.
 
 use crate::{Result, WireError};
+use bytes::BufMut;
 use mayfly_base::NodeId;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
@@ -15,6 +16,9 @@ pub(crate) struct BodyHead<'a> {
     pub(crate) len: u64,
     pub(crate) meta: &'a [u8],
 }
+
+/// Most bytes that are read at once.
+const CHUNK: usize = 64 << 10;
 
 /// Where the bytes of a body go.
 #[derive(Debug)]
@@ -123,6 +127,11 @@ impl BodyReader {
             Source::Quic(stream) => read_some(stream, buffer).await,
             Source::Memory(pipe, up) => unless_cut(read_some(pipe, buffer), up).await,
         };
+        self.took(len)
+    }
+
+    /// Counts what came.
+    fn took(&mut self, len: io::Result<usize>) -> Result<usize> {
         let len = len.map_err(|e| WireError::Lost { peer: self.from, reason: e.to_string() })?;
         self.read += len as u64;
         let early = len == 0 && self.read < self.declared;
@@ -139,11 +148,13 @@ impl BodyReader {
     pub async fn read_to_end(mut self, limit: u64) -> Result<Vec<u8>> {
         crate::frame::check_len("a body", self.declared, limit)?;
         let mut out = Vec::new();
-        let mut buffer = vec![0; 64 << 10];
         loop {
-            match self.read(&mut buffer).await? {
-                0 => return Ok(out),
-                len => out.extend_from_slice(&buffer[..len]),
+            let len = match &mut self.source {
+                Source::Quic(stream) => append_chunk(stream, &mut out).await,
+                Source::Memory(pipe, up) => unless_cut(append_some(pipe, &mut out), up).await,
+            };
+            if self.took(len)? == 0 {
+                return Ok(out);
             }
         }
     }
@@ -151,6 +162,20 @@ impl BodyReader {
 
 async fn read_some(source: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
     AsyncReadExt::read(source, buffer).await
+}
+
+/// A packet's worth, copied once.
+async fn append_chunk(stream: &mut quinn::RecvStream, out: &mut Vec<u8>) -> io::Result<usize> {
+    let chunk = stream.read_chunk(CHUNK, true).await?;
+    let bytes = chunk.map(|chunk| chunk.bytes).unwrap_or_default();
+    out.extend_from_slice(&bytes);
+    Ok(bytes.len())
+}
+
+async fn append_some(pipe: &mut DuplexStream, out: &mut Vec<u8>) -> io::Result<usize> {
+    out.reserve(CHUNK);
+    let mut part = BufMut::limit(out, CHUNK);
+    AsyncReadExt::read_buf(pipe, &mut part).await
 }
 
 /// What is done on a pipe in memory, given up when the link is cut.

@@ -93,6 +93,11 @@ impl Identity {
         Ok(out)
     }
 
+    /// A secret of this node for one purpose, the same after every start.
+    pub(crate) fn derive(&self, context: &'static str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(context, &self.0.seed[..]))
+    }
+
     /// Writes the key to a new file of mode 0600, unsealed.
     ///
     /// # Errors

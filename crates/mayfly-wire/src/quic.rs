@@ -17,6 +17,7 @@ pub use config::EndpointConfig;
 pub(crate) use dial::read_first_words;
 pub use join::join;
 
+use crate::identity::random;
 use crate::inbox::Inbox;
 use crate::tls::{self, KeyExchange, Trusting};
 use crate::{BodyWriter, CloseReason, Event, Identity, LinkStats, Peer, Result, Transport, TrustStore, WireError};
@@ -45,12 +46,20 @@ struct Inner {
     config: EndpointConfig,
     addr: SocketAddr,
     socket: quinn::Endpoint,
+    /// See [`dial::Hello`].
+    process: u64,
     client: Arc<quinn::crypto::rustls::QuicClientConfig>,
     links: Table,
     dialing: dial::Dialing,
     /// Links whose handshake is not through.
     handshakes: Arc<Semaphore>,
     inbox: Inbox,
+}
+
+impl Inner {
+    fn hello(&self) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        dial::Hello::frame(&self.config.program, self.process)
+    }
 }
 
 impl Endpoint {
@@ -63,10 +72,13 @@ impl Endpoint {
         let trusting = Trusting::List(trust.clone());
         let client = tls::client_config(&identity, trusting.clone(), config.key_exchange)?;
         let server = tls::server_config(&identity, trusting, config.key_exchange)?;
-        let socket = config::socket(&config, Some(server))?;
+        let socket = config::socket(&config, Some(server), Some(&identity))?;
         let addr =
             socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
+        let mut process = [0; 8];
+        random(&mut process)?;
         let inner = Arc::new(Inner {
+            process: u64::from_le_bytes(process),
             identity,
             trust,
             addr,
@@ -104,6 +116,14 @@ impl Endpoint {
     /// Those of [`TrustStore::issue_token`].
     pub fn issue_token(&self, valid_ms: u64, contacts: &[SocketAddr]) -> Result<crate::JoinToken> {
         self.inner.trust.issue_token(&self.inner.identity, valid_ms, contacts, now_ms())
+    }
+
+    /// Which member listens at an address; it may be this node itself.
+    ///
+    /// # Errors
+    /// [`WireError::Connect`], also when whoever listens there is no member or takes this node for none, and [`WireError::TimedOut`].
+    pub async fn who_is_at(&self, addr: SocketAddr) -> Result<NodeId> {
+        dial::who_is_at(&self.inner, addr).await
     }
 
     /// Closes the links to a node.

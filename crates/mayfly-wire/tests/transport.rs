@@ -221,3 +221,105 @@ async fn calls_from_many_tasks_share_one_link<T: Transport>(a: T, b: T) {
     }
     assert_eq!((a.links().len(), b.links().len()), (1, 1));
 }
+
+/// A process killed and started again at its address: what it still gets for its former self, it answers with a reset. Without that, the other side would take
+/// 15 s of silence for loss.
+#[test]
+fn a_killed_and_restarted_process_is_noticed_at_once() {
+    let tokio = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (a, b) = (identity(1), identity(2));
+    let list = trust(&[&a, &b]);
+    let mut lasting = config(KeyExchange::Hybrid);
+    lasting.idle_timeout_ms = 600_000;
+    let (here, first) = (tokio(), tokio());
+    let a = here.block_on(async { bind_with(&a, list.clone(), lasting.clone()) });
+    let b_before = first.block_on(async { bind_with(&b, list.clone(), lasting.clone()) });
+    let to = peer(&b_before);
+    here.block_on(a.connect(to)).unwrap();
+    first.shutdown_timeout(LONG); // with what sends for it gone, it says nothing when it goes: as if killed
+    drop(b_before);
+    let again = EndpointConfig { listen: to.addr, ..lasting };
+    let bound = async {
+        loop {
+            match Endpoint::bind(b.clone(), Arc::new(TrustStore::in_memory(list.clone())), again.clone()) {
+                Ok(b) => return b,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await, // the port is not free yet
+            }
+        }
+    };
+    let _b = here.block_on(soon("the port", bound));
+    let up = here.block_on(soon("up", a.next()));
+    assert!(matches!(up, Some(Event::Up { .. })), "{up:?}");
+    let talking = async {
+        loop {
+            let _ = a.datagram(to, TOPIC, &noise(100)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let down = here.block_on(soon("down", async {
+        tokio::select! {
+            () = talking => None,
+            down = a.next() => down,
+        }
+    }));
+    assert!(matches!(down, Some(Event::Down { why: CloseReason::Lost, .. })), "{down:?}");
+    here.block_on(soon("a new link", a.connect(to))).unwrap();
+}
+
+/// As above, but at another address: nothing resets the old link, and it is the one that both would keep of two. The new process says that it is another.
+#[test]
+fn a_process_restarted_elsewhere_is_talked_to_there() {
+    let tokio = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (mut low, mut high) = (identity(1), identity(2));
+    if low.id() > high.id() {
+        std::mem::swap(&mut low, &mut high); // a link that the lower one started stays
+    }
+    let list = trust(&[&low, &high]);
+    let (here, first) = (tokio(), tokio());
+    let a = here.block_on(async { bind(&low, list.clone()) });
+    let before = first.block_on(async { bind(&high, list.clone()) });
+    here.block_on(a.connect(peer(&before))).unwrap();
+    first.shutdown_timeout(LONG);
+    here.block_on(async {
+        let after = bind(&high, list.clone());
+        soon("a call", after.connect(peer(&a))).await.unwrap();
+        a.datagram(peer(&after), TOPIC, b"are you there?").await.unwrap();
+        let Event::Datagram { payload, .. } = message(&after).await else { panic!("no datagram") };
+        assert_eq!(payload, b"are you there?");
+    });
+    drop(before);
+}
+
+#[tokio::test]
+async fn who_is_at_an_address_is_told_of_members_only() {
+    let (a, b) = pair();
+    assert_eq!(a.who_is_at(b.addr()).await.unwrap(), b.id());
+    assert_eq!(a.who_is_at(a.addr()).await.unwrap(), a.id());
+    let stranger = bind(&identity(3), trust(&[&identity(3), &identity(1)]));
+    let asked = a.who_is_at(stranger.addr()).await;
+    assert!(matches!(&asked, Err(WireError::Connect { reason, .. }) if reason.contains("no member")), "{asked:?}");
+    assert!(a.links().is_empty() && b.links().is_empty());
+}
+
+/// Those who talk to a node that is gone share one call: its failure is theirs, and nobody queues.
+#[tokio::test]
+async fn a_failed_call_is_shared() {
+    let (a, gone) = (identity(1), identity(2));
+    let list = trust(&[&a, &gone]);
+    let mut settings = config(KeyExchange::Hybrid);
+    settings.handshake_timeout_ms = 500;
+    let a = Arc::new(bind_with(&a, list, settings));
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = Peer { id: gone.id(), addr: silent.local_addr().unwrap() };
+    let calls: Vec<_> =
+        (0..20).map(|_| (a.clone(), to)).map(|(a, to)| tokio::spawn(async move { a.connect(to).await })).collect();
+    let mut tried = 0;
+    for call in calls {
+        match soon("a call", call).await.unwrap() {
+            Err(WireError::TimedOut { .. }) => tried += 1,
+            Err(WireError::Connect { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(tried, 1);
+}

@@ -18,9 +18,9 @@ pub struct NodeArgs {
     /// Where others reach this node, if not where it listens (needed with --listen 0.0.0.0:PORT)
     #[arg(long, value_name = "ADDR")]
     pub advertise: Option<SocketAddr>,
-    /// Members to knock at
-    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
-    pub join: Vec<SocketAddr>,
+    /// Members to knock at, also by host name, and again while nobody is there
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub join: Vec<String>,
     /// Join token of `mayfly swarm token`, or a file that has it; for the first start only
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,

@@ -97,22 +97,16 @@ pub fn status_text(status: &Value) -> String {
         str_of(status, "addr"),
         seconds(number("up_ms") as f64 / 1e3)
     );
-    let _ = writeln!(
-        text,
-        "memory  {} keys, {} bytes, {} tombstones, root {}",
-        grouped(number("keys")),
-        grouped(number("memory_bytes")),
-        number("tombstones"),
-        &str_of(status, "root").get(..8).unwrap_or_default()
-    );
-    let _ = writeln!(
-        text,
-        "traffic {} messages of {} bytes, {} packets of {} bytes\n",
-        grouped(number("messages")),
-        grouped(number("message_bytes")),
-        grouped(number("datagrams")),
-        grouped(number("datagram_bytes"))
-    );
+    let count = |name: &str, one: &str| {
+        let n = number(name);
+        format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
+    };
+    let root = str_of(status, "root").get(..8).unwrap_or_default();
+    let (keys, tombstones) = (count("keys", "key"), count("tombstones", "tombstone"));
+    let _ = writeln!(text, "memory  {keys}, {}, {tombstones}, root {root}", count("memory_bytes", "byte"));
+    let (messages, packets) = (count("messages", "message"), count("datagrams", "packet"));
+    let (of_messages, of_packets) = (count("message_bytes", "byte"), count("datagram_bytes", "byte"));
+    let _ = writeln!(text, "traffic {messages} of {of_messages}, {packets} of {of_packets}\n");
     text + &members_text(status)
 }
 

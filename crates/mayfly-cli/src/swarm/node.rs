@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use mayfly_swarm::membership::Metadata;
 use mayfly_swarm::memory::MemoryLimits;
 use mayfly_swarm::{Disk, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
-use mayfly_wire::{Endpoint, EndpointConfig, Identity, JoinToken, Peer, Transport, TrustList, TrustStore, WireError};
+use mayfly_wire::{Endpoint, EndpointConfig, Identity, JoinToken, Peer, Transport, TrustList, TrustStore};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 
 impl NodeArgs {
@@ -22,7 +22,7 @@ impl NodeArgs {
             data: self.data.or(file.data),
             listen: self.listen.or(file.listen),
             advertise: self.advertise.or(file.advertise),
-            join: if self.join.is_empty() { file.join } else { self.join },
+            join: list(self.join, file.join),
             token: self.token.or(file.token),
             topology: self.topology.or(file.topology),
             metrics: self.metrics.or(file.metrics),
@@ -62,6 +62,9 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
         "handshake_ms": handshake_ms, "key_exchange": "SecP384r1MLKEM1024", "signature": "ML-DSA-87", "pid": std::process::id(),
     });
     control::serve(runtime.clone(), &data, facts)?;
+    if !args.join.is_empty() {
+        tokio::spawn(seek(runtime.clone(), args.join.clone()));
+    }
     if let Some(addr) = args.metrics {
         let bound = metrics::serve(runtime.clone(), addr).await?;
         tracing::info!(addr = %bound, "metrics");
@@ -95,18 +98,13 @@ async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Optio
         bail!("with --listen {listen}, say where others reach this node: --advertise ADDR");
     }
     let config = EndpointConfig::new(listen);
-    let (trust, mut seeds) = trust_of(args, data, &identity, &config).await?;
+    let join = resolve(&args.join).await?;
+    let (trust, mut seeds) = trust_of(args, data, &identity, &join, &config).await?;
     let trust = Arc::new(trust);
     let endpoint = Endpoint::bind(identity, trust.clone(), config)?;
+    seeds.extend(members_at(&endpoint, &join).await);
     let mut handshake_ms = None;
-    for &addr in &args.join {
-        let begun = Instant::now();
-        if let Some(peer) = who_is_at(&endpoint, &trust.list(), addr).await {
-            handshake_ms = Some(begun.elapsed().as_secs_f64() * 1e3);
-            seeds.push(peer);
-        }
-    }
-    if let (None, Some(&seed)) = (handshake_ms, seeds.first()) {
+    if let Some(&seed) = seeds.first() {
         let begun = Instant::now();
         handshake_ms = endpoint.connect(seed).await.is_ok().then(|| begun.elapsed().as_secs_f64() * 1e3);
     }
@@ -132,6 +130,7 @@ async fn trust_of(
     args: &NodeArgs,
     data: &Path,
     identity: &Identity,
+    join: &[SocketAddr],
     config: &EndpointConfig,
 ) -> Result<(TrustStore, Vec<Peer>)> {
     if let Some(trust) = TrustStore::load(data)? {
@@ -151,27 +150,52 @@ async fn trust_of(
         std::fs::read_to_string(token).with_context(|| format!("{token} is neither a token nor a file with one"))?
     };
     let token: JoinToken = text.trim().parse()?;
-    let list = mayfly_wire::join(identity, &token, &args.join, config).await?;
+    let list = mayfly_wire::join(identity, &token, join, config).await?;
     let seeds = token.contacts().iter().map(|&addr| Peer { id: token.issuer(), addr }).collect();
     Ok((TrustStore::create(data, list)?, seeds))
 }
 
-/// Which member listens at an address. A handshake with the wrong name says the right one.
-async fn who_is_at(endpoint: &Endpoint, list: &TrustList, addr: SocketAddr) -> Option<Peer> {
-    let id = list.members().map(|(id, _)| id).find(|&id| id != endpoint.id())?;
-    let asked = match endpoint.connect(Peer { id, addr }).await {
-        Ok(()) => return Some(Peer { id, addr }),
-        Err(WireError::WrongPeer { got, .. }) => Peer { id: got, addr },
-        Err(error) => {
-            tracing::warn!(%addr, %error, "nobody joined there");
-            return None;
+/// Between attempts to find somebody at the addresses given.
+const SEEK_TIME: Duration = Duration::from_secs(5);
+
+/// What the names in --join stand for now. A name that is unknown now may be known later; one that is none is an error.
+async fn resolve(names: &[String]) -> Result<Vec<SocketAddr>> {
+    let mut all = Vec::new();
+    for name in names {
+        match tokio::net::lookup_host(name).await {
+            Ok(found) => all.extend(found),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                bail!("--join {name}: expected HOST:PORT, such as 10.0.0.1:7700")
+            }
+            Err(error) => tracing::warn!(%name, %error, "no address is known for this name"),
         }
-    };
-    match endpoint.connect(asked).await {
-        Ok(()) => Some(asked),
-        Err(error) => {
-            tracing::warn!(%addr, %error, "nobody joined there");
-            None
+    }
+    Ok(all)
+}
+
+/// The members at some addresses, this node aside.
+async fn members_at(endpoint: &Endpoint, addrs: &[SocketAddr]) -> Vec<Peer> {
+    let mut found = Vec::new();
+    for &addr in addrs {
+        match endpoint.who_is_at(addr).await {
+            Ok(id) if id == endpoint.id() => {}
+            Ok(id) => found.push(Peer { id, addr }),
+            Err(error) => tracing::warn!(%addr, %error, "no member answers there"),
+        }
+    }
+    found
+}
+
+/// While nobody is there, looks at the addresses again: names may stand for others by then, and others may have started.
+async fn seek(runtime: Runtime<Endpoint>, names: Vec<String>) {
+    loop {
+        tokio::time::sleep(SEEK_TIME).await;
+        if runtime.view().members.len() > 1 {
+            continue;
+        }
+        let addrs = resolve(&names).await.unwrap_or_default(); // the names were looked at before
+        for peer in members_at(runtime.transport(), &addrs).await {
+            runtime.meet(peer);
         }
     }
 }

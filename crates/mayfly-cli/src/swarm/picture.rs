@@ -53,16 +53,26 @@ fn links(svg: &mut String, statuses: &[Value]) {
 
 fn members(svg: &mut String, statuses: &[Value]) {
     for (i, status) in statuses.iter().enumerate() {
-        let ((x, y), (u, v)) = (place(i, statuses.len(), RADIUS), place(i, statuses.len(), RADIUS + 34.0));
+        let ((x, y), (u, v)) = (place(i, statuses.len(), RADIUS), place(i, statuses.len(), RADIUS + 26.0));
         let name: String = status["id"].as_str().unwrap_or_default().chars().take(6).collect();
         let _ = writeln!(
             svg,
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"15\" fill=\"#2c5f9e\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#fff\">{i}</text>\
-             <text x=\"{u:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#556\">{name}</text>",
+             <text x=\"{u:.1}\" y=\"{:.1}\" text-anchor=\"{}\" fill=\"#556\">{name}</text>",
             y + 4.5,
-            v + 4.0
+            v + 4.5,
+            anchor(u)
         );
+    }
+}
+
+/// Names beside the circle grow away from it.
+fn anchor(x: f64) -> &'static str {
+    match x - CENTRE.0 {
+        right if right > 20.0 => "start",
+        left if left < -20.0 => "end",
+        _ => "middle",
     }
 }
 

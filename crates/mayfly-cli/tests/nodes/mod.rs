@@ -13,7 +13,9 @@ const LONG: Duration = Duration::from_secs(60);
 /// One process and its folder.
 pub struct Process {
     pub data: PathBuf,
-    listen: String,
+    pub listen: String,
+    /// What goes to --join.
+    pub join: Option<String>,
     /// A network namespace to run in.
     namespace: Option<String>,
     child: Option<Child>,
@@ -27,7 +29,7 @@ impl Drop for Process {
 
 impl Process {
     pub fn new(data: PathBuf, listen: String, namespace: Option<String>) -> Self {
-        Self { data, listen, namespace, child: None }
+        Self { data, listen, join: None, namespace, child: None }
     }
 
     /// Starts it, with a token the first time, and waits until it answers.
@@ -44,6 +46,9 @@ impl Process {
         command.arg("node").arg("--data").arg(&self.data).args(["--listen", &self.listen, "--log", "warn"]);
         if let Some(token) = token {
             command.arg("--token").arg(token);
+        }
+        if let Some(join) = &self.join {
+            command.args(["--join", join]);
         }
         self.child = Some(command.stdout(Stdio::null()).spawn().unwrap());
         until("the node answers", || self.connect().is_some());

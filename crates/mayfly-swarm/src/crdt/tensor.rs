@@ -1,5 +1,6 @@
 //! Weights of which the last written ones win, block by block.
 
+use super::cells::Cells;
 use super::{Crdt, Stamp};
 use crate::SwarmError;
 use alloc::vec;
@@ -70,50 +71,6 @@ impl TryFrom<Parts> for LwwTensor {
     }
 }
 
-/// Blocks compared at once: long enough to pay for a copy, short enough that few runs are mixed; what is left over goes in shorter ones.
-const RUN: usize = 32;
-const SHORT_RUN: usize = 8;
-
-/// How the clocks of a run stand to another replica's.
-#[derive(PartialEq, Eq)]
-enum Order {
-    /// All of theirs are newer.
-    Newer,
-    /// All of theirs are older.
-    Older,
-    /// The same, one by one.
-    Same,
-    Mixed,
-}
-
-/// The highest bit tells whether `a > b`, without the comparison of 64-bit numbers that the oldest vector units lack.
-fn above(a: u64, b: u64) -> u64 {
-    (a & !b) | (!(a ^ b) & b.wrapping_sub(a))
-}
-
-/// Without branches, so that the compiler compares whole vectors.
-fn order_of<const N: usize>(ours: &[u64; N], theirs: &[u64; N]) -> Order {
-    let (mut all, mut some) = (u64::MAX, 0);
-    for i in 0..N {
-        let newer = above(theirs[i], ours[i]);
-        (all, some) = (all & newer, some | newer);
-    }
-    match (all >> 63, some >> 63) {
-        (1, _) => Order::Newer,
-        (_, 1) => Order::Mixed,
-        _ if ours == theirs => Order::Same,
-        _ if (0..N).fold(u64::MAX, |all, i| all & above(ours[i], theirs[i])) >> 63 == 1 => Order::Older,
-        _ => Order::Mixed,
-    }
-}
-
-/// Takes theirs where the mask is all ones.
-fn select<const N: usize>(ours: &mut [u64; N], theirs: &[u64; N], mask: &[u64; N]) {
-    for i in 0..N {
-        ours[i] = (ours[i] & !mask[i]) | (theirs[i] & mask[i]);
-    }
-}
-
 impl LwwTensor {
     /// `len` zeros that nobody wrote, in blocks of `block` weights: 1 for cells.
     ///
@@ -162,91 +119,35 @@ impl LwwTensor {
             return Err(SwarmError::TensorShape { want, got });
         }
         let at = other.first - self.first;
-        let (count, mut done, mut is_new) = (other.clocks.len(), 0, false);
-        while count - done >= RUN {
-            is_new |= self.merge_run::<RUN>(at + done, other, done);
-            done += RUN;
-        }
-        while count - done >= SHORT_RUN {
-            is_new |= self.merge_run::<SHORT_RUN>(at + done, other, done);
-            done += SHORT_RUN;
-        }
-        is_new |= (done..count).filter(|&i| self.merge_block(at + i, other, i)).count() > 0;
-        Ok(is_new)
-    }
-
-    /// `N` blocks: copied or skipped as one where their clocks allow it, else one by one.
-    fn merge_run<const N: usize>(&mut self, at: usize, other: &Self, from: usize) -> bool {
-        let (ours, theirs) = (self.clocks[at..].first_chunk::<N>(), other.clocks[from..].first_chunk::<N>());
-        let (Some(ours), Some(theirs)) = (ours, theirs) else { return false }; // the caller counted
-        match order_of(ours, theirs) {
-            Order::Newer => {
-                self.copy_run::<N>(at, other, from);
-                true
-            }
-            Order::Older => false,
-            Order::Same if self.same_run(at, other, from, N) => false,
-            _ if self.block == 1 => self.mix_cells::<N>(at, other, from).unwrap_or(false),
-            _ => (0..N).filter(|i| self.merge_block(at + i, other, from + i)).count() > 0,
-        }
-    }
-
-    fn same_run(&self, at: usize, other: &Self, from: usize, count: usize) -> bool {
-        self.nodes[at..at + count] == other.nodes[from..from + count]
-            && self.bits[self.span(at, count)] == other.bits[other.span(from, count)]
-    }
-
-    /// Lengths that the compiler knows become a few moves instead of calls.
-    fn copy_run<const N: usize>(&mut self, at: usize, other: &Self, from: usize) {
-        self.clocks[at..at + N].copy_from_slice(&other.clocks[from..from + N]);
-        self.nodes[at..at + N].copy_from_slice(&other.nodes[from..from + N]);
         if self.block == 1 {
-            self.bits[at..at + N].copy_from_slice(&other.bits[from..from + N]);
-        } else {
-            let span = self.span(at, N);
-            self.bits[span].copy_from_slice(&other.bits[other.span(from, N)]);
+            return Ok(self.merge_cells(at, other));
         }
+        Ok((0..other.clocks.len()).filter(|&i| self.merge_block(at + i, other, i)).count() > 0)
     }
 
-    /// Cells without a branch for each. Nothing when there are fewer than `N`.
-    fn mix_cells<const N: usize>(&mut self, at: usize, other: &Self, from: usize) -> Option<bool> {
-        let (clocks, nodes) = (self.clocks[at..].first_chunk_mut::<N>()?, self.nodes[at..].first_chunk_mut::<N>()?);
-        let bits = self.bits[at..].first_chunk_mut::<N>()?;
-        let (their_clocks, their_nodes) = (other.clocks[from..].first_chunk()?, other.nodes[from..].first_chunk()?);
-        let their_bits = other.bits[from..].first_chunk::<N>()?;
-        let mut mask = [0; N];
-        let mut has_ties = false;
-        for i in 0..N {
-            mask[i] = (above(their_clocks[i], clocks[i]) >> 63).wrapping_neg();
-            has_ties |= their_clocks[i] == clocks[i];
-        }
-        if has_ties {
-            for i in (0..N).filter(|&i| their_clocks[i] == clocks[i]) {
-                mask[i] = u64::from((their_nodes[i], their_bits[i]) > (nodes[i], bits[i])).wrapping_neg();
-            }
-        }
-        select(clocks, their_clocks, &mask);
-        select(nodes, their_nodes, &mask);
-        for i in 0..N {
-            let mask = mask[i] as u32;
-            bits[i] = (bits[i] & !mask) | (their_bits[i] & mask);
-        }
-        Some(mask.iter().any(|&mask| mask != 0))
+    fn merge_cells(&mut self, at: usize, other: &Self) -> bool {
+        let held = at..at + other.clocks.len();
+        let clocks = &mut self.clocks[held.clone()];
+        let ours = Cells { clocks, nodes: &mut self.nodes[held.clone()], bits: &mut self.bits[held] };
+        let theirs = Cells { clocks: &other.clocks[..], nodes: &other.nodes[..], bits: &other.bits[..] };
+        super::cells::merge(ours, theirs)
     }
 
     fn merge_block(&mut self, at: usize, other: &Self, from: usize) -> bool {
         let ours = (self.clocks[at], self.nodes[at]);
         let theirs = (other.clocks[from], other.nodes[from]);
-        let is_newer = theirs > ours || theirs == ours && other.bits[other.span(from, 1)] > self.bits[self.span(at, 1)];
+        let (span, from_span) = (self.span(at), other.span(from));
+        let is_newer = theirs > ours || theirs == ours && other.bits[from_span.clone()] > self.bits[span.clone()];
         if is_newer {
-            self.copy_run::<1>(at, other, from);
+            (self.clocks[at], self.nodes[at]) = theirs;
+            self.bits[span].copy_from_slice(&other.bits[from_span]);
         }
         is_newer
     }
 
-    /// Where the weights of held blocks lie.
-    fn span(&self, block: usize, count: usize) -> core::ops::Range<usize> {
-        block * self.block..((block + count) * self.block).min(self.bits.len())
+    /// Where the weights of a held block lie.
+    fn span(&self, block: usize) -> core::ops::Range<usize> {
+        block * self.block..((block + 1) * self.block).min(self.bits.len())
     }
 
     /// The weights, as far as they are held.

@@ -459,6 +459,11 @@ impl Membership {
         self.members.values().map(|member| Member { metadata: self.board.get(member.id), ..member.clone() })
     }
 
+    /// Is this one of the others, alive or not?
+    pub fn knows(&self, id: NodeId) -> bool {
+        self.members.contains_key(&id)
+    }
+
     /// The others who are alive.
     pub fn alive(&self) -> impl Iterator<Item = Peer> + '_ {
         let alive = self.members.values().filter(|member| member.state == MemberState::Alive);

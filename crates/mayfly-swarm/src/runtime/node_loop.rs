@@ -1,8 +1,8 @@
 //! What runs as long as the node does.
 
 use super::{Runtime, Stop};
+use crate::Output;
 use crate::disk::Batch;
-use crate::{Node, Output};
 use alloc::vec::Vec;
 use mayfly_wire::{Event, Peer, Transport};
 use std::time::Duration;
@@ -18,6 +18,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(3);
 const REFUSED: u16 = 1;
 /// Between looks at the links, and between notes on disk of who is there.
 const LOOK_TIME: Duration = Duration::from_secs(2);
+/// At least between two notes on disk.
+const CALM_TIME: Duration = Duration::from_millis(50);
 
 impl<T: Transport> Runtime<T> {
     pub(super) fn spawn_loops(&self) {
@@ -72,27 +74,29 @@ impl<T: Transport> Runtime<T> {
         }
     }
 
-    /// Measures links, and keeps on disk who is there for the next start.
+    /// Measures links, and keeps on disk whom to call at the next start.
     async fn look_after(self) {
         let mut stop = self.0.stop.subscribe();
         let mut kept = Vec::new();
         while stop.borrow_and_update().is_none() {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_TIME) => {}
-                _ = stop.changed() => {}
-            }
             let links = self.0.transport.links();
             let (peers, clock) = {
                 let mut node = self.node();
                 links.iter().for_each(|link| node.measured(link.peer.id, link.rtt_ms));
-                (peers_of(&node), node.clock())
+                (node.contacts(), node.clock())
             };
-            if peers != kept && !peers.is_empty() {
+            if peers != kept {
                 let done = self.0.disk.commit(Batch { clock, peers: Some(peers.clone()), ..Batch::default() }).await;
                 match done {
                     Ok(()) => kept = peers,
                     Err(error) => warn!(%error, "cannot keep the member list"),
                 }
+            }
+            tokio::time::sleep(CALM_TIME).await; // when one comes, others do: they are kept together
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_TIME) => {}
+                () = self.0.members_changed.notified() => {}
+                _ = stop.changed() => {}
             }
         }
     }
@@ -113,8 +117,14 @@ impl<T: Transport> Runtime<T> {
                     self.0.disk.owe(Batch { changes, clock, peers: None });
                 }
                 Output::Changed(record) => self.announce(record),
-                Output::Up(peer) => info!(peer = %peer.id.short(), addr = %peer.addr, "member up"),
-                Output::Down(id) => info!(peer = %id.short(), "member down"),
+                Output::Up(peer) => {
+                    info!(peer = %peer.id.short(), addr = %peer.addr, "member up");
+                    self.0.members_changed.notify_one();
+                }
+                Output::Down(id) => {
+                    info!(peer = %id.short(), "member down");
+                    self.0.members_changed.notify_one();
+                }
                 Output::Superseded(addr) => self.give_way(addr),
             }
         }
@@ -156,9 +166,4 @@ impl<T: Transport> Runtime<T> {
             }
         });
     }
-}
-
-fn peers_of(node: &Node) -> Vec<Peer> {
-    let alive = node.members().filter(|member| member.state == crate::membership::MemberState::Alive);
-    alive.map(|member| Peer { id: member.id, addr: member.addr }).collect()
 }

@@ -80,19 +80,19 @@ async fn first_words(inner: &Arc<Inner>, connection: &quinn::Connection) -> Resu
             admit(inner, connection, send, token, key).await.map(|()| None)
         }
         _ => {
-            greet(inner, &frame, &mut send).await?;
+            let process = greet(inner, &frame, &mut send).await?;
             let mut seen = ReplayWindow::default();
             seen.accept(frame.id).map_err(|_| CloseReason::Protocol)?;
             let peer = Peer { id: key.id(), addr: connection.remote_address() };
-            Ok(Some(Link::new(peer, connection.clone(), false, seen)))
+            Ok(Some(Link::new(peer, process, connection.clone(), false, seen)))
         }
     }
 }
 
-async fn greet(inner: &Inner, hello: &Frame, send: &mut quinn::SendStream) -> Result<(), CloseReason> {
-    Hello::check(hello).map_err(|_| CloseReason::Protocol)?;
-    let answer = Hello::frame(&inner.config.program).map_err(|_| CloseReason::Protocol)?;
+async fn greet(inner: &Inner, hello: &Frame, send: &mut quinn::SendStream) -> Result<u64, CloseReason> {
+    let process = Hello::check(hello).map_err(|_| CloseReason::Protocol)?;
+    let answer = inner.hello().map_err(|_| CloseReason::Protocol)?;
     write_frame(send, &answer).await.map_err(|_| CloseReason::Lost)?;
     let _ = send.finish();
-    Ok(())
+    Ok(process)
 }

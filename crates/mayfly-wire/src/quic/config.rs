@@ -2,10 +2,12 @@
 
 use super::floor::FlooredCubic;
 use crate::tls::KeyExchange;
-use crate::{Limits, Result, WireError};
+use crate::{Identity, Limits, Result, WireError};
+use aws_lc_rs::hmac;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ const ETHERNET_MTU: u16 = 1452;
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Bytes under way on a fresh loopback link: there is no path to be gentle with.
 const LOOPBACK_WINDOW: u64 = 1 << 20;
+/// Packets that may come before one acknowledgement has to go: a wake-up for every second packet costs more than it tells where nothing gets lost.
+const LOOPBACK_ACK_EVERY: u32 = 10;
 /// Bytes on their way to us that one stream and one link may have, and that one link may have on its way from us.
 const STREAM_WINDOW: u32 = 8 << 20;
 const LINK_WINDOW: u32 = 16 << 20;
@@ -89,18 +93,33 @@ impl EndpointConfig {
     }
 }
 
-/// A bound socket; without `server`, one that only connects.
-pub(super) fn socket(config: &EndpointConfig, server: Option<rustls::ServerConfig>) -> Result<quinn::Endpoint> {
+/// A bound socket; without `server`, one that only connects. With `identity`, it tells those who still talk to the process that had this name before that it is gone:
+/// otherwise they would take its silence for loss until the link's idle timeout.
+pub(super) fn socket(
+    config: &EndpointConfig,
+    server: Option<rustls::ServerConfig>,
+    identity: Option<&Identity>,
+) -> Result<quinn::Endpoint> {
     let failed = |reason: String| WireError::Connect { addr: config.listen, reason };
     let udp = std::net::UdpSocket::bind(config.listen).map_err(|e| failed(e.to_string()))?;
     // Many handshakes at once arrive faster than one thread reads. What the system does not grant is not missed.
     let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket2::SockRef::from(&udp).set_send_buffer_size(SOCKET_BUFFER);
     let server = server.map(|tls| quic_server(config, tls)).transpose()?;
-    let mut settings = quinn::EndpointConfig::default();
+    let mut settings = identity.map(lasting).unwrap_or_default();
     settings.max_udp_payload_size(LOOPBACK_MTU).map_err(|e| failed(e.to_string()))?;
     let runtime = Arc::new(quinn::TokioRuntime);
     quinn::Endpoint::new(settings, server, udp, runtime).map_err(|e| failed(e.to_string()))
+}
+
+/// Connection ids that the next process of this identity recognises as its own, and the key of stateless resets (RFC 9000, 10.3) that its peers then believe.
+fn lasting(identity: &Identity) -> quinn::EndpointConfig {
+    let reset_key = identity.derive("mayfly-wire 1 stateless reset");
+    let id_key = identity.derive("mayfly-wire 1 connection ids");
+    let id_key = u64::from_le_bytes(core::array::from_fn(|i| id_key[i]));
+    let mut settings = quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key[..])));
+    settings.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
+    settings
 }
 
 fn quic_server(config: &EndpointConfig, tls: rustls::ServerConfig) -> Result<quinn::ServerConfig> {
@@ -131,7 +150,11 @@ pub(super) fn transport(config: &EndpointConfig, addr: SocketAddr) -> Arc<Transp
     let mut transport = TransportConfig::default();
     if is_loopback {
         cubic.initial_window(LOOPBACK_WINDOW);
-        transport.initial_mtu(LOOPBACK_MTU).mtu_discovery_config(None);
+        let mut acks = AckFrequencyConfig::default();
+        acks.ack_eliciting_threshold(VarInt::from_u32(LOOPBACK_ACK_EVERY));
+        transport.initial_mtu(LOOPBACK_MTU).mtu_discovery_config(None).ack_frequency_config(Some(acks));
+        // quinn hands ten packets to the system at once, which takes 64 KiB: ten of these are refused, count as lost, and the link falls back to packets of 1,200.
+        transport.enable_segmentation_offload(false);
     }
     let largest_mtu = if is_loopback { LOOPBACK_MTU } else { ETHERNET_MTU };
     transport

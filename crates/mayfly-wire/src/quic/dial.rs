@@ -10,6 +10,8 @@ use mayfly_base::NodeId;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,20 +24,22 @@ const VERSION: u16 = 1;
 pub(super) struct Hello {
     version: u16,
     name: String,
+    /// Drawn at the start of a process: tells a restarted one from its former self.
+    process: u64,
 }
 
 impl Hello {
-    pub(super) fn frame(name: &str) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-        let hello = to_payload("Hello", &Self { version: VERSION, name: name.into() })?;
+    pub(super) fn frame(name: &str, process: u64) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        let hello = to_payload("Hello", &Self { version: VERSION, name: name.into(), process })?;
         Frame::encode(Kind::Hello, 0, 1, &hello, HELLO_LIMIT)
     }
 
-    /// Checks what the other side said: versions start at 1, and the lower of two is spoken.
-    pub(super) fn check(frame: &Frame) -> Result<()> {
+    /// Checks what the other side said: versions start at 1, and the lower of two is spoken. Returns which process it is.
+    pub(super) fn check(frame: &Frame) -> Result<u64> {
         let hello: Self = from_payload("Hello", &frame.payload)?;
         match hello.version {
             0 => Err(WireError::Version { what: "Hello", found: 0, known: VERSION }),
-            _ => Ok(()),
+            _ => Ok(hello.process),
         }
     }
 }
@@ -46,12 +50,19 @@ pub(crate) fn read_first_words(bytes: &[u8]) -> bool {
     from_payload::<Hello>("Hello", bytes).is_ok() | failure
 }
 
-/// One at a time per node: who comes second finds the first one's link.
+/// One at a time per node: who comes second finds the first one's link, or shares its failure. Calling in turn, those who talk to a node that is gone would
+/// queue up faster than their calls time out.
 #[derive(Debug, Default)]
-pub(super) struct Dialing(Mutex<HashMap<NodeId, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct Dialing(Mutex<HashMap<NodeId, Arc<Turn>>>);
+
+#[derive(Debug, Default)]
+struct Turn {
+    calling: tokio::sync::Mutex<()>,
+    failures: AtomicU64,
+}
 
 impl Dialing {
-    fn turn(&self, id: NodeId) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, id: NodeId) -> Arc<Turn> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 
@@ -73,10 +84,16 @@ pub(super) async fn link_to(inner: &Arc<Inner>, to: Peer) -> Result<Arc<Link>> {
         return Ok(link);
     }
     let turn = inner.dialing.turn(to.id);
-    let guard = turn.lock().await;
+    let before = turn.failures.load(Ordering::Relaxed);
+    let guard = turn.calling.lock().await;
     let link = match inner.links.get(to.id) {
         Some(link) => Ok(link),
-        None => dial(inner, to).await,
+        None if turn.failures.load(Ordering::Relaxed) != before => {
+            Err(WireError::Connect { addr: to.addr, reason: "a call under way at the same time failed".into() })
+        }
+        None => dial(inner, to).await.inspect_err(|_| {
+            turn.failures.fetch_add(1, Ordering::Relaxed);
+        }),
     };
     drop(guard);
     inner.dialing.tidy(to.id);
@@ -123,13 +140,39 @@ async fn greet(inner: &Inner, to: Peer) -> Result<Link> {
         inner.trust.member(to.id)?;
     }
     let mut seen = ReplayWindow::default();
-    let answer = exchange(&connection, to, &Hello::frame(&inner.config.program)?, Kind::Hello, HELLO_LIMIT).await;
-    let greeted = answer.and_then(|answer| Hello::check(&answer).and_then(|()| seen.accept(answer.id)));
-    if let Err(error) = greeted {
-        connection.close(CloseReason::Protocol.code().into(), b"");
-        return Err(error);
-    }
-    Ok(Link::new(to, connection, true, seen))
+    let answer = exchange(&connection, to, &inner.hello()?, Kind::Hello, HELLO_LIMIT).await;
+    let greeted = answer.and_then(|answer| {
+        seen.accept(answer.id)?;
+        Hello::check(&answer)
+    });
+    let process = greeted.inspect_err(|_| connection.close(CloseReason::Protocol.code().into(), b""))?;
+    Ok(Link::new(to, process, connection, true, seen))
+}
+
+/// A handshake and no more; whoever answers has to be a member.
+pub(super) async fn who_is_at(inner: &Inner, addr: SocketAddr) -> Result<NodeId> {
+    let anybody = Peer { id: inner.identity.id(), addr }; // the name is checked by whoever wants a certain one
+    let asked = async {
+        let opened = open(&inner.socket, inner.client.clone(), &inner.config, anybody).await;
+        let connection = opened.map_err(|error| nameless(error, addr))?;
+        let id = key_of(&connection)?.id();
+        connection.close(CloseReason::Leaving.code().into(), b"");
+        Ok(id)
+    };
+    let after_ms = inner.config.handshake_timeout_ms;
+    let timed_out = |_| WireError::TimedOut { what: "the handshake", after_ms };
+    tokio::time::timeout(inner.config.handshake_timeout(), asked).await.map_err(timed_out)?
+}
+
+/// A handshake's error without the name of whom it was meant for, as it was meant for nobody.
+fn nameless(error: WireError, addr: SocketAddr) -> WireError {
+    let reason = match error {
+        WireError::NotMember { .. } => "who listens there is no member".into(),
+        WireError::Revoked { .. } => "the key of who listens there was revoked".into(),
+        WireError::ClosedBy { why, .. } => format!("it closed the call: {why}"),
+        other => return other,
+    };
+    WireError::Connect { addr, reason }
 }
 
 /// A connection whose TLS handshake is through.

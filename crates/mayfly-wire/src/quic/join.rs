@@ -28,7 +28,7 @@ pub async fn join(
     let client = tls::client_config(identity, Trusting::Only(token.issuer()), config.key_exchange)?;
     let client = config::quic_client(client)?;
     let ours = EndpointConfig { listen: SocketAddr::new(config.listen.ip(), 0), ..config.clone() };
-    let socket = config::socket(&ours, None)?;
+    let socket = config::socket(&ours, None, None)?;
     let mut last = WireError::TokenText { reason: "it names no address, and none was given" };
     for addr in token.contacts().iter().chain(also) {
         let to = Peer { id: token.issuer(), addr: *addr };

@@ -16,6 +16,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) peer: Peer,
+    /// Which of the processes that the node has ever been.
+    pub(super) process: u64,
     pub(super) connection: quinn::Connection,
     pub(super) started_here: bool,
     ids: AtomicU32,
@@ -34,10 +36,17 @@ pub(super) struct Failure {
 
 impl Link {
     /// `seen` holds the ids of the frames that came before the link was one.
-    pub(super) fn new(peer: Peer, connection: quinn::Connection, started_here: bool, seen: ReplayWindow) -> Self {
+    pub(super) fn new(
+        peer: Peer,
+        process: u64,
+        connection: quinn::Connection,
+        started_here: bool,
+        seen: ReplayWindow,
+    ) -> Self {
         let ids = AtomicU32::new(1); // Hello was 1
         Self {
             peer,
+            process,
             connection,
             started_here,
             ids,

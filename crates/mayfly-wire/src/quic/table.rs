@@ -13,8 +13,8 @@ pub(super) struct Table(Mutex<HashMap<NodeId, Vec<Arc<Link>>>>);
 
 /// What came of adding a link.
 pub(super) struct Added {
-    /// One that the same side had started before: its process was restarted, or it gave the link up.
-    pub(super) replaced: Option<Arc<Link>>,
+    /// Those to a former process of the node, and one that the same side had started before: it gave the link up.
+    pub(super) replaced: Vec<Arc<Link>>,
     /// Two nodes called each other at once. Both know which link stays; this one goes, and closing it falls to us.
     pub(super) spare: Option<Arc<Link>>,
 }
@@ -27,9 +27,10 @@ impl Table {
         if links.is_empty() {
             inbox.announce(Event::Up { peer: link.peer });
         }
-        let before = links.iter().position(|other| other.started_here == link.started_here);
-        let replaced = before.map(|at| links.remove(at));
-        links.push(link.clone());
+        let is_over = |other: &Arc<Link>| other.process != link.process || other.started_here == link.started_here;
+        let (replaced, mut kept): (Vec<_>, Vec<_>) = links.drain(..).partition(is_over);
+        kept.push(link.clone());
+        *links = kept;
         let ours_stays = here < link.peer.id;
         links.sort_by_key(|link| link.started_here != ours_stays);
         let spare = if ours_stays { links.get(1).cloned() } else { None };
@@ -77,8 +78,6 @@ impl Table {
 impl Added {
     /// Closes what was replaced.
     pub(super) fn close_replaced(&self) {
-        if let Some(link) = &self.replaced {
-            link.close(CloseReason::Replaced);
-        }
+        self.replaced.iter().for_each(|link| link.close(CloseReason::Replaced));
     }
 }

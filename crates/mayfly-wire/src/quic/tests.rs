@@ -39,7 +39,7 @@ struct Raw {
 async fn connect(to: &Endpoint) -> Raw {
     let tls = tls::client_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
     let settings = settings();
-    let socket = config::socket(&settings, None).unwrap();
+    let socket = config::socket(&settings, None, None).unwrap();
     let peer = Peer { id: to.id(), addr: to.addr() };
     let connection = open(&socket, config::quic_client(tls).unwrap(), &settings, peer).await.unwrap();
     Raw { socket, connection }
@@ -48,7 +48,7 @@ async fn connect(to: &Endpoint) -> Raw {
 async fn greet(to: &Endpoint) -> Raw {
     let raw = connect(to).await;
     let peer = Peer { id: to.id(), addr: to.addr() };
-    exchange(&raw.connection, peer, &Hello::frame("raw").unwrap(), Kind::Hello, HELLO_LIMIT).await.unwrap();
+    exchange(&raw.connection, peer, &Hello::frame("raw", 1).unwrap(), Kind::Hello, HELLO_LIMIT).await.unwrap();
     raw
 }
 
@@ -170,7 +170,7 @@ async fn who_says_nothing_or_nonsense_first_is_shown_out() {
     assert_eq!(closed_with(&silent).await, CloseReason::TooSlow);
     let slow = connect(&node).await;
     let (mut half, _receive) = slow.connection.open_bi().await.unwrap();
-    half.write_all(&Hello::frame("slow").unwrap()[..9]).await.unwrap();
+    half.write_all(&Hello::frame("slow", 1).unwrap()[..9]).await.unwrap();
     assert_eq!(closed_with(&slow).await, CloseReason::TooSlow);
     let hasty = connect(&node).await;
     let _receive = send(&hasty, &request(1)).await;
@@ -206,11 +206,11 @@ async fn wrong_answers_are_refused_by_name() {
     ];
     for (bytes, is_right) in cases {
         let tls = tls::server_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
-        let socket = config::socket(&settings(), Some(tls)).unwrap();
+        let socket = config::socket(&settings(), Some(tls), None).unwrap();
         let to = Peer { id: identity(2).id(), addr: socket.local_addr().unwrap() };
         let liar = tokio::spawn(async move {
             let connection = socket.accept().await.unwrap().await.unwrap();
-            for answer in [Hello::frame("liar").unwrap().to_vec(), bytes] {
+            for answer in [Hello::frame("liar", 1).unwrap().to_vec(), bytes] {
                 let (mut send, mut receive) = connection.accept_bi().await.unwrap();
                 let _ = receive.read_to_end(10_000).await;
                 send.write_all(&answer).await.unwrap();
@@ -224,4 +224,29 @@ async fn wrong_answers_are_refused_by_name() {
         node.close().await;
         liar.await.unwrap();
     }
+}
+
+/// The system must take every packet that the settings make. When it refuses some, the link goes on with packets of 1,200 bytes, at a third of the speed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_body_travels_in_large_packets() {
+    const LEN: usize = 16 << 20;
+    let (a, b) = (node(), Endpoint::bind(identity(2), store(), settings()).unwrap());
+    let to = Peer { id: b.id(), addr: b.addr() };
+    let sending = async {
+        let mut writer = a.body(to, 7, b"", LEN as u64).await.unwrap();
+        writer.write(&vec![7; LEN]).await.unwrap();
+        writer.finish().await.unwrap();
+    };
+    let receiving = async {
+        loop {
+            if let Event::Body { body, .. } = b.next().await.unwrap() {
+                return body.read_to_end(LEN as u64).await.unwrap();
+            }
+        }
+    };
+    let ((), received) = tokio::join!(sending, receiving);
+    assert_eq!(received.len(), LEN);
+    let stats = a.inner.links.primaries()[0].connection.stats();
+    let mean = stats.udp_tx.bytes / stats.udp_tx.datagrams;
+    assert!(mean > 8_000, "{mean} bytes a packet, {} calls", stats.udp_tx.ios);
 }
