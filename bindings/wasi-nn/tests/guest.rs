@@ -107,19 +107,22 @@ fn wrong_calls_end_in_errors_of_wasi_nn() {
 
 #[test]
 fn limits_hold() {
-    let limits = Limits { models: 0, ..Limits::default() };
     let run_with = |wasm: &[u8], limits: &Limits, guest: &GuestLimits| {
         run_guest(wasm, context([("net".to_owned(), model())], limits), guest)
     };
     let usual = GuestLimits::default();
-    let failed =
-        |ended: Result<Vec<f32>, GuestError>| assert!(matches!(ended, Err(GuestError::Failed(_))), "{ended:?}");
-    failed(run_with(&by_bytes(&file(), 5, 0), &limits, &usual));
-    failed(run_with(&by_bytes(&file(), 5, 0), &Limits { model_bytes: 100, ..Limits::default() }, &usual));
-    failed(run_with(&by_name("net"), &Limits { contexts: 0, ..Limits::default() }, &usual));
-    failed(run_with(&by_name("net"), &Limits { rows: 1, ..Limits::default() }, &usual));
-    let stopped = run_with(&by_name("net"), &Limits::default(), &GuestLimits { fuel: 10, ..usual });
-    assert!(matches!(stopped, Err(GuestError::OutOfFuel { fuel: 10 })), "{stopped:?}");
+    let (loading, named) = (by_bytes(&file(), 5, 0), by_name("net"));
+    for (what, wasm, limits) in [
+        ("no model of its own", &loading, Limits { models: 0, ..Limits::default() }),
+        ("small models only", &loading, Limits { model_bytes: 100, ..Limits::default() }),
+        ("no context", &named, Limits { contexts: 0, ..Limits::default() }),
+        ("one row", &named, Limits { rows: 1, ..Limits::default() }),
+    ] {
+        let ended = run_with(wasm, &limits, &usual);
+        assert!(matches!(ended, Err(GuestError::Failed(_))), "{what}: {ended:?}");
+    }
+    let stopped = run_with(&by_name("net"), &Limits::default(), &GuestLimits { fuel: 0, ..usual });
+    assert!(matches!(stopped, Err(GuestError::OutOfFuel { fuel: 0 })), "{stopped:?}");
     let small = run_with(&by_name("net"), &Limits::default(), &GuestLimits { memory_bytes: 65536, ..usual });
     assert!(matches!(small, Err(GuestError::Module(_))), "{small:?}");
 }
