@@ -149,7 +149,7 @@ impl Records {
         FormatError::malformed(
             self.bytes.name(),
             Position::Field { line: self.line, column, name: String::new() },
-            format!("{want} fields, as in the first record"),
+            format!("{want} field{}, as in the first record", if want == 1 { "" } else { "s" }),
             &format!("{}", self.width),
         )
     }
