@@ -126,7 +126,12 @@ pub fn assemble(nodes: &mut [Process]) {
 }
 
 pub fn until_assembled(nodes: &[Process]) {
-    until("all know all", || nodes.iter().all(|node| node.alive() == nodes.len() - 1));
+    let begun = Instant::now();
+    while nodes.iter().any(|node| node.alive() != nodes.len() - 1) {
+        let views = || nodes.iter().map(|node| node.ask(json!({ "ask": "status" }))["members"].to_string());
+        assert!(begun.elapsed() < LONG, "not all know all after {LONG:?}:\n{}", views().collect::<Vec<_>>().join("\n"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 pub fn until_equal(nodes: &[Process]) {
