@@ -90,6 +90,9 @@ async fn a_token_lets_one_node_in_once() {
     assert_eq!(list.digest(), issuer.trust().digest());
     let member = bind(&newcomer, list);
     soon("the link", member.connect(peer(&issuer))).await.unwrap();
+    // No token is out any more: the door is shut before anything can be said.
+    let late = soon("the thief", join(&thief, &token, &[issuer.addr()], &settings)).await;
+    assert!(matches!(late, Err(WireError::ClosedBy { why: CloseReason::NotMember, .. })), "{late:?}");
     // While another token is out, the handshake lets strangers knock; the used token still does not open.
     let _other = issuer.issue_token(60_000, &[]).unwrap();
     let refused = soon("the thief", join(&thief, &token, &[issuer.addr()], &settings)).await;
