@@ -12,8 +12,10 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Instant;
 
 const VALUE_BYTES: usize = 1024;
+const READS: usize = 20_000;
 /// More than a plain map, in percent.
 const CEILING: f64 = 20.0;
 const NODE: NodeId = NodeId([1; 32]);
@@ -32,9 +34,27 @@ pub fn rows() -> Result<Vec<Row>> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let records = 50_000;
+    rows.push(reads(&runtime.block_on(node_with(records))?.0, records)?);
     let node = taken(|| runtime.block_on(node_with(records)))?;
     rows.push(beside_maps(format!("memory, {records} values of 1 KiB, whole node"), records, node)?);
     Ok(rows)
+}
+
+/// Reads of keys by chance, each with a copy of its value.
+fn reads(node: &Runtime<mayfly_wire::MemoryEndpoint>, records: usize) -> Result<Row> {
+    let mut rng = Rng::new(6);
+    let mut us = Vec::with_capacity(READS);
+    for _ in 0..READS {
+        let i = rng.below(records as u64) as usize;
+        let key = format!("sensors/{:02}/{i:08}", i % 50);
+        let start = Instant::now();
+        black_box(node.read(key.as_bytes()).context("a record is missing")?);
+        us.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    us.sort_by(f64::total_cmp);
+    let figures =
+        vec![("us_p50", json!(us[READS / 2])), ("us_p95", json!(us[READS * 95 / 100])), ("ceiling_us", json!(1000.0))];
+    Ok(Row::new(format!("memory, a read of 1 KiB among {records}"), figures))
 }
 
 /// Keys in no order, as they come.

@@ -305,15 +305,19 @@ impl Node {
         if !forgotten.is_empty() {
             outputs.push(Output::Persist(forgotten));
         }
-        let mut at: Vec<Peer> = match self.peers.is_empty() {
-            true => self.seeds.values().copied().collect(),
-            false => self.unmet().collect(),
-        };
-        if !self.peers.is_empty() && !at.is_empty() {
-            at = vec![at[self.rng.below(at.len() as u64) as usize]];
-        }
-        outputs.extend(self.knock(at, now));
+        let doors = self.doors();
+        outputs.extend(self.knock(doors, now));
         outputs
+    }
+
+    /// Whom to knock at now: everyone while nobody is there, else one of those not met yet.
+    fn doors(&mut self) -> Vec<Peer> {
+        if self.peers.is_empty() {
+            return self.seeds.values().copied().collect();
+        }
+        let unmet: Vec<Peer> = self.unmet().collect();
+        let one = self.rng.below(unmet.len().max(1) as u64) as usize;
+        unmet.get(one).copied().into_iter().collect()
     }
 
     fn round(&mut self, now: Now) -> Vec<Output> {

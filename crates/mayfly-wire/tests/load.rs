@@ -93,12 +93,7 @@ async fn garbage_on_the_socket_disturbs_nobody() {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_told_in_time() {
-    let (a, b) = (identity(1), identity(2));
-    let mut hasty = config(KeyExchange::Hybrid);
-    hasty.handshake_timeout_ms = 200;
-    let caller = bind_with(&a, trust(&[&a, &b]), hasty);
-    let silent = tokio::net::UdpSocket::bind(loopback()).await.unwrap();
-    let to = Peer { id: b.id(), addr: silent.local_addr().unwrap() };
+    let (caller, to, _silent) = caller_of_nobody(200);
     let late = soon("the handshake", caller.request(to, TOPIC, b"")).await;
     assert!(matches!(late, Err(WireError::TimedOut { after_ms: 200, .. })), "{late:?}");
 }

@@ -304,15 +304,13 @@ async fn who_is_at_an_address_is_told_of_members_only() {
 /// Those who talk to a node that is gone share one call: its failure is theirs, and nobody queues.
 #[tokio::test]
 async fn a_failed_call_is_shared() {
-    let (a, gone) = (identity(1), identity(2));
-    let list = trust(&[&a, &gone]);
-    let mut settings = config(KeyExchange::Hybrid);
-    settings.handshake_timeout_ms = 500;
-    let a = Arc::new(bind_with(&a, list, settings));
-    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let to = Peer { id: gone.id(), addr: silent.local_addr().unwrap() };
-    let calls: Vec<_> =
-        (0..20).map(|_| (a.clone(), to)).map(|(a, to)| tokio::spawn(async move { a.connect(to).await })).collect();
+    let (caller, to, _silent) = caller_of_nobody(500);
+    let caller = Arc::new(caller);
+    let call = |_| {
+        let caller = caller.clone();
+        tokio::spawn(async move { caller.connect(to).await })
+    };
+    let calls: Vec<_> = (0..20).map(call).collect();
     let mut tried = 0;
     for call in calls {
         match soon("a call", call).await.unwrap() {

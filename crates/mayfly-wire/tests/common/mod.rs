@@ -49,6 +49,16 @@ pub fn pair() -> (Endpoint, Endpoint) {
     (bind(&a, list.clone()), bind(&b, list))
 }
 
+/// A node that gives up calls after so long, and a member's address where nobody answers as long as the socket is there.
+pub fn caller_of_nobody(handshake_timeout_ms: u64) -> (Endpoint, Peer, std::net::UdpSocket) {
+    let (a, gone) = (identity(1), identity(2));
+    let mut hasty = config(KeyExchange::Hybrid);
+    hasty.handshake_timeout_ms = handshake_timeout_ms;
+    let silent = std::net::UdpSocket::bind(loopback()).unwrap();
+    let to = Peer { id: gone.id(), addr: silent.local_addr().unwrap() };
+    (bind_with(&a, trust(&[&a, &gone]), hasty), to, silent)
+}
+
 pub fn peer(of: &impl Transport) -> Peer {
     Peer { id: of.id(), addr: of.addr() }
 }
