@@ -1,0 +1,58 @@
+//! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
+use crate::commands::model::args::{ConvertArgs, EvalArgs, ModelArg, PredictArgs, QuantizeArgs};
+use crate::commands::train::args::{TRAIN_EXAMPLES, TrainArgs};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Small neural networks from the command line: train on a data file, evaluate, predict, convert, quantise.
+#[derive(Parser, Debug)]
+#[command(name = "mayfly", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print exactly one JSON object on standard output; everything else goes to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Train a network on a data file
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Measure a trained network on a data file
+    Eval(EvalArgs),
+    /// Run a trained network over the rows of a data file
+    Predict(PredictArgs),
+    /// Say what a model file holds
+    Info(ModelArg),
+    /// Convert between .mayfly/.safetensors, FANN .net, .onnx and .dot (by extension)
+    Convert(ConvertArgs),
+    /// Keep the weights in fewer bits, and report size, speed and accuracy before and after
+    Quantize(QuantizeArgs),
+    /// Measure this machine's kernels: nanoseconds, GFLOP/s and the share of the measured peak
+    Bench,
+    /// Run a node of a swarm: the first one founds it, others join with a token
+    #[cfg(feature = "swarm")]
+    Node(Box<crate::commands::swarm::args::NodeArgs>),
+    /// Talk to a running node, watch a swarm of real processes, or simulate one
+    #[cfg(feature = "swarm")]
+    #[command(subcommand)]
+    Swarm(crate::commands::swarm::args::SwarmCommand),
+    /// Signed packs of WebAssembly kernels: make, check, run, install, upgrade
+    #[cfg(feature = "packs")]
+    Pack {
+        #[command(subcommand)]
+        command: crate::commands::pack::PackCommand,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    Man {
+        /// The folder
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,8 @@
+//! What the commands do: one folder a group, each with its arguments, its work and its words.
+pub mod bench;
+pub mod model;
+#[cfg(feature = "packs")]
+pub mod pack;
+#[cfg(feature = "swarm")]
+pub mod swarm;
+pub mod train;

@@ -1,0 +1,29 @@
+//! `mayfly node` and `mayfly swarm`.
+
+pub mod args;
+mod client;
+mod control;
+mod demo;
+mod metrics;
+pub mod node;
+mod picture;
+mod relay;
+mod simulate;
+
+use crate::support::ui::Ui;
+use anyhow::Result;
+use args::SwarmCommand;
+
+pub fn run(command: SwarmCommand, ui: Ui) -> Result<()> {
+    match command {
+        SwarmCommand::Simulate(args) => simulate::run(&args, ui),
+        SwarmCommand::Demo(args) => demo::run(&args, ui),
+        command => client::run(command, ui),
+    }
+}
+
+/// Of sorted numbers; 0 of none.
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}

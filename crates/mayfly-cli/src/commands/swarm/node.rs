@@ -1,0 +1,201 @@
+//! `mayfly node`: a daemon.
+
+use super::args::NodeArgs;
+use super::{control, metrics};
+use crate::support::ui::Ui;
+use anyhow::{Context, Result, bail};
+use mayfly_swarm::membership::Metadata;
+use mayfly_swarm::memory::MemoryLimits;
+use mayfly_swarm::{Disk, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
+use mayfly_wire::{Endpoint, EndpointConfig, Identity, JoinToken, Peer, Transport, TrustList, TrustStore};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+
+impl NodeArgs {
+    fn or(self, file: NodeArgs) -> NodeArgs {
+        let list = |ours: Vec<_>, theirs| if ours.is_empty() { theirs } else { ours };
+        NodeArgs {
+            data: self.data.or(file.data),
+            listen: self.listen.or(file.listen),
+            advertise: self.advertise.or(file.advertise),
+            join: list(self.join, file.join),
+            token: self.token.or(file.token),
+            topology: self.topology.or(file.topology),
+            metrics: self.metrics.or(file.metrics),
+            capabilities: list(self.capabilities, file.capabilities),
+            log: self.log.or(file.log),
+            config: self.config,
+        }
+    }
+}
+
+pub fn run(args: NodeArgs, ui: Ui) -> Result<()> {
+    let file = match &args.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?
+        }
+        None => NodeArgs::default(),
+    };
+    let args = args.or(file);
+    let level = args.log.as_deref().unwrap_or("info");
+    let level: tracing::level_filters::LevelFilter =
+        level.parse().with_context(|| format!("{level} is no log level: error, warn, info, debug or trace"))?;
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(serve(args, ui))
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let data = args.data.clone().unwrap_or_else(|| PathBuf::from("mayfly-node"));
+    let (runtime, handshake_ms) = start(&args, &data).await?;
+    runtime.describe(Metadata { capabilities: args.capabilities.clone(), ..Metadata::default() });
+    let facts = json!({
+        "handshake_ms": handshake_ms, "key_exchange": "SecP384r1MLKEM1024", "signature": "ML-DSA-87", "pid": std::process::id(),
+    });
+    control::serve(runtime.clone(), &data, facts)?;
+    if !args.join.is_empty() {
+        tokio::spawn(seek(runtime.clone(), args.join.clone()));
+    }
+    if let Some(addr) = args.metrics {
+        let bound = metrics::serve(runtime.clone(), addr).await?;
+        tracing::info!(addr = %bound, "metrics");
+    }
+    let status = runtime.status();
+    let ready = json!({ "id": status.id.to_string(), "addr": status.addr.to_string(), "data": data });
+    ui.result(&format!("node {} at {}, data in {}", status.id.short(), status.addr, data.display()), &ready)?;
+    let why = tokio::select! {
+        why = runtime.stopped() => why,
+        _ = tokio::signal::ctrl_c() => Stop::Asked,
+        _ = terminate.recv() => Stop::Asked,
+    };
+    let left = runtime.leave().await;
+    let _ = std::fs::remove_file(control::socket_of(&data));
+    match why {
+        Stop::Superseded(addr) => Err(mayfly_swarm::SwarmError::Superseded { addr }.into()),
+        _ => Ok(left?),
+    }
+}
+
+/// The node, and how long its first handshake took.
+async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Option<f64>)> {
+    let name = args.topology.as_deref().unwrap_or("mesh");
+    let topology = Arc::from(topology::by_name(name)?);
+    make_private(data)?;
+    let passphrase = std::env::var("MAYFLY_PASSPHRASE").ok();
+    let identity = Identity::load_or_create(&data.join("identity.key"), passphrase.as_deref().map(str::as_bytes))?;
+    let (disk, loaded) = Disk::open(&data.join("memory.redb"), identity.id())?;
+    let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    if listen.ip().is_unspecified() && args.advertise.is_none() {
+        bail!("with --listen {listen}, say where others reach this node: --advertise ADDR");
+    }
+    let config = EndpointConfig::new(listen);
+    let join = resolve(&args.join).await?;
+    let (trust, mut seeds) = trust_of(args, data, &identity, &join, &config).await?;
+    let trust = Arc::new(trust);
+    let endpoint = Endpoint::bind(identity, trust.clone(), config)?;
+    seeds.extend(members_at(&endpoint, &join).await);
+    let mut handshake_ms = None;
+    if let Some(&seed) = seeds.first() {
+        let begun = Instant::now();
+        handshake_ms = endpoint.connect(seed).await.is_ok().then(|| begun.elapsed().as_secs_f64() * 1e3);
+    }
+    let swarm = trust.swarm().0;
+    let node = NodeConfig { seed: u64::from_le_bytes(std::array::from_fn(|i| swarm[i])), ..NodeConfig::default() };
+    let seed = now_ms() ^ u64::from(std::process::id()) << 44;
+    let (trust, advertise) = (Some(trust), args.advertise);
+    let config = RuntimeConfig { node, topology, limits: MemoryLimits::default(), seed, trust, advertise };
+    Ok((Runtime::start(endpoint, disk, loaded, &seeds, config).await?, handshake_ms))
+}
+
+fn make_private(data: &Path) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.with_context(|| format!("cannot make the folder {}", data.display()))?;
+    // The control socket lies here: whoever reaches it commands the node.
+    let private = std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700));
+    private.with_context(|| format!("cannot keep others out of {}", data.display()))
+}
+
+/// The trust list that is there, or that of the swarm joined or founded now; and who let us in.
+async fn trust_of(
+    args: &NodeArgs,
+    data: &Path,
+    identity: &Identity,
+    join: &[SocketAddr],
+    config: &EndpointConfig,
+) -> Result<(TrustStore, Vec<Peer>)> {
+    if let Some(trust) = TrustStore::load(data)? {
+        trust.member(identity.id())?;
+        return Ok((trust, Vec::new()));
+    }
+    let Some(token) = &args.token else {
+        if !args.join.is_empty() {
+            bail!("joining needs a token the first time: run `mayfly swarm token` at a member, then add --token TOKEN");
+        }
+        let list = TrustList::found(identity, now_ms())?;
+        return Ok((TrustStore::create(data, list)?, Vec::new()));
+    };
+    let text = if token.starts_with("mfj1.") {
+        token.clone()
+    } else {
+        std::fs::read_to_string(token).with_context(|| format!("{token} is neither a token nor a file with one"))?
+    };
+    let token: JoinToken = text.trim().parse()?;
+    let list = mayfly_wire::join(identity, &token, join, config).await?;
+    let seeds = token.contacts().iter().map(|&addr| Peer { id: token.issuer(), addr }).collect();
+    Ok((TrustStore::create(data, list)?, seeds))
+}
+
+/// Between attempts to find somebody at the addresses given.
+const SEEK_TIME: Duration = Duration::from_secs(5);
+
+/// What the names in --join stand for now. A name that is unknown now may be known later; one that is none is an error.
+async fn resolve(names: &[String]) -> Result<Vec<SocketAddr>> {
+    let mut all = Vec::new();
+    for name in names {
+        match tokio::net::lookup_host(name).await {
+            Ok(found) => all.extend(found),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                bail!("--join {name}: expected HOST:PORT, such as 10.0.0.1:7700")
+            }
+            Err(error) => tracing::warn!(%name, %error, "no address is known for this name"),
+        }
+    }
+    Ok(all)
+}
+
+/// The members at some addresses, this node aside.
+async fn members_at(endpoint: &Endpoint, addrs: &[SocketAddr]) -> Vec<Peer> {
+    let mut found = Vec::new();
+    for &addr in addrs {
+        match endpoint.who_is_at(addr).await {
+            Ok(id) if id == endpoint.id() => {}
+            Ok(id) => found.push(Peer { id, addr }),
+            Err(error) => tracing::warn!(%addr, %error, "no member answers there"),
+        }
+    }
+    found
+}
+
+/// While nobody is there, looks at the addresses again: names may stand for others by then, and others may have started.
+async fn seek(runtime: Runtime<Endpoint>, names: Vec<String>) {
+    loop {
+        tokio::time::sleep(SEEK_TIME).await;
+        if runtime.view().members.len() > 1 {
+            continue;
+        }
+        let addrs = resolve(&names).await.unwrap_or_default(); // the names were looked at before
+        for peer in members_at(runtime.transport(), &addrs).await {
+            runtime.meet(peer);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `mayfly train`: from a data file to a trained, measured, saved network.
+pub mod args;
+mod outcome;
+mod rows;
+mod settings;
+mod watch;
+
+use crate::support::metrics::{Metrics, Tally, number};
+use crate::support::plot::{Chart, Line, svg};
+use crate::support::ui::{Ui, seconds};
+use anyhow::{Context, Result};
+use args::TrainArgs;
+use mayfly_format::data::Encoder;
+use mayfly_nn::{Loss, Model, mean_loss};
+use outcome::{Curve, Outcome};
+use rows::Rows;
+use serde_json::{Value, json};
+use settings::Settings;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Runs the command.
+pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
+    let args = with_config(args)?;
+    let settings = Settings::choose(&args)?;
+    let mut rows = Rows::read(&args, &settings, ui)?;
+    let start = Instant::now();
+    let range = settings.target_range(&mut rows)?;
+    let outcome = match settings.cascade(&rows.encoder, range) {
+        None => outcome::fit(&settings, &mut rows, range, ui)?,
+        Some(cascade) => outcome::grow(&cascade, &rows, ui)?,
+    };
+    let took = start.elapsed().as_secs_f64();
+    let Outcome { network, loss, epochs, ended, curve } = outcome;
+
+    let output = args.output.clone().unwrap_or_else(|| default_output(&args.data));
+    let parameters = network.param_count();
+    let mut model = Model::new(network);
+    let losses = losses(&model, &loss, &mut rows)?;
+    let test = test_metrics(&model, &mut rows)?;
+    let summary = summary(&test, epochs, losses, took, parameters, settings.seed, &output);
+    attach(&mut model, &rows.encoder, &test, &summary)?;
+    model.save(&output).with_context(|| format!("cannot write the model to {}", output.display()))?;
+    if let Some(path) = &args.plot {
+        plot(path, curve, &test, &args.data)?;
+        ui.note(format!("training curve drawn in {}", path.display()));
+    }
+    ui.note(format!("{epochs} epochs in {}: {ended}. Model: {}", seconds(took), output.display()));
+    ui.result(&format!("test: {}\n\n{}", test.headline(), test.details()), &summary)
+}
+
+/// Options of the TOML file beneath those of the command line.
+fn with_config(args: TrainArgs) -> Result<TrainArgs> {
+    let Some(path) = args.config.clone() else { return Ok(args) };
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file: TrainArgs = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+    Ok(args.or(file))
+}
+
+/// The loss over the training and the test rows, of the network as it is now.
+fn losses(model: &Model, loss: &Loss, rows: &mut Rows) -> Result<[f64; 2]> {
+    let test = if rows.test.is_empty()? { f64::NAN } else { mean_loss(&model.network, loss, rows.test.data())? };
+    Ok([mean_loss(&model.network, loss, rows.training.data())?, test])
+}
+
+/// Figures on the test rows; without any, on the training rows.
+fn test_metrics(model: &Model, rows: &mut Rows) -> Result<Metrics> {
+    let part = if rows.test.is_empty()? { &mut rows.training } else { &mut rows.test };
+    let mut tally = Tally::new(&rows.encoder);
+    part.each(|inputs, targets| {
+        tally.add(&model.predict(inputs)?, targets);
+        Ok(())
+    })?;
+    Ok(tally.finish())
+}
+
+fn summary(
+    test: &Metrics,
+    epochs: usize,
+    [train_loss, test_loss]: [f64; 2],
+    took: f64,
+    parameters: usize,
+    seed: u64,
+    output: &Path,
+) -> Value {
+    let mut object = test.json();
+    object.insert("train_loss".into(), number(train_loss));
+    object.insert("test_loss".into(), number(test_loss));
+    object.insert("epochs".into(), json!(epochs));
+    object.insert("seconds".into(), number(took));
+    object.insert("parameters".into(), json!(parameters));
+    object.insert("seed".into(), json!(seed));
+    object.insert("model".into(), json!(output.display().to_string()));
+    Value::Object(object)
+}
+
+/// Puts what belongs to the network into its file.
+fn attach(model: &mut Model, encoder: &Encoder, test: &Metrics, summary: &Value) -> Result<()> {
+    model.encoder = Some(serde_json::to_string(encoder)?);
+    model.metrics = Some(Value::Object(test.json()).to_string());
+    let mut training = summary.clone();
+    if let Some(object) = training.as_object_mut() {
+        object.remove("model"); // the place it was first written to is nobody's business later
+    }
+    model.training = Some(training.to_string());
+    Ok(())
+}
+
+fn default_output(data: &Path) -> PathBuf {
+    let stem = data.file_stem().map_or_else(|| "model".into(), |s| s.to_os_string());
+    PathBuf::from(stem).with_extension("mayfly")
+}
+
+fn plot(path: &Path, curve: Curve, test: &Metrics, data: &Path) -> Result<()> {
+    let Curve { unit, training, validation, best } = curve;
+    let mut lines = vec![Line { label: "training".into(), values: training }];
+    if validation.iter().any(|v| !v.is_nan()) {
+        lines.push(Line { label: "validation".into(), values: validation });
+    }
+    let name = data.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let chart = Chart {
+        title: format!("Training on {name}"),
+        subtitle: format!("test: {}", test.headline()),
+        x_label: unit.into(),
+        y_label: "loss".into(),
+        lines,
+        mark: (best > 0).then(|| (best as f64, format!("best: {unit} {best}"))),
+    };
+    mayfly_format::atomic::write(path, |out| out.write_all(svg(&chart).as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,6 @@
+//! What the groups share.
+pub mod data;
+pub mod metrics;
+pub mod model;
+pub mod plot;
+pub mod ui;
