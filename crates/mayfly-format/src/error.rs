@@ -66,6 +66,17 @@ pub enum FormatError {
         hint: String,
     },
 
+    /// The file is something else that was saved in its place.
+    #[error("{file}: this is {what}; {instead}")]
+    Impostor {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// What it is: "a Git LFS pointer".
+        what: &'static str,
+        /// What to do about it.
+        instead: &'static str,
+    },
+
     /// There is nothing in the file to learn from.
     #[error("{file}: no rows of data{hint}")]
     NoRows {

@@ -8,6 +8,7 @@ mod error;
 pub mod fann_net;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod impostor;
 mod limits;
 pub mod model_file;
 pub mod onnx;

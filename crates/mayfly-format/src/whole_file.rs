@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::error::{FormatError, Result};
+use crate::impostor;
 
 /// Adds the path to an I/O error.
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FormatError + '_ {
@@ -18,7 +19,7 @@ pub(crate) fn file_name(path: &Path) -> String {
 
 /// The content of a file of at most `max_bytes`.
 ///
-/// The size that the file system reports is only a hint (a pipe has none), so the limit is enforced on what arrives.
+/// A Git LFS pointer or a web page in place of the file is an error that says so. The size that the file system reports is only a hint (a pipe has none), so the limit is enforced on what arrives.
 pub(crate) fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(io_error(path))?;
     let size = file.metadata().map_err(io_error(path))?.len();
@@ -32,6 +33,7 @@ pub(crate) fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     if content.len() as u64 > max_bytes {
         return Err(too_large(content.len() as u64));
     }
+    impostor::refuse(&file_name(path), &content)?;
     Ok(content)
 }
 

@@ -34,6 +34,7 @@ impl FileKind {
     /// [`FormatError::UnknownKind`], I/O errors, and a damaged gzip stream.
     pub fn of(input: &Input) -> Result<Self> {
         let (bytes, whole) = head(input, HEAD_BYTES)?;
+        crate::impostor::refuse(input.name(), &bytes)?;
         let extension = input.extension();
         let found = by_magic(&bytes).or_else(|| by_text(&bytes, whole, &extension));
         let promised = promised_by(input.name(), &extension);
