@@ -8,6 +8,7 @@ mod ci;
 mod cross;
 mod fuzz;
 mod gates;
+mod mutants;
 mod packs;
 mod process;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Cross,
     /// Every fuzz target under libFuzzer for a while; needs a nightly toolchain and cargo-fuzz.
     Fuzz(fuzz::Args),
+    /// Faults put into the code one at a time, to see whether a test notices; the lists are in xtask/mutants.
+    Mutants(mutants::Args),
     /// The core kernels: compiled to WebAssembly, packed and signed as packs/mayfly-core-1.0.0.
     Packs(packs::Args),
     /// Benchmarks against other libraries, in their own workspace under bench/.
@@ -73,6 +76,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Cross => cross::run_cross(),
         Command::Fuzz(args) => fuzz::run_fuzz(&args),
+        Command::Mutants(args) => mutants::run_mutants(&args),
         Command::Packs(args) => packs::build_packs(&args),
         Command::Bench { args } => bench::run_bench(&args),
     }

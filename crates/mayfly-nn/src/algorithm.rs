@@ -154,6 +154,7 @@ pub struct Rprop {
     /// Smallest step.
     pub delta_min: f32,
     /// Largest step.
+    #[serde(with = "crate::bits::number")]
     pub delta_max: f32,
     /// First step.
     pub delta_zero: f32,
@@ -180,6 +181,7 @@ pub struct Sarprop {
     /// Shrinking of a step when the slope changes its sign.
     pub decrease_factor: f32,
     /// Largest step.
+    #[serde(with = "crate::bits::number")]
     pub delta_max: f32,
     /// Weight decay, as a power of two.
     pub weight_decay_shift: f32,
@@ -475,11 +477,25 @@ impl Algorithm {
             Algorithm::Incremental(o) => share("momentum", o.learning_momentum),
             Algorithm::Rprop(o) => positive("first step", o.delta_zero)
                 .and(positive("increase factor", o.increase_factor))
-                .and(positive("decrease factor", o.decrease_factor)),
-            Algorithm::Quickprop(o) => positive("mu", o.mu),
-            Algorithm::Batch(_) | Algorithm::Sarprop(_) => Ok(()),
+                .and(positive("decrease factor", o.decrease_factor))
+                .and(check("smallest step", o.delta_min, o.delta_min >= 0.0, "it must not be negative"))
+                .and(largest_step(o.delta_max)),
+            Algorithm::Quickprop(o) => positive("mu", o.mu).and(check("decay", o.decay, true, "it must be finite")),
+            Algorithm::Sarprop(o) => positive("increase factor", o.increase_factor)
+                .and(positive("decrease factor", o.decrease_factor))
+                .and(largest_step(o.delta_max))
+                .and(check("weight decay shift", o.weight_decay_shift, true, "it must be finite"))
+                .and(check("step error threshold", o.step_error_threshold_factor, true, "it must be finite"))
+                .and(check("step error shift", o.step_error_shift, true, "it must be finite"))
+                .and(check("temperature", o.temperature, true, "it must be finite")),
+            Algorithm::Batch(_) => Ok(()),
         }
     }
+}
+
+/// Steps without a limit are allowed.
+fn largest_step(delta_max: f32) -> Result<()> {
+    if delta_max > 0.0 { Ok(()) } else { Err(NnError::option("largest step", delta_max, "it must be positive")) }
 }
 
 fn check(name: &'static str, value: f32, fits: bool, want: &str) -> Result<()> {

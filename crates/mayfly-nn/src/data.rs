@@ -19,7 +19,7 @@ pub trait Dataset {
     /// Values in a row of targets.
     fn target_len(&self) -> usize;
 
-    /// How many rows there are, where that is known.
+    /// How many rows a pass gives, where that is known; training refuses a pass that gives more or fewer.
     fn rows(&self) -> Option<usize>;
 
     /// Goes back to the first row of a pass in the given order.
@@ -28,7 +28,7 @@ pub trait Dataset {
     /// A source that cannot be read.
     fn start(&mut self, order: Order) -> Result<()>;
 
-    /// Fills whole rows of `x` and `t` from the front and returns how many; 0 is the end. Only at the end are there fewer than fit.
+    /// Fills whole rows of `x` and `t` from the front and returns how many, at most as many as fit; 0 is the end. Where fewer than fit were filled, the rest is asked for again.
     ///
     /// # Errors
     /// A source that cannot be read, or values that make no sense.

@@ -94,6 +94,22 @@ pub enum NnError {
         /// Rows of the table.
         rows: usize,
     },
+    /// A data set that claims to have filled more rows than there was room for.
+    #[error("the data set says it filled {got} rows where {room} fit: its `next` must return at most what fits")]
+    RowsReturned {
+        /// How many it says it filled.
+        got: usize,
+        /// How many fit.
+        room: usize,
+    },
+    /// A data set that has another number of rows than it says.
+    #[error("the data set says it has {said} rows and gave {got}: its `rows` must count what a pass gives, or be None")]
+    RowsCounted {
+        /// How many it says it has.
+        said: usize,
+        /// How many came.
+        got: usize,
+    },
     /// There is nothing to train or evaluate on.
     #[error("the {what} data has no rows")]
     NoRows {

@@ -101,7 +101,10 @@ impl Schedule {
                 refused("warmup must not be negative and floor be between 0 and 1")
             }
             Schedule::OneCycle { rise, start, end }
-                if !(*rise > 0.0 && *rise < 1.0 && *start >= 0.0 && *end >= 0.0) =>
+                if !(*rise > 0.0
+                    && *rise < 1.0
+                    && (0.0..=f32::MAX).contains(start)
+                    && (0.0..=f32::MAX).contains(end)) =>
             {
                 refused("rise must be between 0 and 1, start and end not negative")
             }

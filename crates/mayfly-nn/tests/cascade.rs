@@ -99,6 +99,42 @@ fn reports_tell_the_truth() {
 }
 
 #[test]
+fn an_infinite_error_of_the_validation_rows_ends_nothing_and_is_never_the_best() {
+    let data = parity(3);
+    let targets = data.targets().iter().enumerate().map(|(i, t)| if i == 0 { 1e30 } else { *t }).collect();
+    let held = InMemory::new(3, 1, data.inputs().to_vec(), targets).unwrap();
+    let config = Cascade { max_neurons: 10, patience: 2, stop: None, ..config(1) };
+    let mut reports = Vec::new();
+    let found = config
+        .train(&data, Some(&held), &mut |r| {
+            reports.push(r.clone());
+            Control::Continue
+        })
+        .unwrap();
+    assert!(reports.iter().all(|r| r.validation_mse == Some(f64::INFINITY) && !r.is_best));
+    assert_eq!((reports.len(), found.best.neurons), (3, 2), "patience ran out; the newest network is kept");
+}
+
+/// The error of the network that is reported and kept is the lowest that training its outputs came to.
+#[test]
+fn outputs_keep_the_weights_of_the_lowest_error() {
+    let data = parity(3);
+    let long = |max_epochs| fann::Stagnation { epochs: 1000, max_epochs, ..fann::Stagnation::default() };
+    let mse = |epochs| {
+        let config = Cascade { max_neurons: 2, stop: None, outputs: long(epochs), candidates: long(60), ..config(3) };
+        let mut first = None;
+        let mut see = |r: &fann::CascadeReport| {
+            first.get_or_insert(r.mse);
+            Control::Stop
+        };
+        config.train(&data, None, &mut see).unwrap();
+        first.unwrap()
+    };
+    let all: Vec<f64> = (1..60).map(mse).collect();
+    assert!(all.windows(2).all(|w| w[1] <= w[0]), "more epochs never end at a higher error: {all:?}");
+}
+
+#[test]
 fn a_stop_is_a_stop() {
     let found = config(1).train(&two_spirals(), None, &mut |_| Control::Stop).unwrap();
     assert_eq!(found.best.neurons, 0);

@@ -1,7 +1,7 @@
 //! Training: against a computation by hand, the same bits whatever the threads and interruptions, when it stops, what it refuses.
 mod common;
 
-use common::{inputs, networks, quiet, values};
+use common::{Unknown, inputs, networks, quiet, values};
 use mayfly_nn::*;
 
 fn spec() -> NetworkSpec {
@@ -167,30 +167,11 @@ fn a_model_is_no_checkpoint_and_a_checkpoint_is_a_model() {
 
 #[test]
 fn a_full_batch_is_the_same_whether_it_lies_in_memory_or_is_read_in_pieces() {
-    /// Hides that the rows lie in memory.
-    struct Pieces(InMemory);
-    impl Dataset for Pieces {
-        fn input_len(&self) -> usize {
-            self.0.input_len()
-        }
-        fn target_len(&self) -> usize {
-            self.0.target_len()
-        }
-        fn rows(&self) -> Option<usize> {
-            None
-        }
-        fn start(&mut self, order: Order) -> Result<()> {
-            self.0.start(order)
-        }
-        fn next(&mut self, x: &mut [f32], t: &mut [f32]) -> Result<usize> {
-            self.0.next(x, t)
-        }
-    }
     for loss in [Loss::Mse, Loss::Fann { error: FannError::Tanh }] {
         let config = TrainConfig { batch: BatchRows::Full, shard_rows: 4, epochs: 3, loss, ..TrainConfig::default() };
         let (mut whole, mut pieces) = (trainer(config.clone()), trainer(config));
         let a = whole.fit(&mut data(150), None, &mut quiet).unwrap();
-        let b = pieces.fit(&mut Pieces(data(150)), None, &mut quiet).unwrap();
+        let b = pieces.fit(&mut Unknown(data(150)), None, &mut quiet).unwrap();
         for (a, b) in a.epochs.iter().zip(&b.epochs) {
             assert!((a.train_loss - b.train_loss).abs() < 1e-5 * a.train_loss && a.rows == b.rows, "{a:?} {b:?}");
         }

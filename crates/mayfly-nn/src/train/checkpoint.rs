@@ -1,6 +1,6 @@
 //! Checkpoints: a model file with everything that training needs to go on, to the last bit.
 use super::config::TrainConfig;
-use super::report::EpochReport;
+use super::report::{EpochReport, Stopped};
 use super::state::{Best, State};
 use super::trainer::Trainer;
 use crate::error::{NnError, Result};
@@ -26,6 +26,10 @@ struct Saved {
     steps: u64,
     best: Option<SavedBest>,
     waited: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Stopped>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stepped: bool,
     plateau: Plateau,
     history: Vec<EpochReport>,
 }
@@ -45,8 +49,8 @@ impl Trainer {
     /// What the operating system refuses.
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut network = self.network.clone();
-        if let Some(last) = &self.state.last {
-            network.params_mut().copy_from_slice(last);
+        if let Some(aside) = &self.state.aside {
+            network.params_mut().copy_from_slice(&aside.params);
         }
         let mut file = Model::new(network).to_file()?;
         file.training = Some(
@@ -68,13 +72,15 @@ impl Trainer {
     }
 
     fn saved(&self) -> Saved {
-        let State { epoch, best, waited, plateau, history, .. } = &self.state;
+        let State { epoch, best, waited, ended, stepped, plateau, history, .. } = &self.state;
         Saved {
             config: self.config.clone(),
             epoch: *epoch,
             steps: self.optimiser.steps(),
             best: best.as_ref().map(|best| SavedBest { epoch: best.epoch, loss: best.loss }),
             waited: *waited,
+            ended: *ended,
+            stepped: *stepped,
             plateau: *plateau,
             history: history.clone(),
         }
@@ -116,7 +122,7 @@ impl Trainer {
 
 impl Saved {
     fn into_state(self, file: &str, best: &[f32], len: usize) -> Result<State> {
-        let Saved { epoch, waited, plateau, history, .. } = self;
+        let Saved { epoch, waited, ended, stepped, plateau, history, .. } = self;
         if self.best.is_some() && best.len() != len {
             return Err(NnError::BadModel {
                 file: file.to_owned(),
@@ -124,7 +130,7 @@ impl Saved {
             });
         }
         let best = self.best.map(|b| Best { epoch: b.epoch, loss: b.loss, params: Buffer::from(best) });
-        Ok(State { epoch, best, last: None, waited, plateau, history })
+        Ok(State { epoch, best, aside: None, ended, stepped, waited, plateau, history })
     }
 }
 

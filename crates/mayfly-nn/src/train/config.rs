@@ -28,10 +28,12 @@ pub struct TrainConfig {
     /// How the learning rate changes.
     pub schedule: Schedule,
     /// Gradients longer than this (as one vector) are shortened to it (Pascanu et al. 2013).
+    #[serde(with = "crate::bits::number::option")]
     pub clip_norm: Option<f32>,
-    /// Training stops after this many epochs without a lower loss: that of the validation rows, or without such the training's own.
+    /// Training stops after this many epochs without a lower loss: that of the validation rows, or without such the training's own. One that is not finite is never lower.
     pub patience: Option<usize>,
     /// A loss counts as lower when it is by more than this share of the best one.
+    #[serde(with = "crate::bits::number")]
     pub min_delta: f64,
     /// Weights of the classes of one-hot targets, or of 0 and 1 for a single output; see [`balanced_class_weights`](crate::balanced_class_weights).
     pub class_weights: Option<Vec<f32>>,
@@ -54,10 +56,11 @@ pub enum BatchRows {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StopAt {
     /// The mean square error (halved differences for symmetric outputs) is at most this.
-    Mse(f64),
+    Mse(#[serde(with = "crate::bits::number")] f64),
     /// At most `fails` outputs are off by `limit` or more.
     BitFail {
         /// From where on an output counts as failed.
+        #[serde(with = "crate::bits::number")]
         limit: f32,
         /// How many may fail.
         fails: usize,
@@ -133,6 +136,15 @@ impl TrainConfig {
         }
         if !(self.min_delta >= 0.0) {
             return Err(NnError::option("min_delta", self.min_delta, "it must not be negative"));
+        }
+        match self.stop {
+            Some(StopAt::Mse(limit)) if limit.is_nan() => {
+                return Err(NnError::option("stop at mse", limit, "it must be a number"));
+            }
+            Some(StopAt::BitFail { limit, .. }) if !(limit >= 0.0) => {
+                return Err(NnError::option("bit-fail limit", limit, "it must not be negative"));
+            }
+            _ => {}
         }
         self.check_class_weights(target_len)
     }

@@ -47,10 +47,14 @@ fn first_bad_layer(network: &Network, x: &[f32]) -> Result<Option<Divergence>> {
     for (layer, output) in &lowered.taps {
         lowered.graph.output(layer, *output)?;
     }
-    let (n, rows) = (network.input_len().max(1), x.len() / network.input_len().max(1));
-    let batch = rows.clamp(1, ROWS);
-    let mut session = Session::new(Plan::new(&lowered.graph, &PlanOptions::batch(batch))?, network.params())?;
-    for part in x.chunks_exact(batch * n) {
+    let n = network.input_len().max(1);
+    let mut session: Option<Session> = None;
+    for part in x.chunks(ROWS * n) {
+        let rows = part.len() / n; // the last rows may be fewer
+        if session.as_ref().is_none_or(|s| s.plan().batch() != rows) {
+            session = Some(Session::new(Plan::new(&lowered.graph, &PlanOptions::batch(rows))?, network.params())?);
+        }
+        let Some(session) = &mut session else { continue };
         session.infer(part)?;
         for (i, (layer, _)) in lowered.taps.iter().enumerate() {
             // Output 0 is the network's own.

@@ -14,6 +14,11 @@ const LOSS: usize = 1;
 
 /// Rows of a shard where a row costs one product with each weight: below, adding up gradients would show beside computing them.
 const SHARD_ROWS: usize = 256;
+/// Shards of a chunk, where rows are read piece by piece.
+const SHARDS_A_CHUNK: usize = 16;
+/// Rows of a shard and threads, at most, whatever the settings say.
+const MOST_ROWS: usize = 1 << 20;
+const MOST_THREADS: usize = 256;
 /// Dropout counts the shards of a step within this many.
 const SHARDS_A_STEP: u64 = 1 << 24;
 
@@ -134,11 +139,12 @@ impl Engine {
         let graph = gradient(&lowered.graph, loss)?;
         let row_len =
             |i: usize| graph.inputs().get(i).and_then(|(_, id)| graph.shape(*id).ok()).map_or(1, |s| s.row_len());
-        let shard_rows = if shard_rows == 0 { choose_shard_rows(&lowered.graph) } else { shard_rows };
+        let shard_rows = if shard_rows == 0 { choose_shard_rows(&lowered.graph) } else { shard_rows.min(MOST_ROWS) };
+        let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
         Ok(Engine {
             cut: Cut { shard_rows, lens: [row_len(0), row_len(1)], measuring },
             running: lowered.momenta.iter().map(|(i, _)| graph.params()[*i].range()).collect(),
-            threads: if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads },
+            threads: threads.min(MOST_THREADS),
             isa: Isa::detect(),
             pool: None,
             plans: Vec::new(),
@@ -152,9 +158,10 @@ impl Engine {
         self.cut.lens
     }
 
-    /// A good number of rows to read at a time where all rows are one batch.
-    pub(super) fn chunk_rows(&self) -> usize {
-        self.cut.shard_rows.saturating_mul(16)
+    /// A good number of rows to read at a time where all `rows` rows are one batch: whole shards, or everything.
+    pub(super) fn chunk_rows(&self, rows: Option<usize>) -> usize {
+        let chunk = self.cut.shard_rows.saturating_mul(SHARDS_A_CHUNK);
+        rows.map_or(chunk, |rows| chunk.min(rows.max(1)))
     }
 
     /// Adds the gradient of some rows of a batch to `grads`; the first rows of a batch overwrite it. All but the last rows of a batch come in whole shards.

@@ -1,14 +1,20 @@
 //! Epochs: reading rows, validation, when to stop.
-use super::config::{BatchRows, StopAt};
+use super::config::{BatchRows, StopAt, TrainConfig};
 use super::engine::Tally;
 use super::evaluate::{Evaluator, check_data};
+use super::read::Pass;
 use super::report::{BatchReport, Control, EpochReport, FitReport, Observer, Stopped};
+use super::state::Aside;
 use super::trainer::Trainer;
 use crate::data::{Dataset, Order};
 use crate::error::{NnError, Result};
+use crate::spec::NetworkSpec;
 use mayfly_base::mix;
 use mayfly_kernels::{Buffer, FannMeasure};
 use std::mem;
+
+/// Values of a batch that is read at once, at most: 8 GiB.
+const BATCH_VALUES: usize = 1 << (if usize::BITS > 32 { 31 } else { 26 });
 
 /// An epoch's sums so far.
 #[derive(Default)]
@@ -18,42 +24,53 @@ struct Sums {
     rows: usize,
     measure: FannMeasure,
     control: Option<Control>,
+    /// Whether the weights before its only step were kept as the best, where that was asked.
+    kept: Option<bool>,
 }
 
 impl Trainer {
     /// Trains until all epochs are run or something else decides; then the network has the weights of the best epoch: that with the lowest loss of the
-    /// validation rows, or, with patience but without such rows, the lowest training loss; else those of the last epoch. May be called again after
-    /// [`Trainer::set_epochs`], or on a resumed checkpoint: training goes on where it stopped.
+    /// validation rows, or, without such, the lowest training loss. May be called again after [`Trainer::set_epochs`], or on a resumed checkpoint: training
+    /// goes on where it stopped, and a training that had ended (by patience, or at its aim) stays so until [`Trainer::set_epochs`] asks for more.
     ///
     /// # Errors
-    /// Data that does not fit, cannot be read or has no rows, and training that diverges.
+    /// Data that does not fit, cannot be read or has no rows, and training that diverges. The network then has the best weights so far, if there are any.
     pub fn fit(
+        &mut self,
+        train: &mut dyn Dataset,
+        validation: Option<&mut dyn Dataset>,
+        observer: &mut dyn Observer,
+    ) -> Result<FitReport> {
+        check_data(&self.network, train)?;
+        let alone = validation.is_none();
+        let ended = self.run_epochs(train, validation, observer);
+        let shown = ended.and_then(|stopped| Ok((stopped, self.show_best(train, alone)?)));
+        let (stopped, best_epoch) = shown.inspect_err(|_| self.fall_back())?;
+        Ok(FitReport { stopped, best_epoch, epochs: self.state.history.clone() })
+    }
+
+    fn run_epochs(
         &mut self,
         train: &mut dyn Dataset,
         mut validation: Option<&mut dyn Dataset>,
         observer: &mut dyn Observer,
-    ) -> Result<FitReport> {
-        let mut stopped = Stopped::Epochs;
-        while self.state.epoch < self.config.epochs as u64 {
+    ) -> Result<Stopped> {
+        while self.state.epoch < self.config.epochs as u64 && self.state.ended.is_none() {
             let held: Option<&mut dyn Dataset> = match &mut validation {
                 Some(data) => Some(*data),
                 None => None,
             };
             let (report, asked) = self.run_epoch(train, held, observer)?;
             let told = observer.epoch(&report);
-            let stop = [
-                (self.reached(&report), Stopped::Reached),
-                (self.out_of_patience(), Stopped::Patience),
-                (asked == Control::Stop || told == Control::Stop, Stopped::Requested),
-            ];
-            if let Some((_, why)) = stop.into_iter().find(|(is, _)| *is) {
-                stopped = why;
-                break;
+            if self.reached(&report) {
+                self.state.ended = Some(Stopped::Reached);
+            } else if self.out_of_patience() {
+                self.state.ended = Some(Stopped::Patience);
+            } else if asked == Control::Stop || told == Control::Stop {
+                return Ok(Stopped::Requested);
             }
         }
-        self.take_best();
-        let best_epoch = self.state.best.as_ref().map_or(self.state.epoch, |best| best.epoch);
-        Ok(FitReport { stopped, best_epoch, epochs: self.state.history.clone() })
+        Ok(self.state.ended.unwrap_or(Stopped::Epochs))
     }
 
     /// One epoch by itself, for loops of the user's own; [`Trainer::fit`] calls it.
@@ -72,12 +89,14 @@ impl Trainer {
         observer: &mut dyn Observer,
     ) -> Result<(EpochReport, Control)> {
         check_data(&self.network, train)?;
-        if let Some(last) = self.state.last.take() {
-            self.network.params_mut().copy_from_slice(&last);
+        self.state.stepped = false;
+        if let Some(aside) = self.state.aside.take() {
+            self.network.params_mut().copy_from_slice(&aside.params);
         }
+        let alone = validation.is_none();
         let sums = match self.config.batch {
-            BatchRows::Full => self.whole(train)?,
-            BatchRows::Rows(n) => self.in_batches(train, n, observer)?,
+            BatchRows::Full => self.whole(train, alone)?,
+            BatchRows::Rows(n) => self.in_batches(train, n, alone, observer)?,
         };
         if sums.rows == 0 {
             return Err(NnError::NoRows { what: "training" });
@@ -88,47 +107,77 @@ impl Trainer {
     }
 
     /// A step on all rows at once.
-    fn whole(&mut self, train: &mut dyn Dataset) -> Result<Sums> {
+    fn whole(&mut self, train: &mut dyn Dataset, alone: bool) -> Result<Sums> {
         self.rate = self.rate_at(0.0);
         if let Some((x, t)) = train.in_place() {
-            self.fill_weights(x.len() / self.engine.lens()[0].max(1));
-            let tally = if x.is_empty() { Tally::default() } else { self.step_on(x, t)? };
-            return Ok(self.sums(&tally));
+            if x.is_empty() {
+                return Ok(Sums::default());
+            }
+            let rows = self.count_rows(x, t)?;
+            self.fill_weights(rows);
+            let tally = self.gradient_of(x, t)?;
+            return self.only_step(x, t, &tally, alone);
         }
-        train.start(Order::AsIs)?;
-        let [mut x, mut t] = self.take_batch(self.engine.chunk_rows());
-        let result = self.accumulate_all(train, &mut x, &mut t);
+        let mut pass = Pass::start(train, Order::AsIs)?;
+        let [mut x, mut t] = self.take_batch(self.engine.chunk_rows(train.rows()))?;
+        let result = self.accumulate_all(train, &mut pass, &mut x, &mut t);
         self.batch = [x, t];
         let mut tally = result?;
+        if tally.rows == 0 {
+            return Ok(Sums::default());
+        }
         if !self.config.loss.sums_rows() {
             self.average(&mut tally);
         }
-        if tally.rows > 0 {
-            self.apply(&[], &[], &tally)?;
+        self.only_step(&[], &[], &tally, alone)
+    }
+
+    /// The step of an epoch that has no other. Its loss is that of the weights before it: without validation rows these may be the best so far.
+    fn only_step(&mut self, x: &[f32], t: &[f32], tally: &Tally, alone: bool) -> Result<Sums> {
+        let mut sums = self.sums(tally);
+        if alone {
+            let report = self.report(&sums, None);
+            sums.kept = Some(self.keep_if_best(&report));
         }
-        Ok(self.sums(&tally))
+        self.apply(x, t, tally)?;
+        Ok(sums)
     }
 
     /// The gradient of all rows, each counting 1.
-    fn accumulate_all(&mut self, train: &mut dyn Dataset, x: &mut [f32], t: &mut [f32]) -> Result<Tally> {
+    fn accumulate_all(
+        &mut self,
+        train: &mut dyn Dataset,
+        pass: &mut Pass,
+        x: &mut [f32],
+        t: &mut [f32],
+    ) -> Result<Tally> {
         let [inputs, targets] = self.engine.lens();
         let mut tally = Tally::default();
         loop {
-            let rows = train.next(x, t)?;
+            let rows = pass.read(train, x, t)?;
             if rows == 0 {
                 return Ok(tally);
             }
+            let (x, t) = (&x[..rows * inputs], &t[..rows * targets]);
             self.fill_weights_with(rows, 1.0);
-            self.accumulate(&x[..rows * inputs], &t[..rows * targets], &mut tally)?;
+            self.accumulate(x, t, &mut tally)?;
+            if !tally.loss.is_finite() {
+                return Err(self.diverged(x, t, tally.loss as f32));
+            }
         }
     }
 
-    fn in_batches(&mut self, train: &mut dyn Dataset, n: usize, observer: &mut dyn Observer) -> Result<Sums> {
+    fn in_batches(
+        &mut self,
+        train: &mut dyn Dataset,
+        n: usize,
+        alone: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Sums> {
         let total = train.rows();
         let n = total.map_or(n, |rows| n.min(rows.max(1)));
-        train.start(self.order())?;
-        let [mut x, mut t] = self.take_batch(n);
-        let result = self.batches(train, total, &mut x, &mut t, observer);
+        let [mut x, mut t] = self.take_batch(n)?;
+        let result = self.batches(train, (total, alone), &mut x, &mut t, observer);
         self.batch = [x, t];
         result
     }
@@ -136,7 +185,7 @@ impl Trainer {
     fn batches(
         &mut self,
         train: &mut dyn Dataset,
-        total: Option<usize>,
+        (total, alone): (Option<usize>, bool),
         x: &mut [f32],
         t: &mut [f32],
         observer: &mut dyn Observer,
@@ -144,17 +193,20 @@ impl Trainer {
         let [inputs, targets] = self.engine.lens();
         let mut sums = Sums::default();
         self.rate = self.rate_at(0.0);
+        let mut pass = Pass::start(train, self.order())?;
         loop {
-            let rows = train.next(x, t)?;
+            let rows = pass.read(train, x, t)?;
             if rows == 0 {
                 return Ok(sums);
             }
             if let Some(total) = total.filter(|_| self.config.schedule.is_smooth()) {
                 self.rate = self.rate_at(sums.rows as f64 / total.max(1) as f64);
             }
+            let (x, t) = (&x[..rows * inputs], &t[..rows * targets]);
             self.fill_weights(rows);
-            let tally = self.step_on(&x[..rows * inputs], &t[..rows * targets])?;
-            let step = self.sums(&tally);
+            let tally = self.gradient_of(x, t)?;
+            let step = self.only_step(x, t, &tally, alone && total == Some(rows))?;
+            sums.kept = step.kept;
             sums.loss += step.loss;
             sums.rows += rows;
             sums.measure.squared += step.measure.squared;
@@ -170,15 +222,19 @@ impl Trainer {
     /// A batch's figures, its loss as the sum over the rows.
     fn sums(&self, tally: &Tally) -> Sums {
         let rows = if self.config.loss.sums_rows() { 1.0 } else { tally.rows as f64 };
-        Sums { loss: tally.loss * rows, rows: tally.rows, measure: tally.measure, control: None }
+        Sums { loss: tally.loss * rows, rows: tally.rows, measure: tally.measure, ..Sums::default() }
     }
 
     /// Memory for `rows` rows, taken out of the trainer.
-    fn take_batch(&mut self, rows: usize) -> [Buffer<f32>; 2] {
+    fn take_batch(&mut self, rows: usize) -> Result<[Buffer<f32>; 2]> {
         let [inputs, targets] = self.engine.lens();
+        if rows.checked_mul(inputs.saturating_add(targets)).is_none_or(|values| values > BATCH_VALUES) {
+            let want = format!("at most {BATCH_VALUES} values are read at once; use smaller batches, or full ones");
+            return Err(NnError::option("batch", format!("{rows} rows of unknown number"), want));
+        }
         let [x, t] = mem::replace(&mut self.batch, [Buffer::zeroed(0), Buffer::zeroed(0)]);
         let fitting = |buffer: Buffer<f32>, len: usize| if buffer.len() == len { buffer } else { Buffer::zeroed(len) };
-        [fitting(x, rows * inputs), fitting(t, rows * targets)]
+        Ok([fitting(x, rows * inputs), fitting(t, rows * targets)])
     }
 
     /// The order of this epoch's rows, whatever happened in the epochs before.
@@ -198,20 +254,30 @@ impl Trainer {
 
     fn validate(&mut self, data: &mut dyn Dataset) -> Result<f64> {
         check_data(&self.network, data)?;
-        let mut evaluator = match self.evaluator.take() {
-            Some(evaluator) => evaluator,
-            None => Evaluator::new(self.network.spec(), &self.config.loss, self.network.params(), data.rows())?,
-        };
-        let loss = evaluator.mean_loss(self.network.spec(), self.network.params(), data);
-        self.evaluator = Some(evaluator);
-        loss
+        let params = self.network.params();
+        let evaluator = evaluator(&mut self.evaluator, self.network.spec(), &self.config)?;
+        evaluator.mean_loss(self.network.spec(), params, None, data)
     }
 
     /// Enters the epoch into the books.
     fn close_epoch(&mut self, sums: &Sums, validation_loss: Option<f64>) -> EpochReport {
+        let mut report = self.report(sums, validation_loss);
+        report.is_best = match sums.kept {
+            Some(kept) => kept,
+            None => self.keep_if_best(&report),
+        };
+        self.state.epoch += 1;
+        self.state.waited += usize::from(!report.is_best);
+        self.state.plateau.observe(&self.config.schedule, report.loss());
+        self.state.history.push(report.clone());
+        report
+    }
+
+    /// The figures of the epoch under way.
+    fn report(&self, sums: &Sums, validation_loss: Option<f64>) -> EpochReport {
         let rows = sums.rows as f64;
         let measured = self.config.measures();
-        let mut report = EpochReport {
+        EpochReport {
             epoch: self.state.epoch + 1,
             train_loss: sums.loss / rows,
             validation_loss,
@@ -220,18 +286,17 @@ impl Trainer {
             rows: sums.rows,
             rate: self.rate,
             is_best: false,
-        };
-        let judged = validation_loss.is_some() || self.config.patience.is_some();
-        report.is_best = judged && self.state.is_better(report.loss(), self.config.min_delta);
-        self.state.epoch += 1;
-        if report.is_best {
-            self.state.keep(report.epoch, report.loss(), self.network.params());
-        } else {
-            self.state.waited += 1;
         }
-        self.state.plateau.observe(&self.config.schedule, report.loss());
-        self.state.history.push(report.clone());
-        report
+    }
+
+    /// Keeps the weights as they are now if their loss is the lowest, or if they reach the training's aim and there are no validation rows to judge by.
+    fn keep_if_best(&mut self, report: &EpochReport) -> bool {
+        let aimed = report.validation_loss.is_none() && self.reached(report);
+        let best = aimed || self.state.is_better(report.loss(), self.config.min_delta);
+        if best {
+            self.state.keep(report.epoch, report.loss(), self.network.params());
+        }
+        best
     }
 
     fn reached(&self, report: &EpochReport) -> bool {
@@ -246,13 +311,53 @@ impl Trainer {
         self.config.patience.is_some_and(|patience| self.state.waited >= patience.max(1))
     }
 
-    /// Gives the network the best weights; those that training goes on with are kept aside.
-    fn take_best(&mut self) {
-        if let Some(best) = &self.state.best
-            && self.state.last.is_none()
-        {
-            self.state.last = Some(Buffer::from(self.network.params()));
+    /// Gives the network the best weights; those that training goes on with are kept aside. Returns the epoch whose weights it has now.
+    fn show_best(&mut self, train: &mut dyn Dataset, alone: bool) -> Result<u64> {
+        if let Some(aside) = &self.state.aside {
+            return Ok(aside.shown);
+        }
+        if self.state.stepped || self.last_is_best(train, alone)? {
+            return Ok(self.state.epoch);
+        }
+        let Some(best) = &self.state.best else { return Ok(self.state.epoch) };
+        self.state.aside = Some(Aside { params: Buffer::from(self.network.params()), shown: best.epoch });
+        self.network.params_mut().copy_from_slice(&best.params);
+        Ok(best.epoch)
+    }
+
+    /// Whether the weights after the last epoch are at least as good as the best. The training loss of an epoch was measured while weights changed, so
+    /// without validation rows both are measured by the training rows once more.
+    fn last_is_best(&mut self, train: &mut dyn Dataset, alone: bool) -> Result<bool> {
+        let Trainer { state, network, config, evaluator: place, .. } = self;
+        let Some(best) = &state.best else { return Ok(true) };
+        let aimed = state.ended == Some(Stopped::Reached) && best.epoch == state.epoch;
+        if !alone || aimed || best.params[..] == *network.params() {
+            return Ok(false);
+        }
+        let (spec, classes) = (network.spec(), config.class_weights.as_deref());
+        let evaluator = evaluator(place, spec, config)?;
+        let kept = evaluator.mean_loss(spec, &best.params, classes, train)?;
+        let last = evaluator.mean_loss(spec, network.params(), classes, train)?;
+        Ok(last <= kept || (last.is_finite() && !kept.is_finite()))
+    }
+
+    /// After an error: the best weights so far, where there are any and the network does not have them.
+    fn fall_back(&mut self) {
+        if let (Some(best), None) = (&self.state.best, &self.state.aside) {
             self.network.params_mut().copy_from_slice(&best.params);
         }
     }
+}
+
+/// The trainer's evaluator, made when it is first needed.
+fn evaluator<'a>(
+    place: &'a mut Option<Evaluator>,
+    spec: &NetworkSpec,
+    config: &TrainConfig,
+) -> Result<&'a mut Evaluator> {
+    let made = match place.take() {
+        Some(made) => made,
+        None => Evaluator::new(spec, &config.loss)?,
+    };
+    Ok(place.insert(made))
 }

@@ -5,6 +5,7 @@ mod diverge;
 mod engine;
 mod evaluate;
 mod fit;
+mod read;
 mod report;
 mod state;
 mod trainer;

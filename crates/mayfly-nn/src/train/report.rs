@@ -64,7 +64,7 @@ pub struct EpochReport {
     pub rows: usize,
     /// The factor that the schedule put on the learning rate at the end of the epoch.
     pub rate: f32,
-    /// Whether this is the best epoch so far.
+    /// Whether this is the best epoch so far: that with the lowest loss of the validation rows, or, without such, the lowest training loss.
     pub is_best: bool,
 }
 
@@ -76,7 +76,8 @@ impl EpochReport {
 }
 
 /// Why a training ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stopped {
     /// All epochs were run.
     Epochs,
@@ -93,7 +94,8 @@ pub enum Stopped {
 pub struct FitReport {
     /// Why it ended.
     pub stopped: Stopped,
-    /// The epoch whose weights the network has now, from 1; 0 if there was none.
+    /// The epoch whose weights the network has now, from 1; 0 if there was none. Where an epoch is one step and there are no validation rows, these are the
+    /// weights whose loss the epoch reports, those it began with; only the weights after the last epoch count as that epoch's, if they are better still.
     pub best_epoch: u64,
     /// Every epoch, those before a checkpoint included.
     pub epochs: Vec<EpochReport>,

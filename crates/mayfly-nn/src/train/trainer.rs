@@ -94,9 +94,12 @@ impl Trainer {
         &self.config
     }
 
-    /// Changes how many epochs [`Trainer::fit`] runs in all.
+    /// Changes how many epochs [`Trainer::fit`] runs in all. A training that had ended by patience or at its aim may go on.
     pub fn set_epochs(&mut self, epochs: usize) {
         self.config.epochs = epochs;
+        if self.state.ended.take().is_some() {
+            self.state.waited = 0;
+        }
     }
 
     /// Epochs run so far, those before a checkpoint included.
@@ -110,6 +113,7 @@ impl Trainer {
     }
 
     /// One step on the rows of `x` and `t`, whatever the settings say of batches; returns their loss before the step.
+    /// After [`Trainer::fit`] the step moves the weights that the network has, and training goes on from there.
     /// Allocates nothing after the first step of the same number of rows (on one thread).
     ///
     /// # Errors
@@ -117,11 +121,13 @@ impl Trainer {
     pub fn step(&mut self, x: &[f32], t: &[f32]) -> Result<f32> {
         let rows = self.count_rows(x, t)?;
         self.fill_weights(rows);
-        let tally = self.step_on(x, t)?;
+        (self.state.aside, self.state.stepped) = (None, true);
+        let tally = self.gradient_of(x, t)?;
+        self.apply(x, t, &tally)?;
         Ok(tally.loss as f32)
     }
 
-    fn count_rows(&self, x: &[f32], t: &[f32]) -> Result<usize> {
+    pub(super) fn count_rows(&self, x: &[f32], t: &[f32]) -> Result<usize> {
         let [inputs, targets] = self.engine.lens();
         let before = self.weights_for;
         if before > 0 && x.len() == inputs * before && t.len() == targets * before {
@@ -150,11 +156,10 @@ impl Trainer {
         (self.weights_for, self.weight) = (rows, value);
     }
 
-    /// A step on rows whose weights are filled in.
-    pub(super) fn step_on(&mut self, x: &[f32], t: &[f32]) -> Result<Tally> {
+    /// The gradient of a batch whose rows' weights are filled in.
+    pub(super) fn gradient_of(&mut self, x: &[f32], t: &[f32]) -> Result<Tally> {
         let mut tally = Tally::default();
         self.accumulate(x, t, &mut tally)?;
-        self.apply(x, t, &tally)?;
         Ok(tally)
     }
 
@@ -211,7 +216,7 @@ impl Trainer {
         tally.measure.squared / (tally.rows * self.engine.lens()[1]).max(1) as f64
     }
 
-    fn diverged(&self, x: &[f32], t: &[f32], loss: f32) -> NnError {
+    pub(super) fn diverged(&self, x: &[f32], t: &[f32], loss: f32) -> NnError {
         let cause = diverge::find(&self.network, x, t, &self.grads, loss);
         NnError::Diverged { epoch: self.state.epoch + 1, step: self.optimiser.steps() + 1, cause }
     }
@@ -248,7 +253,7 @@ fn clip(isa: Isa, grads: &mut [f32], ranges: &[Range<usize>], limit: f32) {
 }
 
 /// Each row's weight is that of its class; targets between classes mix their weights.
-fn weigh_classes(weights: &mut [f32], targets: &[f32], classes: &[f32], each: f32) {
+pub(super) fn weigh_classes(weights: &mut [f32], targets: &[f32], classes: &[f32], each: f32) {
     let columns = targets.len() / weights.len().max(1);
     for (w, row) in weights.iter_mut().zip(targets.chunks_exact(columns.max(1))) {
         *w = each

@@ -185,3 +185,24 @@ pub fn fann_data(file: &str) -> Option<InMemory> {
 pub fn quiet(_: &EpochReport) -> Control {
     Control::Continue
 }
+
+/// Rows that do not say how many they are, nor that they lie in memory.
+pub struct Unknown(pub InMemory);
+
+impl Dataset for Unknown {
+    fn input_len(&self) -> usize {
+        self.0.input_len()
+    }
+    fn target_len(&self) -> usize {
+        self.0.target_len()
+    }
+    fn rows(&self) -> Option<usize> {
+        None
+    }
+    fn start(&mut self, order: Order) -> Result<()> {
+        self.0.start(order)
+    }
+    fn next(&mut self, x: &mut [f32], t: &mut [f32]) -> Result<usize> {
+        self.0.next(x, t)
+    }
+}

@@ -272,13 +272,16 @@ impl<'a> Growth<'a> {
             installed: self.neurons.last().map(|n| Activation::Act(n.act)),
             is_best: false,
         };
-        if !deciding(&report).is_finite() {
-            let cause = Divergence::Loss { value: deciding(&report) as f32 };
+        if !mse.is_finite() {
+            let cause = Divergence::Loss { value: mse as f32 };
             return Err(NnError::Diverged { epoch: self.epochs as u64, step: self.epochs as u64, cause });
         }
-        report.is_best = self.best.as_ref().is_none_or(|(best, _)| deciding(&report) < deciding(best));
+        // An error of the validation rows that is not finite is never the best; until one is finite, the newest network is kept.
+        let (error, so_far) = (deciding(&report), self.best.as_ref().map(|(best, _)| deciding(best)));
+        let open = so_far.is_none_or(|best| !best.is_finite());
+        report.is_best = error.is_finite() && (open || so_far.is_some_and(|best| error < best));
         self.since_best = if report.is_best { 0 } else { self.since_best + 1 };
-        if report.is_best {
+        if report.is_best || open {
             self.best = Some((report.clone(), self.outputs.weights().to_vec()));
         }
         Ok(report)

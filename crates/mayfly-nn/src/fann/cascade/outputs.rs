@@ -109,18 +109,30 @@ impl Outputs {
         }
     }
 
-    /// Trains until the error stagnates; returns the epochs it took.
+    /// Trains until the error stagnates or the aim is reached; returns the epochs it took. The weights are then those of the lowest error on the way.
     pub(super) fn train(&mut self, config: &Cascade, features: &Features) -> Result<usize> {
         let mut optimiser = Optimiser::new(config.algorithm.clone(), self.weights.len())?;
         let mut grads = Buffer::zeroed(self.weights.len());
         let mut progress = Progress::new(config.outputs);
-        let mut first = None;
+        let (mut first, mut lowest, mut kept) = (None, f64::INFINITY, self.weights.clone());
         for epoch in 0.. {
             self.forward(features);
             self.backward();
             let mse = self.mse();
+            if mse < lowest {
+                lowest = mse;
+                kept.clone_from(&self.weights);
+            }
             let improvement = *first.get_or_insert(mse) - mse;
-            if config.stop.is_some_and(|stop| self.reached(stop)) || progress.ended(epoch, improvement as f32) {
+            if config.stop.is_some_and(|stop| self.reached(stop)) {
+                return Ok(epoch + 1);
+            }
+            if progress.ended(epoch, improvement as f32) {
+                if mse != lowest {
+                    self.weights = kept;
+                    self.forward(features);
+                    self.backward();
+                }
                 return Ok(epoch + 1);
             }
             features.gradient(&mut grads, &self.slopes, &mut self.scratch);
@@ -179,5 +191,34 @@ impl Progress {
             self.until = epoch + self.rule.epochs;
         }
         epoch >= self.until || epoch >= self.rule.max_epochs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Stagnation = Stagnation { change: 0.1, epochs: 5, min_epochs: 3, max_epochs: 100 };
+
+    /// The last epoch for figures that stay 1 but for those given, which hold from their epoch on.
+    fn last(rule: Stagnation, changes: &[(usize, f32)]) -> usize {
+        let mut progress = Progress::new(rule);
+        let figure = |epoch| changes.iter().rev().find(|(from, _)| *from <= epoch).map_or(1.0, |(_, figure)| *figure);
+        (0..).find(|epoch| progress.ended(*epoch, figure(*epoch))).unwrap()
+    }
+
+    #[test]
+    fn only_a_change_beyond_the_threshold_is_progress() {
+        // The first look at the figure is in epoch 4, behind the fewest epochs.
+        assert_eq!(last(RULE, &[]), 9);
+        assert_eq!(last(RULE, &[(6, 1.05)]), 9, "within a tenth");
+        assert_eq!(last(RULE, &[(6, 0.95)]), 9, "within a tenth");
+        assert_eq!(last(RULE, &[(6, 1.15)]), 11);
+        assert_eq!(last(RULE, &[(6, 0.85)]), 11, "FANN takes a fall for progress as well");
+        assert_eq!(last(RULE, &[(6, 1.15), (8, 1.2)]), 11, "the threshold moves with the figure");
+        assert_eq!(last(RULE, &[(6, 1.15), (8, 1.3)]), 13);
+        assert_eq!(last(Stagnation { change: 0.01, ..RULE }, &[(6, 1.05)]), 11);
+        assert_eq!(last(Stagnation { max_epochs: 7, ..RULE }, &[]), 7);
+        assert_eq!(last(Stagnation { min_epochs: 20, max_epochs: 30, ..RULE }, &[]), 26);
     }
 }
