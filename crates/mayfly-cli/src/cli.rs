@@ -35,16 +35,25 @@ pub enum Command {
     /// Run a node of a swarm: the first one founds it, others join with a token
     #[cfg(feature = "swarm")]
     Node(Box<crate::commands::swarm::args::NodeArgs>),
+    /// Run a node of a swarm (in builds with the feature swarm)
+    #[cfg(not(feature = "swarm"))]
+    Node(Absent),
     /// Talk to a running node, watch a swarm of real processes, or simulate one
     #[cfg(feature = "swarm")]
     #[command(subcommand)]
     Swarm(crate::commands::swarm::args::SwarmCommand),
+    /// Talk to a running node, or simulate a swarm (in builds with the feature swarm)
+    #[cfg(not(feature = "swarm"))]
+    Swarm(Absent),
     /// Signed packs of WebAssembly kernels: make, check, run, install, upgrade
     #[cfg(feature = "packs")]
     Pack {
         #[command(subcommand)]
         command: crate::commands::pack::PackCommand,
     },
+    /// Signed packs of WebAssembly kernels (in builds with the feature packs)
+    #[cfg(not(feature = "packs"))]
+    Pack(Absent),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -55,4 +64,12 @@ pub enum Command {
         /// The folder
         dir: PathBuf,
     },
+}
+
+/// Whatever follows a command that this build has not.
+#[cfg(not(all(feature = "swarm", feature = "packs")))]
+#[derive(clap::Args, Debug)]
+pub struct Absent {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
 }

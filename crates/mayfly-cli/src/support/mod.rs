@@ -1,6 +1,10 @@
 //! What the groups share.
 pub mod data;
+pub mod exit;
+pub mod input;
 pub mod metrics;
 pub mod model;
+pub mod output;
 pub mod plot;
+pub mod signals;
 pub mod ui;

@@ -1,7 +1,9 @@
 //! Where words go: results to standard output, everything else to standard error; with `--json` one object and nothing more.
+//! Nothing here fails or panics because nobody listens: a training does not end with the terminal that it was started from.
+use super::exit::Closed;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// How this run talks.
 #[derive(Clone, Copy)]
@@ -9,19 +11,41 @@ pub struct Ui {
     pub json: bool,
 }
 
+/// A line for the person watching, if anybody does.
+pub fn say(text: impl AsRef<str>) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// A line of result.
+///
+/// # Errors
+/// [`Closed`] when its reader is gone, and what else keeps it from being written, such as a full disk.
+pub fn write_line(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    written(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// What became of writing to standard output.
+pub fn written(result: io::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+        Err(error) => Err(anyhow::Error::from(error).context("cannot write to standard output")),
+        Ok(()) => Ok(()),
+    }
+}
+
 impl Ui {
     /// A line for the person watching.
     pub fn note(&self, text: impl AsRef<str>) {
-        eprintln!("{}", text.as_ref());
+        say(text);
     }
 
-    /// The result: text for people, or the object. A closed pipe downstream is no error of ours.
+    /// The result: text for people, or the object.
+    ///
+    /// # Errors
+    /// As [`write_line`]: a command that goes on printing ends with its reader.
     pub fn result(&self, text: &str, object: &Value) -> anyhow::Result<()> {
-        let out = if self.json { object.to_string() } else { text.trim_end().to_string() };
-        match writeln!(std::io::stdout().lock(), "{out}") {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
-            _ => Ok(()),
-        }
+        write_line(&if self.json { object.to_string() } else { text.trim_end().to_string() })
     }
 
     /// A progress bar on a terminal, nothing elsewhere.

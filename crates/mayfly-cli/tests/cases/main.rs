@@ -3,3 +3,4 @@
 //! A module holds one area; `inputs/` holds the files, under names that say what is odd about them.
 mod case;
 mod data;
+mod output;

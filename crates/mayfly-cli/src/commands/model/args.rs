@@ -4,37 +4,53 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub struct ModelArg {
-    /// A model file
+    /// A model file; - is standard input
     pub model: PathBuf,
 }
 
 #[derive(Args, Debug)]
 pub struct EvalArgs {
-    /// A model file
+    /// A model file; - is standard input
     pub model: PathBuf,
-    /// A data file with the columns the model was trained on
+    /// A data file with the columns the model was trained on; - is standard input
     pub data: PathBuf,
 }
 
 #[derive(Args, Debug)]
 pub struct PredictArgs {
-    /// A model file
+    /// A model file; - is standard input
     pub model: PathBuf,
-    /// A data file with the input columns the model was trained on
+    /// A data file with the input columns the model was trained on; - is standard input
     pub data: PathBuf,
-    /// Write the predictions to a CSV file (standard output otherwise)
+    /// Write the predictions to a CSV file; - is standard output, which is where they go without this
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub struct ConvertArgs {
-    /// The file to read
+    /// The file to read; - is standard input
     #[arg(value_name = "IN")]
     pub from: PathBuf,
-    /// The file to write; its extension says the format
+    /// The file to write; its extension says the format; - is standard output
     #[arg(value_name = "OUT")]
     pub to: PathBuf,
+    /// The format of standard output
+    #[arg(long = "to", value_enum, value_name = "FORMAT")]
+    pub format: Option<ConvertTo>,
+}
+
+/// Formats that a model is converted to, where no extension says.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConvertTo {
+    /// Mayfly's own, which is safetensors
+    Mayfly,
+    /// FANN's network files
+    Net,
+    /// ONNX
+    Onnx,
+    /// A drawing for Graphviz
+    Dot,
 }
 
 /// Formats of quantised weights.
@@ -48,14 +64,14 @@ pub enum QuantizeTo {
 
 #[derive(Args, Debug)]
 pub struct QuantizeArgs {
-    /// A model file
+    /// A model file; - is standard input
     pub model: PathBuf,
-    /// Where the quantised model goes
+    /// Where the quantised model goes; - is standard output
     pub output: PathBuf,
     /// The format of the weights
     #[arg(long, value_enum)]
     pub to: QuantizeTo,
-    /// Rows on which accuracy and speed are compared
+    /// Rows on which accuracy and speed are compared; - is standard input
     #[arg(long, value_name = "DATA")]
     pub calibrate: Option<PathBuf>,
 }

@@ -1,9 +1,12 @@
 //! `mayfly eval` and `mayfly predict`.
 use super::args::{EvalArgs, PredictArgs};
+use crate::support::input::Input;
 use crate::support::metrics::number;
 use crate::support::model::Loaded;
+use crate::support::output::{Files, TABLE};
+use crate::support::signals::Signals;
 use crate::support::ui::Ui;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mayfly_format::data::{Encoder, Outputs, Want};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -11,7 +14,9 @@ use std::path::Path;
 
 /// Measures a model on a file.
 pub fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
-    let metrics = Loaded::read(&args.model)?.measure(&args.data)?;
+    Files::reading([("the model", &*args.model), ("the data", &*args.data)])?;
+    let (model, data) = (Input::open(&args.model)?, Input::open(&args.data)?);
+    let metrics = Loaded::read(&model)?.measure(&data)?;
     let mut object = metrics.json();
     object.insert("rows".into(), json!(metrics.rows));
     ui.result(&format!("{}\n\n{}", metrics.headline(), metrics.details()), &Value::Object(object))
@@ -19,28 +24,29 @@ pub fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
 
 /// Runs a model over a file.
 pub fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
-    let loaded = Loaded::read(&args.model)?;
-    let encoder = loaded.encoder_for(&args.data)?;
+    let mut files = Files::reading([("the model", &*args.model), ("the data", &*args.data)])?;
+    let to = match &args.output {
+        Some(path) => Some(files.writing("-o", path, TABLE)?),
+        None if ui.json => None,
+        None => Some(files.writing("standard output", Path::new("-"), TABLE)?),
+    };
+    files.refuse_json(ui)?;
+    let (model, data) = (Input::open(&args.model)?, Input::open(&args.data)?);
+    let loaded = Loaded::read(&model)?;
+    let encoder = loaded.encoder_for(&data)?;
     let mut answers = Answers::new(&loaded, &encoder, ui.json);
-    match &args.output {
-        Some(path) => {
-            let write = |out: &mut dyn Write| answers.run(&args.data, out).map_err(io::Error::other);
-            mayfly_format::atomic::write(path, write).with_context(|| format!("cannot write {}", path.display()))?;
-            ui.note(format!("{} rows written to {}", answers.rows, path.display()));
-        }
-        None if ui.json => answers.run(&args.data, &mut io::sink())?,
-        None => return unless_closed(answers.run(&args.data, &mut io::BufWriter::new(io::stdout().lock()))),
+    if to.as_ref().is_some_and(|output| !output.is_stdout()) {
+        answers.signals = Some(Signals::listen()?);
+    }
+    match &to {
+        Some(output) => output.write(|out| answers.run(&data, out))?,
+        None => answers.run(&data, &mut io::sink())?,
+    }
+    match &to {
+        Some(output) if !output.is_stdout() => ui.note(format!("{} rows written to {output}", answers.rows)),
+        _ => {}
     }
     if ui.json { ui.result("", &answers.json()) } else { Ok(()) }
-}
-
-/// Whoever closed our output has seen enough; that is no error.
-fn unless_closed(result: Result<()>) -> Result<()> {
-    let is_closed = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
-    match result {
-        Err(e) if e.downcast_ref::<io::Error>().is_some_and(is_closed) => Ok(()),
-        result => result,
-    }
 }
 
 /// What a model answers to the rows of a file.
@@ -53,6 +59,8 @@ struct Answers<'a> {
     rows: usize,
     /// All outputs, when they are wanted as one object.
     kept: Option<Vec<f32>>,
+    /// Listened to while a file is being made, so that an interrupted one leaves nothing behind.
+    signals: Option<Signals>,
 }
 
 impl<'a> Answers<'a> {
@@ -60,7 +68,7 @@ impl<'a> Answers<'a> {
         let width = loaded.model.network.output_len().max(1);
         let named = loaded.labels();
         let labels = if named.is_empty() { encoder.labels().to_vec() } else { named };
-        Answers { loaded, encoder, labels, width, rows: 0, kept: keep.then(Vec::new) }
+        Answers { loaded, encoder, labels, width, rows: 0, kept: keep.then(Vec::new), signals: None }
     }
 
     /// The class that a row of outputs says; none for numbers, and for outputs that are not numbers.
@@ -76,6 +84,9 @@ impl<'a> Answers<'a> {
     fn run(&mut self, data: &Path, out: &mut dyn Write) -> Result<()> {
         let header = self.header();
         self.loaded.run(data, self.encoder, Want::Inputs, |_, outputs| {
+            if let Some(signals) = &self.signals {
+                signals.check()?;
+            }
             if self.rows == 0 {
                 writeln!(out, "{header}")?;
             }

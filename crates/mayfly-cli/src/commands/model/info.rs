@@ -1,4 +1,5 @@
 //! `mayfly info`: what a model file holds.
+use crate::support::input::Input;
 use crate::support::model::Loaded;
 use crate::support::ui::{Ui, grouped};
 use anyhow::Result;
@@ -8,9 +9,10 @@ use std::path::Path;
 
 /// Describes a model file.
 pub fn info(path: &Path, ui: Ui) -> Result<()> {
-    let loaded = Loaded::read(path)?;
+    let file = Input::open(path)?;
+    let loaded = Loaded::read(&file)?;
     let network = &loaded.model.network;
-    let bytes = std::fs::metadata(path)?.len();
+    let bytes = std::fs::metadata(&*file)?.len();
     let parse = |text: &Option<String>| {
         text.as_deref().and_then(|t| serde_json::from_str::<Value>(t).ok()).unwrap_or(Value::Null)
     };

@@ -1,10 +1,13 @@
 //! `mayfly quantize`: fewer bits a weight, and what that changes.
 use super::args::{QuantizeArgs, QuantizeTo};
+use crate::support::input::Input;
 use crate::support::metrics::Metrics;
 use crate::support::model::Loaded;
+use crate::support::output::{Files, NATIVE_MODEL};
 use crate::support::ui::{Ui, grouped, seconds};
-use anyhow::{Context, Result};
-use mayfly_nn::{Model, Precision};
+use anyhow::Result;
+use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions};
+use mayfly_nn::{Model, Precision, Registry};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
@@ -18,24 +21,33 @@ struct Side {
 
 /// Quantises a model, writes it, and compares.
 pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
-    let loaded = Loaded::read(&args.model)?;
+    let rows = args.calibrate.as_deref().map(|path| ("the rows of --calibrate", path));
+    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(rows))?;
+    let output = files.writing("the quantised model", &args.output, NATIVE_MODEL)?;
+    files.refuse_json(ui)?;
+    let from = Input::open(&args.model)?;
+    let rows = args.calibrate.as_deref().map(Input::open).transpose()?;
+    let loaded = Loaded::read(&from)?;
     let precision = match args.to {
         QuantizeTo::Int8 => Precision::Int8,
         QuantizeTo::Bf16 => Precision::Bf16,
     };
     let smaller = loaded.model.quantised(precision)?;
-    smaller.save(&args.output).with_context(|| format!("cannot write {}", args.output.display()))?;
-    let small = Loaded { model: Model::load(&args.output)?, encoder: loaded.encoder.clone() };
-    let before = side(&loaded, &args.model, args.calibrate.as_deref())?;
-    let after = side(&small, &args.output, args.calibrate.as_deref())?;
-    let object =
-        json!({ "before": as_json(&before), "after": as_json(&after), "model": args.output.display().to_string() });
-    ui.result(&text(&before, &after), &object)
+    let bytes = smaller.to_file()?.to_bytes(NanPolicy::Refuse)?;
+    // Measured as it will be read.
+    let file = ModelFile::parse(&output.to_string(), &bytes, &ReadOptions::default())?;
+    let model = Model::from_file(&output.to_string(), file, &Registry::new())?;
+    let small = Loaded { model, encoder: loaded.encoder.clone() };
+    let before = side(&loaded, std::fs::metadata(&*from)?.len(), rows.as_deref())?;
+    let after = side(&small, bytes.len() as u64, rows.as_deref())?;
+    output.write(|out| Ok(out.write_all(&bytes)?))?;
+    let object = json!({ "before": as_json(&before), "after": as_json(&after), "model": output.to_string() });
+    files.result(ui, &text(&before, &after), &object)
 }
 
-fn side(loaded: &Loaded, path: &Path, data: Option<&Path>) -> Result<Side> {
+fn side(loaded: &Loaded, bytes: u64, data: Option<&Path>) -> Result<Side> {
     let metrics = data.map(|data| loaded.measure(data)).transpose()?;
-    Ok(Side { bytes: std::fs::metadata(path)?.len(), row_seconds: row_seconds(&loaded.model)?, metrics })
+    Ok(Side { bytes, row_seconds: row_seconds(&loaded.model)?, metrics })
 }
 
 /// Least time of a single row, over several rounds.

@@ -11,6 +11,7 @@ mod store;
 
 pub use args::PackCommand;
 
+use crate::support::exit::Detailed;
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
 use args::{EngineName, PackArg};
@@ -95,11 +96,8 @@ fn verify_pack(args: &PackArg, ui: Ui) -> Result<()> {
             ui.result(&text, &object)
         }
         Err(error) => {
-            if ui.json {
-                let object = json!({"ok": false, "error": error_object(&error), "kernels": 0, "signed_by": []});
-                ui.result("", &object)?;
-            }
-            Err(error)
+            let object = json!({"ok": false, "error": error_object(&error), "kernels": 0, "signed_by": []});
+            Err(Detailed { message: format!("{error:#}"), object }.into())
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `mayfly train`: from a data file to a trained, measured, saved network.
 pub mod args;
 mod outcome;
+mod places;
 mod rows;
 mod settings;
 mod watch;
 
+use crate::support::input::Input;
 use crate::support::metrics::{Metrics, Tally, number};
+use crate::support::output::Output;
 use crate::support::plot::{Chart, Line, svg};
 use crate::support::ui::{Ui, seconds};
 use anyhow::{Context, Result};
@@ -13,46 +16,65 @@ use args::TrainArgs;
 use mayfly_format::data::Encoder;
 use mayfly_nn::{Loss, Model, mean_loss};
 use outcome::{Curve, Outcome};
+use places::Places;
 use rows::Rows;
 use serde_json::{Value, json};
 use settings::Settings;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// Runs the command.
 pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let args = with_config(args)?;
+    let places = Places::of(&args)?;
+    places.files.refuse_json(ui)?;
     let settings = Settings::choose(&args)?;
+    let (args, _kept) = with_inputs(args)?;
     let mut rows = Rows::read(&args, &settings, ui)?;
     let start = Instant::now();
     let range = settings.target_range(&mut rows)?;
     let outcome = match settings.cascade(&rows.encoder, range) {
-        None => outcome::fit(&settings, &mut rows, range, ui)?,
+        None => {
+            places.check_format(settings.network(&rows.encoder, range)?)?;
+            outcome::fit(&settings, &mut rows, range, ui)?
+        }
         Some(cascade) => outcome::grow(&cascade, &rows, ui)?,
     };
     let took = start.elapsed().as_secs_f64();
     let Outcome { network, loss, epochs, ended, curve } = outcome;
 
-    let output = args.output.clone().unwrap_or_else(|| default_output(&args.data));
     let parameters = network.param_count();
     let mut model = Model::new(network);
     let losses = losses(&model, &loss, &mut rows)?;
     let test = test_metrics(&model, &mut rows)?;
-    let summary = summary(&test, epochs, losses, took, parameters, settings.seed, &output);
+    let summary = summary(&test, epochs, losses, took, parameters, settings.seed, &places.model);
     attach(&mut model, &rows.encoder, &test, &summary)?;
-    model.save(&output).with_context(|| format!("cannot write the model to {}", output.display()))?;
-    if let Some(path) = &args.plot {
-        plot(path, curve, &test, &args.data)?;
-        ui.note(format!("training curve drawn in {}", path.display()));
+    places.save(model, &rows.encoder, ui)?;
+    if let Some(output) = &places.plot {
+        plot(output, curve, &test, &args.data)?;
+        ui.note(format!("training curve drawn in {output}"));
     }
-    ui.note(format!("{epochs} epochs in {}: {ended}. Model: {}", seconds(took), output.display()));
-    ui.result(&format!("test: {}\n\n{}", test.headline(), test.details()), &summary)
+    ui.note(format!("{epochs} epochs in {}: {ended}. Model: {}", seconds(took), places.model));
+    places.files.result(ui, &format!("test: {}\n\n{}", test.headline(), test.details()), &summary)
+}
+
+/// The same with standard input and pipes kept in files, which live as long as what is returned beside.
+fn with_inputs(mut args: TrainArgs) -> Result<(TrainArgs, Vec<Input>)> {
+    let mut kept = vec![Input::open(&args.data)?];
+    args.data = kept[0].to_path_buf();
+    if let Some(test) = &args.test {
+        let test = Input::open(test)?;
+        args.test = Some(test.to_path_buf());
+        kept.push(test);
+    }
+    Ok((args, kept))
 }
 
 /// Options of the TOML file beneath those of the command line.
 fn with_config(args: TrainArgs) -> Result<TrainArgs> {
     let Some(path) = args.config.clone() else { return Ok(args) };
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let read = || std::fs::read_to_string(&*Input::open(&path)?).map_err(anyhow::Error::from);
+    let text = read().with_context(|| format!("cannot read {}", path.display()))?;
     let file: TrainArgs = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
     Ok(args.or(file))
 }
@@ -81,7 +103,7 @@ fn summary(
     took: f64,
     parameters: usize,
     seed: u64,
-    output: &Path,
+    output: &Output,
 ) -> Value {
     let mut object = test.json();
     object.insert("train_loss".into(), number(train_loss));
@@ -90,7 +112,7 @@ fn summary(
     object.insert("seconds".into(), number(took));
     object.insert("parameters".into(), json!(parameters));
     object.insert("seed".into(), json!(seed));
-    object.insert("model".into(), json!(output.display().to_string()));
+    object.insert("model".into(), json!(output.to_string()));
     Value::Object(object)
 }
 
@@ -106,12 +128,7 @@ fn attach(model: &mut Model, encoder: &Encoder, test: &Metrics, summary: &Value)
     Ok(())
 }
 
-fn default_output(data: &Path) -> PathBuf {
-    let stem = data.file_stem().map_or_else(|| "model".into(), |s| s.to_os_string());
-    PathBuf::from(stem).with_extension("mayfly")
-}
-
-fn plot(path: &Path, curve: Curve, test: &Metrics, data: &Path) -> Result<()> {
+fn plot(output: &Output, curve: Curve, test: &Metrics, data: &Path) -> Result<()> {
     let Curve { unit, training, validation, best } = curve;
     let mut lines = vec![Line { label: "training".into(), values: training }];
     if validation.iter().any(|v| !v.is_nan()) {
@@ -126,6 +143,5 @@ fn plot(path: &Path, curve: Curve, test: &Metrics, data: &Path) -> Result<()> {
         lines,
         mark: (best > 0).then(|| (best as f64, format!("best: {unit} {best}"))),
     };
-    mayfly_format::atomic::write(path, |out| out.write_all(svg(&chart).as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
+    output.write(|out| Ok(out.write_all(svg(&chart).as_bytes())?))
 }

@@ -1,7 +1,8 @@
 //! What a training leaves, whatever kind it was.
 use super::rows::Rows;
 use super::settings::Settings;
-use super::watch::{Interrupt, Watch};
+use super::watch::Watch;
+use crate::support::signals::Signals;
 use crate::support::ui::Ui;
 use anyhow::Result;
 use mayfly_nn::fann::{Cascade, CascadeReport};
@@ -72,15 +73,15 @@ pub(super) fn grow(cascade: &Cascade, rows: &Rows, ui: Ui) -> Result<Outcome> {
     rows.say_plan(None, "cascade", ui);
     let (training, validation) = (rows.training.memory()?, rows.validation.memory()?);
     let held = (!validation.is_empty()).then_some(validation);
-    let interrupt = Interrupt::listen()?;
+    let signals = Signals::listen()?;
     let mut reports: Vec<CascadeReport> = Vec::new();
     let grown = cascade.train(training, held, &mut |report| {
         ui.note(line(report));
         reports.push(report.clone());
-        if interrupt.came() { Control::Stop } else { Control::Continue }
+        if signals.came() { Control::Stop } else { Control::Continue }
     })?;
     let ended = match reports.last() {
-        _ if interrupt.came() => "interrupted; the best network so far is kept",
+        _ if signals.came() => "interrupted; the best network so far is kept",
         Some(last) if last.neurons == cascade.max_neurons => "as many neurons as allowed",
         Some(last) if last.bit_fail == 0 => "every row learnt",
         _ => "no better for a while",

@@ -1,11 +1,10 @@
-//! What a person sees while a network trains, and Ctrl-C.
+//! What a person sees while a network trains, and how a signal ends it well.
+use crate::support::signals::Signals;
 use crate::support::ui::Ui;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::ProgressBar;
 use mayfly_nn::{BatchReport, Control, EpochReport, Observer};
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Where there is no terminal, about this many lines are written over a training.
@@ -15,35 +14,11 @@ const QUIET_LINES: usize = 10;
 pub(super) struct Watch {
     ui: Ui,
     bar: ProgressBar,
-    interrupt: Interrupt,
+    signals: Signals,
     start: Instant,
     rows: usize,
     epochs: usize,
     terminal: bool,
-}
-
-/// Ctrl-C.
-pub(super) struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// From now on Ctrl-C asks for an end instead of being one.
-    pub(super) fn listen() -> Result<Interrupt> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = interrupted.clone();
-        let handler = move || {
-            // The second Ctrl-C does not wait for the end of a step.
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        };
-        ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
-        Ok(Interrupt(interrupted))
-    }
-
-    /// Whether it came.
-    pub(super) fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Watch {
@@ -51,7 +26,7 @@ impl Watch {
         Ok(Watch {
             ui,
             bar: ui.progress(epochs),
-            interrupt: Interrupt::listen()?,
+            signals: Signals::listen()?,
             start: Instant::now(),
             rows,
             epochs,
@@ -64,7 +39,7 @@ impl Watch {
     }
 
     fn control(&self) -> Control {
-        if self.interrupt.came() { Control::Stop } else { Control::Continue }
+        if self.signals.came() { Control::Stop } else { Control::Continue }
     }
 }
 
