@@ -27,6 +27,8 @@ pub mod memory;
 #[cfg(feature = "std")]
 mod node;
 #[cfg(feature = "std")]
+pub mod pages;
+#[cfg(feature = "std")]
 mod runtime;
 #[cfg(feature = "std")]
 pub mod sim;
@@ -43,6 +45,6 @@ pub use memory::Replica;
 #[cfg(feature = "std")]
 pub use node::{Node, NodeConfig, Now, Output, Traffic};
 #[cfg(feature = "std")]
-pub use runtime::{Changed, Runtime, RuntimeConfig, Status, Stop};
+pub use runtime::{Changed, Runtime, RuntimeConfig, Status, Stop, Watched, Watcher};
 #[cfg(feature = "std")]
 pub use topology::Topology;

@@ -154,8 +154,18 @@ impl Replica {
 
     /// Keys that start with `prefix`, with values and stamps, in order.
     pub fn scan<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8], Stamp)> {
-        let from = (Bound::Included(prefix.to_vec()), Bound::Unbounded);
-        let range = self.entries.range(from).take_while(move |(key, _)| key.starts_with(prefix));
+        self.scan_after(prefix, None)
+    }
+
+    /// As [`Replica::scan`], but only keys behind `after`, if that is given.
+    pub fn scan_after<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&[u8]>,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8], Stamp)> {
+        let behind = after.filter(|after| *after >= prefix).map(|after| Bound::Excluded(after.to_vec()));
+        let from = behind.unwrap_or_else(|| Bound::Included(prefix.to_vec()));
+        let range = self.entries.range((from, Bound::Unbounded)).take_while(move |(key, _)| key.starts_with(prefix));
         range.filter_map(|(key, entry)| Some((&key[..], entry.value.as_deref()?, entry.stamp)))
     }
 

@@ -48,6 +48,36 @@ pub struct Changed {
     pub by: NodeId,
 }
 
+/// What a [`Watcher`] sees.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Watched {
+    /// A change.
+    Changed(Changed),
+    /// So many changes, of keys with this prefix or another, went by while nobody read. What the keys are now, [`Runtime::scan`] says.
+    Missed(u64),
+}
+
+/// Changes as they take effect, from [`Runtime::watch`].
+pub struct Watcher {
+    changes: broadcast::Receiver<Changed>,
+    prefix: Vec<u8>,
+}
+
+impl Watcher {
+    /// The next change, or how many were missed; nothing when the node is gone. May be dropped while it waits: nothing is lost.
+    pub async fn next(&mut self) -> Option<Watched> {
+        loop {
+            match self.changes.recv().await {
+                Ok(change) if change.key.starts_with(&self.prefix) => return Some(Watched::Changed(change)),
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(count)) => return Some(Watched::Missed(count)),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
 /// How a node does.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Status {
@@ -193,9 +223,15 @@ impl<T: Transport> Runtime<T> {
         node.replica().scan(prefix).take(limit).map(|(key, value, _)| (key.to_vec(), value.to_vec())).collect()
     }
 
-    /// Every change from now on. Whoever is 4,096 changes behind loses the oldest, and is told how many.
-    pub fn watch(&self) -> broadcast::Receiver<Changed> {
-        self.0.changes.subscribe()
+    /// Keys that start with `prefix` and have a value, in order, behind `after` if that is given; at most `limit`. The last one is the next page's `after`.
+    pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Vec<u8>> {
+        let node = self.node();
+        node.replica().scan_after(prefix, after).take(limit).map(|(key, ..)| key.to_vec()).collect()
+    }
+
+    /// Every change from now on of keys that start with `prefix`. Whoever is 4,096 changes of any keys behind loses the oldest, and is told so.
+    pub fn watch(&self, prefix: &[u8]) -> Watcher {
+        Watcher { changes: self.0.changes.subscribe(), prefix: prefix.to_vec() }
     }
 
     /// Changes what the others are told about this node.

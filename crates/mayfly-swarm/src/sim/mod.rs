@@ -2,7 +2,9 @@
 //! The same configuration gives the same run, down to the byte.
 
 mod measure;
+mod ordeal;
 mod world;
 
 pub use measure::{SimReport, measure, rounds_to_reach};
+pub use ordeal::{OrdealConfig, OrdealReport, ordeal};
 pub use world::{Sim, SimConfig};

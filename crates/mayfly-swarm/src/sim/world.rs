@@ -61,10 +61,34 @@ struct Host {
 }
 
 enum Event {
-    Wake { host: usize, life: u64 },
-    Datagram { to: usize, from: usize, payload: Vec<u8> },
-    Request { to: usize, from: usize, life: u64, token: u64, payload: Vec<u8> },
-    Answer { to: usize, life: u64, token: u64, payload: Option<Vec<u8>> },
+    Wake {
+        host: usize,
+        life: u64,
+    },
+    Datagram {
+        to: usize,
+        from: usize,
+        payload: Vec<u8>,
+    },
+    Request {
+        to: usize,
+        from: usize,
+        life: u64,
+        token: u64,
+        payload: Vec<u8>,
+    },
+    Answer {
+        to: usize,
+        life: u64,
+        token: u64,
+        payload: Option<Vec<u8>>,
+    },
+    /// The disk of a host has a local write.
+    Written {
+        host: usize,
+        life: u64,
+        record: Record,
+    },
 }
 
 /// Events in the order of time, then of their making.
@@ -101,6 +125,9 @@ pub struct Sim {
     now_ms: u64,
     rng: Rng,
     bytes: u64,
+    request_bytes: u64,
+    /// Local writes that were acknowledged, for [`Sim::take_acknowledged`].
+    acknowledged: Vec<(usize, Record)>,
     downs: Vec<(u64, usize, usize)>,
     /// Requests and answers as they were sent, once somebody wants them.
     messages: Option<Vec<Vec<u8>>>,
@@ -131,9 +158,23 @@ impl Sim {
         let rng = Rng::stream(config.seed, 0);
         let hosts: Vec<Host> = (0..config.nodes).map(|i| host(config.seed, i)).collect();
         let by_id = hosts.iter().enumerate().map(|(i, host)| (host.peer.id, i)).collect();
-        let (queue, downs) = (BinaryHeap::new(), Vec::new());
-        let (turn, now_ms, bytes, messages) = (0, 0, 0, None);
-        let mut sim = Self { config, topology, hosts, by_id, queue, turn, now_ms, rng, bytes, downs, messages };
+        let (queue, acknowledged, downs) = (BinaryHeap::new(), Vec::new(), Vec::new());
+        let (turn, now_ms, bytes, request_bytes, messages) = (0, 0, 0, 0, None);
+        let mut sim = Self {
+            config,
+            topology,
+            hosts,
+            by_id,
+            queue,
+            turn,
+            now_ms,
+            rng,
+            bytes,
+            request_bytes,
+            acknowledged,
+            downs,
+            messages,
+        };
         for i in 0..sim.hosts.len() {
             sim.start(i)?;
         }
@@ -228,6 +269,44 @@ impl Sim {
         Ok(stamp)
     }
 
+    /// As [`Sim::write`], but the disk takes so many milliseconds; a kill before that undoes it, and nobody was told that it was done.
+    /// What was is in [`Sim::take_acknowledged`].
+    ///
+    /// # Errors
+    /// Those of [`Sim::write`].
+    pub fn begin_write(&mut self, i: usize, key: &[u8], value: Option<&[u8]>, disk_ms: u64) -> Result<()> {
+        let now = self.now(i);
+        let host = &mut self.hosts[i];
+        let node = host.node.as_mut().ok_or(crate::SwarmError::Stopped)?;
+        let record = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
+        let event = Event::Written { host: i, life: host.life, record };
+        if disk_ms == 0 {
+            self.happen(event);
+        } else {
+            self.push(self.now_ms + disk_ms, event);
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, i: usize, record: Record) {
+        let now = self.now(i);
+        let host = &mut self.hosts[i];
+        if host.node.is_none() {
+            return;
+        }
+        host.flush(|_| true);
+        host.disk.keep(Change::Put(record.clone()), record.stamp);
+        let Some(node) = host.node.as_mut() else { return };
+        node.committed(record.clone(), now);
+        self.acknowledged.push((i, record));
+        self.wake(i);
+    }
+
+    /// Local writes of [`Sim::begin_write`] that were acknowledged since the last call: host and record, in order.
+    pub fn take_acknowledged(&mut self) -> Vec<(usize, Record)> {
+        core::mem::take(&mut self.acknowledged)
+    }
+
     /// Sends bytes to a host as if a member had.
     pub fn inject(&mut self, to: usize, from: usize, payload: Vec<u8>, is_request: bool) {
         let life = self.hosts[from].life;
@@ -279,6 +358,11 @@ impl Sim {
                 }
             }
             Event::Request { to, from, life, token, payload } => self.serve(to, from, life, token, &payload),
+            Event::Written { host, life, record } => {
+                if self.hosts[host].life == life {
+                    self.written(host, record);
+                }
+            }
             Event::Answer { to, life, token, payload } => {
                 let now = self.now(to);
                 if self.hosts[to].life == life {
@@ -352,6 +436,7 @@ impl Sim {
     /// A request or an answer goes out.
     fn sent(&mut self, message: &[u8]) {
         self.bytes += message.len() as u64;
+        self.request_bytes += message.len() as u64;
         if let Some(messages) = self.messages.as_mut().filter(|_| !message.is_empty()) {
             messages.push(message.into());
         }
@@ -441,6 +526,16 @@ impl Sim {
     /// The requests and answers that were sent since they are kept; [`crate::memory::Message::decode`] reads them.
     pub fn take_messages(&mut self) -> Vec<Vec<u8>> {
         self.messages.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// What is simulated.
+    pub fn config(&self) -> &SimConfig {
+        &self.config
+    }
+
+    /// Bytes of requests and answers so far.
+    pub fn request_bytes(&self) -> u64 {
+        self.request_bytes
     }
 
     /// Bytes sent so far, headers not counted.

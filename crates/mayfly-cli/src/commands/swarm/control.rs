@@ -2,7 +2,7 @@
 //! Only this machine's user reaches it: the folder of the node is theirs.
 
 use anyhow::{Context, Result, anyhow, bail};
-use mayfly_swarm::{Changed, Runtime};
+use mayfly_swarm::{Changed, Runtime, Watched};
 use mayfly_wire::{Endpoint, Transport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -68,14 +68,14 @@ async fn converse(runtime: &Runtime<Endpoint>, stream: UnixStream, extra: &Value
 }
 
 async fn watch(runtime: &Runtime<Endpoint>, prefix: &[u8], write: &mut tokio::net::unix::OwnedWriteHalf) -> Result<()> {
-    let mut changes = runtime.watch();
+    let mut changes = runtime.watch(prefix);
     write.write_all(b"{\"watching\":true}\n").await?;
     loop {
-        let line = match changes.recv().await {
-            Ok(change) if change.key.starts_with(prefix) => change_json(&change),
-            Ok(_) => continue,
-            Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => json!({ "missed": missed }),
-            Err(_) => return Ok(()),
+        let line = match changes.next().await {
+            Some(Watched::Changed(change)) => change_json(&change),
+            Some(Watched::Missed(count)) => json!({ "missed": count }),
+            Some(_) => continue,
+            None => return Ok(()),
         };
         write.write_all(format!("{line}\n").as_bytes()).await?;
     }
