@@ -1,7 +1,7 @@
 //! The memory on disk: one `redb` file, one thread that writes it, one commit for everyone who waits.
 
 use crate::crdt::Stamp;
-use crate::memory::{Change, Record};
+use crate::memory::{Change, Context, Record};
 use crate::{Result, SwarmError};
 use alloc::boxed::Box;
 use alloc::format;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 /// Key → eight bytes of BLAKE3 over the rest, then postcard of stamp and value.
 const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
-/// `format`, `owner`, `clock`, `peers`.
+/// `format`, `owner`, `clock`, `context`, `peers`.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: u8 = 1;
 /// Bytes of pages kept in memory; the records themselves are held by the replica.
@@ -35,6 +35,8 @@ pub struct Loaded {
     pub records: Vec<Record>,
     /// The highest stamp that was kept.
     pub clock: Stamp,
+    /// What the memory had seen.
+    pub context: Context,
     /// Members that were there lately.
     pub peers: Vec<Peer>,
 }
@@ -42,7 +44,7 @@ pub struct Loaded {
 /// What is to be kept.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Records, and tombstones to forget.
+    /// Records to keep and to forget.
     pub changes: Vec<Change>,
     /// A stamp as high as any.
     pub clock: Stamp,
@@ -68,11 +70,29 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens the file, or makes it, and reads everything. Checks every page and every record.
+    /// Opens the file, or makes it at the first start of a node, and reads everything. Checks every page and every record.
     ///
     /// # Errors
-    /// [`SwarmError::Damaged`], [`SwarmError::InUse`], [`SwarmError::OtherOwner`], [`SwarmError::Disk`].
+    /// [`SwarmError::Lost`] for an empty file, [`SwarmError::Damaged`], [`SwarmError::InUse`], [`SwarmError::OtherOwner`], [`SwarmError::Disk`].
     pub fn open(path: &Path, owner: NodeId) -> Result<(Self, Loaded)> {
+        match std::fs::metadata(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => make(path, owner)?,
+            _ => {}
+        }
+        Self::open_existing(path, owner)
+    }
+
+    /// As [`Disk::open`], at a later start: the loss of the file is not taken for a first start.
+    ///
+    /// # Errors
+    /// [`SwarmError::Lost`] for a file that is missing or empty, and those of [`Disk::open`].
+    pub fn open_existing(path: &Path, owner: NodeId) -> Result<(Self, Loaded)> {
+        let lost = |state| Err(SwarmError::Lost { path: path.into(), state });
+        match std::fs::metadata(path) {
+            Ok(file) if file.len() == 0 => return lost("empty"),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return lost("missing"),
+            _ => {} // what else is wrong, opening says
+        }
         let file = path.to_path_buf();
         let mut is_first = true;
         let open = move || {
@@ -80,7 +100,7 @@ impl Disk {
             guard(&file, || {
                 let mut builder = Database::builder();
                 builder.set_cache_size(CACHE).set_check_integrity_on_open(check);
-                builder.create(&file).map_err(|e| refused("open", &file, &e.into()))
+                builder.open(&file).map_err(|e| refused("open", &file, &e.into()))
             })
         };
         Self::open_with(path.to_path_buf(), owner, Box::new(open))
@@ -230,6 +250,25 @@ fn refused(action: &'static str, path: &Path, error: &redb::Error) -> SwarmError
     }
 }
 
+/// Makes a file under another name first: under its own, it is whole.
+fn make(path: &Path, owner: NodeId) -> Result<()> {
+    let fail = |e: std::io::Error| SwarmError::Disk { action: "make", path: path.into(), reason: e.to_string() };
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    match std::fs::remove_file(&new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
+        _ => {} // of a start that was killed
+    }
+    guard(&new, || {
+        let database = Database::builder().create(&new).map_err(|e| refused("make", &new, &e.into()))?;
+        claim(&database, owner).map_err(|e| refused("make", &new, &e))
+    })?;
+    std::fs::rename(&new, path).map_err(fail)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
+}
+
 fn store(database: &Database, batches: &[&Batch]) -> core::result::Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
@@ -239,8 +278,13 @@ fn store(database: &Database, batches: &[&Batch]) -> core::result::Result<(), re
         }
         let peers = batches.iter().rev().find_map(|batch| batch.peers.as_ref());
         let clock = batches.iter().map(|batch| batch.clock).max().unwrap_or_default();
-        if peers.is_some() || !shows(batches, clock) {
-            note(&transaction, clock, peers)?;
+        let context =
+            batches.iter().rev().flat_map(|batch| batch.changes.iter().rev()).find_map(|change| match change {
+                Change::Seen(context) => Some(&**context),
+                _ => None,
+            });
+        if peers.is_some() || context.is_some() || !shows(batches, clock) {
+            note(&transaction, clock, context, peers)?;
         }
     }
     transaction.commit()?;
@@ -254,16 +298,20 @@ fn shows(batches: &[&Batch], clock: Stamp) -> bool {
         && changes.any(|change| matches!(change, Change::Put(record) if (record.stamp.ms, record.stamp.count) >= (clock.ms, clock.count)))
 }
 
-/// The clock, if it is higher than the one kept, and who is there.
+/// The clock, if it is higher than the one kept, what was seen, and who is there.
 fn note(
     transaction: &redb::WriteTransaction,
     clock: Stamp,
+    context: Option<&Context>,
     peers: Option<&Vec<Peer>>,
 ) -> core::result::Result<(), redb::Error> {
     let mut meta = transaction.open_table(META)?;
     let kept = meta.get("clock")?.and_then(|bytes| postcard::from_bytes::<Stamp>(bytes.value()).ok());
     if kept.is_none_or(|kept| kept < clock) {
         meta.insert("clock", &encode(&clock)[..])?;
+    }
+    if let Some(context) = context {
+        meta.insert("context", &encode(context)[..])?;
     }
     if let Some(peers) = peers {
         let peers: Vec<_> = peers.iter().map(|peer| (peer.id, peer.addr)).collect();
@@ -282,17 +330,18 @@ fn apply(table: &mut redb::Table<'_, &[u8], &[u8]>, change: &Change) -> core::re
         }
         Change::Forget { key, stamp } => {
             let old = table.get(&key[..])?.and_then(|bytes| decode(key, bytes.value()));
-            if old.is_some_and(|old| old.stamp == *stamp && old.value.is_none()) {
+            if old.is_some_and(|old| old.stamp == *stamp) {
                 table.remove(&key[..])?;
             }
         }
+        Change::Seen(_) => {} // noted once for all
     }
     Ok(())
 }
 
 fn load(database: &Database, path: &Path, owner: NodeId) -> Result<Loaded> {
     let fail = |e: redb::Error| refused("read", path, &e);
-    claim(database, path, owner)?;
+    check(database, path, owner)?;
     let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
     let meta = transaction.open_table(META).map_err(|e| fail(e.into()))?;
     let value = |name: &str| -> Result<Option<Vec<u8>>> {
@@ -303,6 +352,10 @@ fn load(database: &Database, path: &Path, owner: NodeId) -> Result<Loaded> {
     if let Some(bytes) = value("clock")? {
         let damaged = || SwarmError::Damaged { path: path.into(), what: "the clock cannot be read".into() };
         loaded.clock = postcard::from_bytes(&bytes).map_err(|_| damaged())?;
+    }
+    if let Some(bytes) = value("context")? {
+        let damaged = || SwarmError::Damaged { path: path.into(), what: "what it has seen cannot be read".into() };
+        loaded.context = postcard::from_bytes(&bytes).map_err(|_| damaged())?;
     }
     if let Some(bytes) = value("peers")? {
         let peers: Vec<(NodeId, std::net::SocketAddr)> = postcard::from_bytes(&bytes).unwrap_or_default(); // only a hint
@@ -320,28 +373,35 @@ fn load(database: &Database, path: &Path, owner: NodeId) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// Makes the tables of a new file; refuses one of another node or a later format.
-fn claim(database: &Database, path: &Path, owner: NodeId) -> Result<()> {
-    let claimed = || -> core::result::Result<(u8, NodeId), redb::Error> {
-        let transaction = database.begin_write()?;
-        let found = {
-            transaction.open_table(RECORDS)?;
-            let mut meta = transaction.open_table(META)?;
-            let format = meta.get("format")?.and_then(|bytes| bytes.value().first().copied());
-            let id = meta.get("owner")?.and_then(|bytes| bytes.value().try_into().ok()).map(NodeId);
-            if format.is_none() {
-                meta.insert("format", &[FORMAT][..])?;
-                meta.insert("owner", &owner.0[..])?;
-            }
-            (format.unwrap_or(FORMAT), id.unwrap_or(owner))
-        };
-        transaction.commit()?;
-        Ok(found)
+/// Makes the tables of a new file.
+fn claim(database: &Database, owner: NodeId) -> core::result::Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        transaction.open_table(RECORDS)?;
+        let mut meta = transaction.open_table(META)?;
+        meta.insert("format", &[FORMAT][..])?;
+        meta.insert("owner", &owner.0[..])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Refuses a file of another node, of a later format, or of something else.
+fn check(database: &Database, path: &Path, owner: NodeId) -> Result<()> {
+    let read = || -> core::result::Result<_, redb::Error> {
+        let meta = database.begin_read()?.open_table(META)?;
+        let format = meta.get("format")?.and_then(|bytes| bytes.value().first().copied());
+        let id = meta.get("owner")?.and_then(|bytes| bytes.value().try_into().ok()).map(NodeId);
+        Ok(format.zip(id))
     };
-    match claimed().map_err(|e| refused("open", path, &e))? {
-        (FORMAT, id) if id == owner => Ok(()),
-        (FORMAT, owner) => Err(SwarmError::OtherOwner { path: path.into(), owner }),
-        (format, _) => {
+    let what = "it is no memory of a node".to_string();
+    let damaged = || SwarmError::Damaged { path: path.into(), what };
+    match read() {
+        Err(redb::Error::TableDoesNotExist(_)) | Ok(None) => Err(damaged()),
+        Err(e) => Err(refused("open", path, &e)),
+        Ok(Some((FORMAT, id))) if id == owner => Ok(()),
+        Ok(Some((FORMAT, owner))) => Err(SwarmError::OtherOwner { path: path.into(), owner }),
+        Ok(Some((format, _))) => {
             let reason = format!("it has format {format}, this program knows {FORMAT}");
             Err(SwarmError::Disk { action: "read", path: path.into(), reason })
         }
@@ -431,7 +491,9 @@ mod tests {
             opened.map_err(|e| refused("open", &file, &e.into()))
         };
         let owner = NodeId([1; 32]);
-        let (disk, _) = Disk::open_with(path.clone(), owner, Box::new(open)).unwrap();
+        let mut open: Open = Box::new(open);
+        claim(&open().unwrap(), owner).unwrap();
+        let (disk, _) = Disk::open_with(path.clone(), owner, open).unwrap();
         let (mut kept, mut refusals) = (Vec::new(), 0);
         for i in 1..40 {
             let record = record(i, 200_000);
@@ -485,5 +547,86 @@ mod tests {
         assert!(matches!(Disk::open(&path, NodeId([2; 32])), Err(SwarmError::OtherOwner { .. })));
         let (_disk, _) = Disk::open(&path, owner).unwrap();
         assert!(matches!(Disk::open(&path, owner), Err(SwarmError::InUse { .. })));
+    }
+
+    async fn reopened(path: &Path, owner: NodeId, disk: Disk) -> (Disk, Loaded) {
+        disk.close().await.unwrap();
+        Disk::open_existing(path, owner).unwrap()
+    }
+
+    /// Whatever order things come in: the newest version of a key is what is there, and what is forgotten is that version or nothing.
+    #[tokio::test]
+    async fn the_newest_version_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, owner) = (folder.path().join("memory.redb"), NodeId([1; 32]));
+        let version = |ms: u64, value: Option<&[u8]>| Record {
+            key: b"key".into(),
+            stamp: Stamp { ms, count: 0, node: owner },
+            value: value.map(<[u8]>::to_vec),
+        };
+        let (mut disk, _) = Disk::open(&path, owner).unwrap();
+        disk.commit(put(&version(5, Some(b"newer")))).await.unwrap();
+        disk.commit(put(&version(4, Some(b"older")))).await.unwrap();
+        disk.owe(put(&version(3, None)));
+        let forget = |ms| Change::Forget { key: b"key".into(), stamp: version(ms, None).stamp };
+        disk.owe(Batch { changes: [forget(4)].into(), ..Batch::default() });
+        let loaded;
+        (disk, loaded) = reopened(&path, owner, disk).await;
+        assert_eq!(loaded.records, [version(5, Some(b"newer"))]);
+        disk.owe(Batch { changes: [forget(5), Change::Put(version(4, Some(b"older")))].into(), ..Batch::default() });
+        let (_, loaded) = reopened(&path, owner, disk).await;
+        assert_eq!(loaded.records, [version(4, Some(b"older"))], "in the order in which it was said");
+    }
+
+    /// The clock survives commits that no record shows it in; so does what was seen, in its latest form, and what comes without either changes neither.
+    #[tokio::test]
+    async fn clock_and_context_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, owner) = (folder.path().join("memory.redb"), NodeId([1; 32]));
+        let at = |ms| Stamp { ms, count: 3, node: owner };
+        let (mut disk, loaded) = Disk::open(&path, owner).unwrap();
+        assert_eq!((loaded.clock, &loaded.context), (Stamp::default(), &Context::default()));
+        let forget = Change::Forget { key: b"key".into(), stamp: at(1) };
+        disk.commit(Batch { changes: [forget.clone()].into(), clock: at(50), peers: None }).await.unwrap();
+        let mut loaded;
+        (disk, loaded) = reopened(&path, owner, disk).await;
+        assert_eq!(loaded.clock, at(50), "a commit of deletions alone");
+        let mut early = Context::default();
+        early.add(at(7));
+        let mut late = early.clone();
+        late.add(at(8));
+        let seen = |context: &Context| Change::Seen(Box::new(context.clone()));
+        disk.owe(Batch { changes: [seen(&early), forget.clone(), seen(&late)].into(), clock: at(40), peers: None });
+        (disk, loaded) = reopened(&path, owner, disk).await;
+        assert_eq!((loaded.clock, &loaded.context), (at(50), &late));
+        disk.commit(Batch { changes: [forget].into(), clock: at(60), peers: None }).await.unwrap();
+        (_, loaded) = reopened(&path, owner, disk).await;
+        assert_eq!((loaded.clock, &loaded.context), (at(60), &late));
+    }
+
+    /// A file that was there and is not, or is empty, or is something else, is never begun anew.
+    #[tokio::test]
+    async fn the_loss_of_the_file_is_no_first_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, owner) = (folder.path().join("memory.redb"), NodeId([1; 32]));
+        let lost = |result: Result<(Disk, Loaded)>| match result {
+            Err(SwarmError::Lost { state, .. }) => state,
+            other => panic!("{:?}", other.map(|(_, loaded)| loaded)),
+        };
+        assert_eq!(lost(Disk::open_existing(&path, owner)), "missing");
+        assert!(!path.exists());
+        std::fs::write(folder.path().join("memory.redb.new"), b"of a start that was killed").unwrap();
+        let (disk, _) = Disk::open(&path, owner).unwrap();
+        disk.commit(put(&record(1, 10))).await.unwrap();
+        disk.close().await.unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(lost(Disk::open(&path, owner)), "empty");
+        assert_eq!(lost(Disk::open_existing(&path, owner)), "empty");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "it is left as it is");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(lost(Disk::open_existing(&path, owner)), "missing");
+        drop(Database::create(&path).unwrap());
+        assert!(matches!(Disk::open(&path, owner), Err(SwarmError::Damaged { .. })), "a database of something else");
     }
 }

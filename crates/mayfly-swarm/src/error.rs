@@ -71,6 +71,16 @@ pub enum SwarmError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A stamp as late as any can be is in the memory.
+    #[cfg(feature = "std")]
+    #[error(
+        "no write can be later than what the memory has: a member's clock has said the year 287,396 (stamp {ms} ms). \
+        Found a new swarm with the values of this one"
+    )]
+    NoLaterStamp {
+        /// Milliseconds since 1970 that this write would have.
+        ms: u64,
+    },
     /// The memory is full.
     #[cfg(feature = "std")]
     #[error("the memory holds {held} bytes of at most {limit}: delete something or raise the limit")]
@@ -109,6 +119,19 @@ pub enum SwarmError {
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+    },
+    /// The file of the memory is not there, or empty, though there has been one.
+    #[cfg(feature = "std")]
+    #[error(
+        "{path} is {state}, though this node has had a memory: put the file back; or, if it is lost, move away what is there and start once \
+        with --new-memory: the other members give back what they have",
+        path = path.display()
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// "missing" or "empty".
+        state: &'static str,
     },
     /// The file of the memory is of another node.
     #[cfg(feature = "std")]

@@ -2,7 +2,7 @@
 //! They say whether it was accepted. The targets in `fuzz/` call them, and so does a seeded loop in the normal tests. Not part of the public interface.
 
 use crate::crdt::{AverageTensor, Crdt, LwwTensor};
-use crate::memory::{MemoryLimits, Message};
+use crate::memory::{Context, MemoryLimits, Message};
 use crate::{Node, NodeConfig, Now, Output, Replica, topology};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -47,7 +47,8 @@ pub fn message(bytes: &[u8]) -> bool {
             node.answer(token, Some(bytes), later);
         }
     }
-    let again = Replica::load(peer(1).id, MemoryLimits::default(), node.clock(), node.replica().records());
+    let again =
+        Replica::load(peer(1).id, MemoryLimits::default(), node.clock(), Context::default(), node.replica().records());
     assert!(again.same_records(node.replica()) && again.tree() == node.replica().tree());
     let Ok(message) = Message::decode(bytes) else { return false };
     assert!(Message::decode(&message.encode()).is_ok_and(|again| again == message));

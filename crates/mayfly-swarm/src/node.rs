@@ -53,9 +53,9 @@ pub enum Output {
         /// What.
         payload: Vec<u8>,
     },
-    /// Put this on disk soon.
+    /// Put this on disk soon, in this order, and in the order in which the node says so: what it has seen must not be there before the records are.
     Persist(Vec<Change>),
-    /// A record from another member took effect.
+    /// A record from another member took effect; or one went that another member knew to be deleted.
     Changed(Record),
     /// A member came.
     Up(Peer),
@@ -103,6 +103,14 @@ pub struct Node {
 
 /// Milliseconds between looks at tombstones, costs, and whether anybody is there.
 const CARE_MS: u64 = 1_000;
+/// A context with more single writes is not written with every change but at such a look. What a kill takes away of it is taken for news, no more.
+const KEEP_AT_ONCE: usize = 512;
+/// Tombstones that go at one such look.
+const EXPIRE_AT_ONCE: usize = 10_000;
+
+fn forget(record: &Record) -> Change {
+    Change::Forget { key: record.key.clone(), stamp: record.stamp }
+}
 
 impl Node {
     /// A node alone, with the memory that it had. Its generation is a fresh stamp of that memory's clock; [`Node::clock`] should be on disk before the node talks.
@@ -118,6 +126,7 @@ impl Node {
         now: Now,
     ) -> Result<Self> {
         let generation = replica.tick(now.wall_ms).ms;
+        replica.keep_tombstones_for(config.gossip.tombstone_ms);
         let membership = Membership::new(here, generation, config.membership, rng.split())?;
         let view = View { members: vec![here.id], seed: config.seed, cost_ms: BTreeMap::new() };
         // Rounds of different nodes do not beat in time.
@@ -183,7 +192,9 @@ impl Node {
     pub fn leave(&mut self, now: Now) -> Vec<Output> {
         self.has_left = true;
         let left = self.membership.leave(now.steady_ms);
-        self.follow(left, now)
+        let mut outputs = self.follow(left, now);
+        outputs.extend(self.seen(usize::MAX).map(|seen| Output::Persist(vec![seen])));
+        outputs
     }
 
     /// Stamps a write, or a deletion when there is no value, for the disk; [`Node::committed`] makes it count.
@@ -196,12 +207,17 @@ impl Node {
 
     /// The disk has it: it takes effect and is told to the neighbours. False when something newer was there first.
     pub fn committed(&mut self, record: Record, now: Now) -> bool {
-        let is_new = self.replica.apply(record.clone());
+        let is_new = self.replica.commit(record.clone());
         if is_new {
             self.gossip.wrote(&record);
             self.hurry(now);
         }
         is_new
+    }
+
+    /// The disk refused what [`Node::prepare`] gave, and does not have it.
+    pub fn refused(&mut self, record: &Record) {
+        self.replica.abandon(record.stamp);
     }
 
     /// The next round comes as soon as a busy interval allows.
@@ -245,8 +261,10 @@ impl Node {
         };
         let (new, next) = self.gossip.heard(&mut self.replica, peer, ticket, message);
         let mut outputs = self.took(new, now);
-        if let (Some(next), Some(&to)) = (next, self.peers.get(&peer)) {
-            outputs.push(self.ask(to, next));
+        match (next, self.peers.get(&peer).copied()) {
+            (Some(next), Some(to)) => outputs.push(self.ask(to, next)),
+            (Some(_), None) => self.gossip.failed(peer), // it has gone meanwhile
+            (None, _) => {}
         }
         outputs
     }
@@ -265,12 +283,20 @@ impl Node {
     }
 
     fn took(&mut self, new: Vec<Record>, now: Now) -> Vec<Output> {
-        if new.is_empty() {
-            return Vec::new();
+        if !new.is_empty() {
+            self.hurry(now);
         }
-        self.hurry(now);
-        let changes = new.iter().cloned().map(Change::Put).collect();
-        core::iter::once(Output::Persist(changes)).chain(new.into_iter().map(Output::Changed)).collect()
+        let dropped = self.gossip.take_dropped();
+        let put = new.iter().cloned().map(Change::Put);
+        let mut changes: Vec<Change> = put.chain(dropped.iter().map(forget)).collect();
+        changes.extend(self.seen(KEEP_AT_ONCE));
+        let persist = (!changes.is_empty()).then_some(Output::Persist(changes));
+        persist.into_iter().chain(new.into_iter().chain(dropped).map(Output::Changed)).collect()
+    }
+
+    /// What the memory has seen, for the disk, after everything that it has seen.
+    fn seen(&mut self, most_single: usize) -> Option<Change> {
+        self.replica.context_to_keep(most_single).map(|context| Change::Seen(context.into()))
     }
 
     /// When [`Node::tick`] is due, in steady milliseconds.
@@ -300,10 +326,11 @@ impl Node {
 
     fn care(&mut self, now: Now) -> Vec<Output> {
         self.look_around(now);
-        let forgotten = self.gossip.collect(&mut self.replica, self.here.id, now.steady_ms);
+        let expired = self.replica.expire(now.wall_ms, EXPIRE_AT_ONCE);
+        let changes: Vec<Change> = expired.iter().map(forget).chain(self.seen(usize::MAX)).collect();
         let mut outputs = Vec::new();
-        if !forgotten.is_empty() {
-            outputs.push(Output::Persist(forgotten));
+        if !changes.is_empty() {
+            outputs.push(Output::Persist(changes));
         }
         let doors = self.doors();
         outputs.extend(self.knock(doors, now));
@@ -368,8 +395,7 @@ impl Node {
         self.view.members = self.peers.keys().copied().chain([self.here.id]).collect();
         self.view.members.sort();
         let neighbours = self.topology.neighbours(&self.view, self.here.id);
-        let awaited = self.membership.awaited().chain([self.here.id]).collect();
-        self.gossip.set_view(neighbours, awaited);
+        self.gossip.set_view(neighbours, self.view.members.clone());
         let role = if self.topology.is_head(&self.view, self.here.id) { Role::Head } else { Role::Member };
         if self.membership.metadata().role != role {
             self.membership.describe(Metadata { role, ..self.membership.metadata().clone() }, now.steady_ms);

@@ -23,7 +23,7 @@ fn messages() -> Vec<Vec<u8>> {
     sim.run_for(10_000);
     let messages = sim.take_messages();
     let kinds: std::collections::BTreeSet<u8> = messages.iter().map(|message| message[0]).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3], "a kind of message is missing");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5], "a kind of message is missing");
     messages
 }
 

@@ -18,6 +18,13 @@ fn config(seed: u64) -> OrdealConfig {
     OrdealConfig { sim, steps: 60, absence_ms: 0 }
 }
 
+/// Some are away for longer than tombstones are kept.
+fn long_absences(seed: u64) -> OrdealConfig {
+    let mut config = OrdealConfig { absence_ms: 90_000, ..config(seed) };
+    config.sim.node.gossip.tombstone_ms = 30_000;
+    config
+}
+
 /// Every failed seed, and the history of the first.
 fn assert_all(seeds: std::ops::Range<u64>, config: impl Fn(u64) -> OrdealConfig) {
     let (mut failed, mut first, mut acknowledged, mut departures) = (Vec::new(), None, 0, 0);
@@ -41,4 +48,9 @@ fn assert_all(seeds: std::ops::Range<u64>, config: impl Fn(u64) -> OrdealConfig)
 #[test]
 fn what_was_acknowledged_stays() {
     assert_all(seeds(200, 10_000), config);
+}
+
+#[test]
+fn what_was_acknowledged_stays_beyond_the_life_of_tombstones() {
+    assert_all(seeds(100, 10_000), long_absences);
 }

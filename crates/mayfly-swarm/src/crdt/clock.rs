@@ -43,14 +43,14 @@ impl Clock {
         clock
     }
 
-    /// The stamp of an update made now, above every stamp made or seen before, whatever `now_ms` says.
+    /// The stamp of an update made now, above every stamp made or seen before, whatever `now_ms` says; the same again when there is none above.
     pub fn tick(&mut self, now_ms: u64) -> Stamp {
         if now_ms.min(MAX_STAMP_MS) > self.last.ms {
             (self.last.ms, self.last.count) = (now_ms.min(MAX_STAMP_MS), 0);
         } else if let Some(count) = self.last.count.checked_add(1) {
             self.last.count = count;
-        } else {
-            (self.last.ms, self.last.count) = (self.last.ms.saturating_add(1), 0);
+        } else if self.last.ms < MAX_STAMP_MS {
+            (self.last.ms, self.last.count) = (self.last.ms + 1, 0);
         }
         self.last
     }

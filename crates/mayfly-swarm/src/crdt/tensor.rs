@@ -63,10 +63,13 @@ impl TryFrom<Parts> for LwwTensor {
     fn try_from(parts: Parts) -> Result<Self, SwarmError> {
         let Parts { len, block, first, clocks, nodes, bits } = parts;
         let held = clocks.len();
+        // Every number comes from outside: a product that overflows is no tensor. The last block may be short, so its end may lie beyond what there are numbers for.
+        let start = first.checked_mul(block);
+        let end = first.checked_add(held).map(|end| end.saturating_mul(block).min(len));
         let fits = block > 0
             && first.checked_add(held).is_some_and(|end| end <= len.div_ceil(block))
             && nodes.len() == held
-            && bits.len() == ((first + held) * block).min(len).saturating_sub(first * block);
+            && start.zip(end).is_some_and(|(start, end)| bits.len() == end.saturating_sub(start));
         if fits { Ok(Self { len, block, first, clocks, nodes, bits }) } else { Err(SwarmError::TensorParts) }
     }
 }

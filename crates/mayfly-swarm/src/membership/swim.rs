@@ -4,7 +4,7 @@ use super::Metadata;
 use super::meta::{Board, Item};
 use crate::{Result, SwarmError};
 use alloc::collections::{BTreeMap, BinaryHeap};
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut};
@@ -12,7 +12,10 @@ use core::cmp::{Ordering, Reverse};
 use core::convert::Infallible;
 use core::num::{NonZeroU8, NonZeroUsize};
 use core::time::Duration;
-use foca::{AccumulatingRuntime, Codec, Config, Foca, Header, OwnedNotification, PeriodicParams, PostcardCodec, Timer};
+use foca::{
+    AccumulatingRuntime, Codec, Config, Foca, Header, Incarnation, OwnedNotification, PeriodicParams, PostcardCodec,
+    State, Timer,
+};
 use mayfly_base::{NodeId, Rng};
 use mayfly_wire::Peer;
 use rand_core_10::TryRng;
@@ -37,7 +40,7 @@ pub struct MembershipConfig {
     pub gossip_fan_out: usize,
     /// Milliseconds between attempts to reach members who are down.
     pub announce_down_interval_ms: u64,
-    /// How long a member who is down is remembered, and waited for before tombstones go.
+    /// How long a member who is down is remembered.
     pub forget_down_ms: u64,
     /// Most bytes of a packet.
     pub packet_bytes: usize,
@@ -71,7 +74,7 @@ impl MembershipConfig {
         config.max_transmissions = NonZeroU8::new(12).unwrap_or(NonZeroU8::MIN);
         config.suspect_to_down_after = Duration::from_millis(self.suspicion_ms);
         config.remove_down_after = Some(Duration::from_millis(self.forget_down_ms));
-        config.max_packet_size = count("packet_bytes", self.packet_bytes)?;
+        config.max_packet_size = count("packet_bytes", self.packet_bytes.saturating_sub(1))?; // and the kind
         config.notify_down_members = true;
         let every = |ms, num_members| Some(PeriodicParams { frequency: Duration::from_millis(ms), num_members });
         config.periodic_gossip = every(self.gossip_interval_ms, count("gossip_fan_out", self.gossip_fan_out)?);
@@ -112,14 +115,31 @@ impl foca::Identity for Ident {
 struct Watching {
     inner: PostcardCodec,
     here: Ident,
-    other: Arc<Mutex<Option<SocketAddr>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What [`Watching`] has noticed since somebody looked.
+#[derive(Default)]
+struct Seen {
+    /// A later life of this node's name.
+    other: Option<SocketAddr>,
+    /// Somebody takes this node for dead, and in which incarnation of it.
+    suspicion: Option<Incarnation>,
 }
 
 impl Watching {
     fn look(&self, ident: &Ident) {
         let is_other = ident.id == self.here.id && ident.addr != self.here.addr;
         if is_other && ident.generation > self.here.generation {
-            *self.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(ident.addr);
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).other = Some(ident.addr);
+        }
+    }
+
+    fn look_at(&self, member: &foca::Member<Ident>) {
+        self.look(member.id());
+        let is_suspect = member.state() == State::Suspect;
+        if is_suspect && (member.id().id, member.id().generation) == (self.here.id, self.here.generation) {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).suspicion = Some(member.incarnation());
         }
     }
 }
@@ -148,7 +168,7 @@ impl Codec<Ident> for Watching {
 
     fn decode_member(&mut self, buf: impl Buf) -> core::result::Result<foca::Member<Ident>, Self::Error> {
         let member: foca::Member<Ident> = self.inner.decode_member(buf)?;
-        self.look(member.id());
+        self.look_at(&member);
         Ok(member)
     }
 }
@@ -223,17 +243,35 @@ pub enum MembershipOutput {
     Superseded(SocketAddr),
 }
 
-/// A timer of foca and when it is due; the order of equal times is foca's.
+/// What is due at some time.
+enum Alarm {
+    Foca(Timer<Ident>),
+    /// Tell a suspect that it is one, once more.
+    Warn(Suspicion),
+}
+
+/// A member that this node's probe did not reach. The time until it is declared dead is foca's to keep.
+#[derive(Clone, Copy)]
+struct Suspicion {
+    member: Ident,
+    incarnation: Incarnation,
+    /// Warnings still to be given.
+    left: u64,
+}
+
+/// Warnings that a suspect is given before it is declared dead, at even distances.
+const WARNINGS: u64 = 8;
+/// The kinds of packets: one of SWIM as foca made it, and a warning: who warns, who is meant, and in which incarnation.
+const SWIM: u8 = 0;
+const WARNING: u8 = 1;
+/// Probes of an unhealthy member are slower by at most this factor, less 1 (as in Lifeguard).
+const WORST_HEALTH: u32 = 8;
+
+/// An alarm and when it is due; the order of equal times is foca's.
 struct Due {
     at_ms: u64,
     turn: u64,
-    timer: Timer<Ident>,
-}
-
-impl Due {
-    fn rank(&self) -> (u64, &Timer<Ident>, u64) {
-        (self.at_ms, &self.timer, self.turn)
-    }
+    alarm: Alarm,
 }
 
 impl PartialEq for Due {
@@ -252,15 +290,20 @@ impl PartialOrd for Due {
 
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> Ordering {
-        let ((a, s, t), (b, u, v)) = (self.rank(), other.rank());
-        a.cmp(&b).then_with(|| s.partial_cmp(u).unwrap_or(Ordering::Equal)).then(t.cmp(&v))
+        let alarms = match (&self.alarm, &other.alarm) {
+            (Alarm::Foca(a), Alarm::Foca(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (Alarm::Foca(_), Alarm::Warn(_)) => Ordering::Less,
+            (Alarm::Warn(_), Alarm::Foca(_)) => Ordering::Greater,
+            (Alarm::Warn(_), Alarm::Warn(_)) => Ordering::Equal,
+        };
+        self.at_ms.cmp(&other.at_ms).then(alarms).then(self.turn.cmp(&other.turn))
     }
 }
 
 /// SWIM for one node.
 pub struct Membership {
     foca: Foca<Ident, Watching, Draws, Board>,
-    other: Arc<Mutex<Option<SocketAddr>>>,
+    seen: Arc<Mutex<Seen>>,
     runtime: AccumulatingRuntime<Ident>,
     timers: BinaryHeap<Reverse<Due>>,
     turn: u64,
@@ -270,6 +313,10 @@ pub struct Membership {
     said_ms: u64,
     members: BTreeMap<NodeId, Member>,
     config: MembershipConfig,
+    /// How much this node has reason to doubt itself rather than others: 0 is well.
+    health: u32,
+    /// The latest incarnation that somebody suspected.
+    refuted: Option<Incarnation>,
 }
 
 /// Milliseconds after which a node says again what it is, for those who missed it.
@@ -283,12 +330,12 @@ impl Membership {
     pub fn new(here: Peer, generation: u64, config: MembershipConfig, rng: Rng) -> Result<Self> {
         let board = Board::default();
         let ident = Ident { id: here.id, addr: here.addr, generation, renewal: 0 };
-        let other = Arc::new(Mutex::new(None));
-        let codec = Watching { inner: PostcardCodec, here: ident, other: other.clone() };
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let codec = Watching { inner: PostcardCodec, here: ident, seen: seen.clone() };
         let foca = Foca::with_custom_broadcast(ident, config.to_foca()?, Draws(rng), codec, board.clone());
         Ok(Self {
             foca,
-            other,
+            seen,
             runtime: AccumulatingRuntime::new(),
             timers: BinaryHeap::new(),
             turn: 0,
@@ -298,6 +345,8 @@ impl Membership {
             said_ms: 0,
             members: BTreeMap::new(),
             config,
+            health: 0,
+            refuted: None,
         })
     }
 
@@ -337,13 +386,58 @@ impl Membership {
     /// # Errors
     /// [`SwarmError::Message`] for one that cannot be read; nothing has changed then.
     pub fn packet(&mut self, bytes: &[u8], now_ms: u64) -> Result<Vec<MembershipOutput>> {
-        let handled = self.foca.handle_data(bytes, &mut self.runtime);
+        let handled = match bytes.split_first() {
+            Some((&SWIM, packet)) => self.foca.handle_data(packet, &mut self.runtime).map_err(|e| e.to_string()),
+            Some((&WARNING, warning)) => self.warned(warning),
+            _ => Err("its kind is unknown".into()),
+        };
         let outputs = self.drain(now_ms);
         match handled {
             Ok(()) => Ok(outputs),
-            Err(e) if outputs.is_empty() => Err(SwarmError::Message { reason: e.to_string() }),
+            Err(reason) if outputs.is_empty() => Err(SwarmError::Message { reason }),
             Err(_) => Ok(outputs), // part of it was good
         }
+    }
+
+    /// Somebody is about to take this node for dead. It says to all that it lives, and to that one directly: the incarnation is in the header of whatever it sends.
+    fn warned(&mut self, warning: &[u8]) -> core::result::Result<(), String> {
+        let read = postcard::from_bytes(warning).map_err(|e| e.to_string());
+        let (by, member, incarnation): (Ident, Ident, Incarnation) = read?;
+        if member == *self.foca.identity() {
+            self.suspected(incarnation);
+            let suspect = foca::Member::new(member, incarnation, State::Suspect);
+            let _ = self.foca.apply_many(core::iter::once(suspect), true, &mut self.runtime);
+            let _ = self.foca.announce(by, &mut self.runtime); // fails only for packets too small for one identity
+        }
+        Ok(())
+    }
+
+    /// To be suspected is a sign that this node does not hear well.
+    fn suspected(&mut self, incarnation: Incarnation) {
+        if self.refuted.is_none_or(|refuted| refuted < incarnation) {
+            self.refuted = Some(incarnation);
+            self.health = (self.health + 1).min(WORST_HEALTH);
+        }
+    }
+
+    /// Tells a suspect directly, as long as it is one.
+    fn warn(&mut self, suspicion: Suspicion, now_ms: u64) -> Option<MembershipOutput> {
+        let Suspicion { member, incarnation, left } = suspicion;
+        let is_it = |m: &foca::Member<Ident>| *m.id() == member && m.incarnation() == incarnation;
+        let is_suspect = self.foca.iter_members().any(|m| is_it(m) && m.state() == State::Suspect);
+        if !is_suspect || left == 0 {
+            return None;
+        }
+        let next = Suspicion { left: left - 1, ..suspicion };
+        self.schedule(now_ms + self.config.suspicion_ms / WARNINGS, Alarm::Warn(next));
+        let warning = postcard::to_stdvec(&(self.foca.identity(), member, incarnation)).unwrap_or_default(); // plain numbers into a Vec: there is no way to fail
+        let bytes = core::iter::once(WARNING).chain(warning).collect();
+        Some(MembershipOutput::Packet { to: Peer { id: member.id, addr: member.addr }, bytes })
+    }
+
+    fn schedule(&mut self, at_ms: u64, alarm: Alarm) {
+        self.turn += 1;
+        self.timers.push(Reverse(Due { at_ms, turn: self.turn, alarm }));
     }
 
     /// When [`Membership::tick`] is due.
@@ -359,12 +453,23 @@ impl Membership {
         }
         while self.due_ms().is_some_and(|at| at <= now_ms) {
             let Some(Reverse(due)) = self.timers.pop() else { break };
-            let suspect = match &due.timer {
+            let timer = match due.alarm {
+                Alarm::Foca(timer) => timer,
+                Alarm::Warn(suspicion) => {
+                    outputs.extend(self.warn(suspicion, now_ms));
+                    continue;
+                }
+            };
+            let suspect = match &timer {
                 Timer::ChangeSuspectToDown { member_id, .. } => Some(*member_id),
                 _ => None,
             };
-            let _ = self.foca.handle_timer(due.timer, &mut self.runtime); // complains about late timers, and goes on
+            let (is_probe, before) = (matches!(timer, Timer::ProbeRandomMember(_)), self.health);
+            let _ = self.foca.handle_timer(timer, &mut self.runtime); // complains about late timers, and goes on
             let mut done = self.drain(now_ms);
+            if is_probe && self.health == before {
+                self.health = before.saturating_sub(1); // the last probe has not failed
+            }
             if let Some(ident) = suspect.filter(|ident| self.foca.iter_members().any(|member| member.id() == ident)) {
                 // It has refuted the suspicion, and foca tells it that it is down all the same.
                 done.retain(|output| !matches!(output, MembershipOutput::Packet { to, .. } if to.id == ident.id));
@@ -376,19 +481,32 @@ impl Membership {
     }
 
     fn drain(&mut self, now_ms: u64) -> Vec<MembershipOutput> {
+        let mut outputs = Vec::new();
+        let seen = core::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        seen.suspicion.into_iter().for_each(|incarnation| self.suspected(incarnation));
+        outputs.extend(seen.other.map(MembershipOutput::Superseded));
         while let Some((after, timer)) = self.runtime.to_schedule() {
-            self.turn += 1;
-            let at_ms = now_ms.saturating_add(after.as_millis() as u64);
-            self.timers.push(Reverse(Due { at_ms, turn: self.turn, timer }));
+            let mut after_ms = after.as_millis() as u64;
+            match timer {
+                Timer::ProbeRandomMember(_) | Timer::SendIndirectProbe { .. } => {
+                    after_ms = after_ms.saturating_mul(u64::from(self.health) + 1);
+                }
+                Timer::ChangeSuspectToDown { member_id, incarnation, .. } => {
+                    self.health = (self.health + 1).min(WORST_HEALTH);
+                    let suspicion = Suspicion { member: member_id, incarnation, left: WARNINGS };
+                    self.schedule(now_ms, Alarm::Warn(suspicion));
+                }
+                _ => {}
+            }
+            self.schedule(now_ms.saturating_add(after_ms), Alarm::Foca(timer));
         }
-        let other = self.other.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut outputs: Vec<_> = other.map(MembershipOutput::Superseded).into_iter().collect();
         while let Some(note) = self.runtime.to_notify() {
             outputs.extend(self.note(note, now_ms));
         }
         while let Some((to, bytes)) = self.runtime.to_send() {
             let to = Peer { id: to.id, addr: to.addr };
-            outputs.push(MembershipOutput::Packet { to, bytes: bytes.to_vec() });
+            let bytes = core::iter::once(SWIM).chain(bytes.iter().copied()).collect();
+            outputs.push(MembershipOutput::Packet { to, bytes });
         }
         outputs
     }
@@ -468,11 +586,6 @@ impl Membership {
     pub fn alive(&self) -> impl Iterator<Item = Peer> + '_ {
         let alive = self.members.values().filter(|member| member.state == MemberState::Alive);
         alive.map(|member| Peer { id: member.id, addr: member.addr })
-    }
-
-    /// The others who have to see a tombstone before it goes: alive, or down and not gone for good.
-    pub fn awaited(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.members.values().filter(|member| member.state != MemberState::Left).map(|member| member.id)
     }
 
     /// This node's name and address.

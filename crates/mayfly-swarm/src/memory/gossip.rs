@@ -1,33 +1,44 @@
-//! Rounds of push and pull, and the walk down the tree for what they missed.
+//! Rounds of push and pull. What they miss, a [walk](super::walk) finds.
 
 use super::message::{Exchange, Message};
-use super::news::News;
-use super::record::Version;
-use super::tombstones::Tombstones;
-use super::tree::FAN;
-use super::{Change, Record, RecordId, Replica};
-use alloc::collections::BTreeSet;
+use super::record::{Id, Version};
+use super::replica::Received;
+use super::rumours::Rumours;
+use super::walk::{Stand, Walk};
+use super::{Record, Replica};
+use crate::pages::{MESSAGE_BYTES, Room};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use mayfly_base::{NodeId, Rng};
 
 /// How gossip goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GossipConfig {
-    /// Neighbours talked to in a round with news.
+    /// Neighbours talked to in a round with rumours.
     pub fan_out: usize,
-    /// Milliseconds between rounds with news.
+    /// Milliseconds between rounds with rumours.
     pub busy_interval_ms: u64,
     /// Milliseconds between rounds without.
     pub idle_interval_ms: u64,
     /// Values up to this many bytes go along unasked.
     pub inline_bytes: usize,
-    /// Bytes of records in one message, about.
+    /// Bytes of records told in one message, about; at most 1 MiB.
     pub message_bytes: usize,
+    /// How long tombstones are kept, in milliseconds. Members that were away for longer lose no write of their own, but what they wrote before an
+    /// unseen deletion wins over it.
+    pub tombstone_ms: u64,
 }
 
 impl Default for GossipConfig {
     fn default() -> Self {
-        Self { fan_out: 2, busy_interval_ms: 20, idle_interval_ms: 500, inline_bytes: 256, message_bytes: 1 << 20 }
+        Self {
+            fan_out: 2,
+            busy_interval_ms: 20,
+            idle_interval_ms: 500,
+            inline_bytes: 256,
+            message_bytes: MESSAGE_BYTES / 2,
+            tombstone_ms: super::replica::RETENTION_MS,
+        }
     }
 }
 
@@ -38,13 +49,12 @@ pub struct Ticket {
 }
 
 #[derive(Clone, Debug)]
-enum Asked {
+pub(crate) enum Asked {
     /// The keys told, in order.
     Exchange(Vec<Vec<u8>>),
-    /// The end of a walk, with the keys given.
-    Filling(Vec<Vec<u8>>),
-    Tree,
-    Leaves,
+    Tree(Stand),
+    Page(Walk),
+    Give(Walk),
 }
 
 /// A request to make, with the ticket for its answer.
@@ -56,17 +66,29 @@ pub struct Outgoing {
     pub ticket: Ticket,
 }
 
+impl Outgoing {
+    pub(crate) fn new(message: Message, asked: Asked) -> Self {
+        Self { message, ticket: Ticket { asked } }
+    }
+}
+
 /// The gossip of one node about its [`Replica`]. Records that were new come out of each call, to be kept and told to whoever watches.
 #[derive(Clone, Debug)]
 pub struct Gossip {
     config: GossipConfig,
-    news: News,
-    tombstones: Tombstones,
+    pub(crate) rumours: Rumours,
     neighbours: Vec<NodeId>,
-    /// Members that have to see a tombstone before it goes, this node among them.
-    members: Vec<NodeId>,
+    /// Members alive, this node among them.
+    members: usize,
     /// Exchanges since the last walk.
     since_walk: u32,
+    /// With whom this node compares everything at the moment: with one at a time.
+    pub(crate) walking_with: Option<NodeId>,
+    /// Where this node and others stood when a walk changed nothing: another one would not, either.
+    pub(crate) fruitless: BTreeMap<NodeId, Stand>,
+    /// Records that others knew to be deleted, for [`Gossip::take_dropped`].
+    dropped: Vec<Record>,
+    pub(crate) turn: u64,
 }
 
 /// Without a quiet moment, a walk happens after this many exchanges all the same.
@@ -75,60 +97,73 @@ const WALK_AFTER: u32 = 200;
 impl Gossip {
     /// Gossip without neighbours yet.
     pub fn new(config: GossipConfig) -> Self {
-        let (news, tombstones) = (News::default(), Tombstones::default());
-        Self { config, news, tombstones, neighbours: Vec::new(), members: Vec::new(), since_walk: 0 }
+        Self {
+            config,
+            rumours: Rumours::default(),
+            neighbours: Vec::new(),
+            members: 0,
+            since_walk: 0,
+            walking_with: None,
+            fruitless: BTreeMap::new(),
+            dropped: Vec::new(),
+            turn: 0,
+        }
     }
 
-    /// Who is talked to, and who has to see a tombstone before it goes.
+    /// Who is talked to, and who is there, this node among them.
     pub fn set_view(&mut self, neighbours: Vec<NodeId>, members: Vec<NodeId>) {
-        (self.neighbours, self.members) = (neighbours, members);
+        (self.neighbours, self.members) = (neighbours, members.len());
+        self.fruitless.retain(|peer, _| members.contains(peer));
     }
 
     /// A local write that the disk has.
     pub fn wrote(&mut self, record: &Record) {
-        self.news.add(&record.key, record.version(), None);
+        self.rumours.add(&record.key, record.version(), None);
     }
 
     /// Is there something to tell?
-    pub fn has_news(&self) -> bool {
-        !self.news.is_empty()
+    pub fn has_rumours(&self) -> bool {
+        !self.rumours.is_empty()
     }
 
     /// Milliseconds until the next round.
     pub fn interval_ms(&self) -> u64 {
-        if self.has_news() { self.config.busy_interval_ms } else { self.config.idle_interval_ms }
+        if self.has_rumours() { self.config.busy_interval_ms } else { self.config.idle_interval_ms }
     }
 
-    /// Whom to talk to in this round: without news one neighbour, with news as many as the fan-out, those not told something first. Nobody who is `busy`.
+    /// Whom to talk to in this round: without rumours one neighbour, with some as many as the fan-out, those not told something first. Nobody who is `busy`.
     pub fn choose(&mut self, rng: &mut Rng, is_busy: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
         let mut free: Vec<NodeId> = self.neighbours.iter().copied().filter(|&n| !is_busy(n)).collect();
         rng.shuffle(&mut free);
-        if !self.has_news() {
+        if !self.has_rumours() {
             free.truncate(1);
             return free;
         }
-        free.retain(|&peer| self.news.for_peer(peer).next().is_some());
+        free.retain(|&peer| self.rumours.for_peer(peer).next().is_some());
         free.truncate(self.config.fan_out);
         free
     }
 
     /// The exchange that starts a conversation with `peer`.
     pub fn greet(&mut self, replica: &Replica, peer: NodeId) -> Outgoing {
-        let mut exchange =
-            Exchange { root: replica.tree().root(), seen: self.tombstones.speak(), ..Exchange::default() };
+        let mut exchange = Exchange::default();
         let told = self.tell(replica, peer, &mut exchange);
-        Outgoing { message: Message::Exchange(exchange), ticket: Ticket { asked: Asked::Exchange(told) } }
+        stand_in(replica, &mut exchange);
+        Outgoing::new(Message::Exchange(exchange), Asked::Exchange(told))
     }
 
-    /// Puts news for `peer` into a message: small values whole, of larger ones that they exist. Returns the keys: those pushed, then those announced.
+    /// Puts rumours for `peer` into a message: small values whole, of larger ones that they exist. Returns the keys: those pushed, then those announced.
     fn tell(&mut self, replica: &Replica, peer: NodeId, exchange: &mut Exchange) -> Vec<Vec<u8>> {
-        let mut room = self.config.message_bytes;
+        let mut room = Room::new(self.config.message_bytes.min(MESSAGE_BYTES));
         let (mut pushed, mut announced) = (Vec::new(), Vec::new());
-        for (key, item) in self.news.for_peer(peer) {
-            let Some(record) = replica.record(key).filter(|record| record.version() == item.version) else { continue };
+        for (key, rumour) in self.rumours.for_peer(peer) {
+            let Some(record) = replica.record(key).filter(|record| record.version() == rumour.version) else {
+                continue;
+            };
             let is_small = record.value.as_ref().is_none_or(|value| value.len() <= self.config.inline_bytes);
-            let Some(left) = room.checked_sub(if is_small { record.bytes() } else { key.len() + 48 }) else { break };
-            room = left;
+            if !room.take(if is_small { record.bytes() } else { record.id().bytes() }) {
+                break;
+            }
             if is_small {
                 pushed.push(key.clone());
                 exchange.push.push(record);
@@ -139,7 +174,7 @@ impl Gossip {
         }
         pushed.extend(announced);
         for key in &pushed {
-            self.news.told(key, peer);
+            self.rumours.inform(key, peer);
         }
         pushed
     }
@@ -151,102 +186,84 @@ impl Gossip {
                 let (answer, new) = self.answer_exchange(replica, from, exchange);
                 Some((Message::Exchange(answer), new))
             }
-            Message::Tree(theirs) => {
-                let ours = replica.tree().branches();
-                let differ = (0..FAN).filter(|&i| ours[i] != theirs[i]);
-                let branches = differ.map(|i| (i as u8, replica.tree().buckets(i))).collect();
-                Some((Message::Branches(branches), Vec::new()))
-            }
-            Message::Leaves { buckets, have } => {
-                Some((Message::Exchange(self.compare(replica, &buckets, &have)), Vec::new()))
-            }
-            Message::Branches(_) => None,
+            Message::Tree { branches, context } => Some((self.answer_tree(replica, &branches, context), Vec::new())),
+            Message::Page(page) => Some((Message::Compared(self.answer_page(replica, &page)), Vec::new())),
+            Message::Give { records, gone } => Some(self.answer_give(replica, from, records, &gone)),
+            Message::Branches { .. } | Message::Compared(_) => None,
         }
     }
 
     fn answer_exchange(&mut self, replica: &mut Replica, from: NodeId, asked: Exchange) -> (Exchange, Vec<Record>) {
-        let mut answer = Exchange { seen: self.tombstones.hear(&asked.seen, &self.members), ..Exchange::default() };
+        let mut answer = Exchange::default();
+        self.drop_gone(replica, &asked.gone);
         let pushed = asked.push.len() as u32;
         let mut new = Vec::new();
         for (i, record) in asked.push.into_iter().enumerate() {
-            match self.take(replica, from, record) {
+            match self.take(replica, from, record, &mut answer.gone) {
                 Some(record) => new.push(record),
                 None => answer.known.push(i as u32),
             }
         }
         for (i, id) in asked.have.into_iter().enumerate() {
-            if self.lacks(replica, &id) {
-                answer.want.push(id.key);
-            } else {
-                self.settle(replica, from, &id.key, (id.stamp, id.check));
-                answer.known.push(pushed + i as u32);
+            match replica.compare(&id.key, id.version()) {
+                Received::New => answer.want.push(id.key),
+                Received::Gone => answer.gone.push(id.name()),
+                Received::Known => {
+                    self.settle(replica, from, &id.key, id.version());
+                    answer.known.push(pushed + i as u32);
+                }
             }
         }
-        self.tell(replica, from, &mut answer);
         self.give(replica, from, &asked.want, &mut answer);
-        answer.root = replica.tree().root();
+        if answer.push.is_empty() {
+            self.tell(replica, from, &mut answer);
+        }
+        stand_in(replica, &mut answer);
         self.retire();
         (answer, new)
     }
 
-    /// Takes one record in; gives it back if it was new.
-    fn take(&mut self, replica: &mut Replica, from: NodeId, record: Record) -> Option<Record> {
-        if record.value.is_none() && self.tombstones.was_collected(&record.key, record.stamp) {
-            return None;
-        }
+    /// Takes one record in; gives it back if it was new. One that was deleted here before is named to the other side.
+    fn take(&mut self, replica: &mut Replica, from: NodeId, record: Record, gone: &mut Vec<Id>) -> Option<Record> {
         let version = record.version();
-        if replica.apply(record.clone()) {
-            self.news.add(&record.key, version, Some(from));
-            return Some(record);
+        match replica.receive(record.clone()) {
+            Received::New => {
+                self.rumours.add(&record.key, version, Some(from));
+                return Some(record);
+            }
+            Received::Known => self.settle(replica, from, &record.key, version),
+            Received::Gone => gone.push(record.name()),
         }
-        self.settle(replica, from, &record.key, version);
         None
     }
 
     /// `from` has this version of a key: if it is the one here, it needs not be told.
     fn settle(&mut self, replica: &Replica, from: NodeId, key: &[u8], theirs: Version) {
         if replica.version(key) == Some(theirs) {
-            self.news.told(key, from);
+            self.rumours.inform(key, from);
         }
     }
 
-    /// Is there something newer than what is here?
-    fn lacks(&self, replica: &Replica, id: &RecordId) -> bool {
-        let is_newer = replica.version(&id.key).is_none_or(|ours| ours < (id.stamp, id.check));
-        is_newer && !(id.check == 0 && self.tombstones.was_collected(&id.key, id.stamp))
+    /// Drops what another member knows to be deleted.
+    pub(crate) fn drop_gone(&mut self, replica: &mut Replica, gone: &[Id]) {
+        self.dropped.extend(gone.iter().filter_map(|id| replica.drop_gone(id)));
     }
 
-    /// Adds the records asked for, as many as fit; the rest is asked for again by the next walk.
+    /// What was dropped since the last call, because another member knew that it had been deleted: key and stamp, and no value.
+    pub fn take_dropped(&mut self) -> Vec<Record> {
+        core::mem::take(&mut self.dropped)
+    }
+
+    /// Adds the records asked for, as many as fit; the rest is found by the next walk.
     fn give(&mut self, replica: &Replica, to: NodeId, want: &[Vec<u8>], exchange: &mut Exchange) {
-        let mut room = self.config.message_bytes;
+        let mut room = Room::new(MESSAGE_BYTES);
         for record in want.iter().filter_map(|key| replica.record(key)) {
-            let Some(left) = room.checked_sub(record.bytes()).or((room == self.config.message_bytes).then_some(0))
-            else {
+            if !room.take(record.bytes()) {
                 break;
-            };
-            room = left;
-            self.news.told(&record.key, to);
+            }
+            self.rumours.inform(&record.key, to);
             exchange.push.push(record);
         }
-    }
-
-    /// What the other side lacks, and what this one lacks, in some buckets.
-    fn compare(&mut self, replica: &Replica, buckets: &[u8], have: &[RecordId]) -> Exchange {
-        let mut is_chosen = [false; 256];
-        for &bucket in buckets {
-            is_chosen[usize::from(bucket)] = true;
-        }
-        let mut answer = Exchange { root: replica.tree().root(), ..Exchange::default() };
-        let wanted = have.iter().filter(|id| self.lacks(replica, id));
-        answer.want = wanted.map(|id| id.key.clone()).collect();
-        let theirs: BTreeSet<(&[u8], Version)> = have.iter().map(|id| (&id.key[..], (id.stamp, id.check))).collect();
-        let newest = |key: &[u8]| {
-            let versions = theirs.range((key, Version::default())..).take_while(|(k, _)| *k == key);
-            versions.map(|&(_, version)| version).last()
-        };
-        let mine = replica.ids_in(&is_chosen).into_iter().map(|(_, id)| id);
-        answer.have = mine.filter(|id| newest(&id.key).is_none_or(|theirs| theirs < (id.stamp, id.check))).collect();
-        answer
     }
 
     /// Understands an answer: what of it was new, and what to ask next.
@@ -258,27 +275,24 @@ impl Gossip {
         answer: Message,
     ) -> (Vec<Record>, Option<Outgoing>) {
         match (ticket.asked, answer) {
-            (Asked::Tree, Message::Branches(branches)) => {
-                self.since_walk = 0;
-                (Vec::new(), descend(replica, &branches))
-            }
             (Asked::Exchange(told), Message::Exchange(answer)) => {
                 for key in answer.known.iter().filter_map(|&i| told.get(i as usize)) {
-                    self.news.met(key);
+                    self.rumours.repeat(key);
                 }
-                self.since_walk += 1;
-                let may_walk = answer.is_quiet() && !self.has_news() || self.since_walk > WALK_AFTER;
-                self.heard_exchange(replica, peer, answer, may_walk, Asked::Exchange)
+                self.heard_exchange(replica, peer, answer)
             }
-            (Asked::Filling(given), Message::Exchange(answer)) => {
-                // A walk that got something done and is not through goes on at once.
-                let got_on = given.len() > answer.known.len() || !answer.push.is_empty();
-                self.heard_exchange(replica, peer, answer, got_on, Asked::Filling)
+            (Asked::Tree(stand), Message::Branches { differ, context }) => {
+                self.since_walk = 0;
+                (Vec::new(), self.descend(replica, peer, stand, (differ, context)))
             }
-            (Asked::Leaves, Message::Exchange(answer)) => {
-                self.heard_exchange(replica, peer, answer, false, Asked::Filling)
+            (Asked::Page(walk), Message::Compared(answer)) => self.heard_page(replica, peer, walk, answer),
+            (Asked::Give(walk), Message::Give { records, gone }) if records.is_empty() => {
+                (Vec::new(), self.heard_give(replica, peer, walk, &gone))
             }
-            _ => (Vec::new(), None),
+            _ => {
+                self.failed(peer);
+                (Vec::new(), None)
+            }
         }
     }
 
@@ -287,71 +301,56 @@ impl Gossip {
         replica: &mut Replica,
         peer: NodeId,
         answer: Exchange,
-        may_walk: bool,
-        asking: fn(Vec<Vec<u8>>) -> Asked,
     ) -> (Vec<Record>, Option<Outgoing>) {
-        self.tombstones.hear(&answer.seen, &self.members);
-        let taken = answer.push.into_iter().filter_map(|record| self.take(replica, peer, record));
+        self.since_walk += 1;
+        let may_walk = answer.is_quiet() && !self.has_rumours() || self.since_walk > WALK_AFTER;
+        self.drop_gone(replica, &answer.gone);
+        let mut next = Exchange::default();
+        let taken = answer.push.into_iter().filter_map(|record| self.take(replica, peer, record, &mut next.gone));
         let new: Vec<Record> = taken.collect();
-        let mut next = Exchange { root: replica.tree().root(), ..Exchange::default() };
-        let wanted = answer.have.into_iter().filter(|id| self.lacks(replica, id));
-        next.want = wanted.map(|id| id.key).collect();
+        for id in answer.have {
+            match replica.compare(&id.key, id.version()) {
+                Received::New => next.want.push(id.key),
+                Received::Gone => next.gone.push(id.name()),
+                Received::Known => {}
+            }
+        }
         self.give(replica, peer, &answer.want, &mut next);
         self.retire();
+        stand_in(replica, &mut next);
+        let stand = Stand { ours: (next.root, next.context), theirs: (answer.root, answer.context) };
         let asked = if !next.is_quiet() {
-            let given = next.push.iter().map(|record| record.key.clone()).collect();
-            Some((Message::Exchange(next), asking(given)))
-        } else if may_walk && answer.root != replica.tree().root() {
-            Some((Message::Tree(replica.tree().branches()), Asked::Tree))
+            let told = next.push.iter().map(|record| record.key.clone()).collect();
+            Some(Outgoing::new(Message::Exchange(next), Asked::Exchange(told)))
+        } else if may_walk && self.is_worth_a_walk(peer, stand) {
+            Some(self.start_walk(replica, peer, stand))
         } else {
             None
         };
-        (new, asked.map(|(message, asked)| Outgoing { message, ticket: Ticket { asked } }))
+        (new, asked)
+    }
+
+    fn is_worth_a_walk(&self, peer: NodeId, stand: Stand) -> bool {
+        stand.ours != stand.theirs && self.walking_with.is_none() && self.fruitless.get(&peer) != Some(&stand)
     }
 
     /// A request came to nothing.
     pub fn failed(&mut self, peer: NodeId) {
-        self.news.untell(peer);
-    }
-
-    /// Drops what is no news any more.
-    pub fn retire(&mut self) {
-        let limit = 2 + 2 * self.members.len().max(2).ilog2();
-        self.news.drop_old(&self.neighbours, limit);
-    }
-
-    /// Collects the tombstones that every member has seen.
-    pub fn collect(&mut self, replica: &mut Replica, here: NodeId, now_ms: u64) -> Vec<Change> {
-        if self.members.is_empty() {
-            return Vec::new();
+        self.rumours.doubt(peer);
+        if self.walking_with == Some(peer) {
+            self.walking_with = None;
         }
-        let members = core::mem::take(&mut self.members);
-        let changes = self.tombstones.collect(replica, here, &members, now_ms);
-        self.members = members;
-        changes
+    }
+
+    /// Drops rumours that have gone round.
+    pub fn retire(&mut self) {
+        let limit = 2 + 2 * self.members.max(2).ilog2();
+        self.rumours.retire(&self.neighbours, limit);
     }
 }
 
-/// Most ids that one message of leaves carries; further buckets wait for the next walk.
-const LEAF_IDS: usize = 8192;
-
-/// The ids in the buckets that differ.
-fn descend(replica: &Replica, branches: &[(u8, [u128; FAN])]) -> Option<Outgoing> {
-    let mut is_chosen = [false; 256];
-    for (branch, theirs) in branches.iter().take(FAN).map(|(b, theirs)| (usize::from(*b), theirs)) {
-        let ours = replica.tree().buckets(branch);
-        for i in (0..FAN).filter(|&i| branch < FAN && ours[i] != theirs[i]) {
-            is_chosen[branch * FAN + i] = true;
-        }
-    }
-    let mut ids = replica.ids_in(&is_chosen);
-    ids.sort_by_key(|(bucket, _)| *bucket);
-    if let Some(&(last, _)) = ids.get(LEAF_IDS) {
-        let end = usize::from(last).max(usize::from(ids[0].0) + 1); // one bucket at least, however full
-        ids.retain(|&(bucket, _)| usize::from(bucket) < end);
-        is_chosen[end..].fill(false);
-    }
-    let buckets = (0..=255).filter(|&bucket| is_chosen[usize::from(bucket)]).collect();
-    let message = Message::Leaves { buckets, have: ids.into_iter().map(|(_, id)| id).collect() };
-    Some(Outgoing { message, ticket: Ticket { asked: Asked::Leaves } })
+/// Says where this node stands.
+fn stand_in(replica: &Replica, exchange: &mut Exchange) {
+    exchange.root = replica.tree().root();
+    exchange.context = replica.context().digest();
 }

@@ -1,15 +1,17 @@
 //! The distributed memory: byte values by key, the last write wins, every member has all.
 
+mod context;
 mod gossip;
 mod message;
-mod news;
 mod record;
 mod replica;
-mod tombstones;
+mod rumours;
 mod tree;
+mod walk;
 
+pub use context::Context;
 pub use gossip::{Gossip, GossipConfig, Outgoing, Ticket};
-pub use message::Message;
+pub use message::{MOST_BYTES, Message};
 pub use record::{Change, Record, RecordId};
 pub use replica::{MemoryLimits, Replica};
 pub use tree::Tree;

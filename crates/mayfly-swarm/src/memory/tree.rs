@@ -19,9 +19,9 @@ impl Default for Tree {
     }
 }
 
-/// The bucket of a key.
-pub(crate) fn bucket_of(key: &[u8]) -> u8 {
-    blake3::hash(key).as_bytes()[0]
+/// The bucket of a key: the highest byte of its place.
+fn bucket_of(key: &[u8]) -> usize {
+    (super::record::place_of(key) >> 56) as usize
 }
 
 fn hash_of(key: &[u8], (stamp, check): Version) -> u128 {
@@ -34,13 +34,13 @@ fn hash_of(key: &[u8], (stamp, check): Version) -> u128 {
 impl Tree {
     /// Puts a version of a key in.
     pub(crate) fn insert(&mut self, key: &[u8], version: Version) {
-        let bucket = &mut self.buckets[usize::from(bucket_of(key))];
+        let bucket = &mut self.buckets[bucket_of(key)];
         *bucket = bucket.wrapping_add(hash_of(key, version));
     }
 
     /// Takes a version of a key out, which must be in.
     pub(crate) fn remove(&mut self, key: &[u8], version: Version) {
-        let bucket = &mut self.buckets[usize::from(bucket_of(key))];
+        let bucket = &mut self.buckets[bucket_of(key)];
         *bucket = bucket.wrapping_sub(hash_of(key, version));
     }
 

@@ -93,7 +93,7 @@ pub struct Status {
     pub members: Vec<Member>,
     /// Keys with a value.
     pub keys: usize,
-    /// Tombstones not collected yet.
+    /// Tombstones.
     pub tombstones: usize,
     /// Keys and values in bytes.
     pub memory_bytes: u64,
@@ -148,7 +148,7 @@ impl<T: Transport> Runtime<T> {
         config: RuntimeConfig,
     ) -> Result<Self> {
         let here = Peer { id: transport.id(), addr: config.advertise.unwrap_or_else(|| transport.addr()) };
-        let replica = Replica::load(here.id, config.limits, loaded.clock, loaded.records);
+        let replica = Replica::load(here.id, config.limits, loaded.clock, loaded.context, loaded.records);
         let started = Instant::now();
         let rng = Rng::new(config.seed);
         let mut node = Node::new(here, replica, config.topology, config.node, rng, now_since(started))?;
@@ -161,7 +161,7 @@ impl<T: Transport> Runtime<T> {
         let members_changed = Notify::new();
         let runtime =
             Self(Arc::new(Shared { transport, node, disk, trust, started, changes, due, members_changed, stop }));
-        runtime.perform(outputs);
+        runtime.perform(|_, _| outputs);
         runtime.spawn_loops();
         Ok(runtime)
     }
@@ -177,7 +177,7 @@ impl<T: Transport> Runtime<T> {
     /// Writes a value; it is on this node's disk when this returns.
     ///
     /// # Errors
-    /// [`SwarmError::KeyLen`], [`SwarmError::ValueLen`], [`SwarmError::Full`], [`SwarmError::Disk`]: then nothing was written.
+    /// [`SwarmError::KeyLen`], [`SwarmError::ValueLen`], [`SwarmError::Full`], [`SwarmError::NoLaterStamp`], [`SwarmError::Disk`]: then nothing was written.
     pub async fn write(&self, key: &[u8], value: Vec<u8>) -> Result<()> {
         self.put(key, Some(value)).await
     }
@@ -196,7 +196,10 @@ impl<T: Transport> Runtime<T> {
         }
         let record = self.node().prepare(key, value, self.now())?;
         let changes = [crate::memory::Change::Put(record.clone())].into();
-        self.0.disk.commit(Batch { changes, clock: record.stamp, peers: None }).await?;
+        if let Err(error) = self.0.disk.commit(Batch { changes, clock: record.stamp, peers: None }).await {
+            self.node().refused(&record);
+            return Err(error);
+        }
         let is_new = self.node().committed(record.clone(), self.now());
         if is_new {
             self.announce(record);
@@ -242,9 +245,7 @@ impl<T: Transport> Runtime<T> {
 
     /// Knocks at one more, and goes on as long as nobody is there.
     pub fn meet(&self, peer: Peer) {
-        let now = self.now();
-        let outputs = self.node().meet(peer, now);
-        self.perform(outputs);
+        self.perform(|node, now| node.meet(peer, now));
     }
 
     /// Drops a member whose key was shut out.
@@ -304,11 +305,7 @@ impl<T: Transport> Runtime<T> {
     /// [`SwarmError::Disk`] when something that other members wrote could not be kept.
     pub async fn leave(&self) -> Result<()> {
         let peers = self.node().view().members.len();
-        let outputs = {
-            let now = self.now();
-            self.node().leave(now)
-        };
-        self.perform(outputs);
+        self.perform(|node, now| node.leave(now));
         if peers > 1 {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await; // the goodbyes are packets on their way
         }

@@ -1,8 +1,8 @@
 //! What runs as long as the node does.
 
 use super::{Runtime, Stop};
-use crate::Output;
 use crate::disk::Batch;
+use crate::{Node, Now, Output};
 use alloc::vec::Vec;
 use mayfly_wire::{Event, Peer, Transport};
 use std::time::Duration;
@@ -33,19 +33,19 @@ impl<T: Transport> Runtime<T> {
 
     async fn take_events(self) {
         while let Some(event) = self.0.transport.next().await {
-            let now = self.now();
             match event {
                 Event::Datagram { topic: TOPIC_SWIM, payload, .. } => {
-                    let outputs = self.node().datagram(&payload, now);
-                    self.perform(outputs);
+                    self.perform(|node, now| node.datagram(&payload, now));
                 }
                 Event::Request { from, topic: TOPIC_MEMORY, payload, reply } => {
-                    let (answer, outputs) = self.node().request(from.id, &payload, now);
-                    match answer {
-                        Some(answer) => reply.answer(answer),
-                        None => reply.refuse(REFUSED, "this is no message about the memory"),
-                    }
-                    self.perform(outputs);
+                    self.perform(|node, now| {
+                        let (answer, outputs) = node.request(from.id, &payload, now);
+                        match answer {
+                            Some(answer) => reply.answer(answer),
+                            None => reply.refuse(REFUSED, "this is no message about the memory"),
+                        }
+                        outputs
+                    });
                 }
                 Event::Request { topic, payload, reply, .. } => match self.answer_trust(topic, payload) {
                     Some(answer) => reply.answer(answer),
@@ -68,9 +68,7 @@ impl<T: Transport> Runtime<T> {
                 () = self.0.due.notified() => {}
                 _ = stop.changed() => {}
             }
-            let now = self.now();
-            let outputs = self.node().tick(now);
-            self.carry_out(outputs); // and looks at what is due next: woken by its own doing, it would never sleep
+            self.carry_out(Node::tick); // and looks at what is due next: woken by its own doing, it would never sleep
         }
     }
 
@@ -101,21 +99,31 @@ impl<T: Transport> Runtime<T> {
         }
     }
 
-    /// Does what the node says, and looks anew at when it is due.
-    pub(super) fn perform(&self, outputs: Vec<Output>) {
-        self.carry_out(outputs);
+    /// Turns the node, does what it says, and looks anew at when it is due.
+    pub(super) fn perform(&self, turn: impl FnOnce(&mut Node, Now) -> Vec<Output>) {
+        self.carry_out(turn);
         self.0.due.notify_one();
     }
 
-    fn carry_out(&self, outputs: Vec<Output>) {
+    fn carry_out(&self, turn: impl FnOnce(&mut Node, Now) -> Vec<Output>) {
+        let now = self.now();
+        let outputs = {
+            let mut node = self.node();
+            let mut outputs = turn(&mut node, now);
+            // While nobody else turns the node: the disk gets things in the order in which the node learned of them.
+            let clock = node.clock();
+            outputs.iter_mut().for_each(|output| {
+                if let Output::Persist(changes) = output {
+                    self.0.disk.owe(Batch { changes: core::mem::take(changes), clock, peers: None });
+                }
+            });
+            outputs
+        };
         for output in outputs {
             match output {
+                Output::Persist(_) => {} // done above
                 Output::Datagram { to, payload } => self.send(to, payload),
                 Output::Request { to, token, payload } => self.ask(to, token, payload),
-                Output::Persist(changes) => {
-                    let clock = self.node().clock();
-                    self.0.disk.owe(Batch { changes, clock, peers: None });
-                }
                 Output::Changed(record) => self.announce(record),
                 Output::Up(peer) => {
                     info!(peer = %peer.id.short(), addr = %peer.addr, "member up");
@@ -151,9 +159,7 @@ impl<T: Transport> Runtime<T> {
                 }
                 Err(_) => None,
             };
-            let now = runtime.now();
-            let outputs = runtime.node().answer(token, answer.as_deref(), now);
-            runtime.perform(outputs);
+            runtime.perform(|node, now| node.answer(token, answer.as_deref(), now));
         });
     }
 

@@ -241,7 +241,8 @@ impl Ordeal {
             let seen = self.seen.get(&at).cloned().unwrap_or_default();
             self.report.acknowledged += 1;
             self.say(format!("acknowledged {} {:?} at {host}", text(&record.key), record.stamp.ms));
-            self.floor.insert(at, record.stamp);
+            let floor = self.floor.entry(at).or_default();
+            *floor = record.stamp.max(*floor);
             self.ops.entry(record.key).or_default().push(Op { stamp: record.stamp, value: record.value, seen });
         }
         for host in 0..self.nodes {
@@ -262,13 +263,13 @@ impl Ordeal {
         self.ops.keys().find_map(|key| {
             let floor = *self.floor.get(&(host, key.clone()))?;
             let here = node.replica().record(key);
-            let newest = self.newest(key)?;
             let is_kept = match &here {
                 Some(record) => record.stamp >= floor,
                 None => self.ops.get(key)?.iter().any(|op| op.stamp >= floor && op.value.is_none()),
             };
-            // Where tombstones have an age, what comes back is judged at the end, by who had seen what.
-            let is_judged_later = self.absence_ms > 0 && newest.value.is_none();
+            // Where tombstones have an age, what comes back behind a deletion is judged at the end, by who had seen what.
+            let is_deleted = self.ops.get(key)?.iter().any(|op| op.stamp >= floor && op.value.is_none());
+            let is_judged_later = self.absence_ms > 0 && is_deleted;
             let here = here.map(|record| record.stamp.ms);
             (!is_kept && !is_judged_later).then(|| format!("{} at {host} is {here:?}, below {:?}", text(key), floor.ms))
         })

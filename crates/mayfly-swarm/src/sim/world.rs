@@ -1,7 +1,7 @@
 //! Hosts, the network between them, and time.
 
 use crate::crdt::Stamp;
-use crate::memory::{Change, MemoryLimits, Record};
+use crate::memory::{Change, Context, MemoryLimits, Record};
 use crate::{Node, NodeConfig, Now, Output, Replica, Result, Topology, topology};
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BinaryHeap};
@@ -44,6 +44,7 @@ impl Default for SimConfig {
 struct Disk {
     records: BTreeMap<Vec<u8>, Record>,
     clock: Stamp,
+    context: Context,
 }
 
 struct Host {
@@ -196,7 +197,8 @@ impl Sim {
         let host = &mut self.hosts[i];
         host.life += 1;
         let records = host.disk.records.values().cloned();
-        let replica = Replica::load(host.peer.id, MemoryLimits::default(), host.disk.clock, records);
+        let replica =
+            Replica::load(host.peer.id, MemoryLimits::default(), host.disk.clock, host.disk.context.clone(), records);
         let rng = Rng::stream(self.config.seed, mix((host.life << 32) | (i as u64 + 1)));
         let mut node = Node::new(host.peer, replica, self.topology.clone(), self.config.node, rng, now)?;
         host.disk.clock = node.clock();
@@ -563,11 +565,12 @@ impl Disk {
                 }
             }
             Change::Forget { key, stamp } => {
-                let is_it = self.records.get(&key).is_some_and(|old| old.stamp == stamp && old.value.is_none());
+                let is_it = self.records.get(&key).is_some_and(|old| old.stamp == stamp);
                 if is_it {
                     self.records.remove(&key);
                 }
             }
+            Change::Seen(context) => self.context = *context,
         }
     }
 }

@@ -36,6 +36,10 @@ pub struct NodeArgs {
     /// Least important messages that are logged: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// Start with an empty memory although the node is a member: its memory.redb is lost. The others give back what they have
+    #[arg(long)]
+    #[serde(skip)]
+    pub new_memory: bool,
     /// Options from a TOML file; those on the command line win
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]

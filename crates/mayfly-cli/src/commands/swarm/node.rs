@@ -28,6 +28,7 @@ impl NodeArgs {
             metrics: self.metrics.or(file.metrics),
             capabilities: list(self.capabilities, file.capabilities),
             log: self.log.or(file.log),
+            new_memory: self.new_memory,
             config: self.config,
         }
     }
@@ -92,7 +93,10 @@ async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Optio
     make_private(data)?;
     let passphrase = std::env::var("MAYFLY_PASSPHRASE").ok();
     let identity = Identity::load_or_create(&data.join("identity.key"), passphrase.as_deref().map(str::as_bytes))?;
-    let (disk, loaded) = Disk::open(&data.join("memory.redb"), identity.id())?;
+    // Whoever is a member has had a memory: that it is not there is no first start.
+    let is_first = args.new_memory || !data.join("trust.list").exists();
+    let open = if is_first { Disk::open } else { Disk::open_existing };
+    let (disk, loaded) = open(&data.join("memory.redb"), identity.id())?;
     let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     if listen.ip().is_unspecified() && args.advertise.is_none() {
         bail!("with --listen {listen}, say where others reach this node: --advertise ADDR");
