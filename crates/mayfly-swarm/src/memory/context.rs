@@ -52,11 +52,10 @@ impl Context {
 
     /// Notes every write of a member up to a moment. True when not all were known.
     pub(crate) fn advance(&mut self, node: u64, upto: Moment) -> bool {
-        let before = self.upto.entry(node).or_default();
-        if *before >= upto {
+        if self.upto.get(&node).copied().unwrap_or_default() >= upto {
             return false;
         }
-        *before = upto;
+        self.upto.insert(node, upto);
         let covered: Vec<_> = self.single.range((node, Moment::default())..=(node, upto)).copied().collect();
         for dot in &covered {
             self.single.remove(dot);
