@@ -92,6 +92,17 @@ pub enum GraphError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// Sizes whose product no memory holds.
+    #[error("{what} of {dims} has more elements than there are addresses: choose a smaller batch")]
+    Overflow {
+        /// Which value.
+        what: String,
+        /// Its dimensions.
+        dims: String,
+    },
+    /// Weights that were packed for another plan.
+    #[error("these weights were packed for another graph, precision or instruction set than the plan's")]
+    ForeignWeights,
     /// A slice handed in has the wrong length.
     #[error("{what} has {got} values where {want} were expected")]
     Length {

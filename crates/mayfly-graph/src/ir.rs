@@ -39,15 +39,6 @@ pub enum Role {
     RunningStat,
 }
 
-/// How a parameter wants to be initialised; the initialisers themselves live with the layers.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Init {
-    /// Left to the layer library, by the shape.
-    Default,
-    /// One value everywhere.
-    Constant(f32),
-}
-
 /// One parameter's place in the flat arrays.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ParamInfo {
@@ -59,8 +50,6 @@ pub struct ParamInfo {
     pub offset: usize,
     /// What it is for.
     pub role: Role,
-    /// How it starts.
-    pub init: Init,
 }
 
 impl ParamInfo {
@@ -125,19 +114,22 @@ impl Graph {
     /// # Errors
     /// A name that is taken or an impossible shape.
     pub fn param(&mut self, name: &str, dims: &[usize]) -> Result<NodeId, GraphError> {
-        self.param_with(name, dims, Role::Weight, Init::Default)
+        self.param_with(name, dims, Role::Weight)
     }
 
-    /// A parameter with a role and an initial value of its own.
+    /// A parameter with a role.
     ///
     /// # Errors
-    /// A name that is taken or an impossible shape.
-    pub fn param_with(&mut self, name: &str, dims: &[usize], role: Role, init: Init) -> Result<NodeId, GraphError> {
+    /// A name that is taken, an impossible shape, or more parameters than an array can hold.
+    pub fn param_with(&mut self, name: &str, dims: &[usize], role: Role) -> Result<NodeId, GraphError> {
         taken("parameter", name, self.params.iter().map(|p| &p.name))?;
         let shape = Shape::fixed(dims)?;
         let offset = self.param_len();
+        if offset.checked_add(shape.row_len()).is_none_or(|end| end > isize::MAX as usize / size_of::<f32>()) {
+            return Err(GraphError::Overflow { what: "the parameter array".to_string(), dims: shape.to_string() });
+        }
         let id = ParamId(self.params.len());
-        self.params.push(ParamInfo { name: name.to_string(), shape, offset, role, init });
+        self.params.push(ParamInfo { name: name.to_string(), shape, offset, role });
         self.push(Op::Param(id, shape), &[])
     }
 

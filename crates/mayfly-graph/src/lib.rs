@@ -21,6 +21,7 @@
 //! - [`gradient`] rewrites a graph with a scalar loss into one that also computes every parameter's gradient.
 //! - [`Plan`] is immutable data: fused steps over one arena whose offsets were chosen from the lifetimes of the values.
 //! - [`Session`] owns the memory; [`Session::run`] allocates nothing and cannot fail, and dropping it zeroises everything it held.
+//! - [`Weights`] are the parameters as sessions of one graph share them, whatever their batch: packed once.
 //! - [`interpret`] evaluates a forward graph naively in f64: the reference that tests hold plans against.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
@@ -35,14 +36,16 @@ mod plan;
 mod reference;
 mod session;
 mod shape;
+mod weights;
 
 pub use custom::{CustomActivation, CustomOp};
 pub use error::GraphError;
 pub use grad::gradient;
-pub use ir::{Graph, Init, Node, NodeId, ParamId, ParamInfo, Role};
+pub use ir::{Graph, Node, NodeId, ParamId, ParamInfo, Role};
 pub use mayfly_kernels::{Act, Causal, FannAct, Isa, PoolKind, ReduceKind};
 pub use ops::{Binary, Conv2dSpec, Loss, Op, Pool2dSpec};
-pub use plan::{Plan, PlanOptions, Precision};
+pub use plan::{LayerPrecision, Plan, PlanOptions, Precision, PrecisionReason};
 pub use reference::interpret;
 pub use session::Session;
 pub use shape::{Dims, Shape};
+pub use weights::Weights;

@@ -1,18 +1,21 @@
-//! Running a plan: one session per thread over a shared plan. `run` allocates nothing and cannot fail; dropping a session zeroises what it held.
+//! Running a plan: one session per thread over a shared plan and shared weights. `run` allocates nothing and cannot fail; dropping a session zeroises what it held.
 use crate::GraphError;
 use crate::ops::{Ins, RunCx};
-use crate::plan::{Call, Loc, PackSpec, Plan, Precision, Space, Step};
+use crate::plan::{Call, Loc, Plan, Space, Step};
+use crate::weights::{Weights, check_params, scratch_len};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mayfly_kernels::{self as k, Buffer, Epilogue, Isa};
 
-/// Working memory for one plan: arena, parameters, packed weights. All of it is zeroised on drop.
+/// Working memory for one plan, and a share of the weights it runs. The memory is zeroised on drop, the weights when their last session goes.
 pub struct Session {
     plan: Arc<Plan>,
     arena: Buffer<f32>,
-    params: Buffer<f32>,
-    packs: Vec<Packed>,
+    /// None in a session that is handed parameters at every call.
+    weights: Option<Arc<Weights>>,
+    /// Inputs quantised for layers in int8.
+    quantised: Buffer<i32>,
     step: u64,
     /// Whether the first step is a dense layer that alone reads the first input: [`Session::infer`] then hands it the caller's slice.
     direct: bool,
@@ -22,20 +25,30 @@ pub struct Session {
 struct Arrays<'a> {
     params: &'a [f32],
     consts: &'a [f32],
-    packs: &'a mut [Packed],
+    weights: Option<&'a Weights>,
+    quantised: &'a mut [i32],
     isa: Isa,
     step: u64,
 }
 
 impl Session {
-    /// A session for inference; dense weights are packed here, once.
+    /// A session for inference with weights of its own; dense ones are packed here, once.
     ///
     /// # Errors
     /// A parameter array of the wrong length.
     pub fn new(plan: Arc<Plan>, params: &[f32]) -> Result<Session, GraphError> {
+        let weights = Weights::new(&plan, params)?;
+        Session::with_weights(plan, weights)
+    }
+
+    /// A session for inference that shares its weights with others, of this plan or of another plan of the same graph.
+    ///
+    /// # Errors
+    /// Weights that were packed for another graph, precision or instruction set.
+    pub fn with_weights(plan: Arc<Plan>, weights: Arc<Weights>) -> Result<Session, GraphError> {
+        weights.check(&plan)?;
         let mut session = Session::empty(plan);
-        session.params = Buffer::zeroed(session.plan.param_len());
-        session.set_params(params)?;
+        session.weights = Some(weights);
         Ok(session)
     }
 
@@ -46,25 +59,27 @@ impl Session {
 
     fn empty(plan: Arc<Plan>) -> Session {
         let arena = Buffer::zeroed(plan.arena_len);
-        let packs = plan.packs.iter().map(|p| Packed::empty(p, plan.isa)).collect();
+        let quantised = Buffer::zeroed(scratch_len(&plan));
         let direct = reads_input_directly(&plan);
-        Session { plan, arena, params: Buffer::zeroed(0), packs, step: 0, direct }
+        Session { plan, arena, weights: None, quantised, step: 0, direct }
     }
 
-    /// Replaces the parameters and packs them anew.
+    /// Replaces the parameters and packs them anew: in place, or beside weights that other sessions share and that stay as they are.
     ///
     /// # Errors
     /// An array of the wrong length.
     pub fn set_params(&mut self, params: &[f32]) -> Result<(), GraphError> {
-        check("the parameter array", self.plan.param_len(), params.len())?;
-        if self.params.len() != params.len() {
-            self.params = Buffer::zeroed(params.len());
-        }
-        self.params.copy_from_slice(params);
-        for (pack, spec) in self.packs.iter_mut().zip(&self.plan.packs) {
-            pack.fill(spec, self.plan.isa, params);
+        check_params(&self.plan, params)?;
+        match self.weights.as_mut().and_then(Arc::get_mut) {
+            Some(weights) => weights.fill(params),
+            None => self.weights = Some(Weights::new(&self.plan, params)?),
         }
         Ok(())
+    }
+
+    /// The weights it runs, to be shared with further sessions; `None` in a session for training.
+    pub fn weights(&self) -> Option<&Arc<Weights>> {
+        self.weights.as_ref()
     }
 
     /// The plan it runs.
@@ -85,7 +100,7 @@ impl Session {
         let Some(port) = self.plan.outputs.get(i) else { return &[] };
         match port.loc.space {
             Space::Arena => &self.arena[port.loc.range()],
-            Space::Params => self.params.get(port.loc.range()).unwrap_or(&[]),
+            Space::Params => self.weights.as_ref().and_then(|w| w.params().get(port.loc.range())).unwrap_or(&[]),
             Space::Consts => &self.plan.consts[port.loc.range()],
             Space::Grads => &[],
         }
@@ -102,16 +117,8 @@ impl Session {
     }
 
     fn run_from(&mut self, first: usize) {
-        if self.plan.is_training() || self.params.len() != self.plan.param_len() {
-            return;
-        }
-        let mut arrays = Arrays {
-            params: &self.params,
-            consts: &self.plan.consts,
-            packs: &mut self.packs,
-            isa: self.plan.isa,
-            step: self.step,
-        };
+        let Some(weights) = self.weights.as_deref().filter(|_| !self.plan.is_training()) else { return };
+        let mut arrays = arrays(&self.plan, Some(weights), weights.params(), &mut self.quantised, self.step);
         for step in &self.plan.steps[first..] {
             run_step(step, &mut self.arena, &mut [], &mut arrays);
         }
@@ -123,7 +130,7 @@ impl Session {
     /// An input of the wrong length.
     pub fn infer(&mut self, x: &[f32]) -> Result<&[f32], GraphError> {
         check("the input", self.input_mut(0).len(), x.len())?;
-        if self.direct {
+        if self.direct && self.weights.is_some() {
             self.first_step(x);
             self.run_from(1);
         } else {
@@ -136,23 +143,27 @@ impl Session {
     /// The first step on the caller's slice instead of a copy.
     fn first_step(&mut self, x: &[f32]) {
         let step = &self.plan.steps[0];
-        if let Call::Packed { pack, act, rows, .. } = &step.call {
+        if let (Call::Packed { pack, act, rows, .. }, Some(weights)) = (&step.call, &self.weights) {
             let y = &mut self.arena[step.out.range()];
-            self.packs[*pack].run(self.plan.isa, y, x, Epilogue { act: *act, residual: None }, *rows);
+            let end = Epilogue { act: *act, residual: None };
+            weights.pack(*pack).run(self.plan.isa, y, x, &mut self.quantised, end, *rows);
         }
     }
 
     /// Runs a training plan: outputs and, in `grads`, the gradient of every parameter. Parameters without gradient are left as they are in `grads`.
+    /// (An inference plan is run with these parameters; there are no gradients.)
     ///
     /// # Errors
     /// Arrays of the wrong length.
     pub fn backprop(&mut self, params: &[f32], grads: &mut [f32]) -> Result<(), GraphError> {
-        check("the parameter array", self.plan.param_len(), params.len())?;
-        if self.plan.is_training() {
-            check("the gradient array", self.plan.param_len(), grads.len())?;
+        if !self.plan.is_training() {
+            self.set_params(params)?;
+            self.run();
+            return Ok(());
         }
-        let mut arrays =
-            Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
+        check_params(&self.plan, params)?;
+        check("the gradient array", self.plan.param_len(), grads.len())?;
+        let mut arrays = arrays(&self.plan, None, params, &mut self.quantised, self.step);
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, grads, &mut arrays);
         }
@@ -168,13 +179,22 @@ impl Session {
                 *v = f32::NAN;
             }
         }
-        let mut arrays =
-            Arrays { params, consts: &self.plan.consts, packs: &mut self.packs, isa: self.plan.isa, step: self.step };
+        let mut arrays = arrays(&self.plan, self.weights.as_deref(), params, &mut self.quantised, self.step);
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, grads, &mut arrays);
             step.dies.iter().for_each(|r| self.arena[r.clone()].fill(f32::NAN));
         }
     }
+}
+
+fn arrays<'a>(
+    plan: &'a Plan,
+    weights: Option<&'a Weights>,
+    params: &'a [f32],
+    quantised: &'a mut [i32],
+    step: u64,
+) -> Arrays<'a> {
+    Arrays { params, consts: &plan.consts, weights, quantised, isa: plan.isa, step }
 }
 
 fn check(what: &str, want: usize, got: usize) -> Result<(), GraphError> {
@@ -202,8 +222,10 @@ fn run_packed(step: &Step, arena: &mut [f32], arrays: &mut Arrays<'_>) -> bool {
     if step.out.space != Space::Arena || x.space != Space::Arena {
         return false;
     }
-    let Ok([y, x]) = arena.get_disjoint_mut([step.out.range(), x.range()]) else { return false };
-    arrays.packs[*pack].run(arrays.isa, y, x, Epilogue { act: *act, residual: None }, *rows);
+    let (Ok([y, x]), Some(weights)) = (arena.get_disjoint_mut([step.out.range(), x.range()]), arrays.weights) else {
+        return false;
+    };
+    weights.pack(*pack).run(arrays.isa, y, x, arrays.quantised, Epilogue { act: *act, residual: None }, *rows);
     true
 }
 
@@ -246,7 +268,7 @@ fn locate<'a>(
     match loc.space {
         Space::Arena if loc.at < low.len() => &low[loc.range()],
         Space::Arena => &high[loc.at - high_at..loc.at - high_at + loc.len],
-        Space::Params => &params[loc.range()],
+        Space::Params => params.get(loc.range()).unwrap_or(&[]), // packed weights are not read here
         Space::Consts => &consts[loc.range()],
         Space::Grads => &[], // never read: see Builder::place_gradients
     }
@@ -261,7 +283,10 @@ fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: 
         }
         Call::Packed { pack, act, residual, rows } => {
             let residual = residual.then(|| ins[step.ins.len() - 1]);
-            arrays.packs[*pack].run(isa, y, ins[0], Epilogue { act: *act, residual }, *rows);
+            if let Some(weights) = arrays.weights {
+                let end = Epilogue { act: *act, residual };
+                weights.pack(*pack).run(isa, y, ins[0], arrays.quantised, end, *rows);
+            }
         }
         Call::Linear { act, bias, residual } => {
             let bias = bias.then_some(ins[2]);
@@ -272,55 +297,6 @@ fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: 
         Call::Conv2d { spec, act } => {
             let bias = (step.ins.len() > 2).then_some(ins[2]);
             k::conv2d_fwd(isa, y, ins[0], ins[1], bias, *act, scratch, spec);
-        }
-    }
-}
-
-/// Packed weights of one dense layer.
-struct Packed {
-    inputs: usize,
-    outputs: usize,
-    weights: Weights,
-}
-
-enum Weights {
-    F32(Buffer<f32>),
-    Bf16(Buffer<i32>),
-    /// Weights, and room for one quantised row of inputs.
-    Int8(Buffer<i32>, Buffer<i32>),
-}
-
-impl Packed {
-    fn empty(spec: &PackSpec, isa: Isa) -> Packed {
-        let (inputs, outputs) = (spec.inputs, spec.outputs);
-        let weights = match spec.precision {
-            Precision::F32 => Weights::F32(Buffer::zeroed(k::packed_len(isa, inputs, outputs))),
-            Precision::Bf16 => Weights::Bf16(Buffer::zeroed(k::packed_bf16_len(isa, inputs, outputs))),
-            Precision::Int8 => {
-                let row = Buffer::zeroed(k::packed_i8_scratch_len(inputs));
-                Weights::Int8(Buffer::zeroed(k::packed_i8_len(isa, inputs, outputs)), row)
-            }
-        };
-        Packed { inputs, outputs, weights }
-    }
-
-    fn fill(&mut self, spec: &PackSpec, isa: Isa, params: &[f32]) {
-        let (i, o) = (self.inputs, self.outputs);
-        let weight = &params[spec.weight.range()];
-        let bias = spec.bias.map(|b| &params[b.range()]);
-        match &mut self.weights {
-            Weights::F32(p) => k::pack(isa, p, weight, bias, i, o),
-            Weights::Bf16(p) => k::pack_bf16(isa, p, weight, bias, i, o),
-            Weights::Int8(p, _) => k::pack_i8(isa, p, weight, bias, i, o),
-        }
-    }
-
-    fn run(&mut self, isa: Isa, y: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, rows: usize) {
-        let (i, o) = (self.inputs, self.outputs);
-        match &mut self.weights {
-            Weights::F32(p) => k::packed_fwd(isa, y, x, p, epilogue, rows, i, o),
-            Weights::Bf16(p) => k::packed_bf16_fwd(isa, y, x, p, epilogue, rows, i, o),
-            Weights::Int8(p, row) => k::packed_i8_fwd(isa, y, x, p, row, epilogue, rows, i, o),
         }
     }
 }

@@ -136,10 +136,15 @@ impl Dims {
         &self.n[..self.rank]
     }
 
-    /// How many elements.
+    /// How many elements; `usize::MAX` where that exceeds it ([`crate::Plan::new`] refuses such a batch).
     #[allow(clippy::len_without_is_empty)] // no dimension is ever zero
     pub fn len(&self) -> usize {
-        self.as_slice().iter().product()
+        self.as_slice().iter().fold(1, |len: usize, d| len.saturating_mul(*d))
+    }
+
+    /// Whether a slice can have as many elements.
+    pub(crate) fn is_addressable(&self) -> bool {
+        self.len() <= isize::MAX as usize / size_of::<f32>()
     }
 
     /// The last dimension (1 for a scalar).

@@ -8,6 +8,7 @@ struct Watching;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
     static WATCH_FREES: Cell<bool> = const { Cell::new(false) };
     static LARGE_FREES: Cell<usize> = const { Cell::new(0) };
     static DIRTY_FREES: Cell<usize> = const { Cell::new(0) };
@@ -20,6 +21,7 @@ const LARGE: usize = 1024;
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|a| a.set(a.get() + 1));
+        let _ = BYTES.try_with(|b| b.set(b.get() + layout.size()));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
@@ -43,8 +45,8 @@ static ALLOCATOR: Watching = Watching;
 fn network(training: bool) -> (Graph, usize) {
     let mut g = Graph::new();
     let x = g.input("x", Shape::batched(&[32]).unwrap()).unwrap();
-    let (w1, b1) = (g.param("w1", &[64, 32]).unwrap(), g.param("b1", &[64]).unwrap());
-    let (w2, b2) = (g.param("w2", &[8, 64]).unwrap(), g.param("b2", &[8]).unwrap());
+    let (w1, b1) = (g.param("w1", &[256, 32]).unwrap(), g.param("b1", &[256]).unwrap());
+    let (w2, b2) = (g.param("w2", &[8, 256]).unwrap(), g.param("b2", &[8]).unwrap());
     let h = g.linear(x, w1, Some(b1)).unwrap();
     let h = g.act(h, Act::Relu).unwrap();
     let y = g.linear(h, w2, Some(b2)).unwrap();
@@ -110,7 +112,48 @@ fn a_dropped_session_leaves_zeros() {
         WATCH_FREES.with(|w| w.set(true));
         drop(session);
         WATCH_FREES.with(|w| w.set(false));
-        // Arena, parameters and the two layers' packed weights (the second is small in int8).
+        // The arena and the two layers' packed weights.
+        assert!(LARGE_FREES.with(|n| n.replace(0)) >= 3, "{precision:?}");
+        assert_eq!(DIRTY_FREES.with(Cell::get), 0, "{precision:?}");
+    }
+}
+
+/// Nine batch sizes hold one copy of the weights, which is wiped when the last session goes.
+#[test]
+fn sessions_share_their_weights() {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        let (g, n) = network(false);
+        let params: Vec<f32> = (0..n).map(|i| (i as f32 * 0.37).sin()).collect();
+        let plan = |batch| Plan::new(&g, &PlanOptions { precision, ..PlanOptions::batch(batch) }).unwrap();
+        let plans: Vec<_> = (0..9).map(|k| plan(1 << k)).collect();
+        let weights = Weights::new(&plans[0], &params).unwrap();
+        let mut sessions = Vec::with_capacity(plans.len());
+        for plan in &plans {
+            let before = BYTES.with(Cell::get);
+            sessions.push(Session::with_weights(plan.clone(), weights.clone()).unwrap());
+            let took = BYTES.with(Cell::get) - before;
+            assert!(
+                took <= plan.arena_bytes() + 4 * 1024,
+                "{precision:?}: {took} bytes for a batch of {}",
+                plan.batch()
+            );
+            assert!(weights.bytes() > 8 * 1024, "and a copy of the weights would be {weights:?}");
+        }
+        for (session, plan) in sessions.iter_mut().zip(&plans) {
+            let x: Vec<f32> = (0..32 * plan.batch()).map(|i| (i as f32).cos()).collect();
+            let mut alone = Session::new(plan.clone(), &params).unwrap();
+            assert_eq!(session.infer(&x).unwrap(), alone.infer(&x).unwrap(), "{precision:?}");
+        }
+        drop(weights);
+        let mut last = sessions.pop().unwrap();
+        let x = vec![0.5; 32 * last.plan().batch()];
+        let y = last.infer(&x).unwrap().to_vec();
+        drop(sessions);
+        assert_eq!(last.infer(&x).unwrap(), y, "the weights stay as long as one session has them");
+        LARGE_FREES.with(|n| n.set(0));
+        WATCH_FREES.with(|w| w.set(true));
+        drop(last);
+        WATCH_FREES.with(|w| w.set(false));
         assert!(LARGE_FREES.with(|n| n.replace(0)) >= 3, "{precision:?}");
         assert_eq!(DIRTY_FREES.with(Cell::get), 0, "{precision:?}");
     }

@@ -119,3 +119,26 @@ fn the_tolerance_refuses_a_wrong_value() {
     assert!(close(&[f32::NAN], &[f64::NAN], 1e-5).is_err());
     assert!(close(&[1.0, 2.0], &[1.0], 1e-5).is_err());
 }
+
+/// Every example, forward and with its gradient, at every power of two rows: planned, or refused with an error.
+#[test]
+fn batches_of_any_size_are_planned_or_refused() {
+    for (op, label, build) in CASES {
+        let mut g = Graph::new();
+        let y = build(&mut g).unwrap();
+        g.output("y", y).unwrap();
+        let mut graphs = vec![g.clone()];
+        let loss = with_loss(&mut g, y, Loss::Mse);
+        graphs.extend(gradient(&g, loss));
+        for (graph, shift) in graphs.iter().flat_map(|g| (0..usize::BITS).map(move |s| (g, s))) {
+            for batch in [1 << shift, usize::MAX >> shift] {
+                let options = PlanOptions { arena_limit: usize::MAX, ..PlanOptions::batch(batch) };
+                match Plan::new(graph, &options) {
+                    Ok(plan) => assert!(plan.arena_bytes() <= isize::MAX as usize, "{op} {label} {batch}"),
+                    Err(GraphError::Overflow { .. } | GraphError::TooLarge { .. }) => {}
+                    Err(e) => panic!("{op} {label}, batch {batch}: {e}"),
+                }
+            }
+        }
+    }
+}

@@ -126,6 +126,168 @@ fn refusals_say_what_is_wrong() {
     ));
 }
 
+/// Weights belong to a graph, a precision and an instruction set; other values for one session leave the others alone; threads share them.
+#[test]
+fn weights_are_shared_by_sessions_that_fit() {
+    let mut g = Graph::new();
+    let y = mlp(&mut g);
+    g.output("y", y).unwrap();
+    let (one, four) = (Plan::new(&g, &PlanOptions::batch(1)).unwrap(), Plan::new(&g, &PlanOptions::batch(4)).unwrap());
+    let params: Vec<f32> = (0..one.param_len()).map(|i| (i as f32 * 0.3).sin()).collect();
+    let weights = Weights::new(&one, &params).unwrap();
+    let mut a = Session::with_weights(one.clone(), weights.clone()).unwrap();
+    let mut b = Session::with_weights(four, a.weights().unwrap().clone()).unwrap();
+    let x = [0.5, -1.0, 2.0, 0.25];
+    let want = a.infer(&x).unwrap().to_vec();
+    let rows = std::thread::spawn(move || b.infer(&x.repeat(4)).unwrap().to_vec()).join().unwrap();
+    close(&rows, &want.repeat(4).iter().map(|v| f64::from(*v)).collect::<Vec<_>>(), 1e-6).unwrap();
+    let mut c = Session::with_weights(one.clone(), weights.clone()).unwrap();
+    c.set_params(&vec![0.0; params.len()]).unwrap();
+    assert_eq!(c.infer(&x).unwrap(), [0.0; 3]);
+    assert_eq!(a.infer(&x).unwrap(), want);
+    // A session with weights of its own writes them in place.
+    let own: *const Weights = &**c.weights().unwrap();
+    c.set_params(&params).unwrap();
+    assert!(std::ptr::eq(own, &**c.weights().unwrap()));
+    assert_eq!(c.infer(&x).unwrap(), want);
+
+    let mut h = Graph::new();
+    let y = mlp(&mut h);
+    let y = h.act(y, Act::Tanh).unwrap();
+    h.output("y", y).unwrap();
+    let same_layers = Plan::new(&h, &PlanOptions::batch(1)).unwrap();
+    assert!(Session::with_weights(same_layers, weights.clone()).is_ok(), "the same layers, packed alike");
+    let bf16 = Plan::new(&g, &PlanOptions { precision: Precision::Bf16, ..PlanOptions::batch(1) }).unwrap();
+    let b1 = h.param("b3", &[3]).unwrap();
+    let longer = h.add(y, b1).unwrap();
+    h.output("z", longer).unwrap();
+    let other = Plan::new(&h, &PlanOptions::batch(1)).unwrap();
+    for plan in [bf16, other] {
+        assert!(matches!(Session::with_weights(plan, weights.clone()), Err(GraphError::ForeignWeights)));
+    }
+    if PlanOptions::batch(1).isa != Isa::scalar() {
+        let scalar = Plan::new(&g, &PlanOptions { isa: Isa::scalar(), ..PlanOptions::batch(1) }).unwrap();
+        assert!(matches!(Session::with_weights(scalar, weights), Err(GraphError::ForeignWeights)));
+    }
+}
+
+/// Parameters that steps read as they are (here: added to each row, and named as a result) are kept beside the packed ones.
+#[test]
+fn parameters_that_are_not_packed_are_there() {
+    let mut g = Graph::new();
+    let x = g.input("x", Shape::batched(&[2]).unwrap()).unwrap();
+    let (w, p) = (g.param("w", &[2, 2]).unwrap(), g.param("p", &[2]).unwrap());
+    let z = g.linear(x, w, None).unwrap();
+    let y = g.mul(z, p).unwrap();
+    g.output("y", y).unwrap();
+    g.output("p", p).unwrap();
+    let mut s = Session::new(Plan::new(&g, &PlanOptions::batch(1)).unwrap(), &[1.0, 0.0, 0.0, 1.0, 3.0, 5.0]).unwrap();
+    assert_eq!(s.infer(&[1.0, 2.0]).unwrap(), [3.0, 10.0]);
+    assert_eq!(s.output(1), [3.0, 5.0]);
+}
+
+/// One node that is the gradient of several parameters is written to each of their places; so is one that a further step reads.
+#[test]
+fn a_gradient_of_several_parameters_reaches_all() {
+    let mut g = Graph::new();
+    let x = g.input("x", Shape::batched(&[5]).unwrap()).unwrap();
+    let names = ["a", "b", "c"];
+    let [a, b, c] = names.map(|n| g.param(n, &[5]).unwrap());
+    let ab = g.add(a, b).unwrap();
+    let e = g.act(c, Act::Exp).unwrap();
+    let z = g.add(ab, e).unwrap();
+    let y = g.mul(x, z).unwrap();
+    let loss = with_loss(&mut g, y, Loss::Mse);
+    g.output("loss", loss).unwrap();
+    let f = fill(g, 3, 9);
+    let plan = Plan::new(&gradient(&f.graph, loss).unwrap(), &PlanOptions::batch(3)).unwrap();
+    let mut session = Session::for_training(plan);
+    f.write_inputs(&mut session);
+    let mut grads = vec![f32::NAN; 15];
+    session.run_poisoned(&narrow(&f.params), &mut grads);
+    for i in 0..15 {
+        let at = |h: f64| {
+            let mut params = f.params.clone();
+            params[i] += h;
+            f.reference_at(&params)[0][0]
+        };
+        close(&[grads[i]], &[(at(1e-5) - at(-1e-5)) / 2e-5], 1e-4).unwrap();
+    }
+    assert_eq!(grads[..5], grads[5..10], "a and b enter alike");
+    assert!(grads.iter().all(|g| *g != 0.0));
+}
+
+/// Dropout draws its mask from the session's step, forward and backward alike.
+#[test]
+fn dropout_follows_the_step() {
+    const N: usize = 64;
+    let mut g = Graph::new();
+    let x = leaf(&mut g, "x", &[N]);
+    let y = g.dropout(x, 0.5, 7).unwrap();
+    g.output("y", y).unwrap();
+    let mut inference = g.clone();
+    let mut session =
+        Session::new(Plan::new(&inference, &PlanOptions::batch(1)).unwrap(), &vec![0.0; inference.param_len()])
+            .unwrap();
+    let loss = with_loss(&mut inference, y, Loss::Mse);
+    let training = gradient(&inference, loss).unwrap();
+    let mut trained = Session::for_training(Plan::new(&training, &PlanOptions::batch(1)).unwrap());
+    let mut masks = Vec::new();
+    for step in [0, 1, 2, u64::MAX] {
+        let mut mask = vec![0.0; N];
+        mayfly_kernels::dropout_fwd(Isa::detect(), &mut mask, &[1.0; N], 0.5, 7, step);
+        session.set_step(step);
+        assert_eq!(session.infer(&[1.0; N]).unwrap(), mask, "step {step}");
+        // The target is 1 everywhere, so the gradient is zero exactly where the value was dropped.
+        trained.set_step(step);
+        trained.input_mut(0).fill(1.0);
+        trained.input_mut(1).fill(3.0);
+        trained.input_mut(2).fill(1.0);
+        let mut grads = vec![f32::NAN; training.param_len()];
+        trained.backprop(&vec![0.0; training.param_len()], &mut grads).unwrap();
+        let dropped = |v: &[f32]| v.iter().map(|v| *v == 0.0).collect::<Vec<_>>();
+        assert_eq!(dropped(&grads), dropped(&mask), "step {step}");
+        masks.push(mask);
+    }
+    assert!((1..4).all(|i| masks[i] != masks[0] && masks[i] != masks[i - 1]));
+}
+
+/// int8 is used where it pays and is exact; where not, the plan says so.
+#[test]
+fn plans_say_in_which_precision_layers_run() {
+    let plan = |sizes: &[usize], precision| {
+        let mut g = Graph::new();
+        let mut x = g.input("x", Shape::batched(&sizes[..1]).unwrap()).unwrap();
+        for (i, io) in sizes.windows(2).enumerate() {
+            let w = g.param(&format!("layers.{i}.weight"), &[io[1], io[0]]).unwrap();
+            x = g.linear(x, w, None).unwrap();
+        }
+        g.output("y", x).unwrap();
+        Plan::new(&g, &PlanOptions { precision, ..PlanOptions::batch(1) }).unwrap()
+    };
+    let report = |sizes: &[usize], precision| -> Vec<(String, Precision, PrecisionReason)> {
+        plan(sizes, precision).precisions().map(|p| (p.weight.to_string(), p.used, p.reason)).collect()
+    };
+    use PrecisionReason::*;
+    let name = |i: usize| format!("layers.{i}.weight");
+    assert_eq!(report(&[64, 128], Precision::Int8), [(name(0), Precision::F32, FitsCache)]);
+    assert_eq!(
+        report(&[64, 128, 1], Precision::Int8),
+        [(name(0), Precision::Int8, Asked), (name(1), Precision::Int8, Asked)]
+    );
+    assert_eq!(report(&[64, 128, 1], Precision::Bf16)[1], (name(1), Precision::Bf16, Asked));
+    let wide = mayfly_kernels::I8_MAX_INPUTS;
+    assert_eq!(
+        report(&[wide + 1, 1, wide, 1], Precision::Int8),
+        [
+            (name(0), Precision::F32, TooManyInputs),
+            (name(1), Precision::Int8, Asked),
+            (name(2), Precision::Int8, Asked)
+        ]
+    );
+    assert!(plan(&[64, 128], Precision::Int8).precisions().all(|p| p.asked == Precision::Int8 && p.size == [64, 128]));
+}
+
 /// `x·|x|`
 #[derive(Debug)]
 struct SignedSquare;

@@ -1,6 +1,7 @@
 //! Scaled dot-product attention. `q [b, tq, heads·d]`, `k`, `v [b, tk, heads·d]`; one head at a time through the matrix product.
 use crate::Isa;
 use crate::matmul::{MatMul, Trans, matmul};
+use crate::size::{capped, check_len, product};
 use crate::softmax::softmax_fwd;
 
 /// Whether a position sees later ones.
@@ -21,10 +22,25 @@ struct Sizes {
     d: usize,
 }
 
-/// Scratch of both directions, in f32.
+/// Scratch of both directions, in f32; `usize::MAX` where it exceeds that.
 pub fn attention_scratch_len(tq: usize, tk: usize, d: usize) -> usize {
     let products = [against(tq, d, tk), times(tq, tk, d), turned(tk, tq, d)];
-    2 * tq * tk + 3 * (tq + 2 * tk) * d + products.iter().map(MatMul::scratch_len).fold(0, usize::max)
+    let copies = capped(&[3, tk.saturating_mul(2).saturating_add(tq), d]);
+    let product = products.iter().map(MatMul::scratch_len).fold(0, usize::max);
+    capped(&[2, tq, tk]).saturating_add(copies).saturating_add(product)
+}
+
+/// Queries `[b, tq, heads·d]`, keys and values `[b, tk, heads·d]`, and room for the scores of one head.
+#[track_caller]
+fn check(name: &str, queries: &[usize], keys: &[usize], scratch: usize, b: usize, s: Sizes) {
+    check_len(name, queries, &[b, s.tq, s.heads, s.d]);
+    check_len(name, keys, &[b, s.tk, s.heads, s.d]);
+    product(name, &[s.tq, s.tk, s.d]);
+    let idle = queries[0] == 0 || keys[0] == 0;
+    assert!(
+        idle || scratch >= attention_scratch_len(s.tq, s.tk, s.d),
+        "{name}: the scratch is shorter than attention_scratch_len"
+    );
 }
 
 /// `a [m, k] · b [n, k]ᵀ`
@@ -98,11 +114,11 @@ pub fn attention_fwd(
     causal: Causal,
 ) {
     let s = Sizes { tq, tk, heads, d };
-    let e = heads * d;
-    assert!(y.len() == b * tq * e && q.len() == y.len() && k.len() == b * tk * e && v.len() == k.len());
+    check("attention_fwd", &[y.len(), q.len()], &[k.len(), v.len()], scratch.len(), b, s);
     if tk == 0 || d == 0 {
         return y.fill(0.0);
     }
+    let e = heads * d;
     let ([scores, p, qh, kh, vh, yh], scratch) = cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d]);
     for bi in 0..b {
         for head in 0..heads {
@@ -135,12 +151,12 @@ pub fn attention_bwd(
     causal: Causal,
 ) {
     let s = Sizes { tq, tk, heads, d };
-    let e = heads * d;
-    assert!(dq.len() == b * tq * e && q.len() == dq.len() && dy.len() == dq.len());
-    assert!(dk.len() == b * tk * e && dv.len() == dk.len() && k.len() == dk.len() && v.len() == dk.len());
+    let keys = [dk.len(), dv.len(), k.len(), v.len()];
+    check("attention_bwd", &[dq.len(), q.len(), dy.len()], &keys, scratch.len(), b, s);
     if tq == 0 || tk == 0 || d == 0 {
         return [dq, dk, dv].into_iter().for_each(|d| d.fill(0.0));
     }
+    let e = heads * d;
     let ([scores, p, qh, kh, vh, dyh, out_q, out_k], scratch) =
         cut(scratch, [tq * tk, tq * tk, tq * d, tk * d, tk * d, tq * d, tq * d, tk * d]);
     for bi in 0..b {

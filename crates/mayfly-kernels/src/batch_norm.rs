@@ -3,9 +3,10 @@
 //! With `inner` 1 channels are neighbours and a vector holds several of them; else a vector lies within one channel.
 
 use crate::Isa;
-use crate::reduce::{Step, check_len, fold, sum_columns, sum_of};
+use crate::reduce::{Step, fold, sum_columns, sum_of};
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 
 /// The sizes of `x`.
 #[derive(Clone, Copy)]
@@ -17,7 +18,7 @@ struct Dims {
 
 impl Dims {
     fn new(name: &str, x: usize, b: usize, c: usize, inner: usize) -> Self {
-        check_len(name, &[x], b * c * inner);
+        check_len(name, &[x], &[b, c, inner]);
         Self { b, c, inner }
     }
 
@@ -93,7 +94,7 @@ fn stats_body<S: Simd>(s: S, mean: &mut [f32], var: &mut [f32], x: &[f32], d: Di
 /// Mean and biased variance of each channel: `mean`, `var [c]`.
 pub fn batch_norm_stats(isa: Isa, mean: &mut [f32], var: &mut [f32], x: &[f32], b: usize, c: usize, inner: usize) {
     let d = Dims::new("batch_norm_stats", x.len(), b, c, inner);
-    check_len("batch_norm_stats", &[mean.len(), var.len()], c);
+    check_len("batch_norm_stats", &[mean.len(), var.len()], &[c]);
     dispatch!(isa, stats_body(mean: &mut [f32], var: &mut [f32], x: &[f32], d: Dims));
 }
 
@@ -160,8 +161,8 @@ pub fn batch_norm_fwd(
     inner: usize,
 ) {
     let d = Dims::new("batch_norm_fwd", x.len(), b, c, inner);
-    check_len("batch_norm_fwd", &[y.len()], x.len());
-    check_len("batch_norm_fwd", &[gamma.len(), beta.len(), mean.len(), var.len()], c);
+    check_len("batch_norm_fwd", &[y.len()], &[x.len()]);
+    check_len("batch_norm_fwd", &[gamma.len(), beta.len(), mean.len(), var.len()], &[c]);
     let p = Params { gamma, mean, var, eps };
     dispatch!(isa, fwd_body(y: &mut [f32], x: &[f32], beta: &[f32], p: Params<'_>, d: Dims));
 }
@@ -246,8 +247,8 @@ pub fn batch_norm_bwd_x(
     inner: usize,
 ) {
     let d = Dims::new("batch_norm_bwd_x", x.len(), b, c, inner);
-    check_len("batch_norm_bwd_x", &[dx.len(), dy.len()], x.len());
-    check_len("batch_norm_bwd_x", &[gamma.len(), mean.len(), var.len()], c);
+    check_len("batch_norm_bwd_x", &[dx.len(), dy.len()], &[x.len()]);
+    check_len("batch_norm_bwd_x", &[gamma.len(), mean.len(), var.len()], &[c]);
     let p = Params { gamma, mean, var, eps };
     dispatch!(isa, bwd_x_body(dx: &mut [f32], dy: &[f32], x: &[f32], p: Params<'_>, d: Dims));
 }
@@ -281,8 +282,8 @@ pub fn batch_norm_bwd_gamma(
     inner: usize,
 ) {
     let d = Dims::new("batch_norm_bwd_gamma", x.len(), b, c, inner);
-    check_len("batch_norm_bwd_gamma", &[dy.len()], x.len());
-    check_len("batch_norm_bwd_gamma", &[dgamma.len(), mean.len(), var.len()], c);
+    check_len("batch_norm_bwd_gamma", &[dy.len()], &[x.len()]);
+    check_len("batch_norm_bwd_gamma", &[dgamma.len(), mean.len(), var.len()], &[c]);
     let p = Params { gamma: &[], mean, var, eps };
     dispatch!(isa, bwd_gamma_body(dgamma: &mut [f32], dy: &[f32], x: &[f32], p: Params<'_>, d: Dims));
 }

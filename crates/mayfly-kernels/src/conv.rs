@@ -2,6 +2,7 @@
 use crate::elementwise::act_inplace;
 use crate::matmul::{MatMul, Trans, matmul, matmul_acc};
 use crate::pieces::{pieces, pieces_mut};
+use crate::size::{capped, check_len};
 use crate::{Act, Isa};
 
 /// Sizes of a convolution: `x [batch, channels, height, width]`, `w [out_channels, channels/groups, kernel]`.
@@ -35,22 +36,23 @@ impl Conv2d {
         let one = |n: usize, before: usize, after: usize, axis: usize| {
             let span = self.kernel[axis].checked_sub(1)?.checked_mul(self.dilation[axis])?.checked_add(1)?;
             let room = n.checked_add(before)?.checked_add(after)?.checked_sub(span)?;
-            room.checked_div(self.stride[axis]).map(|n| n + 1)
+            room.checked_div(self.stride[axis])?.checked_add(1)
         };
         Some([one(self.height, self.pad[0], self.pad[2], 0)?, one(self.width, self.pad[1], self.pad[3], 1)?])
     }
 
-    /// Scratch of every function of this module, in f32: the patches of one image and group, and what their product needs.
+    /// Scratch of every function of this module, in f32: the patches of one image and group, and what their product needs;
+    /// `usize::MAX` where it exceeds that.
     pub fn scratch_len(&self) -> usize {
         let Some([oh, ow]) = self.out_size() else { return 0 };
-        let (outs, patch, pixels) = (self.out_channels / self.groups.max(1), self.patch(), oh * ow);
+        let (outs, patch, pixels) = (self.out_channels / self.groups.max(1), self.patch(), capped(&[oh, ow]));
         let products = [forward(outs, patch, pixels), backward_x(outs, patch, pixels), backward_w(outs, patch, pixels)];
-        patch * pixels + products.iter().map(MatMul::scratch_len).fold(0, usize::max)
+        capped(&[patch, pixels]).saturating_add(products.iter().map(MatMul::scratch_len).fold(0, usize::max))
     }
 
     /// Elements of one patch of one group.
     fn patch(&self) -> usize {
-        self.channels / self.groups * self.kernel[0] * self.kernel[1]
+        capped(&[self.channels / self.groups.max(1), self.kernel[0], self.kernel[1]])
     }
 
     /// Pixels of the result, after checking the slices.
@@ -59,13 +61,15 @@ impl Conv2d {
         assert!(
             self.groups > 0
                 && self.channels.is_multiple_of(self.groups)
-                && self.out_channels.is_multiple_of(self.groups)
+                && self.out_channels.is_multiple_of(self.groups),
+            "conv2d: {} groups do not divide {} and {} channels",
+            self.groups,
+            self.channels,
+            self.out_channels
         );
-        assert!(
-            x == self.batch * self.image()
-                && w == self.out_channels * self.patch()
-                && y == self.batch * self.out_channels * oh * ow
-        );
+        check_len("conv2d", &[x], &[self.batch, self.channels, self.height, self.width]);
+        check_len("conv2d", &[w], &[self.out_channels, self.channels / self.groups, self.kernel[0], self.kernel[1]]);
+        check_len("conv2d", &[y], &[self.batch, self.out_channels, oh, ow]);
         oh * ow
     }
 
@@ -246,8 +250,10 @@ pub fn conv2d_bwd_w(isa: Isa, dw: &mut [f32], dy: &[f32], x: &[f32], scratch: &m
 
 /// The gradient of the bias: each channel's sum.
 pub fn conv2d_bwd_b(isa: Isa, db: &mut [f32], dy: &[f32], c: &Conv2d) {
-    let pixels = c.out_size().map_or(0, |[oh, ow]| oh * ow);
-    assert!(db.len() == c.out_channels && dy.len() == c.batch * c.out_channels * pixels);
+    let [oh, ow] = c.out_size().unwrap_or([0, 0]);
+    check_len("conv2d_bwd_b", &[db.len()], &[c.out_channels]);
+    check_len("conv2d_bwd_b", &[dy.len()], &[c.batch, c.out_channels, oh, ow]);
+    let pixels = oh * ow;
     db.fill(0.0);
     for image in pieces(dy, c.out_channels * pixels) {
         for (sum, plane) in db.iter_mut().zip(pieces(image, pixels)) {

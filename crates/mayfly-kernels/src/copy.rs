@@ -1,6 +1,7 @@
 //! Moving elements without changing them.
 
 use crate::Isa;
+use crate::size::check_len;
 
 /// Copies `rows` runs of `n` elements: run `r` starts at `x_at + r * x_stride` in `x` and at `y_at + r * y_stride` in `y`.
 ///
@@ -20,8 +21,9 @@ pub fn copy_rows(
     if rows == 0 || n == 0 {
         return;
     }
-    assert!(y_at + (rows - 1) * y_stride + n <= y.len(), "copy_rows: y is too short");
-    assert!(x_at + (rows - 1) * x_stride + n <= x.len(), "copy_rows: x is too short");
+    let end = |stride: usize, at: usize| (rows - 1).checked_mul(stride)?.checked_add(at)?.checked_add(n);
+    assert!(end(y_stride, y_at).is_some_and(|end| end <= y.len()), "copy_rows: y is too short");
+    assert!(end(x_stride, x_at).is_some_and(|end| end <= x.len()), "copy_rows: x is too short");
     if y_stride == n && x_stride == n {
         y[y_at..y_at + rows * n].copy_from_slice(&x[x_at..x_at + rows * n]);
         return;
@@ -50,10 +52,9 @@ struct Loop {
 ///
 /// Fewer dimensions are four with leading ones. `perm` must be a permutation of `0..4`.
 pub fn transpose(_isa: Isa, y: &mut [f32], x: &[f32], dims: [usize; 4], perm: [usize; 4]) {
-    let len = dims.iter().product::<usize>();
-    assert!(y.len() == len && x.len() == len, "transpose: x and y must have {len} elements");
+    check_len("transpose", &[y.len(), x.len()], &dims);
     assert!((0..4).all(|d| perm.contains(&d)), "transpose: {perm:?} is no permutation");
-    if len == 0 {
+    if x.is_empty() {
         return;
     }
     let loops = merged(dims, perm);

@@ -3,6 +3,7 @@
 use crate::Isa;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 
 /// The row that `id` names: clamped to the table, NaN to row 0.
 fn row_of(id: f32, rows: usize) -> usize {
@@ -22,7 +23,7 @@ pub fn check_ids(ids: &[f32], vocab: usize) -> Result<(), usize> {
 /// `y [n, d]`: row `ids[r]` of `table [v, d]` for each of the `n` ids. An id beyond the table is clamped to it; [`check_ids`]
 /// finds one.
 pub fn embed_fwd(_isa: Isa, y: &mut [f32], ids: &[f32], table: &[f32], d: usize) {
-    assert!(y.len() == ids.len() * d, "embed_fwd: y is not [n, d]");
+    check_len("embed_fwd", &[y.len()], &[ids.len(), d]);
     if d == 0 || ids.is_empty() {
         return;
     }
@@ -47,7 +48,7 @@ fn bwd_body<S: Simd>(s: S, dtable: &mut [f32], dy: &[f32], ids: &[f32], d: usize
 
 /// Adds each row of `dy [n, d]` to the row of `dtable [v, d]` that its id names, in the order of the ids.
 pub fn embed_bwd_acc(isa: Isa, dtable: &mut [f32], dy: &[f32], ids: &[f32], d: usize) {
-    assert!(dy.len() == ids.len() * d, "embed_bwd_acc: dy is not [n, d]");
+    check_len("embed_bwd_acc", &[dy.len()], &[ids.len(), d]);
     if d == 0 || ids.is_empty() {
         return;
     }

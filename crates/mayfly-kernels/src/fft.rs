@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use core::f64::consts::{PI, TAU};
 
 use crate::Isa;
-use crate::reduce::check_len;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::{MAX_LANES, SimdExt};
+use crate::size::{capped, check_len};
 
 /// How a real length is transformed.
 #[derive(Clone, Copy)]
@@ -28,6 +28,7 @@ struct Plan {
 impl Plan {
     fn new(n: usize) -> Self {
         assert!(n > 0, "a Fourier transform of no elements");
+        assert!(n <= usize::MAX >> 4, "a Fourier transform of {n} elements exceeds the address space");
         let m = if n.is_multiple_of(2) { n / 2 } else { n };
         let work = if is_smooth(m) { m } else { (2 * m - 1).next_power_of_two() };
         Self { n, m, work }
@@ -59,7 +60,7 @@ pub fn rfft_table_len(n: usize) -> usize {
 
 /// Elements of the scratch memory, on any instruction set.
 pub fn rfft_scratch_len(n: usize) -> usize {
-    4 * MAX_LANES * Plan::new(n).work
+    capped(&[4, MAX_LANES, Plan::new(n).work])
 }
 
 /// `exp(-2πi k / n)`
@@ -85,7 +86,7 @@ fn chirp(k: usize, m: usize) -> (f64, f64) {
 /// Fills the table for rows of `n`: [`rfft_table_len`] numbers, computed in f64.
 pub fn rfft_table(table: &mut [f32], n: usize) {
     let plan = Plan::new(n);
-    check_len("rfft_table", &[table.len()], plan.table_len());
+    check_len("rfft_table", &[table.len()], &[plan.table_len()]);
     let (roots, rest) = table.split_at_mut(2 * n);
     write_roots(roots, n);
     if !plan.bluestein() {
@@ -517,9 +518,9 @@ fn job<'a>(
     n: usize,
 ) -> Job<'a> {
     let plan = Plan::new(n);
-    check_len(name, &[real], rows * n);
-    check_len(name, &[spectrum], rows * 2 * (n / 2 + 1));
-    check_len(name, &[table.len()], plan.table_len());
+    check_len(name, &[real], &[rows, n]);
+    check_len(name, &[spectrum], &[rows, 2, n / 2 + 1]);
+    check_len(name, &[table.len()], &[plan.table_len()]);
     assert!(scratch >= rfft_scratch_len(n), "{name}: the scratch memory is shorter than rfft_scratch_len({n})");
     Job { plan, table: Table::new(table, plan), scales: Scales { edge: 1.0, inner: 1.0 } }
 }

@@ -4,7 +4,7 @@
 //! `docs/design/kernels.md` is the contract.
 #![no_std]
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 mod act;
@@ -38,6 +38,7 @@ mod reduce;
 pub mod reference;
 mod simd;
 mod simd_ext;
+mod size;
 mod softmax;
 mod tile;
 
@@ -60,7 +61,7 @@ pub use optim::*;
 pub use optim_fann::*;
 pub use packed::{pack, packed_fwd, packed_len};
 pub use packed_bf16::{pack_bf16, packed_bf16_fwd, packed_bf16_len};
-pub use packed_i8::{pack_i8, packed_i8_fwd, packed_i8_len, packed_i8_scratch_len, quantize_i8};
+pub use packed_i8::{I8_MAX_INPUTS, pack_i8, packed_i8_fwd, packed_i8_len, packed_i8_scratch_len, quantize_i8};
 pub use peak::fma_peak;
 pub use pool::{Pool2d, PoolKind, pool2d_bwd, pool2d_fwd};
 pub use recurrent::*;

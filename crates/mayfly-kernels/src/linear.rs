@@ -4,6 +4,7 @@ use crate::matmul::{MatMul, Trans, matmul};
 use crate::pieces::pieces_mut;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 use crate::{Act, Isa};
 
 /// What follows the sum of a dense layer: an activation, then an addition.
@@ -48,6 +49,15 @@ fn backward_w(rows: usize, i: usize, o: usize) -> MatMul {
     MatMul { m: o, k: rows, n: i, a: Trans::Yes, b: Trans::No }
 }
 
+/// `x [rows, i]`, `w [o, i]`, `y [rows, o]`.
+#[inline(always)]
+#[track_caller]
+fn check(name: &str, x: &[f32], w: &[f32], y: &[f32], [rows, i, o]: [usize; 3]) {
+    check_len(name, &[x.len()], &[rows, i]);
+    check_len(name, &[w.len()], &[o, i]);
+    check_len(name, &[y.len()], &[rows, o]);
+}
+
 /// `y = act(x · wᵀ + b) + residual`.
 pub fn linear_fwd(
     isa: Isa,
@@ -61,8 +71,9 @@ pub fn linear_fwd(
     i: usize,
     o: usize,
 ) {
-    assert!(x.len() == rows * i && w.len() == i * o && y.len() == rows * o && b.is_none_or(|b| b.len() == o));
-    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    check("linear_fwd", x, w, y, [rows, i, o]);
+    check_len("linear_fwd", &[b.map_or(o, <[f32]>::len)], &[o]);
+    check_len("linear_fwd", &[epilogue.residual.map_or(y.len(), <[f32]>::len)], &[y.len()]);
     if rows < MATMUL_ROWS {
         for r in 0..rows {
             let (y, x) = (&mut y[r * o..(r + 1) * o], &x[r * i..(r + 1) * i]);
@@ -175,7 +186,7 @@ pub fn linear_bwd_x(
     i: usize,
     o: usize,
 ) {
-    assert!(dx.len() == rows * i && w.len() == i * o && dy.len() == rows * o);
+    check("linear_bwd_x", dx, w, dy, [rows, i, o]);
     if rows >= MATMUL_ROWS {
         return matmul(isa, dx, dy, w, scratch, backward_x(rows, i, o));
     }
@@ -226,7 +237,7 @@ pub fn linear_bwd_w(
     i: usize,
     o: usize,
 ) {
-    assert!(dw.len() == i * o && x.len() == rows * i && dy.len() == rows * o);
+    check("linear_bwd_w", x, dw, dy, [rows, i, o]);
     if rows >= MATMUL_ROWS {
         return matmul(isa, dw, dy, x, scratch, backward_w(rows, i, o));
     }

@@ -6,9 +6,10 @@ use crate::Isa;
 use crate::act::FannSpan;
 use crate::math;
 use crate::pieces::{pieces, pieces_mut};
-use crate::reduce::{check_len, sum_of};
+use crate::reduce::sum_of;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::{MAX_LANES, SimdExt};
+use crate::size::check_len;
 use crate::softmax::log_sum_exp;
 
 /// A loss of a row of predictions `p` against targets `t` of the same width `n`.
@@ -326,14 +327,14 @@ fn row_bwd<S: Simd>(s: S, loss: &Loss, d: &mut [f32], p: &[f32], t: &[f32], fact
 }
 
 fn check(name: &str, loss: &Loss, pred: &[f32], target: &[f32], rows: usize, n: usize) {
-    check_len(name, &[pred.len(), target.len()], rows * n);
+    check_len(name, &[pred.len(), target.len()], &[rows, n]);
     assert!(!matches!(loss, Loss::Quantile { taus } if taus.is_empty()), "{name}: a quantile loss without quantiles");
 }
 
 /// The loss of each row of `pred [rows, n]` against `target [rows, n]`: `row_loss [rows]`.
 pub fn loss_fwd(isa: Isa, loss: &Loss, row_loss: &mut [f32], pred: &[f32], target: &[f32], rows: usize, n: usize) {
     check("loss_fwd", loss, pred, target, rows, n);
-    check_len("loss_fwd", &[row_loss.len()], rows);
+    check_len("loss_fwd", &[row_loss.len()], &[rows]);
     if n == 0 {
         return row_loss.fill(0.0);
     }
@@ -353,8 +354,8 @@ pub fn loss_bwd(
     n: usize,
 ) {
     check("loss_bwd", loss, pred, target, rows, n);
-    check_len("loss_bwd", &[dpred.len()], rows * n);
-    check_len("loss_bwd", &[drows.len()], rows);
+    check_len("loss_bwd", &[dpred.len()], &[rows, n]);
+    check_len("loss_bwd", &[drows.len()], &[rows]);
     if n > 0 {
         dispatch!(isa, bwd_body(loss: &Loss, dpred: &mut [f32], drows: &[f32], pred: &[f32], target: &[f32], n: usize));
     }
@@ -371,7 +372,7 @@ pub struct FannMeasure {
 
 /// FANN's square error and bit fail of `pred` against `target`, which have any equal shape.
 pub fn fann_measure(pred: &[f32], target: &[f32], span: FannSpan, limit: f32) -> FannMeasure {
-    check_len("fann_measure", &[target.len()], pred.len());
+    check_len("fann_measure", &[target.len()], &[pred.len()]);
     let mut measure = FannMeasure::default();
     for (p, t) in pred.iter().zip(target) {
         let u = (t - p) * half(span);

@@ -6,6 +6,7 @@
 use crate::Isa;
 use crate::linear::combine;
 use crate::simd::{Simd, dispatch};
+use crate::size::{capped, check_len};
 use crate::tile::{End, Left, Right, Start, Sums, tile, tile_rows};
 
 /// How an operand is stored.
@@ -61,7 +62,7 @@ impl MatMul {
     }
 
     fn is_small(&self) -> bool {
-        self.m * self.k * self.n < BLOCKED_MULTIPLICATIONS || self.b == Trans::Yes && self.m < FEW_ROWS
+        capped(&[self.m, self.k, self.n]) < BLOCKED_MULTIPLICATIONS || self.b == Trans::Yes && self.m < FEW_ROWS
     }
 }
 
@@ -83,8 +84,10 @@ pub fn matmul_acc(isa: Isa, c: &mut [f32], a: &[f32], b: &[f32], scratch: &mut [
 }
 
 fn product(isa: Isa, c: &mut [f32], a: &[f32], b: &[f32], scratch: &mut [f32], p: MatMul, old: Old) {
-    assert!(c.len() == p.m * p.n && a.len() == p.m * p.k && b.len() == p.k * p.n);
-    assert!(scratch.len() >= p.scratch_len());
+    check_len("matmul", &[c.len()], &[p.m, p.n]);
+    check_len("matmul", &[a.len()], &[p.m, p.k]);
+    check_len("matmul", &[b.len()], &[p.k, p.n]);
+    assert!(scratch.len() >= p.scratch_len(), "matmul: the scratch is shorter than MatMul::scratch_len");
     if p.is_small() {
         small(isa, c, a, b, p, old);
     } else {

@@ -1,9 +1,10 @@
 //! Layer norm and RMS norm of rows.
 
 use crate::Isa;
-use crate::reduce::{Step, check_len, fold, sum_of};
+use crate::reduce::{Step, fold, sum_of};
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 
 /// Layer norm subtracts each row's mean, RMS norm does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,8 +127,8 @@ pub fn layer_norm_fwd(
     rows: usize,
     n: usize,
 ) {
-    check_len("layer_norm_fwd", &[y.len(), x.len()], rows * n);
-    check_len("layer_norm_fwd", &[gamma.len(), beta.len()], n);
+    check_len("layer_norm_fwd", &[y.len(), x.len()], &[rows, n]);
+    check_len("layer_norm_fwd", &[gamma.len(), beta.len()], &[n]);
     let (beta, centre) = (Some(beta), Centre::Mean);
     if n > 0 {
         dispatch!(isa, row_norm_fwd(y: &mut [f32], x: &[f32], gamma: &[f32], beta: Option<&[f32]>, centre: Centre, eps: f32));
@@ -155,8 +156,8 @@ pub fn layer_norm_bwd_gamma(isa: Isa, dgamma: &mut [f32], dy: &[f32], x: &[f32],
 
 /// RMS norm of each row (Zhang and Sennrich, 2019): `x / sqrt(mean(x²) + eps) * gamma`, with `gamma [n]`.
 pub fn rms_norm_fwd(isa: Isa, y: &mut [f32], x: &[f32], gamma: &[f32], eps: f32, rows: usize, n: usize) {
-    check_len("rms_norm_fwd", &[y.len(), x.len()], rows * n);
-    check_len("rms_norm_fwd", &[gamma.len()], n);
+    check_len("rms_norm_fwd", &[y.len(), x.len()], &[rows, n]);
+    check_len("rms_norm_fwd", &[gamma.len()], &[n]);
     let (beta, centre) = (None, Centre::Zero);
     if n > 0 {
         dispatch!(isa, row_norm_fwd(y: &mut [f32], x: &[f32], gamma: &[f32], beta: Option<&[f32]>, centre: Centre, eps: f32));
@@ -184,16 +185,16 @@ fn bwd_x(
     rows: usize,
     n: usize,
 ) {
-    check_len("row norm bwd_x", &[dx.len(), dy.len(), x.len()], rows * n);
-    check_len("row norm bwd_x", &[gamma.len()], n);
+    check_len("row norm bwd_x", &[dx.len(), dy.len(), x.len()], &[rows, n]);
+    check_len("row norm bwd_x", &[gamma.len()], &[n]);
     if n > 0 {
         dispatch!(isa, row_norm_bwd_x(dx: &mut [f32], dy: &[f32], x: &[f32], gamma: &[f32], centre: Centre, eps: f32));
     }
 }
 
 fn bwd_gamma(isa: Isa, dgamma: &mut [f32], dy: &[f32], x: &[f32], centre: Centre, eps: f32, rows: usize, n: usize) {
-    check_len("row norm bwd_gamma", &[dy.len(), x.len()], rows * n);
-    check_len("row norm bwd_gamma", &[dgamma.len()], n);
+    check_len("row norm bwd_gamma", &[dy.len(), x.len()], &[rows, n]);
+    check_len("row norm bwd_gamma", &[dgamma.len()], &[n]);
     if n > 0 {
         dispatch!(isa, row_norm_bwd_gamma(dgamma: &mut [f32], dy: &[f32], x: &[f32], centre: Centre, eps: f32));
     }

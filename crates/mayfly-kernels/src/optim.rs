@@ -5,9 +5,9 @@
 //! lie some twenty orders of magnitude below what moves a parameter.
 
 use crate::Isa;
-use crate::reduce::check_len;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 
 /// First moments and gradients below this are taken for zero.
 const TINY: f32 = f32::from_bits((127 - 100) << 23);
@@ -211,7 +211,7 @@ fn sgd_plain<S: Simd>(s: S, p: &mut [f32], g: &[f32], o: Sgd) {
 
 /// `v = momentum v + g`, `p -= lr v`, where `g` includes the weight decay. Without a buffer `v` the step is the gradient.
 pub fn sgd(isa: Isa, p: &mut [f32], g: &[f32], v: Option<&mut [f32]>, o: &Sgd) {
-    check_len("sgd", &[g.len()], p.len());
+    check_len("sgd", &[g.len()], &[p.len()]);
     let o = *o;
     match v {
         None => {
@@ -219,7 +219,7 @@ pub fn sgd(isa: Isa, p: &mut [f32], g: &[f32], v: Option<&mut [f32]>, o: &Sgd) {
             dispatch!(isa, sgd_plain(p: &mut [f32], g: &[f32], o: Sgd));
         }
         Some(v) => {
-            check_len("sgd", &[v.len()], p.len());
+            check_len("sgd", &[v.len()], &[p.len()]);
             dispatch!(isa, sgd_body(p: &mut [f32], g: &[f32], v: &mut [f32], o: Sgd));
         }
     }
@@ -275,7 +275,7 @@ fn adam_body<S: Simd>(s: S, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
 
 /// Adam (Kingma and Ba, 2015), or AdamW (Loshchilov and Hutter, 2019) with [`Decay::Decoupled`]. `m` and `v` begin at zero.
 pub fn adam(isa: Isa, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], o: &Adam) {
-    check_len("adam", &[g.len(), m.len(), v.len()], p.len());
+    check_len("adam", &[g.len(), m.len(), v.len()], &[p.len()]);
     let o = AdamStep::new(o);
     dispatch!(isa, adam_body(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], o: AdamStep));
 }
@@ -305,7 +305,7 @@ fn rmsprop_plain<S: Simd>(s: S, p: &mut [f32], g: &[f32], v: &mut [f32], o: RmsP
 
 /// RMSprop (Tieleman and Hinton, 2012): `v` is the mean square; the momentum buffer `m` is optional. Both begin at zero.
 pub fn rmsprop(isa: Isa, p: &mut [f32], g: &[f32], v: &mut [f32], m: Option<&mut [f32]>, o: &RmsProp) {
-    check_len("rmsprop", &[g.len(), v.len()], p.len());
+    check_len("rmsprop", &[g.len(), v.len()], &[p.len()]);
     let o = *o;
     match m {
         None => {
@@ -313,7 +313,7 @@ pub fn rmsprop(isa: Isa, p: &mut [f32], g: &[f32], v: &mut [f32], m: Option<&mut
             dispatch!(isa, rmsprop_plain(p: &mut [f32], g: &[f32], v: &mut [f32], o: RmsProp));
         }
         Some(m) => {
-            check_len("rmsprop", &[m.len()], p.len());
+            check_len("rmsprop", &[m.len()], &[p.len()]);
             dispatch!(isa, rmsprop_body(p: &mut [f32], g: &[f32], v: &mut [f32], m: &mut [f32], o: RmsProp));
         }
     }
@@ -337,7 +337,7 @@ fn adagrad_body<S: Simd>(s: S, p: &mut [f32], g: &[f32], v: &mut [f32], o: Adagr
 
 /// Adagrad (Duchi et al., 2011): `v` is the sum of squares and begins at zero (or at a positive value).
 pub fn adagrad(isa: Isa, p: &mut [f32], g: &[f32], v: &mut [f32], o: &Adagrad) {
-    check_len("adagrad", &[g.len(), v.len()], p.len());
+    check_len("adagrad", &[g.len(), v.len()], &[p.len()]);
     let decay = 1.0 + (o.step.saturating_sub(1)) as f64 * f64::from(o.lr_decay);
     let o = Adagrad { lr: (f64::from(o.lr) / decay) as f32, ..*o };
     dispatch!(isa, adagrad_body(p: &mut [f32], g: &[f32], v: &mut [f32], o: Adagrad));
@@ -362,7 +362,7 @@ fn lion_body<S: Simd>(s: S, p: &mut [f32], g: &[f32], m: &mut [f32], o: Lion) {
 
 /// Lion (Chen et al., 2023): the step is the sign of `beta1 m + (1 - beta1) g`. `m` begins at zero.
 pub fn lion(isa: Isa, p: &mut [f32], g: &[f32], m: &mut [f32], o: &Lion) {
-    check_len("lion", &[g.len(), m.len()], p.len());
+    check_len("lion", &[g.len(), m.len()], &[p.len()]);
     let o = *o;
     dispatch!(isa, lion_body(p: &mut [f32], g: &[f32], m: &mut [f32], o: Lion));
 }

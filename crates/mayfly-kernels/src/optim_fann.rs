@@ -6,9 +6,9 @@
 
 use crate::Isa;
 use crate::optim::{Update, run};
-use crate::reduce::check_len;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 
 /// Weights that FANN's updates would push further stay at plus or minus this.
 const WEIGHT_LIMIT: f32 = 1500.0;
@@ -46,7 +46,7 @@ fn incremental_body<S: Simd>(s: S, w: &mut [f32], g: &[f32], delta: &mut [f32], 
 ///
 /// FANN multiplies the error by the rate before the input, here the rate comes last: one rounding may differ.
 pub fn fann_incremental(isa: Isa, w: &mut [f32], g: &[f32], delta: &mut [f32], o: &FannIncremental) {
-    check_len("fann_incremental", &[g.len(), delta.len()], w.len());
+    check_len("fann_incremental", &[g.len(), delta.len()], &[w.len()]);
     let o = *o;
     dispatch!(isa, incremental_body(w: &mut [f32], g: &[f32], delta: &mut [f32], o: FannIncremental));
 }
@@ -71,7 +71,7 @@ fn batch_body<S: Simd>(s: S, w: &mut [f32], g: &[f32], o: Batch) {
 
 /// `FANN_TRAIN_BATCH`: one step along the gradient summed over `rows` rows, divided by their number.
 pub fn fann_batch(isa: Isa, w: &mut [f32], g: &[f32], learning_rate: f32, rows: usize) {
-    check_len("fann_batch", &[g.len()], w.len());
+    check_len("fann_batch", &[g.len()], &[w.len()]);
     let o = Batch { epsilon: learning_rate / rows as f32 };
     dispatch!(isa, batch_body(w: &mut [f32], g: &[f32], o: Batch));
 }
@@ -127,7 +127,7 @@ fn irprop_body<S: Simd>(s: S, w: &mut [f32], g: &[f32], prev: &mut [f32], step: 
 
 /// One epoch of iRPROP−. `prev_slope` begins at zero, `step` at [`Rprop::delta_zero`].
 pub fn irprop_minus(isa: Isa, w: &mut [f32], g: &[f32], prev_slope: &mut [f32], step: &mut [f32], o: &Rprop) {
-    check_len("irprop_minus", &[g.len(), prev_slope.len(), step.len()], w.len());
+    check_len("irprop_minus", &[g.len(), prev_slope.len(), step.len()], &[w.len()]);
     let o = *o;
     dispatch!(isa, irprop_body(w: &mut [f32], g: &[f32], prev_slope: &mut [f32], step: &mut [f32], o: Rprop));
 }
@@ -196,7 +196,7 @@ pub fn quickprop(
     rows: usize,
     o: &Quickprop,
 ) {
-    check_len("quickprop", &[g.len(), prev_slope.len(), step.len()], w.len());
+    check_len("quickprop", &[g.len(), prev_slope.len(), step.len()], &[w.len()]);
     let shrink = (f64::from(o.mu) / (1.0 + f64::from(o.mu))) as f32;
     let o = QuickpropStep { epsilon: o.learning_rate / rows as f32, mu: o.mu, decay: o.decay, shrink };
     dispatch!(isa, quickprop_body(w: &mut [f32], g: &[f32], prev_slope: &mut [f32], step: &mut [f32], o: QuickpropStep));
@@ -255,7 +255,7 @@ pub fn sarprop(
     o: &Sarprop,
     mut noise: impl FnMut(usize) -> f32,
 ) {
-    check_len("sarprop", &[g.len(), prev_slope.len(), step.len()], w.len());
+    check_len("sarprop", &[g.len(), prev_slope.len(), step.len()], &[w.len()]);
     let cold = -o.temperature * epoch as f32;
     let (decay, heat) = (exp2(cold + o.weight_decay_shift), exp2(cold + o.step_error_shift));
     let rmse = libm::sqrt(f64::from(mse)) as f32;

@@ -11,6 +11,7 @@ use crate::linear::Epilogue;
 use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::MAX_LANES;
+use crate::size::{capped, check_len};
 use crate::tile::{End, Left, Right, Start, Sums, tile, tile_rows};
 
 /// Lanes of a vector of the packed form.
@@ -42,20 +43,44 @@ pub(crate) fn width(isa: Isa, outputs: usize) -> usize {
     panel_vectors(isa, outputs) * lanes(isa)
 }
 
-/// Outputs filled up to whole panels; `width` is a power of two, so no division is needed.
+/// Outputs filled up to whole panels; `width` is a power of two, so no division is needed. As many as there can be where that exceeds `usize`.
 #[inline(always)]
 pub(crate) fn padded(outputs: usize, width: usize) -> usize {
-    (outputs + width - 1) & !(width - 1)
+    outputs.saturating_add(width - 1) & !(width - 1)
 }
 
-/// Length of the packed form, in f32.
+/// Length of the packed form, in f32; `usize::MAX` where it exceeds that.
 pub fn packed_len(isa: Isa, i: usize, o: usize) -> usize {
-    padded(o, width(isa, o)) * (i + 1)
+    capped(&[padded(o, width(isa, o)), i.saturating_add(1)])
+}
+
+/// The lengths that packing has to do with: `packed` as long as `want`, `w [o, i]`, `b [o]`.
+#[track_caller]
+pub(crate) fn check_pack(name: &str, packed: usize, want: usize, w: &[f32], b: Option<&[f32]>, i: usize, o: usize) {
+    check_len(name, &[w.len()], &[o, i]);
+    check_len(name, &[packed], &[want]);
+    check_len(name, &[b.map_or(o, <[f32]>::len)], &[o]);
+}
+
+/// The lengths of a packed layer's operands: `packed` as long as `want`, `x [rows, i]`, `y` and the residual `[rows, o]`.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check_fwd(
+    name: &str,
+    y: &[f32],
+    x: &[f32],
+    packed: [usize; 2],
+    epilogue: Epilogue<'_>,
+    [rows, i, o]: [usize; 3],
+) {
+    check_len(name, &[y.len(), epilogue.residual.map_or(y.len(), <[f32]>::len)], &[rows, o]);
+    check_len(name, &[x.len()], &[rows, i]);
+    check_len(name, &[packed[0]], &[packed[1]]);
 }
 
 /// Packs `w [o, i]` and the bias.
 pub fn pack(isa: Isa, packed: &mut [f32], w: &[f32], b: Option<&[f32]>, i: usize, o: usize) {
-    assert!(packed.len() == packed_len(isa, i, o) && w.len() == i * o && b.is_none_or(|b| b.len() == o));
+    check_pack("pack", packed.len(), packed_len(isa, i, o), w, b, i, o);
     let width = width(isa, o);
     for (p, panel) in packed.chunks_exact_mut(width * (i + 1)).enumerate() {
         let (bias, weights) = panel.split_at_mut(width);
@@ -81,9 +106,7 @@ pub fn packed_fwd(
     o: usize,
 ) {
     let vectors = panel_vectors(isa, o);
-    let len = padded(o, vectors * lanes(isa)) * (i + 1);
-    assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == len);
-    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    check_fwd("packed_fwd", y, x, [packed.len(), packed_len(isa, i, o)], epilogue, [rows, i, o]);
     if rows == 1 {
         dispatch!(isa, one(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, vectors: usize));
     } else {

@@ -3,19 +3,20 @@
 //! A 32-bit word holds the weights of two neighbouring inputs for one output: the upper half is one after masking, the lower half the other after a shift.
 use crate::Isa;
 use crate::linear::Epilogue;
-use crate::packed::{padded, panel_vectors, width, write};
+use crate::packed::{check_fwd, check_pack, padded, panel_vectors, width, write};
 use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
+use crate::size::capped;
 use half::bf16;
 
-/// Length of the packed form, in 32-bit words.
+/// Length of the packed form, in 32-bit words; `usize::MAX` where it exceeds that.
 pub fn packed_bf16_len(isa: Isa, i: usize, o: usize) -> usize {
-    padded(o, width(isa, o)) * (i.div_ceil(2) + 1)
+    capped(&[padded(o, width(isa, o)), i.div_ceil(2) + 1])
 }
 
 /// Packs `w [o, i]`, rounded to the nearest bf16, and the bias (which stays f32).
 pub fn pack_bf16(isa: Isa, packed: &mut [i32], w: &[f32], b: Option<&[f32]>, i: usize, o: usize) {
-    assert!(packed.len() == packed_bf16_len(isa, i, o) && w.len() == i * o && b.is_none_or(|b| b.len() == o));
+    check_pack("pack_bf16", packed.len(), packed_bf16_len(isa, i, o), w, b, i, o);
     let width = width(isa, o);
     for (p, panel) in packed.chunks_exact_mut(width * (i.div_ceil(2) + 1)).enumerate() {
         let (bias, words) = panel.split_at_mut(width);
@@ -42,8 +43,7 @@ pub fn packed_bf16_fwd(
     i: usize,
     o: usize,
 ) {
-    assert!(y.len() == rows * o && x.len() == rows * i && packed.len() == packed_bf16_len(isa, i, o));
-    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    check_fwd("packed_bf16_fwd", y, x, [packed.len(), packed_bf16_len(isa, i, o)], epilogue, [rows, i, o]);
     let (sizes, vectors) = ([rows, i, o], panel_vectors(isa, o));
     dispatch!(isa, layer(y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, sizes: [usize; 3], vectors: usize));
 }

@@ -4,19 +4,23 @@
 //! in practice it behaves like a random walk and is √i of that. A row with a NaN or an infinity gives NaN throughout.
 use crate::Isa;
 use crate::linear::Epilogue;
-use crate::packed::{padded, panel_vectors, width, write};
+use crate::packed::{check_fwd, check_pack, padded, panel_vectors, width, write};
 use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::MAX_LANES;
+use crate::size::capped;
 
 /// Rows of a panel before its weights: bias, scales, and 128 times the sum of the weights.
 const HEAD: usize = 3;
 /// With |x| and |w| up to 127, this many groups of four products sum exactly in f32.
 const EXACT_GROUPS: usize = 256;
 
-/// Length of the packed form, in 32-bit words.
+/// More inputs than this a layer in int8 may not have: the sum of as many products of 127 · 127, and 128 times the sum of the weights, fit 32 bits.
+pub const I8_MAX_INPUTS: usize = 1 << 17;
+
+/// Length of the packed form, in 32-bit words; `usize::MAX` where it exceeds that.
 pub fn packed_i8_len(isa: Isa, i: usize, o: usize) -> usize {
-    padded(o, width(isa, o)) * (i.div_ceil(4) + HEAD)
+    capped(&[padded(o, width(isa, o)), i.div_ceil(4) + HEAD])
 }
 
 /// Scratch of [`packed_i8_fwd`], in 32-bit words: one quantised row, filled up to whole vectors.
@@ -35,7 +39,8 @@ pub fn quantize_i8(q: &mut [i8], w: &[f32]) -> f32 {
 
 /// Packs `w [o, i]` and the bias.
 pub fn pack_i8(isa: Isa, packed: &mut [i32], w: &[f32], b: Option<&[f32]>, i: usize, o: usize) {
-    assert!(packed.len() == packed_i8_len(isa, i, o) && w.len() == i * o && b.is_none_or(|b| b.len() == o));
+    assert!(i <= I8_MAX_INPUTS, "pack_i8: {i} inputs; sums of more than {I8_MAX_INPUTS} may not fit 32 bits");
+    check_pack("pack_i8", packed.len(), packed_i8_len(isa, i, o), w, b, i, o);
     let width = width(isa, o);
     packed.fill(0);
     for (p, panel) in packed.chunks_exact_mut(width * (i.div_ceil(4) + HEAD)).enumerate() {
@@ -76,13 +81,9 @@ pub fn packed_i8_fwd(
     i: usize,
     o: usize,
 ) {
-    assert!(
-        y.len() == rows * o
-            && x.len() == rows * i
-            && packed.len() == packed_i8_len(isa, i, o)
-            && scratch.len() >= packed_i8_scratch_len(i)
-    );
-    assert!(epilogue.residual.is_none_or(|r| r.len() == rows * o));
+    assert!(i <= I8_MAX_INPUTS, "packed_i8_fwd: {i} inputs; sums of more than {I8_MAX_INPUTS} may not fit 32 bits");
+    check_fwd("packed_i8_fwd", y, x, [packed.len(), packed_i8_len(isa, i, o)], epilogue, [rows, i, o]);
+    assert!(scratch.len() >= packed_i8_scratch_len(i), "packed_i8_fwd: the scratch is shorter than one row");
     let vectors = panel_vectors(isa, o);
     for r in 0..rows {
         let scale = quantize_row(isa, scratch, &x[r * i..(r + 1) * i]);

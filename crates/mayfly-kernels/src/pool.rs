@@ -2,6 +2,7 @@
 use crate::Isa;
 use crate::pieces::{pieces, pieces_mut};
 use crate::simd::{Simd, dispatch};
+use crate::size::check_len;
 use core::ops::Range;
 
 /// Which value a window gives.
@@ -37,7 +38,7 @@ impl Pool2d {
     pub fn out_size(&self) -> Option<[usize; 2]> {
         let one = |n: usize, before: usize, after: usize, axis: usize| {
             let room = n.checked_add(before)?.checked_add(after)?.checked_sub(self.kernel[axis])?;
-            room.checked_div(self.stride[axis]).map(|n| n + 1)
+            room.checked_div(self.stride[axis])?.checked_add(1)
         };
         Some([one(self.height, self.pad[0], self.pad[2], 0)?, one(self.width, self.pad[1], self.pad[3], 1)?])
     }
@@ -70,7 +71,8 @@ impl Pool2d {
 
     fn sizes(&self, x: usize, y: usize) -> [usize; 2] {
         let out = self.out_size().unwrap_or([0, 0]);
-        assert!(x == self.planes * self.height * self.width && y == self.planes * out[0] * out[1]);
+        check_len("pool2d", &[x], &[self.planes, self.height, self.width]);
+        check_len("pool2d", &[y], &[self.planes, out[0], out[1]]);
         out
     }
 }

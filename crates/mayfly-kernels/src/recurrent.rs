@@ -2,21 +2,27 @@
 use crate::act_vec::{act_bwd_vec, act_vec};
 use crate::linear::{Epilogue, linear_bwd_x, linear_fwd, linear_scratch_len};
 use crate::simd::{Simd, dispatch};
+use crate::size::{capped, check_len};
 use crate::{Act, Isa, math};
+
+#[track_caller]
+fn check_scratch(name: &str, got: usize, want: usize) {
+    assert!(got >= want, "{name}: {got} elements of scratch where {want} are needed");
+}
 
 /// Scratch of [`rnn_fwd`] and [`rnn_bwd`], in f32.
 pub fn rnn_scratch_len(b: usize, h: usize) -> usize {
-    2 * b * h + linear_scratch_len(b, h, h)
+    capped(&[2, b, h]).saturating_add(linear_scratch_len(b, h, h))
 }
 
 /// Scratch of [`lstm_fwd`] and [`lstm_bwd`], in f32.
 pub fn lstm_scratch_len(b: usize, h: usize) -> usize {
-    6 * b * h + linear_scratch_len(b, h, 4 * h)
+    capped(&[6, b, h]).saturating_add(linear_scratch_len(b, h, capped(&[4, h])))
 }
 
 /// Scratch of [`gru_fwd`] and [`gru_bwd`], in f32.
 pub fn gru_scratch_len(b: usize, h: usize) -> usize {
-    5 * b * h + linear_scratch_len(b, h, 3 * h)
+    capped(&[5, b, h]).saturating_add(linear_scratch_len(b, h, capped(&[3, h])))
 }
 
 /// `h_t = act(xw_t + W_hh · h_{t−1})`: `xw`, `y` `[b, t, h]`, `w_hh [h, h]`.
@@ -31,9 +37,9 @@ pub fn rnn_fwd(
     t: usize,
     h: usize,
 ) {
-    assert!(
-        y.len() == b * t * h && xw.len() == y.len() && w_hh.len() == h * h && scratch.len() >= rnn_scratch_len(b, h)
-    );
+    check_len("rnn_fwd", &[y.len(), xw.len()], &[b, t, h]);
+    check_len("rnn_fwd", &[w_hh.len()], &[h, h]);
+    check_scratch("rnn_fwd", scratch.len(), rnn_scratch_len(b, h));
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let (products, scratch) = rest.split_at_mut(b * h);
     products.fill(0.0);
@@ -71,8 +77,9 @@ pub fn rnn_bwd(
     t: usize,
     h: usize,
 ) {
-    assert!(dxw.len() == b * t * h && dy.len() == dxw.len() && y.len() == dxw.len() && w_hh.len() == h * h);
-    assert!(scratch.len() >= rnn_scratch_len(b, h));
+    check_len("rnn_bwd", &[dxw.len(), dy.len(), y.len()], &[b, t, h]);
+    check_len("rnn_bwd", &[w_hh.len()], &[h, h]);
+    check_scratch("rnn_bwd", scratch.len(), rnn_scratch_len(b, h));
     let (later, rest) = scratch.split_at_mut(b * h);
     let (gates, scratch) = rest.split_at_mut(b * h);
     later.fill(0.0);
@@ -99,12 +106,10 @@ fn rnn_cell_bwd<S: Simd>(s: S, d: &mut [f32], dy: &[f32], y: &[f32], later: &[f3
 
 /// Long short-term memory: `xw [b, t, 4h]` (i, f, g, o), `w_hh [4h, h]`. A row of the workspace `ws [b, t, 6h]` is i, f, g, o after activation, c and h.
 pub fn lstm_fwd(isa: Isa, ws: &mut [f32], xw: &[f32], w_hh: &[f32], scratch: &mut [f32], b: usize, t: usize, h: usize) {
-    assert!(
-        ws.len() == b * t * 6 * h
-            && xw.len() == b * t * 4 * h
-            && w_hh.len() == 4 * h * h
-            && scratch.len() >= lstm_scratch_len(b, h)
-    );
+    check_len("lstm_fwd", &[ws.len()], &[b, t, 6, h]);
+    check_len("lstm_fwd", &[xw.len()], &[b, t, 4, h]);
+    check_len("lstm_fwd", &[w_hh.len()], &[4, h, h]);
+    check_scratch("lstm_fwd", scratch.len(), lstm_scratch_len(b, h));
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let (cell, rest) = rest.split_at_mut(b * h);
     let (products, scratch) = rest.split_at_mut(4 * b * h);
@@ -155,10 +160,11 @@ pub fn lstm_bwd(
     t: usize,
     h: usize,
 ) {
-    assert!(
-        dxw.len() == b * t * 4 * h && dy.len() == b * t * h && ws.len() == b * t * 6 * h && w_hh.len() == 4 * h * h
-    );
-    assert!(scratch.len() >= lstm_scratch_len(b, h));
+    check_len("lstm_bwd", &[dxw.len()], &[b, t, 4, h]);
+    check_len("lstm_bwd", &[dy.len()], &[b, t, h]);
+    check_len("lstm_bwd", &[ws.len()], &[b, t, 6, h]);
+    check_len("lstm_bwd", &[w_hh.len()], &[4, h, h]);
+    check_scratch("lstm_bwd", scratch.len(), lstm_scratch_len(b, h));
     let (dh, rest) = scratch.split_at_mut(b * h);
     let (dc, rest) = rest.split_at_mut(b * h);
     let (gates, scratch) = rest.split_at_mut(4 * b * h);
@@ -220,8 +226,11 @@ pub fn gru_fwd(
     t: usize,
     h: usize,
 ) {
-    assert!(ws.len() == b * t * 5 * h && xw.len() == b * t * 3 * h && w_hh.len() == 3 * h * h && b_hn.len() == h);
-    assert!(scratch.len() >= gru_scratch_len(b, h));
+    check_len("gru_fwd", &[ws.len()], &[b, t, 5, h]);
+    check_len("gru_fwd", &[xw.len()], &[b, t, 3, h]);
+    check_len("gru_fwd", &[w_hh.len()], &[3, h, h]);
+    check_len("gru_fwd", &[b_hn.len()], &[h]);
+    check_scratch("gru_fwd", scratch.len(), gru_scratch_len(b, h));
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let (products, scratch) = rest.split_at_mut(3 * b * h);
     hidden.fill(0.0);
@@ -271,8 +280,11 @@ pub fn gru_bwd(
     t: usize,
     h: usize,
 ) {
-    assert!(dg.len() == b * t * 4 * h && dy.len() == b * t * h && ws.len() == b * t * 5 * h && w_hh.len() == 3 * h * h);
-    assert!(scratch.len() >= gru_scratch_len(b, h));
+    check_len("gru_bwd", &[dg.len()], &[b, t, 4, h]);
+    check_len("gru_bwd", &[dy.len()], &[b, t, h]);
+    check_len("gru_bwd", &[ws.len()], &[b, t, 5, h]);
+    check_len("gru_bwd", &[w_hh.len()], &[3, h, h]);
+    check_scratch("gru_bwd", scratch.len(), gru_scratch_len(b, h));
     let (dh, rest) = scratch.split_at_mut(b * h);
     let (direct, rest) = rest.split_at_mut(b * h);
     let (products, scratch) = rest.split_at_mut(3 * b * h);

@@ -3,12 +3,7 @@
 use crate::Isa;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
-
-/// Panics unless each argument of the kernel `name` has the length that its sizes say.
-#[track_caller]
-pub(crate) fn check_len(name: &str, lengths: &[usize], want: usize) {
-    assert!(lengths.iter().all(|&len| len == want), "{name}: lengths {lengths:?}, the sizes say {want}");
-}
+use crate::size::check_len;
 
 /// One step of a reduction over pairs of elements.
 pub(crate) trait Step: Copy {
@@ -269,8 +264,8 @@ fn reduce_fwd_body<S: Simd>(s: S, kind: ReduceKind, y: &mut [f32], x: &[f32], n:
 
 /// Reduces the middle dimension: `x [outer, n, inner]` to `y [outer, inner]`. The column sums of a matrix have `outer` 1.
 pub fn reduce_fwd(isa: Isa, kind: ReduceKind, y: &mut [f32], x: &[f32], outer: usize, n: usize, inner: usize) {
-    assert!(y.len() == outer * inner, "reduce_fwd: y is not [outer, inner]");
-    assert!(x.len() == outer * n * inner, "reduce_fwd: x is not [outer, n, inner]");
+    check_len("reduce_fwd", &[y.len()], &[outer, inner]);
+    check_len("reduce_fwd", &[x.len()], &[outer, n, inner]);
     if x.is_empty() {
         y.fill(if kind == ReduceKind::Max { f32::NEG_INFINITY } else { 0.0 });
         return;
@@ -352,8 +347,8 @@ pub fn reduce_bwd(
     n: usize,
     inner: usize,
 ) {
-    assert!(dx.len() == outer * n * inner, "reduce_bwd: dx is not [outer, n, inner]");
-    assert!(dy.len() == outer * inner, "reduce_bwd: dy is not [outer, inner]");
+    check_len("reduce_bwd", &[dx.len()], &[outer, n, inner]);
+    check_len("reduce_bwd", &[dy.len()], &[outer, inner]);
     if dx.is_empty() {
         return;
     }

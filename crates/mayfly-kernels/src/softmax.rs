@@ -2,9 +2,10 @@
 
 use crate::Isa;
 use crate::math;
-use crate::reduce::{check_len, dot_of, max_of, sum_of};
+use crate::reduce::{dot_of, max_of, sum_of};
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use crate::size::check_len;
 
 /// `y = exp(x - max)`; returns the sum. Rows of one vector stay in a register.
 #[inline(always)]
@@ -96,7 +97,7 @@ fn log_softmax_bwd_body<S: Simd>(s: S, dx: &mut [f32], dy: &[f32], y: &[f32], n:
 
 /// Softmax of each row of `x [rows, n]`.
 pub fn softmax_fwd(isa: Isa, y: &mut [f32], x: &[f32], rows: usize, n: usize) {
-    check_len("softmax_fwd", &[y.len(), x.len()], rows * n);
+    check_len("softmax_fwd", &[y.len(), x.len()], &[rows, n]);
     if n > 0 {
         dispatch!(isa, softmax_fwd_body(y: &mut [f32], x: &[f32], n: usize));
     }
@@ -104,7 +105,7 @@ pub fn softmax_fwd(isa: Isa, y: &mut [f32], x: &[f32], rows: usize, n: usize) {
 
 /// Gradient of [`softmax_fwd`] from its output `y`.
 pub fn softmax_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], y: &[f32], rows: usize, n: usize) {
-    check_len("softmax_bwd", &[dx.len(), dy.len(), y.len()], rows * n);
+    check_len("softmax_bwd", &[dx.len(), dy.len(), y.len()], &[rows, n]);
     if n > 0 {
         dispatch!(isa, softmax_bwd_body(dx: &mut [f32], dy: &[f32], y: &[f32], n: usize));
     }
@@ -112,7 +113,7 @@ pub fn softmax_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], y: &[f32], rows: usize,
 
 /// Logarithm of the softmax of each row of `x [rows, n]`.
 pub fn log_softmax_fwd(isa: Isa, y: &mut [f32], x: &[f32], rows: usize, n: usize) {
-    check_len("log_softmax_fwd", &[y.len(), x.len()], rows * n);
+    check_len("log_softmax_fwd", &[y.len(), x.len()], &[rows, n]);
     if n > 0 {
         dispatch!(isa, log_softmax_fwd_body(y: &mut [f32], x: &[f32], n: usize));
     }
@@ -120,7 +121,7 @@ pub fn log_softmax_fwd(isa: Isa, y: &mut [f32], x: &[f32], rows: usize, n: usize
 
 /// Gradient of [`log_softmax_fwd`] from its output `y`.
 pub fn log_softmax_bwd(isa: Isa, dx: &mut [f32], dy: &[f32], y: &[f32], rows: usize, n: usize) {
-    check_len("log_softmax_bwd", &[dx.len(), dy.len(), y.len()], rows * n);
+    check_len("log_softmax_bwd", &[dx.len(), dy.len(), y.len()], &[rows, n]);
     if n > 0 {
         dispatch!(isa, log_softmax_bwd_body(dx: &mut [f32], dy: &[f32], y: &[f32], n: usize));
     }

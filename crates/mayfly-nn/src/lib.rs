@@ -13,7 +13,7 @@
 //! ```
 //!
 //! - [`NetworkSpec`] is plain data: the shape of a row and a list of [`LayerSpec`]s. [`NetworkSpec::lower`] writes it into a [`Graph`].
-//! - [`Network`] is a description with its parameters, one flat array.
+//! - [`Network`] is a description with its parameters, one flat array; [`SharedNetwork`] its weights packed once for many sessions.
 //! - [`Trainer`] takes a network, a [`TrainConfig`] and a [`Dataset`]; its results have the same bits at any number of threads and after any resume.
 //! - [`Model`] is a network with its preprocessing and figures, in a file.
 //! - Own activations, layers and losses: [`Custom`], [`CustomLayer`], [`Loss::Custom`]; [`Registry`] finds them again when a file is loaded.
@@ -38,6 +38,7 @@ mod quantise;
 mod registry;
 mod scale;
 mod schedule;
+mod shared;
 mod spec;
 mod stream;
 mod train;
@@ -59,6 +60,7 @@ pub use optimiser::{Optimiser, StepInfo};
 pub use registry::Registry;
 pub use scale::Scale;
 pub use schedule::Schedule;
+pub use shared::SharedNetwork;
 pub use spec::{Lowered, Mode, NetworkSpec};
 pub use stream::Streamed;
 pub use train::{

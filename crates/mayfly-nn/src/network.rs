@@ -4,7 +4,7 @@ use crate::init::{Init, NetSize, Part};
 use crate::layers::LayerSpec;
 use crate::spec::{Lowered, Mode, NetworkSpec};
 use mayfly_base::Rng;
-use mayfly_graph::{ParamInfo, Plan, PlanOptions, Precision, Session};
+use mayfly_graph::{ParamInfo, Precision, Session};
 use mayfly_kernels::{self as k, Buffer};
 use std::fmt;
 use std::sync::Arc;
@@ -167,13 +167,12 @@ impl Network {
     }
 
     /// A session that runs `batch` rows at a time with the parameters as they are now. It allocates nothing when it runs.
+    /// Sessions that are to share one copy of the weights come from [`Network::shared`].
     ///
     /// # Errors
     /// A batch of no rows, or one that needs too much memory.
     pub fn session(&self, batch: usize, precision: Precision) -> Result<Session> {
-        let graph = self.spec.lower(Mode::Inference)?.graph;
-        let plan = Plan::new(&graph, &PlanOptions { precision, ..PlanOptions::batch(batch) })?;
-        Ok(Session::new(plan, &self.params)?)
+        self.shared(precision)?.session(batch)
     }
 
     /// The outputs for rows of inputs, one after another: `x [rows, inputs] → [rows, outputs]`. For one row at a time, over and over, keep a [`Network::session`].
@@ -194,20 +193,17 @@ impl Network {
         let step = rows.clamp(1, PREDICT_ROWS);
         let whole = rows - rows % step;
         let (head, tail) = x.split_at(whole * self.input_len());
+        let shared = self.shared(precision)?;
         for (part, batch) in [(head, step), (tail, rows - whole)] {
-            if !part.is_empty() {
-                self.run_all(part, batch, precision, &mut y)?;
+            if part.is_empty() {
+                continue;
+            }
+            let mut session = shared.session(batch)?;
+            for rows in part.chunks_exact(batch * self.input_len()) {
+                y.extend_from_slice(session.infer(rows)?);
             }
         }
         Ok(y)
-    }
-
-    fn run_all(&self, x: &[f32], batch: usize, precision: Precision, y: &mut Vec<f32>) -> Result<()> {
-        let mut session = self.session(batch, precision)?;
-        for rows in x.chunks_exact(batch * self.input_len()) {
-            y.extend_from_slice(session.infer(rows)?);
-        }
-        Ok(())
     }
 
     /// How many rows `x` holds; checks embedding numbers too.

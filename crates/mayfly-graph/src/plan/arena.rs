@@ -13,8 +13,9 @@ pub(crate) struct Arena {
     end: usize,
 }
 
+/// Up to a whole step; the largest length stays, and makes the plan too large.
 pub(crate) fn rounded(len: usize) -> usize {
-    len.next_multiple_of(STEP)
+    len.checked_next_multiple_of(STEP).unwrap_or(usize::MAX)
 }
 
 impl Arena {
@@ -40,7 +41,7 @@ impl Arena {
         if start < self.end {
             self.free.pop();
         }
-        self.end = start + len;
+        self.end = start.saturating_add(len);
         start..self.end
     }
 

@@ -1,9 +1,12 @@
 //! Memory: aliases, lifetimes, offsets, and the calls that go with them.
 use super::arena::{Arena, STEP, rounded};
 use super::fuse::Draft;
+use super::precision::{PrecisionReason, settle};
 use super::{Call, Loc, PackSpec, Plan, PlanOptions, Port, Space, Step};
 use crate::ops::Op;
 use crate::{Graph, GraphError, NodeId};
+use alloc::format;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,6 +33,12 @@ struct Builder<'a> {
 }
 
 pub(crate) fn lay_out(graph: &Graph, drafts: Vec<Draft>, options: &PlanOptions) -> Result<Plan, GraphError> {
+    for node in graph.nodes() {
+        let dims = node.shape.at(options.batch);
+        if !dims.is_addressable() {
+            return Err(GraphError::Overflow { what: node.op.name().to_string(), dims: format!("{dims:?}") });
+        }
+    }
     let mut b = Builder::new(graph, options);
     let drafts = b.alias(drafts);
     b.find_last_uses(&drafts);
@@ -172,7 +181,7 @@ impl<'a> Builder<'a> {
         let Alias { root, offset } = self.aliases[id.0];
         // Topological order: whatever is read was placed before.
         let base = self.locs[root.0].unwrap_or(Loc { space: Space::Arena, at: 0, len: 0 });
-        Loc { space: base.space, at: base.at + offset, len: self.len(id) }
+        Loc { space: base.space, at: base.at.saturating_add(offset), len: self.len(id) }
     }
 
     fn step(&mut self, index: usize, d: &Draft) -> Step {
@@ -187,12 +196,12 @@ impl<'a> Builder<'a> {
         for root in roots {
             let dead = self.last_use[root.0] == index;
             if let Some(loc) = self.locs[root.0].filter(|l| dead && l.space == Space::Arena) {
-                dies.push(loc.at..loc.at + rounded(loc.len));
+                dies.push(loc.at..loc.at.saturating_add(rounded(loc.len)));
                 self.last_use[root.0] = usize::MAX; // given back once
             }
         }
         if scratch.len > 0 {
-            dies.push(scratch.at..scratch.at + rounded(scratch.len));
+            dies.push(scratch.at..scratch.at.saturating_add(rounded(scratch.len)));
         }
         dies.iter().for_each(|r| self.arena.give(r.clone()));
         Step { call, out, scratch, ins: locs, in_dims, out_dims, dies }
@@ -205,10 +214,10 @@ impl<'a> Builder<'a> {
             let at = if scratch_len > 0 { self.arena.take(scratch_len).start } else { 0 };
             return (out, Loc { space: Space::Arena, at, len: scratch_len });
         }
-        let at = self.arena.take(rounded(len) + scratch_len).start;
+        let at = self.arena.take(rounded(len).saturating_add(scratch_len)).start;
         let out = Loc { space: Space::Arena, at, len };
         self.locs[node.0] = Some(out);
-        (out, Loc { space: Space::Arena, at: at + rounded(len), len: scratch_len })
+        (out, Loc { space: Space::Arena, at: at.saturating_add(rounded(len)), len: scratch_len })
     }
 
     fn call(&mut self, d: &Draft, ins: &[Loc], in_dims: &[crate::Dims], out: crate::Dims) -> (Call, usize) {
@@ -222,6 +231,7 @@ impl<'a> Builder<'a> {
                     inputs: in_dims[0].last(),
                     outputs: out.last(),
                     precision: self.options.precision,
+                    reason: PrecisionReason::Asked,
                 });
                 (Call::Packed { pack, act, residual, rows: out.rows() }, 0)
             }
@@ -249,11 +259,12 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn finish(self, steps: Vec<Step>) -> Result<Plan, GraphError> {
+    fn finish(mut self, steps: Vec<Step>) -> Result<Plan, GraphError> {
         let (needed, limit) = (self.arena.len().saturating_mul(size_of::<f32>()), self.options.arena_limit);
-        if needed > limit {
+        if needed > limit.min(isize::MAX as usize) {
             return Err(GraphError::TooLarge { needed, limit });
         }
+        settle(&mut self.packs);
         let port = |(name, id): &(alloc::string::String, NodeId)| Port {
             name: name.clone(),
             loc: self.loc(*id),
@@ -266,6 +277,7 @@ impl<'a> Builder<'a> {
             isa: self.options.isa,
             batch: self.options.batch,
             training: self.graph.is_training(),
+            precision: self.options.precision,
             inputs: self.graph.inputs().iter().map(port).collect(),
             outputs: self.graph.outputs().iter().map(port).collect(),
             params: Arc::from(self.graph.params()),

@@ -2,6 +2,7 @@
 mod arena;
 mod fuse;
 mod layout;
+mod precision;
 
 use crate::ops::Op;
 use crate::{Dims, Graph, GraphError, ParamInfo};
@@ -12,6 +13,8 @@ use core::fmt;
 use core::ops::Range;
 use mayfly_kernels::{Act, Buffer, Isa};
 
+pub use precision::{LayerPrecision, PrecisionReason};
+
 /// How weights are kept for inference. Activations and accumulation are f32 (int8: i32 accumulation) throughout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Precision {
@@ -20,7 +23,8 @@ pub enum Precision {
     F32,
     /// The upper half of 32-bit floats: half the memory traffic, 8 bits of mantissa.
     Bf16,
-    /// 8-bit integers with one scale per output channel; each row of inputs is quantised when it arrives.
+    /// 8-bit integers with one scale per output channel; each row of inputs is quantised when it arrives. Where that
+    /// does not pay a plan keeps f32 and says so ([`Plan::precisions`]).
     Int8,
 }
 
@@ -97,6 +101,22 @@ pub(crate) struct Step {
     pub dies: Vec<Range<usize>>,
 }
 
+impl Step {
+    /// What it reads apart from packed weights.
+    pub fn unpacked(&self) -> impl Iterator<Item = &Loc> {
+        let (packed, residual) = match self.call {
+            Call::Packed { residual, .. } => (true, residual),
+            _ => (false, false),
+        };
+        let last = self.ins.len().wrapping_sub(1);
+        self.ins
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| !packed || *i == 0 || residual && *i == last)
+            .map(|(_, loc)| loc)
+    }
+}
+
 /// Weights to be packed when a session is made.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct PackSpec {
@@ -105,6 +125,7 @@ pub(crate) struct PackSpec {
     pub inputs: usize,
     pub outputs: usize,
     pub precision: Precision,
+    pub reason: PrecisionReason,
 }
 
 /// An input or output of the plan.
@@ -123,6 +144,7 @@ pub struct Plan {
     pub(crate) isa: Isa,
     pub(crate) batch: usize,
     pub(crate) training: bool,
+    pub(crate) precision: Precision,
     pub(crate) steps: Vec<Step>,
     pub(crate) packs: Vec<PackSpec>,
     pub(crate) inputs: Vec<Port>,
@@ -137,7 +159,7 @@ impl Plan {
     /// Lays a graph out.
     ///
     /// # Errors
-    /// No outputs, a batch of zero rows, or an arena beyond the limit.
+    /// No outputs, a batch of zero rows, a value that no memory holds, or an arena beyond the limit.
     pub fn new(graph: &Graph, options: &PlanOptions) -> Result<Arc<Plan>, GraphError> {
         if options.batch == 0 {
             return Err(GraphError::EmptyPlan { reason: "the batch has zero rows" });

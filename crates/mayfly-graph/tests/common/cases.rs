@@ -230,6 +230,6 @@ pub const CASES: &[(&str, &str, Build)] = &[
 
 fn batch_norm(g: &mut Graph, x: NodeId, c: usize) -> Result<NodeId, GraphError> {
     let (gamma, beta) = (g.param("gamma", &[c])?, g.param("beta", &[c])?);
-    let running = g.param_with("running", &[2, c], Role::RunningStat, Init::Constant(0.0))?;
+    let running = g.param_with("running", &[2, c], Role::RunningStat)?;
     g.batch_norm_training(x, gamma, beta, running, 1e-5)
 }

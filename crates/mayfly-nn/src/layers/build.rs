@@ -143,7 +143,7 @@ impl LayerCx<'_> {
         self.build.momenta.push((self.build.inits.len(), momentum));
         self.build.inits.push(ParamInit { scheme: init, part: Part::Other, fan_in: 1, fan_out: 1 });
         let name = self.named(name);
-        Ok(self.build.graph.param_with(&name, dims, Role::RunningStat, mayfly_graph::Init::Default)?)
+        Ok(self.build.graph.param_with(&name, dims, Role::RunningStat)?)
     }
 
     fn declare(&mut self, name: &str, dims: &[usize], init: ParamInit) -> Result<NodeId> {

@@ -1,0 +1,70 @@
+//! Sizes and the slices that they promise. A product of sizes that wraps around would let a short slice pass for a long one, so none is ever computed unchecked.
+
+/// The product of sizes.
+///
+/// # Panics
+/// If it, or the product of some of them, exceeds `usize`: every part of it that a kernel computes afterwards is then known to fit,
+/// also where another size is zero.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn product(name: &str, sizes: &[usize]) -> usize {
+    let (mut total, mut none) = (1usize, false);
+    for &size in sizes {
+        none |= size == 0;
+        total = match total.checked_mul(size.max(1)) {
+            Some(total) => total,
+            None => too_large(name, sizes),
+        };
+    }
+    if none { 0 } else { total }
+}
+
+/// Panics unless each argument of the kernel `name` has as many elements as the product of its sizes.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check_len(name: &str, lengths: &[usize], sizes: &[usize]) {
+    let want = product(name, sizes);
+    if lengths.iter().any(|&len| len != want) {
+        wrong_length(name, lengths, sizes);
+    }
+}
+
+/// The product of sizes, or `usize::MAX`, which no slice has: lengths that are asked for before there is a slice.
+#[inline(always)]
+pub(crate) fn capped(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |total: usize, &size| total.saturating_mul(size))
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn too_large(name: &str, sizes: &[usize]) -> ! {
+    // tidy: panic, because a wrong size handed to a kernel is a bug of the caller
+    panic!("{name}: sizes {sizes:?} exceed the address space")
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn wrong_length(name: &str, lengths: &[usize], sizes: &[usize]) -> ! {
+    // tidy: panic, because a wrong length handed to a kernel is a bug of the caller
+    panic!("{name}: lengths {lengths:?}, the sizes say {sizes:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_exact_or_refused() {
+        assert_eq!(product("test", &[]), 1);
+        assert_eq!(product("test", &[3, 0, 5]), 0);
+        assert_eq!(product("test", &[usize::MAX]), usize::MAX);
+        assert_eq!(capped(&[usize::MAX / 2, 2]), usize::MAX - 1);
+        assert_eq!(capped(&[usize::MAX / 2, 3]), usize::MAX);
+        for sizes in [&[usize::MAX, 2][..], &[1 << (usize::BITS / 2), 1 << (usize::BITS / 2)], &[0, usize::MAX, 2]] {
+            let caught = std::panic::catch_unwind(|| product("test", sizes)).expect_err("a product that wraps");
+            assert!(caught.downcast_ref::<alloc::string::String>().is_some_and(|m| m.contains("address space")));
+        }
+    }
+}
