@@ -221,3 +221,31 @@ fn what_was_missed_is_found_while_there_are_rumours() {
     }
     assert!(exchanges > 150, "rumours come first: {exchanges}");
 }
+
+/// What is known of many writes takes no more room than of few, at those who never had anything to compare, too.
+#[test]
+fn a_busy_writer_does_not_make_greetings_longer() {
+    let (mut ours, mut gossip) = node(1);
+    let (mut theirs, mut their_gossip) = node(2);
+    let (us, peer) = (NodeId([1; 32]), NodeId([2; 32]));
+    let mut longest = 0;
+    for i in 0..2_000_u32 {
+        let record = ours.prepare(format!("{}", i % 50).as_bytes(), Some(vec![1]), 1_000 + u64::from(i)).unwrap();
+        assert!(ours.commit(record.clone()));
+        gossip.wrote(&record);
+        for turn in 0..2 {
+            let (a, x, b, y, from, to) = match turn {
+                0 => (&mut ours, &mut gossip, &mut theirs, &mut their_gossip, us, peer),
+                _ => (&mut theirs, &mut their_gossip, &mut ours, &mut gossip, peer, us),
+            };
+            let mut out = Some(x.greet(a, to));
+            while let Some(asked) = out.take() {
+                let (answer, _) = y.answer(b, from, asked.message).unwrap();
+                longest = longest.max(answer.encode().len());
+                out = x.heard(a, to, asked.ticket, answer).1;
+            }
+        }
+    }
+    assert!(ours.same_records(&theirs));
+    assert!(longest < 1_500, "the longest answer has {longest} bytes");
+}

@@ -116,7 +116,7 @@ mod tests {
     use mayfly_base::{NodeId, Rng};
 
     fn stamp(rng: &mut Rng) -> Stamp {
-        Stamp { ms: rng.below(6), count: rng.below(3) as u32, node: NodeId([rng.below(3) as u8; 32]) }
+        Stamp { ms: 1 + rng.below(6), count: rng.below(3) as u32, node: NodeId([rng.below(3) as u8; 32]) }
     }
 
     /// A context says what a plain set of writes says.
@@ -125,7 +125,7 @@ mod tests {
         let mut rng = Rng::new(2);
         let all: Vec<Stamp> = (0..3_u8)
             .flat_map(|node| {
-                (0..6).flat_map(move |ms| (0..3).map(move |count| Stamp { ms, count, node: NodeId([node; 32]) }))
+                (1..7).flat_map(move |ms| (0..3).map(move |count| Stamp { ms, count, node: NodeId([node; 32]) }))
             })
             .collect();
         for _ in 0..200 {

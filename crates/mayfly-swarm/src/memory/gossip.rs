@@ -195,6 +195,9 @@ impl Gossip {
 
     fn answer_exchange(&mut self, replica: &mut Replica, from: NodeId, asked: Exchange) -> (Exchange, Vec<Record>) {
         let mut answer = Exchange::default();
+        if asked.root == replica.tree().root() {
+            replica.settle();
+        }
         self.drop_gone(replica, &asked.gone);
         let pushed = asked.push.len() as u32;
         let mut new = Vec::new();
@@ -317,6 +320,9 @@ impl Gossip {
         }
         self.give(replica, peer, &answer.want, &mut next);
         self.retire();
+        if answer.root == replica.tree().root() {
+            replica.settle();
+        }
         stand_in(replica, &mut next);
         let stand = Stand { ours: (next.root, next.context), theirs: (answer.root, answer.context) };
         let asked = if !next.is_quiet() {

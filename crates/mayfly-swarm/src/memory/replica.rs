@@ -5,6 +5,7 @@ use super::record::{Id, Version, check_of, place_of, short};
 use super::{Record, Tree};
 use crate::crdt::{Clock, Stamp};
 use crate::{Result, SwarmError};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,29 +34,20 @@ impl Default for MemoryLimits {
     }
 }
 
+/// A record without its key, and with its writer by number: there are few writers and many records.
 #[derive(Clone, Debug)]
 struct Entry {
-    stamp: Stamp,
+    ms: u64,
+    count: u32,
+    writer: u32,
     check: u64,
     place: u64,
-    value: Option<Vec<u8>>,
+    value: Option<Box<[u8]>>,
 }
 
 impl Entry {
-    fn version(&self) -> Version {
-        (self.stamp, self.check)
-    }
-
-    fn record(&self, key: &[u8]) -> Record {
-        Record { key: key.into(), stamp: self.stamp, value: self.value.clone() }
-    }
-
-    fn id(&self) -> Id {
-        Id::new(self.place, self.version())
-    }
-
     fn bytes(&self, key: &[u8]) -> u64 {
-        (key.len() + self.value.as_ref().map_or(0, Vec::len)) as u64
+        (key.len() + self.value.as_ref().map_or(0, |value| value.len())) as u64
     }
 }
 
@@ -74,6 +66,9 @@ pub(crate) enum Received {
 #[derive(Clone, Debug)]
 pub struct Replica {
     entries: BTreeMap<Arc<[u8]>, Entry>,
+    /// Whoever wrote something that was here.
+    writers: Vec<NodeId>,
+    numbers: BTreeMap<NodeId, u32>,
     /// Keys in the order of their places.
     places: BTreeSet<(u64, Arc<[u8]>)>,
     /// Tombstones in the order of their age.
@@ -104,6 +99,8 @@ impl Replica {
     pub fn new(node: NodeId, limits: MemoryLimits) -> Self {
         Self {
             entries: BTreeMap::new(),
+            writers: Vec::new(),
+            numbers: BTreeMap::new(),
             places: BTreeSet::new(),
             tombstones: BTreeSet::new(),
             tree: Tree::default(),
@@ -134,7 +131,8 @@ impl Replica {
         for record in records {
             replica.apply(record);
         }
-        let own = replica.entries.values().map(|entry| entry.stamp).filter(|stamp| stamp.node == node).max();
+        let stamps = replica.entries.values().map(|entry| replica.stamp_of(entry));
+        let own = stamps.filter(|stamp| stamp.node == node).max();
         replica.own = own.unwrap_or_default();
         let (ms, count) = (replica.own.ms, replica.own.count);
         replica.context.advance(short(node), (ms, count)); // a file has every write of its node up to the last one in it
@@ -144,6 +142,34 @@ impl Replica {
 
     fn node(&self) -> NodeId {
         self.clock.last().node
+    }
+
+    fn stamp_of(&self, entry: &Entry) -> Stamp {
+        let node = self.writers.get(entry.writer as usize).copied().unwrap_or_default();
+        Stamp { ms: entry.ms, count: entry.count, node }
+    }
+
+    fn version_of(&self, entry: &Entry) -> Version {
+        (self.stamp_of(entry), entry.check)
+    }
+
+    fn id_of(&self, entry: &Entry) -> Id {
+        Id::new(entry.place, self.version_of(entry))
+    }
+
+    fn record_of(&self, key: &[u8], entry: &Entry) -> Record {
+        let value = entry.value.as_deref().map(<[u8]>::to_vec);
+        Record { key: key.into(), stamp: self.stamp_of(entry), value }
+    }
+
+    /// The number of a writer, a new one if need be.
+    fn number_of(&mut self, writer: NodeId) -> u32 {
+        let next = self.writers.len() as u32;
+        let number = *self.numbers.entry(writer).or_insert(next);
+        if number == next {
+            self.writers.push(writer);
+        }
+        number
     }
 
     /// Changes how long tombstones are kept, from a week.
@@ -205,7 +231,7 @@ impl Replica {
         self.clock.observe(record.stamp);
         let version = record.version();
         let is_unseen = self.context.add(record.stamp);
-        let ours = self.entries.get(&record.key[..]).map(Entry::version);
+        let ours = self.version(&record.key);
         // Of two versions of one key, the disk shows the newer one only.
         self.has_to_keep_context |= is_unseen && ours.is_some();
         if ours.is_some_and(|ours| ours >= version) {
@@ -215,7 +241,9 @@ impl Replica {
         self.remove(&key);
         self.tree.insert(&key, version);
         let key: Arc<[u8]> = key.into();
-        let entry = Entry { stamp, check: version.1, place: place_of(&key), value };
+        let (ms, count, writer) = (stamp.ms, stamp.count, self.number_of(stamp.node));
+        let value = value.map(Vec::into_boxed_slice);
+        let entry = Entry { ms, count, writer, check: version.1, place: place_of(&key), value };
         self.bytes += entry.bytes(&key);
         self.places.insert((entry.place, key.clone()));
         if entry.value.is_none() {
@@ -263,13 +291,14 @@ impl Replica {
 
     /// Another member knows that this very version was deleted: it goes. A tombstone does not: it has its time here, too.
     pub(crate) fn drop_gone(&mut self, id: &Id) -> Option<Record> {
-        let key = self.keys_at(id.place).find(|key| self.entries.get(key).is_some_and(|entry| entry.id() == *id))?;
+        let key =
+            self.keys_at(id.place).find(|key| self.entries.get(key).is_some_and(|entry| self.id_of(entry) == *id))?;
         let entry = self.entries.get(&key)?;
-        let is_own = entry.stamp.node == self.node() && !self.is_settled;
+        let stamp = self.stamp_of(entry);
+        let is_own = stamp.node == self.node() && !self.is_settled;
         if entry.value.is_none() || is_own {
             return None;
         }
-        let stamp = entry.stamp;
         self.remove(&key);
         self.has_to_keep_context = true;
         Some(Record { key: key.to_vec(), stamp, value: None })
@@ -295,9 +324,10 @@ impl Replica {
     fn remove(&mut self, key: &[u8]) {
         let Some((key, old)) = self.entries.remove_entry(key) else { return };
         self.bytes -= old.bytes(&key);
-        self.tree.remove(&key, old.version());
+        let version = self.version_of(&old);
+        self.tree.remove(&key, version);
         if old.value.is_none() {
-            self.tombstones.remove(&(old.stamp, key.clone()));
+            self.tombstones.remove(&(version.0, key.clone()));
         }
         self.places.remove(&(old.place, key));
     }
@@ -323,8 +353,15 @@ impl Replica {
         let (ms, count) = theirs.latest();
         self.clock.observe(Stamp { ms, count, node: self.node() });
         self.has_to_keep_context |= self.context.merge(theirs);
-        self.is_settled = true;
-        self.claim();
+        self.settle();
+    }
+
+    /// Another memory was found to be equal, or was caught up with.
+    pub(crate) fn settle(&mut self) {
+        if !self.is_settled {
+            self.is_settled = true;
+            self.claim();
+        }
     }
 
     /// The context, if the disk would not know it from the records that it has, and if it is not larger than this.
@@ -356,21 +393,21 @@ impl Replica {
         let from = behind.unwrap_or(Bound::Included(prefix));
         let range = self.entries.range::<[u8], _>((from, Bound::Unbounded));
         let range = range.take_while(move |(key, _)| key.starts_with(prefix));
-        range.filter_map(|(key, entry)| Some((&key[..], entry.value.as_deref()?, entry.stamp)))
+        range.filter_map(move |(key, entry)| Some((&key[..], entry.value.as_deref()?, self.stamp_of(entry))))
     }
 
     /// The record of a key, tombstone or not.
     pub fn record(&self, key: &[u8]) -> Option<Record> {
-        Some(self.entries.get(key)?.record(key))
+        Some(self.record_of(key, self.entries.get(key)?))
     }
 
     /// Every record, tombstones too.
     pub fn records(&self) -> impl Iterator<Item = Record> {
-        self.entries.iter().map(|(key, entry)| entry.record(key))
+        self.entries.iter().map(|(key, entry)| self.record_of(key, entry))
     }
 
     pub(crate) fn version(&self, key: &[u8]) -> Option<Version> {
-        Some(self.entries.get(key)?.version())
+        Some(self.version_of(self.entries.get(key)?))
     }
 
     /// The keys of a place: one, as good as always.
@@ -393,7 +430,9 @@ impl Replica {
             let start = from.max(u64::from(bucket) << 56);
             let range = self.places.range((start, Arc::from([]))..);
             let keys = range.take_while(move |(place, _)| place >> 56 == u64::from(bucket));
-            keys.filter_map(move |(_, key)| self.entries.get(key).map(|entry| (entry.id(), entry.bytes(key) as usize)))
+            keys.filter_map(move |(_, key)| {
+                self.entries.get(key).map(|entry| (self.id_of(entry), entry.bytes(key) as usize))
+            })
         })
     }
 
@@ -429,8 +468,9 @@ impl Replica {
 
     /// Are the records equal byte for byte, as they and not only their hashes say?
     pub fn same_records(&self, other: &Self) -> bool {
-        let same =
-            |a: &Entry, b: &Entry| a.stamp == b.stamp && a.value == b.value && a.check == check_of(a.value.as_deref());
+        let same = |a: &Entry, b: &Entry| {
+            self.stamp_of(a) == other.stamp_of(b) && a.value == b.value && a.check == check_of(a.value.as_deref())
+        };
         self.entries.len() == other.entries.len()
             && self.entries.iter().zip(&other.entries).all(|((k, a), (l, b))| k == l && same(a, b))
     }

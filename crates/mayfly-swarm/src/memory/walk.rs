@@ -111,7 +111,7 @@ impl Gossip {
             replica.context().digest() != before
         });
         if walk.context.is_none() {
-            replica.caught_up(&Context::default());
+            replica.settle();
         }
         if walk.was_useful || is_new {
             self.fruitless.remove(&peer);
