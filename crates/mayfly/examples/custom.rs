@@ -1,5 +1,4 @@
 //! An activation and a layer of one's own, without touching the library: `cargo run --release -p mayfly --example custom`.
-use mayfly::nn::{CustomActivation, CustomLayer, Init, LayerCx, NodeId, Registry};
 use mayfly::prelude::*;
 use serde_json::{Value, json};
 

@@ -36,8 +36,8 @@ pub use mayfly_nn as nn;
 pub mod prelude {
     pub use crate::format::data::{Encoder, FitOptions, Outputs, Split, Table, Tables, Want, load, load_with};
     pub use crate::nn::{
-        Act, Activation, Adam, Algorithm, Control, Conv2d, Custom, Dense, Dropout, EpochReport, FannAct, Flatten,
-        InMemory, Loss, Lstm, Model, Network, NetworkSpec, NnError, Pool2d, Pooling, Precision, Reshape, Rprop, StopAt,
-        TrainConfig, Trainer, classification,
+        Act, Activation, Adam, Algorithm, Control, Conv2d, Custom, CustomActivation, CustomLayer, Dense, Dropout,
+        EpochReport, FannAct, Flatten, InMemory, Init, LayerCx, Loss, Lstm, Model, Network, NetworkSpec, NnError,
+        NodeId, Pool2d, Pooling, Precision, Registry, Reshape, Rprop, StopAt, TrainConfig, Trainer, classification,
     };
 }
