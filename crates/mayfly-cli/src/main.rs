@@ -1,4 +1,4 @@
-//! The `mayfly` command.
+//! The `mayfly` command; the library beside it does the work.
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {

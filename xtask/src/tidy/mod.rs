@@ -4,10 +4,13 @@
 //! Each rule is a pure function from sources or metadata to findings, with its tests beside it.
 
 mod bans;
+mod circles;
 mod config;
 mod docs;
 mod layers;
+mod licences;
 mod manifests;
+mod modules;
 mod sizes;
 mod source;
 mod unsafety;
@@ -48,7 +51,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     findings.extend(sizes::stale_exceptions(&sources, config::LONG_FUNCTIONS));
     findings.extend(layers::check(&layers::workspace()?, config::LAYERS));
+    findings.extend(modules::check(&sources));
+    findings.extend(circles::check(&sources, config::CIRCLES));
     findings.extend(manifests::check_all(&root)?);
+    findings.extend(licences::check_all()?);
     findings.extend(words::check_all(&root, args.words.as_deref())?);
     print(&sizes::figures(&sources));
     report(findings, sources.len())

@@ -1,7 +1,7 @@
 //! How a command ends: its exit code, and what is printed when it failed. `docs/cli.md` has the table.
+pub use super::ends::{Closed, Detailed, Interrupted, Usage};
 use super::ui::{say, write_line};
-use serde_json::{Value, json};
-use std::fmt;
+use serde_json::json;
 use std::process::ExitCode;
 
 /// Something went wrong: a file that cannot be read, a network that cannot be trained.
@@ -10,55 +10,6 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A signal ended the command: 128 and its number.
 pub const SIGNALLED: u8 = 128;
-
-/// What a command line asks for that cannot be done, and what to do instead.
-#[derive(Debug)]
-pub struct Usage(pub String);
-
-/// A failure that says more than a message under `--json`.
-#[derive(Debug)]
-pub struct Detailed {
-    pub message: String,
-    /// Printed in place of `{"error": message}`.
-    pub object: Value,
-}
-
-/// Whoever read standard output has closed it. That is no failure: they have seen enough.
-#[derive(Debug)]
-pub struct Closed;
-
-/// A signal came, and what was under way was given up without a trace.
-#[derive(Debug)]
-pub struct Interrupted(pub u8);
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Detailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("standard output was closed")
-    }
-}
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "interrupted by signal {}; nothing was written", self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
-impl std::error::Error for Detailed {}
-impl std::error::Error for Closed {}
-impl std::error::Error for Interrupted {}
 
 /// Says what went wrong, as `--json` asks for it, and gives the exit code.
 pub fn end(result: anyhow::Result<()>, json: bool) -> ExitCode {

@@ -1,5 +1,6 @@
 //! What the groups share.
 pub mod data;
+mod ends;
 pub mod exit;
 pub mod input;
 pub mod metrics;

@@ -1,6 +1,6 @@
 //! Where words go: results to standard output, everything else to standard error; with `--json` one object and nothing more.
 //! Nothing here fails or panics because nobody listens: a training does not end with the terminal that it was started from.
-use super::exit::Closed;
+use super::ends::Closed;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
