@@ -15,6 +15,9 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), args)
 }
 
+/// For cargo commands on the whole workspace: every command of the binary, also those that its default features leave out.
+pub(crate) const FULL: &[&str] = &["--features", "mayfly-cli/full"];
+
 /// Any program, started in the repository root.
 pub(crate) fn program(name: &str, args: &[&str]) -> Command {
     let mut command = Command::new(name);

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, built once and run under each instruction set.
 
-use crate::process::{cargo, program, run, say};
+use crate::process::{FULL, cargo, program, run, say};
 use anyhow::Result;
 use std::process::Command;
 
@@ -39,19 +39,19 @@ pub(crate) fn wasi_nn() -> Result<()> {
 }
 
 fn doctests() -> Result<()> {
-    run(&mut cargo(&["test", "--doc", "--workspace", "--quiet"]))
+    run(cargo(&["test", "--doc", "--workspace", "--quiet"]).args(FULL))
 }
 
 fn nextest(args: &[&str]) -> Command {
     let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
     let mut command = cargo(&["nextest", "run", "--workspace", "--profile", profile]);
-    command.args(args);
+    command.args(FULL).args(args);
     command
 }
 
 fn heavy(args: &[&str]) -> Command {
     let mut command = cargo(&["nextest", "run", "--workspace", "--profile", "nightly", "--run-ignored", "all"]);
-    command.args(args).env("MAYFLY_HEAVY", "1").env("PROPTEST_CASES", "20000");
+    command.args(FULL).args(args).env("MAYFLY_HEAVY", "1").env("PROPTEST_CASES", "20000");
     command
 }
 

@@ -17,16 +17,24 @@ pub(super) fn check(gates: &Gates) -> Result<Vec<String>> {
     let binary = build()?;
     let bytes = std::fs::metadata(&binary).with_context(|| format!("cannot see {}", binary.display()))?.len();
     let start = first_prediction(&binary)?;
-    Ok([check_size(bytes, gates.binary_bytes_max), check_start(start, gates.start_ms_max)]
-        .into_iter()
-        .flatten()
-        .collect())
+    let limits = [check_size(bytes, gates.binary_bytes_max), check_start(start, gates.start_ms_max)];
+    let absent = [check_absent(&binary, "node", "swarm")?, check_absent(&binary, "pack", "packs")?];
+    Ok(limits.into_iter().chain(absent).flatten().collect())
 }
 
 /// `target/release/mayfly` with the neural commands alone; the release profile strips it.
 fn build() -> Result<PathBuf> {
     run(&mut cargo(&["build", "--release", "--package", "mayfly-cli", "--no-default-features"]))?;
     Ok(target_folder("Cargo.toml")?.join("release/mayfly"))
+}
+
+/// A command that a build lacks says which feature has it. No test sees that: tests are built with all features.
+fn check_absent(binary: &Path, command: &str, feature: &str) -> Result<Option<String>> {
+    let out = std::process::Command::new(binary).args([command, "--data", "x", "list"]).output();
+    let out = out.with_context(|| format!("cannot start {}", binary.display()))?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    let good = out.status.code() == Some(2) && said.contains(&format!("--features {feature}"));
+    Ok((!good).then(|| format!("`mayfly {command}` of a small build does not say where it is: {said}")))
 }
 
 fn check_size(bytes: u64, limit: u64) -> Option<String> {
