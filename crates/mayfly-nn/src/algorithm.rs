@@ -472,9 +472,12 @@ impl Algorithm {
                 .and(share("momentum", o.momentum))
                 .and(positive("eps", o.eps))
                 .and(decay(o.weight_decay)),
-            Algorithm::Adagrad(o) => positive("eps", o.eps)
-                .and(decay(o.weight_decay))
-                .and(check("lr_decay", o.lr_decay, o.lr_decay >= 0.0, "it must not be negative")),
+            Algorithm::Adagrad(o) => positive("eps", o.eps).and(decay(o.weight_decay)).and(check(
+                "lr_decay",
+                o.lr_decay,
+                o.lr_decay >= 0.0,
+                "it must not be negative",
+            )),
             Algorithm::Lion(o) => share("beta1", o.beta1).and(share("beta2", o.beta2)).and(decay(o.weight_decay)),
             Algorithm::Incremental(o) => share("momentum", o.learning_momentum),
             Algorithm::Rprop(o) => positive("first step", o.delta_zero)

@@ -103,6 +103,12 @@ impl Needs {
         parts.fold(ALIGN, |sum, bytes| sum.saturating_add(bytes).saturating_add(ALIGN))
     }
 
+    /// Bytes of the contents alone: no memory of fewer bytes can hold the call.
+    pub fn least_bytes(&self) -> u64 {
+        let parts = [self.descriptor_bytes(), self.params, self.scratch].into_iter();
+        parts.chain(self.inputs.iter().copied()).chain(self.outputs.iter().copied()).fold(0, u64::saturating_add)
+    }
+
     /// Lays everything out from `base` on, each at a multiple of 64.
     ///
     /// # Errors

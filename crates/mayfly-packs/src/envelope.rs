@@ -90,7 +90,7 @@ impl Envelope {
     /// The text of `kernels.json.sig`.
     pub fn to_json(&self) -> String {
         let entry = |s: &Signature| SignatureFile {
-            key_id: s.key_id.0.clone(),
+            key_id: s.key_id.to_string(),
             algorithm: ALGORITHM.into(),
             ed25519: to_base64(&s.ed25519),
             ml_dsa_87: to_base64(&s.ml_dsa),
@@ -105,16 +105,14 @@ fn read_signature(entry: &SignatureFile) -> Result<Signature, String> {
     if entry.algorithm != ALGORITHM {
         return Err(format!("algorithm: expected {ALGORITHM}, found {}", entry.algorithm));
     }
-    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if entry.key_id.len() != 64 || !entry.key_id.bytes().all(is_hex) {
-        return Err("key_id: expected 64 lowercase hex digits".into());
-    }
+    let key_id = entry.key_id.parse::<KeyId>().ok().filter(|id| id.as_str() == entry.key_id);
+    let key_id = key_id.ok_or("key_id: expected 64 lowercase hex digits")?;
     let bytes = |text: &str, what: &str, len: usize| {
         let bytes = from_base64(text).filter(|b| b.len() == len);
         bytes.ok_or_else(|| format!("{what}: expected {len} bytes in base64"))
     };
     Ok(Signature {
-        key_id: KeyId(entry.key_id.clone()),
+        key_id,
         ed25519: bytes(&entry.ed25519, "ed25519", 64)?,
         ml_dsa: bytes(&entry.ml_dsa_87, "ml_dsa_87", 4627)?,
     })

@@ -76,6 +76,14 @@ pub enum PackError {
         /// The highest counter that was installed.
         installed: u64,
     },
+    /// A pack that a rollback has left.
+    #[error("{name} with counter {counter} was rolled back and stays out: install a release with a higher counter")]
+    RolledBack {
+        /// The pack's name.
+        name: String,
+        /// The counter in its manifest.
+        counter: u64,
+    },
     /// A file is not the one that was signed.
     #[error("{path}: expected sha256:{expected}, found sha256:{actual}")]
     HashMismatch {
@@ -337,6 +345,18 @@ pub enum PackError {
         path: String,
         /// What is wrong.
         what: String,
+        /// It is of a later version of this program.
+        newer: bool,
+    },
+    /// The folder holds something, but nothing by which a store marks itself.
+    #[error(
+        "{path} is not a store of packs: it holds {holds}, and no store.json. Nothing was touched; name an empty folder or one that a store has made"
+    )]
+    NotAStore {
+        /// The folder.
+        path: String,
+        /// Some of what lies in it.
+        holds: String,
     },
     /// Another process works on the store.
     #[error("{path}: another process is working on this store; try again when it is done")]
@@ -383,6 +403,10 @@ impl PackError {
             Self::Downgrade { found, installed, .. } => {
                 put("found", json!(found));
                 put("installed", json!(installed));
+            }
+            Self::RolledBack { name, counter } => {
+                put("name", json!(name));
+                put("counter", json!(counter));
             }
             Self::NoTrustedKey { found, .. } => put("found", json!(found)),
             _ => {}

@@ -78,10 +78,34 @@ pub(crate) fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+const TEMPORARY: (&str, &str) = (".mayfly-", ".tmp");
+
+/// The names of this crate's temporaries, by which a store knows its own. `mode` counts for folders and where there are modes.
+pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}
+
+/// Is it the name of one of this crate's temporaries?
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.strip_prefix(TEMPORARY.0).is_some_and(|rest| rest.ends_with(TEMPORARY.1))
+}
+
+/// Is a part of the path below `folder` a symbolic link?
+pub(crate) fn has_link(folder: &Path, path: &str) -> bool {
+    let is_link = |at: &Path| std::fs::symlink_metadata(at).is_ok_and(|found| found.file_type().is_symlink());
+    Path::new(path).ancestors().filter(|part| !part.as_os_str().is_empty()).any(|part| is_link(&folder.join(part)))
+}
+
 /// Writes a file whole or not at all: a temporary beside it, flushed, renamed over it, the folder flushed.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(PackError::io(folder))?;
+    let mut file = temporary(0o600).tempfile_in(folder).map_err(PackError::io(folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(PackError::io(path))?;
     file.persist(path).map_err(|e| PackError::io(path)(e.error))?;
     sync_folder(folder)

@@ -2,7 +2,7 @@
 
 use crate::bytes::{from_base64, to_base64};
 use crate::error::{PackError, Result};
-use crate::limits::MAX_RANK;
+use crate::limits::{MAX_RANK, elements};
 use crate::manifest::Manifest;
 use crate::tensor::{DType, Tensor, ulp_distance};
 use serde::{Deserialize, Serialize};
@@ -160,7 +160,7 @@ impl GoldenCase {
 }
 
 fn read_tensor(file: TensorFile) -> Result<GoldenTensor, String> {
-    let elements = file.shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d as u64));
+    let elements = elements(file.shape.iter().map(|d| *d as u64));
     let bytes = elements.filter(|_| file.shape.len() <= MAX_RANK).and_then(|n| file.dtype.bytes(n));
     let data = from_base64(&file.data).filter(|data| Some(data.len() as u64) == bytes);
     let data = data.ok_or_else(|| format!("`{}`: data does not fit the shape {:?}", file.name, file.shape))?;

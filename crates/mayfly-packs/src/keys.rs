@@ -6,6 +6,7 @@ use ed25519_dalek::Signer;
 use ml_dsa::{MlDsa87, Seed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 use zeroize::Zeroizing;
 
 /// The context string of the ML-DSA signatures (FIPS 204, section 5.2).
@@ -15,8 +16,41 @@ const SECRET_KIND: &str = "mayfly-pack-secret-key";
 const PUBLIC_KIND: &str = "mayfly-pack-public-key";
 
 /// SHA-256 over both public keys, in lowercase hex.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(pub(crate) String);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId(String);
+
+const KEY_ID_DIGITS: usize = 64;
+
+impl FromStr for KeyId {
+    type Err = PackError;
+
+    /// Reads 64 hex digits, in capitals too; white space around them does not count.
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.trim();
+        if let Some(odd) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
+            return Err(bad(format!("a key id has {KEY_ID_DIGITS} hex digits; `{}` is none", odd.escape_default())));
+        }
+        if digits.len() != KEY_ID_DIGITS {
+            return Err(bad(format!("a key id has {KEY_ID_DIGITS} hex digits, these are {}", digits.len())));
+        }
+        Ok(Self(digits.to_ascii_lowercase()))
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = PackError;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.0
+    }
+}
 
 impl KeyId {
     /// The 64 hex digits.
@@ -178,7 +212,7 @@ impl PublicKey {
             kind: PUBLIC_KIND.into(),
             version: 1,
             name: self.name.clone(),
-            key_id: self.id.0.clone(),
+            key_id: self.id.to_string(),
             ed25519: to_base64(&self.ed25519),
             ml_dsa_87: to_base64(&self.ml_dsa),
         }
@@ -204,7 +238,7 @@ impl PublicKey {
     /// # Errors
     /// [`PackError::BadSignature`] naming the first that does not fit.
     pub(crate) fn check(&self, message: &[u8], ed25519: &[u8], ml_dsa: &[u8]) -> Result<()> {
-        let wrong = |algorithm| PackError::BadSignature { key_id: self.id.0.clone(), algorithm };
+        let wrong = |algorithm| PackError::BadSignature { key_id: self.id.to_string(), algorithm };
         self.check_ed25519(message, ed25519).ok_or_else(|| wrong("Ed25519"))?;
         self.check_ml_dsa(message, ml_dsa).ok_or_else(|| wrong("ML-DSA-87"))
     }
@@ -262,6 +296,17 @@ mod tests {
         let forged = public.to_json().replace(public.id().as_str(), other.id().as_str());
         assert!(matches!(PublicKey::from_json(&forged), Err(PackError::BadKey { .. })));
         assert!(!format!("{:?}", key(1)).contains("AQEB"), "seeds are not shown");
+    }
+
+    #[test]
+    fn a_key_id_is_64_hex_digits() {
+        let id = key(1).public().id().clone();
+        let read = |text: &str| text.parse::<KeyId>();
+        assert_eq!(read(&id.as_str().to_uppercase()), Ok(id.clone()));
+        assert_eq!(read(&format!(" {id}\n")), Ok(id.clone()));
+        for bad in ["", "abc", &id.as_str()[1..], &format!("{id}0"), &id.as_str().replace(['a', 'b', 'c'], "g"), "ä"] {
+            assert!(matches!(read(bad), Err(PackError::BadKey { .. })), "{bad}");
+        }
     }
 
     #[test]

@@ -28,7 +28,6 @@ mod plan;
 mod prepared;
 mod schema;
 mod shape;
-mod state;
 mod store;
 
 mod tensor;
@@ -41,8 +40,8 @@ pub use bypass::BypassRule;
 pub use bytes::sha256_hex;
 pub use call::{Answer, AnsweredBy, CallOptions, Isolation};
 pub use engine::{
-    ArtefactCache, Budget, Engine, EngineKind, EngineOptions, Export, IdleInstances, Instance, Module, ModuleLimits,
-    WasmiEngine, WasmtimeEngine, WasmtimeProfile, new_engine,
+    ArtefactCache, Budget, Compiler, CompilerProcess, Engine, EngineKind, EngineOptions, Export, IdleInstances,
+    Instance, Module, ModuleLimits, WasmiEngine, WasmtimeEngine, WasmtimeProfile, compile_for_parent, new_engine,
 };
 pub use envelope::{Envelope, Signature, pre_authentication_encoding};
 pub use error::{PackError, Result};
@@ -57,10 +56,9 @@ pub use manifest::{
 pub use metrics::{Failure, KernelMetrics, MetricsSnapshot};
 pub use pack::{Kernel, KernelInfo, Pack};
 pub use prepared::PreparedCall;
-pub use state::{ActivePack, PreviousPack, StoreState};
-pub use store::{Steps, Store, StoreOptions};
+pub use store::{ActivePack, PreviousPack, RolledBack, Steps, Store, StoreNotice, StoreOptions, StoreState, StoreView};
 pub use tensor::{DType, Tensor, TensorView, ulp_distance};
-pub use trust::{RevokedPack, TrustStore, TrustedKey};
+pub use trust::{RevokedKey, RevokedPack, TrustedKey, TrustedKeys};
 pub use verify::{Policy, VerifiedPack, verify};
 pub use version::Version;
-pub use vet::{Vetted, vet};
+pub use vet::{Effort, Vetted, vet};

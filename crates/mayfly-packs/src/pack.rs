@@ -3,13 +3,13 @@
 use crate::abi::{Layout, Needs, code_name};
 use crate::call::{Answer, AnsweredBy, CallOptions, Isolation};
 use crate::engine::{Budget, Engine, EngineKind, Export, Idle, IdleInstances, Instance, Module, ModuleLimits};
-use crate::error::{PackError, Result};
+use crate::error::{PackError, Result, check_limit};
 use crate::golden::Golden;
-use crate::limits::{ELEMENTS, HostLimits, PAGE_BYTES};
+use crate::limits::{HostLimits, PAGE_BYTES, elements};
 use crate::manifest::{KernelEntry, Manifest, Shapes, TensorSpec};
 use crate::metrics::{Counters, Failure, MetricsSnapshot};
 use crate::native::{NativeCall, NativeKernel};
-use crate::plan::{Placement, Resolved};
+use crate::plan::{Given, Placement, Resolved};
 use crate::prepared::PreparedCall;
 use crate::shape::{Bindings, Dim};
 use crate::tensor::{Tensor, TensorView};
@@ -138,6 +138,8 @@ pub struct Kernel {
     /// The longest budget: the manifest's and the host's.
     budget: Duration,
     default_budget: Duration,
+    /// Bytes of memory that an instance may have.
+    memory: u64,
     counters: Counters,
     /// The shapes of the latest call.
     recent: ArcSwapOption<Resolved>,
@@ -198,15 +200,12 @@ impl Kernel {
         profile: Profile,
     ) -> Result<Self> {
         check_engine(entry, engine.kind())?;
-        let granted = entry.resource_limits.max_memory_pages.min(host.max_memory_pages) * PAGE_BYTES;
         let embedded = profile == Profile::Embedded;
-        let heap = vetted.min_pages * PAGE_BYTES + EMBEDDED_HEAP_BYTES;
-        let limits = ModuleLimits {
-            kernel: entry.id.clone(),
-            entry_point: entry.entry_point.clone(),
-            max_memory_bytes: if embedded { granted.min(heap) } else { granted },
-            max_table_elements: entry.resource_limits.max_table_elements.min(host.max_table_elements),
-        };
+        let mut limits = ModuleLimits::of(entry, host);
+        if embedded {
+            let heap = vetted.min_pages * PAGE_BYTES + EMBEDDED_HEAP_BYTES;
+            limits.max_memory_bytes = limits.max_memory_bytes.min(heap);
+        }
         let ticks = u32::try_from(entry.resource_limits.max_epoch_ticks).unwrap_or(u32::MAX);
         let budget = MANIFEST_TICK.saturating_mul(ticks).min(host.max_budget);
         let fallback = match manifest.fallbacks.get(&entry.id) {
@@ -229,6 +228,7 @@ impl Kernel {
             fallback,
             budget: if embedded { budget.min(EMBEDDED_BUDGET) } else { budget },
             default_budget: host.default_budget,
+            memory: limits.max_memory_bytes,
             counters: Counters::default(),
             recent: ArcSwapOption::empty(),
         })
@@ -350,7 +350,8 @@ impl Kernel {
         outputs: &mut [&mut [u8]],
     ) -> Option<Result<()>> {
         let native = self.fallback?;
-        Some(native(&NativeCall { inputs, params }, outputs).map_err(PackError::other))
+        let checked = self.resolve(inputs).and_then(|resolved| self.check_call(&resolved, params, outputs));
+        Some(checked.and_then(|()| native(&NativeCall { inputs, params }, outputs).map_err(PackError::other)))
     }
 
     /// An instance with room for inputs of these shapes, for calls without copies. Isolation is the instance itself: it is kept for
@@ -359,22 +360,19 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::run`].
     pub fn prepare(&self, shapes: &[&[usize]], params: &[u8], options: &CallOptions) -> Result<PreparedCall<'_>> {
-        let bytes = |(spec, shape): (&TensorSpec, &&[usize])| {
-            let elements = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d as u64));
-            let bytes = elements.filter(|n| *n <= ELEMENTS).and_then(|n| spec.dtype.bytes(n));
-            bytes.map(|n| vec![0; n as usize]).ok_or_else(|| {
+        let given = |(spec, shape): (&TensorSpec, &&'_ [usize])| {
+            let bytes = elements(shape.iter().map(|d| *d as u64)).and_then(|n| spec.dtype.bytes(n));
+            bytes.map(|bytes| (spec.dtype, bytes)).ok_or_else(|| {
                 self.mismatch(&spec.name, spec_shown(spec), format!("{shape:?}, which is no size of a tensor"))
             })
         };
         if shapes.len() != self.entry.inputs.len() {
             return Err(self.mismatch("all", format!("{} inputs", self.entry.inputs.len()), shapes.len().to_string()));
         }
-        // Zeros stand for the inputs: `resolve` looks at types, shapes and lengths.
-        let zeros = self.entry.inputs.iter().zip(shapes).map(bytes).collect::<Result<Vec<_>>>()?;
-        let parts = self.entry.inputs.iter().zip(shapes).zip(&zeros);
-        let views: Vec<TensorView<'_>> =
-            parts.map(|((spec, shape), data)| TensorView { dtype: spec.dtype, shape, data }).collect();
-        let resolved = self.resolve(&views)?;
+        let sizes = self.entry.inputs.iter().zip(shapes).map(given).collect::<Result<Vec<_>>>()?;
+        let given =
+            sizes.iter().zip(shapes).map(|((dtype, bytes), shape)| Given { dtype: *dtype, shape, bytes: *bytes });
+        let resolved = self.resolve_given(given)?;
         self.check_params(params)?;
         let mut warm = self.take(options.isolation)?;
         let layout = self.place(&mut warm, &resolved.needs, &self.budget_of(options))?;
@@ -398,8 +396,9 @@ impl Kernel {
             return Err(self.no_export("kernel_backward"));
         }
         let resolved = Arc::new(self.resolve(inputs)?.backward());
+        self.check_needs(&resolved.needs)?;
         let all: Vec<TensorView<'_>> = inputs.iter().chain(gradients).copied().collect();
-        if !resolved.fits(&all) {
+        if !resolved.fits(all.iter().map(Given::from)) {
             let expected = resolved.dims.iter().skip(inputs.len()).take(self.entry.outputs.len());
             let found = gradients.iter().map(shown).collect::<Vec<_>>().join(", ");
             return Err(self.mismatch("gradients", format!("{:?}", expected.collect::<Vec<_>>()), found));
@@ -462,37 +461,40 @@ impl Kernel {
 
     /// The sizes of a call, remembered for the next one.
     fn resolve(&self, inputs: &[TensorView<'_>]) -> Result<Arc<Resolved>> {
+        self.resolve_given(inputs.iter().map(Given::from))
+    }
+
+    fn resolve_given<'a>(&self, inputs: impl ExactSizeIterator<Item = Given<'a>> + Clone) -> Result<Arc<Resolved>> {
         let recent = self.recent.load();
-        if let Some(resolved) = recent.as_ref().filter(|resolved| resolved.fits(inputs)) {
+        if let Some(resolved) = recent.as_ref().filter(|resolved| resolved.fits(inputs.clone())) {
             return Ok(resolved.clone());
         }
-        let resolved = Arc::new(self.resolve_anew(inputs)?);
+        let resolved = Arc::new(self.resolve_anew(&inputs.collect::<Vec<_>>())?);
         self.recent.store(Some(resolved.clone()));
         Ok(resolved)
     }
 
-    fn resolve_anew(&self, inputs: &[TensorView<'_>]) -> Result<Resolved> {
+    fn resolve_anew(&self, inputs: &[Given<'_>]) -> Result<Resolved> {
         if inputs.len() != self.entry.inputs.len() {
             return Err(self.mismatch("all", format!("{} inputs", self.entry.inputs.len()), inputs.len().to_string()));
         }
         let mut bindings = Bindings::default();
         bindings.clear(self.shapes.symbols.len());
-        for (view, dims) in inputs.iter().zip(&self.shapes.inputs) {
-            view.shape.iter().zip(dims).for_each(|(size, dim)| dim.bind(*size as u64, &mut bindings));
+        for (given, dims) in inputs.iter().zip(&self.shapes.inputs) {
+            given.shape.iter().zip(dims).for_each(|(size, dim)| dim.bind(*size as u64, &mut bindings));
         }
         let specs = self.entry.inputs.iter().chain(&self.entry.outputs);
         let mut resolved =
             Resolved { dims: Vec::new(), dtypes: specs.map(|s| s.dtype).collect(), needs: Needs::default() };
-        for ((view, spec), dims) in inputs.iter().zip(&self.entry.inputs).zip(&self.shapes.inputs) {
-            let found = || shown(view);
-            let (values, bytes) = self.tensor_size(spec, dims, &bindings, found)?;
-            let fits = view.dtype == spec.dtype && view.shape.len() == values.len();
-            let same = view.shape.iter().zip(&values).all(|(a, b)| *a as u64 == *b);
-            if !(fits && same && view.data.len() as u64 == bytes) {
+        for ((given, spec), dims) in inputs.iter().zip(&self.entry.inputs).zip(&self.shapes.inputs) {
+            let (values, bytes) = self.tensor_size(spec, dims, &bindings, || given.to_string())?;
+            let fits = given.dtype == spec.dtype && given.shape.len() == values.len();
+            let same = given.shape.iter().zip(&values).all(|(a, b)| *a as u64 == *b);
+            if !(fits && same && given.bytes == bytes) {
                 return Err(self.mismatch(
                     &spec.name,
                     format!("{} {values:?} in {bytes} bytes", spec_shown(spec)),
-                    found(),
+                    given.to_string(),
                 ));
             }
             resolved.dims.push(values);
@@ -508,7 +510,13 @@ impl Kernel {
             scratch.ok_or_else(|| self.mismatch("scratch", "a size".into(), "none that goes out even".into()))?;
         resolved.needs.abi_version = self.entry.abi_version;
         resolved.needs.params = self.entry.params.len() as u64 * 4;
+        self.check_needs(&resolved.needs)?;
         Ok(resolved)
+    }
+
+    /// Before anything is allocated for a call, on either side: what no instance could hold is refused.
+    fn check_needs(&self, needs: &Needs) -> Result<()> {
+        check_limit(format!("{}: bytes of memory for a call", self.entry.id), needs.least_bytes(), self.memory)
     }
 
     fn tensor_size(
@@ -520,8 +528,7 @@ impl Kernel {
     ) -> Result<(Vec<u64>, u64)> {
         let wrong = || self.mismatch(&spec.name, spec_shown(spec), found());
         let values: Vec<u64> = dims.iter().map(|d| d.value(bindings)).collect::<Option<_>>().ok_or_else(wrong)?;
-        let elements = values.iter().try_fold(1u64, |n, d| n.checked_mul(*d)).filter(|n| *n <= crate::limits::ELEMENTS);
-        let bytes = elements.and_then(|n| spec.dtype.bytes(n)).ok_or_else(wrong)?;
+        let bytes = elements(values.iter().copied()).and_then(|n| spec.dtype.bytes(n)).ok_or_else(wrong)?;
         Ok((values, bytes))
     }
 
@@ -754,7 +761,7 @@ fn find_native(id: &str, name: &str) -> Result<NativeKernel> {
 }
 
 fn shown(view: &TensorView<'_>) -> String {
-    format!("{} {:?} in {} bytes", view.dtype.name(), view.shape, view.data.len())
+    Given::from(view).to_string()
 }
 
 fn spec_shown(spec: &TensorSpec) -> String {

@@ -5,6 +5,26 @@ use crate::error::Result;
 use crate::tensor::{DType, Tensor, TensorView};
 use std::sync::Arc;
 
+/// An input as a call gives it, without its content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given<'a> {
+    pub(crate) dtype: DType,
+    pub(crate) shape: &'a [usize],
+    pub(crate) bytes: u64,
+}
+
+impl<'a> From<&TensorView<'a>> for Given<'a> {
+    fn from(view: &TensorView<'a>) -> Self {
+        Self { dtype: view.dtype, shape: view.shape, bytes: view.data.len() as u64 }
+    }
+}
+
+impl std::fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?} in {} bytes", self.dtype.name(), self.shape, self.bytes)
+    }
+}
+
 /// The tensors of a call with all sizes known.
 #[derive(Debug)]
 pub(crate) struct Resolved {
@@ -18,15 +38,15 @@ pub(crate) struct Resolved {
 
 impl Resolved {
     /// Was it made for inputs of these types and shapes?
-    pub(crate) fn fits(&self, inputs: &[TensorView<'_>]) -> bool {
+    pub(crate) fn fits<'a>(&self, inputs: impl ExactSizeIterator<Item = Given<'a>>) -> bool {
         let known = self.dims.iter().zip(&self.dtypes).zip(&self.needs.inputs);
-        let same = |(view, ((dims, dtype), bytes)): (&TensorView<'_>, ((&Vec<u64>, &DType), &u64))| {
-            view.dtype == *dtype
-                && view.data.len() as u64 == *bytes
-                && view.shape.len() == dims.len()
-                && view.shape.iter().zip(dims).all(|(a, b)| *a as u64 == *b)
+        let same = |(given, ((dims, dtype), bytes)): (Given<'_>, ((&Vec<u64>, &DType), &u64))| {
+            given.dtype == *dtype
+                && given.bytes == *bytes
+                && given.shape.len() == dims.len()
+                && given.shape.iter().zip(dims).all(|(a, b)| *a as u64 == *b)
         };
-        inputs.len() == self.needs.inputs.len() && inputs.iter().zip(known).all(same)
+        inputs.len() == self.needs.inputs.len() && inputs.zip(known).all(same)
     }
 
     /// The backward call: the inputs, then the gradients of the outputs, give the gradients of the inputs.

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 /// Keys and revocations. An empty store trusts nobody.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrustStore {
+pub struct TrustedKeys {
     /// The keys, no two with one id.
     pub keys: Vec<TrustedKey>,
-    /// Key id and reason.
-    pub revoked_keys: Vec<(String, String)>,
+    /// Keys that must not sign, known or not.
+    pub revoked_keys: Vec<RevokedKey>,
     /// Single packs that must not run, whoever signed them.
     pub revoked_packs: Vec<RevokedPack>,
 }
@@ -24,6 +24,16 @@ pub struct TrustedKey {
     pub key: PublicKey,
     /// Seconds since 1970; `None` for no end.
     pub not_after: Option<u64>,
+}
+
+/// A key that is believed by nobody here any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokedKey {
+    /// The key.
+    pub key_id: KeyId,
+    /// For people.
+    pub reason: String,
 }
 
 /// One counter of one name.
@@ -44,7 +54,7 @@ struct TrustFile {
     version: u32,
     keys: Vec<KeyFile>,
     #[serde(default)]
-    revoked_keys: Vec<RevokedKeyFile>,
+    revoked_keys: Vec<RevokedKey>,
     #[serde(default)]
     revoked_packs: Vec<RevokedPack>,
 }
@@ -57,14 +67,7 @@ struct KeyFile {
     not_after: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RevokedKeyFile {
-    key_id: String,
-    reason: String,
-}
-
-impl TrustStore {
+impl TrustedKeys {
     /// A store with one key that has no end.
     pub fn with_key(key: PublicKey) -> Self {
         Self { keys: vec![TrustedKey { key, not_after: None }], ..Self::default() }
@@ -83,9 +86,9 @@ impl TrustStore {
         if file.version != 1 {
             return Err(bad(format!("trust store version: expected 1, found {}", file.version)));
         }
-        let mut store = Self { revoked_packs: file.revoked_packs, ..Self::default() };
-        store.revoked_keys = file.revoked_keys.into_iter().map(|r| (r.key_id, r.reason)).collect();
-        for entry in &file.keys {
+        let TrustFile { keys, revoked_keys, revoked_packs, .. } = file;
+        let mut store = Self { revoked_keys, revoked_packs, ..Self::default() };
+        for entry in &keys {
             store.add(PublicKey::from_file(&entry.key)?, entry.not_after);
         }
         Ok(store)
@@ -94,10 +97,8 @@ impl TrustStore {
     /// The text of the trust store.
     pub fn to_json(&self) -> String {
         let keys = self.keys.iter().map(|k| KeyFile { key: k.key.to_file(), not_after: k.not_after }).collect();
-        let revoked =
-            |(key_id, reason): &(String, String)| RevokedKeyFile { key_id: key_id.clone(), reason: reason.clone() };
-        let revoked_keys = self.revoked_keys.iter().map(revoked).collect();
-        let file = TrustFile { version: 1, keys, revoked_keys, revoked_packs: self.revoked_packs.clone() };
+        let (revoked_keys, revoked_packs) = (self.revoked_keys.clone(), self.revoked_packs.clone());
+        let file = TrustFile { version: 1, keys, revoked_keys, revoked_packs };
         serde_json::to_string_pretty(&file).unwrap_or_default()
     }
 
@@ -108,9 +109,11 @@ impl TrustStore {
     }
 
     /// Revokes a key for good: the id stays on the list, so that adding the key again does not bring it back.
-    pub fn revoke_key(&mut self, key_id: &str, reason: &str) {
-        self.revoked_keys.retain(|(id, _)| id != key_id);
-        self.revoked_keys.push((key_id.to_owned(), reason.to_owned()));
+    /// Whether the key was among the trusted ones.
+    pub fn revoke_key(&mut self, key_id: &KeyId, reason: &str) -> bool {
+        self.revoked_keys.retain(|revoked| revoked.key_id != *key_id);
+        self.revoked_keys.push(RevokedKey { key_id: key_id.clone(), reason: reason.to_owned() });
+        self.keys.iter().any(|trusted| trusted.key.id() == key_id)
     }
 
     /// Revokes one counter of a pack.
@@ -145,8 +148,8 @@ impl TrustStore {
 
     /// Is the signer known and good? A revoked one is an error whether it is known or not.
     fn check_signer(&self, id: &KeyId, entry: Option<&TrustedKey>, now: u64) -> Result<bool> {
-        if let Some((_, reason)) = self.revoked_keys.iter().find(|(revoked, _)| revoked == id.as_str()) {
-            return Err(PackError::Revoked { what: format!("key {id}"), reason: reason.clone() });
+        if let Some(revoked) = self.revoked_keys.iter().find(|revoked| revoked.key_id == *id) {
+            return Err(PackError::Revoked { what: format!("key {id}"), reason: revoked.reason.clone() });
         }
         match entry.and_then(|e| e.not_after) {
             Some(not_after) if now > not_after => Err(PackError::Expired { what: format!("key {id}"), not_after, now }),

@@ -1,7 +1,7 @@
 //! The checks in their order: envelope, trust, manifest, gates, hashes, vetting. Nothing later is looked at before the earlier passes.
 
 use crate::bytes::sha256_hex;
-use crate::engine::EngineKind;
+use crate::engine::{Engine, EngineKind, ModuleLimits};
 use crate::envelope::Envelope;
 use crate::error::{PackError, Result};
 use crate::files::{ENVELOPE_FILE, MANIFEST_FILE, PackFiles};
@@ -9,9 +9,9 @@ use crate::golden::Golden;
 use crate::keys::KeyId;
 use crate::limits::{ENVELOPE_BYTES, GOLDEN_BYTES, HostLimits, MANIFEST_BYTES, MODULE_BYTES};
 use crate::manifest::{KernelEntry, Manifest};
-use crate::trust::TrustStore;
+use crate::trust::TrustedKeys;
 use crate::version::Version;
-use crate::vet::{Vetted, vet};
+use crate::vet::{Effort, Vetted, vet};
 use std::collections::BTreeMap;
 
 /// What a pack is held against besides the trust store.
@@ -70,6 +70,21 @@ impl VerifiedPack {
         self.golden.as_ref()
     }
 
+    /// Compiles every kernel that names the engine and forgets the code: what passes here can be loaded. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`PackError::Compile`].
+    pub fn check_compiles(&self, engine: &dyn Engine) -> Result<usize> {
+        let named = |kernel: &&KernelEntry| kernel.platforms.contains_key(engine.kind().name());
+        let mut kernels = 0;
+        for kernel in self.manifest.kernels.iter().filter(named) {
+            let wasm = self.modules.get(&kernel.id).map_or(&[][..], |(wasm, _)| wasm);
+            engine.compile(wasm, &ModuleLimits::of(kernel, &self.limits))?;
+            kernels += 1;
+        }
+        Ok(kernels)
+    }
+
     /// Every file that was checked, by its path in the pack.
     pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.files
@@ -80,7 +95,7 @@ impl VerifiedPack {
 ///
 /// # Errors
 /// The first that fails, in the order of `docs/formats/kernel-pack.md`.
-pub fn verify(files: &PackFiles, trust: &TrustStore, policy: &Policy) -> Result<VerifiedPack> {
+pub fn verify(files: &PackFiles, trust: &TrustedKeys, policy: &Policy) -> Result<VerifiedPack> {
     let manifest_bytes = files.read(MANIFEST_FILE, MANIFEST_BYTES)?;
     let envelope_bytes = read_envelope(files)?;
     let envelope = Envelope::from_json(&envelope_bytes)?;
@@ -92,11 +107,13 @@ pub fn verify(files: &PackFiles, trust: &TrustStore, policy: &Policy) -> Result<
     let mut kept =
         BTreeMap::from([(MANIFEST_FILE.to_owned(), manifest_bytes), (ENVELOPE_FILE.to_owned(), envelope_bytes)]);
     read_hashed(files, &manifest, &mut kept)?;
-    let mut modules = BTreeMap::new();
+    let (mut modules, mut effort) = (BTreeMap::new(), Effort::default());
     for kernel in &manifest.kernels {
         let wasm = kept.get(&kernel.path).cloned().unwrap_or_default();
         let vetted = vet(&wasm, kernel, &policy.limits)?;
         check_simd(kernel, &vetted)?;
+        effort.add(vetted.effort);
+        effort.check_pack()?;
         modules.insert(kernel.id.clone(), (wasm, vetted));
     }
     let golden = match &manifest.golden {

@@ -6,10 +6,10 @@ use common::*;
 use mayfly_packs::*;
 use std::path::PathBuf;
 
-fn core() -> (PackFiles, TrustStore) {
+fn core() -> (PackFiles, TrustedKeys) {
     let packs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../packs");
     let key = std::fs::read_to_string(packs.join("mayfly-core-dev.pub.json")).unwrap();
-    (PackFiles::Folder(packs.join("mayfly-core-1.0.0")), TrustStore::from_json(&key).unwrap())
+    (PackFiles::Folder(packs.join("mayfly-core-1.0.0")), TrustedKeys::from_json(&key).unwrap())
 }
 
 fn verified() -> VerifiedPack {

@@ -15,7 +15,7 @@ fn kind(files: &BTreeMap<String, Vec<u8>>) -> String {
     kind_with(files, &trust(), &Policy::at(NOW))
 }
 
-fn kind_with(files: &BTreeMap<String, Vec<u8>>, trust: &TrustStore, policy: &Policy) -> String {
+fn kind_with(files: &BTreeMap<String, Vec<u8>>, trust: &TrustedKeys, policy: &Policy) -> String {
     verify(&PackFiles::Memory(files.clone()), trust, policy).map_or_else(|e| e.kind(), |_| "ok".into())
 }
 
@@ -117,8 +117,8 @@ fn the_error_carries_what_was_expected_and_found() {
 #[test]
 fn trust_over_time() {
     let files = pack_of(&good());
-    let at = |trust: &TrustStore, now| kind_with(&files, trust, &Policy::at(now));
-    let mut store = TrustStore::default();
+    let at = |trust: &TrustedKeys, now| kind_with(&files, trust, &Policy::at(now));
+    let mut store = TrustedKeys::default();
     assert_eq!(at(&store, NOW), "NoTrustedKey");
     store.add(key(1).public(), Some(NOW));
     assert_eq!([at(&store, NOW), at(&store, NOW + 1)], ["ok", "Expired"]);
@@ -129,12 +129,24 @@ fn trust_over_time() {
     store.revoke_pack("test-pack", 5, "bug");
     assert_eq!(at(&store, NOW), "Revoked");
     let mut store = trust();
-    store.revoke_key(key(1).public().id().as_str(), "stolen");
+    assert!(!TrustedKeys::default().revoke_key(key(1).public().id(), "stolen"), "nobody trusted it");
+    assert!(store.revoke_key(key(1).public().id(), "stolen"), "it was trusted");
     assert_eq!(at(&store, NOW), "Revoked");
     store.add(key(1).public(), None);
     assert_eq!(at(&store, NOW), "Revoked", "adding a revoked key again does not help");
-    assert_eq!(TrustStore::from_json(&store.to_json()).unwrap(), store);
-    assert_eq!(TrustStore::from_json(&key(1).public().to_json()).unwrap(), trust());
+    assert_eq!(TrustedKeys::from_json(&store.to_json()).unwrap(), store);
+    // Written by hand, in capitals: the same key. And something that is no key id is no revocation.
+    let id = key(1).public().id().to_string();
+    let by_hand = |id: &str| {
+        store.to_json().replace(
+            &format!("\"key_id\": \"{}\",\n      \"reason\"", key(1).public().id()),
+            &format!("\"key_id\": \"{id}\",\n      \"reason\""),
+        )
+    };
+    assert_ne!(by_hand(&id.to_uppercase()), store.to_json());
+    assert_eq!(TrustedKeys::from_json(&by_hand(&id.to_uppercase())).unwrap(), store);
+    assert!(matches!(TrustedKeys::from_json(&by_hand("abc")), Err(PackError::BadKey { .. })));
+    assert_eq!(TrustedKeys::from_json(&key(1).public().to_json()).unwrap(), trust());
 }
 
 #[test]
@@ -145,7 +157,7 @@ fn several_signers() {
     envelope.sign(&text, &key(2)).unwrap();
     files.insert(ENVELOPE_FILE.into(), envelope.to_json().into_bytes());
     assert_eq!(kind(&files), "ok", "one trusted signer is enough");
-    assert_eq!(kind_with(&files, &TrustStore::with_key(key(2).public()), &Policy::at(NOW)), "ok");
+    assert_eq!(kind_with(&files, &TrustedKeys::with_key(key(2).public()), &Policy::at(NOW)), "ok");
     let mut both = trust();
     both.add(key(2).public(), None);
     let verified = verify(&PackFiles::Memory(files.clone()), &both, &Policy::at(NOW)).unwrap();

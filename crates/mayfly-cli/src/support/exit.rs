@@ -1,5 +1,6 @@
 //! How a command ends: its exit code, and what is printed when it failed. `docs/cli.md` has the table.
 pub use super::ends::{Closed, Detailed, Interrupted, Usage};
+use super::text;
 use super::ui::{say, write_line};
 use serde_json::json;
 use std::process::ExitCode;
@@ -21,9 +22,10 @@ pub fn end(result: anyhow::Result<()>, json: bool) -> ExitCode {
     if json {
         let object = find::<Detailed>(&error).map(|detailed| detailed.object.clone());
         // Who closed standard output wants no error either.
-        let _ = write_line(&object.unwrap_or_else(|| json!({ "error": message })).to_string());
+        let _ = write_line(&text::json(&object.unwrap_or_else(|| json!({ "error": message }))));
     }
-    say(format!("error: {message}"));
+    // Errors quote what strangers have written.
+    say(format!("error: {}", text::lines(&message)));
     ExitCode::from(code(&error))
 }
 

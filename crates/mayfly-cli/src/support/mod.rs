@@ -8,4 +8,5 @@ pub mod model;
 pub mod output;
 pub mod plot;
 pub mod signals;
+pub mod text;
 pub mod ui;

@@ -1,6 +1,7 @@
 //! Where words go: results to standard output, everything else to standard error; with `--json` one object and nothing more.
 //! Nothing here fails or panics because nobody listens: a training does not end with the terminal that it was started from.
 use super::ends::Closed;
+use super::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
@@ -45,7 +46,7 @@ impl Ui {
     /// # Errors
     /// As [`write_line`]: a command that goes on printing ends with its reader.
     pub fn result(&self, text: &str, object: &Value) -> anyhow::Result<()> {
-        write_line(&if self.json { object.to_string() } else { text.trim_end().to_string() })
+        write_line(&if self.json { text::json(object) } else { text.trim_end().to_string() })
     }
 
     /// A progress bar on a terminal, nothing elsewhere.

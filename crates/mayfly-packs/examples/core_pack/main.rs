@@ -38,7 +38,7 @@ fn main() -> Fallible<()> {
     write(&Path::new(out).join(MANIFEST_FILE), text.as_bytes())?;
     write(&Path::new(out).join(ENVELOPE_FILE), envelope.to_json().as_bytes())?;
     write(&Path::new(out).with_file_name("mayfly-core-dev.pub.json"), key.public().to_json().as_bytes())?;
-    let trust = TrustStore::with_key(key.public());
+    let trust = TrustedKeys::with_key(key.public());
     let verified = verify(&PackFiles::Folder(out.into()), &trust, &Policy::at(CREATED_AT))?;
     let engine = new_engine(EngineKind::Wasmtime, &EngineOptions::default())?;
     println!("{} golden vectors pass", Pack::load(&verified, &*engine)?.check_golden()?);

@@ -8,6 +8,8 @@ use crate::bytes::{hmac_sha256, same};
 use std::fmt;
 
 const MAC_BYTES: usize = 32;
+/// Where the code begins in a sealed artefact.
+pub(super) const CODE_AT: usize = MAC_BYTES;
 const DOMAIN: &[u8] = b"mayfly-pack-artefact-v1\0";
 
 /// What an artefact was made from: module hash, engine configuration, target and version, as one string.
@@ -51,9 +53,12 @@ pub(super) fn open(
     }
     // SAFETY: `deserialize` asks that the bytes are unmodified output of `Module::serialize` of a compatible engine.
     // - Unmodified output: the MAC above was made by `seal` alone, which is called on nothing but fresh output of
-    //   `Module::serialize` (`WasmtimeEngine::compile_fresh`). Its key is 32 bytes of system randomness in a file that only the
-    //   user of this process can read; whoever can read it can already replace this program. `code` is a private copy in
-    //   memory, so nobody changes it between the check and the use, as could happen with a file mapped from disk.
+    //   `Module::serialize` (`WasmtimeEngine::compile_fresh`) or of `Engine::precompile_module`, which gives the same bytes
+    //   (`compile_for_parent`). The key of the first is 32 bytes of system randomness in a file that only the user of this
+    //   process can read. The key of the second was made by this process for one module, and went through a pipe to a program
+    //   that the owner of this process has named (`CompilerProcess::program`; the command line names itself). Whoever can read
+    //   the one or be the other can already replace this program. `code` is a private copy in memory, so nobody changes it
+    //   between the check and the use, as could happen with a file mapped from disk.
     // - Compatible: the MAC covers `id`, which holds the module's SHA-256, wasmtime's own compatibility hash of the engine,
     //   its version and the target; wasmtime checks version and settings once more and fails instead of guessing.
     let module = unsafe { wasmtime::Module::deserialize(engine, code) };

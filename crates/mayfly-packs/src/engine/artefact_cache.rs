@@ -6,13 +6,13 @@ use crate::error::{PackError, Result};
 use crate::files::read_regular;
 use crate::files::write_atomic;
 use crate::keys::random;
+use crate::limits::ARTEFACT_BYTES;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// An artefact is machine code: some tens of times its module.
-const ARTEFACT_BYTES: u64 = 512 << 20;
-const KEY_FILE: &str = "machine.key";
+/// Beside the folder of the cache.
+pub(crate) const KEY_FILE: &str = "machine.key";
 
 /// A folder of artefacts and the key that authenticates them.
 #[derive(Clone)]
@@ -44,6 +44,7 @@ impl ArtefactCache {
         let key = bytes[..].try_into().map_err(|_| PackError::StoreCorrupt {
             path: key_path.display().to_string(),
             what: format!("expected 32 bytes, found {}; remove the file and a new key is made", bytes.len()),
+            newer: false,
         })?;
         Ok(Self { folder: folder.to_owned(), key: Zeroizing::new(key) })
     }
@@ -76,8 +77,7 @@ impl ArtefactCache {
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // tempfile's default mode is 0600.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(PackError::io(folder))?;
+    let mut file = crate::files::temporary(0o600).tempfile_in(folder).map_err(PackError::io(folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(PackError::io(path))?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),

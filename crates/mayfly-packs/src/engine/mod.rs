@@ -2,6 +2,7 @@
 
 mod artefact;
 mod artefact_cache;
+mod child;
 mod idle;
 mod ticker;
 mod wasmi;
@@ -10,10 +11,14 @@ mod wasmtime;
 pub use self::wasmi::WasmiEngine;
 pub use self::wasmtime::{WasmtimeEngine, WasmtimeProfile};
 pub use artefact_cache::ArtefactCache;
+pub(crate) use artefact_cache::KEY_FILE;
+pub use child::{Compiler, CompilerProcess, compile_for_parent};
 pub(crate) use idle::Idle;
 pub use idle::IdleInstances;
 
 use crate::error::{PackError, Result};
+use crate::limits::{HostLimits, PAGE_BYTES};
+use crate::manifest::KernelEntry;
 use crate::version::Version;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +70,8 @@ pub struct EngineOptions {
     pub fuel: u64,
     /// Where compiled modules are kept; `None` compiles every time.
     pub cache: Option<ArtefactCache>,
+    /// Where modules are compiled.
+    pub compiler: Compiler,
 }
 
 impl Default for EngineOptions {
@@ -76,6 +83,7 @@ impl Default for EngineOptions {
             tick: Duration::from_millis(10),
             fuel: 1_000_000_000,
             cache: None,
+            compiler: Compiler::InProcess,
         }
     }
 }
@@ -98,6 +106,19 @@ pub struct ModuleLimits {
     pub max_memory_bytes: u64,
     /// Elements of its table.
     pub max_table_elements: u64,
+}
+
+impl ModuleLimits {
+    /// What the manifest's entry asks for, within what the host grants.
+    pub(crate) fn of(kernel: &KernelEntry, host: &HostLimits) -> Self {
+        let asked = &kernel.resource_limits;
+        Self {
+            kernel: kernel.id.clone(),
+            entry_point: kernel.entry_point.clone(),
+            max_memory_bytes: asked.max_memory_pages.min(host.max_memory_pages).saturating_mul(PAGE_BYTES),
+            max_table_elements: asked.max_table_elements.min(host.max_table_elements),
+        }
+    }
 }
 
 /// The functions of the ABI.

@@ -1,5 +1,6 @@
 //! wasmi: an interpreter, for machines where no code may be generated. Its clock is looked at between slices of fuel.
 
+use super::child::{Compiler, Target};
 use super::{Budget, Engine, EngineKind, EngineOptions, Export, Grants, Instance, Module, ModuleLimits};
 use crate::error::{PackError, Result};
 use crate::limits::PAGE_BYTES;
@@ -17,22 +18,30 @@ const SLICE: u64 = 100_000;
 /// wasmi as a kernel engine.
 pub struct WasmiEngine {
     engine: wasmi::Engine,
+    compiler: Compiler,
     fuel: u64,
 }
 
 impl WasmiEngine {
     /// An engine. Of the options it uses `fuel`; memory is bounded by each module's limits.
     pub fn new(options: &EngineOptions) -> Self {
-        let mut config = Config::default();
-        config.consume_fuel(true).compilation_mode(CompilationMode::Eager).ignore_custom_sections(true);
-        config.wasm_simd(true).wasm_relaxed_simd(false).wasm_multi_memory(false);
-        config.wasm_tail_call(false).allow_start_fn(false);
-        config
-            .set_min_stack_height(STACK_BYTES / 4)
-            .set_max_stack_height(STACK_BYTES)
-            .set_max_recursion_depth(RECURSION);
-        Self { engine: wasmi::Engine::new(&config), fuel: options.fuel.saturating_mul(100) }
+        let (compiler, fuel) = (options.compiler.clone(), options.fuel.saturating_mul(100));
+        Self { engine: wasmi::Engine::new(&config()), compiler, fuel }
     }
+}
+
+/// Translates a module and forgets it.
+pub(super) fn translate_alone(wasm: &[u8]) -> Result<()> {
+    wasmi::Module::new(&wasmi::Engine::new(&config()), wasm).map(drop).map_err(PackError::other)
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.consume_fuel(true).compilation_mode(CompilationMode::Eager).ignore_custom_sections(true);
+    config.wasm_simd(true).wasm_relaxed_simd(false).wasm_multi_memory(false);
+    config.wasm_tail_call(false).allow_start_fn(false);
+    config.set_min_stack_height(STACK_BYTES / 4).set_max_stack_height(STACK_BYTES).set_max_recursion_depth(RECURSION);
+    config
 }
 
 impl Engine for WasmiEngine {
@@ -42,6 +51,9 @@ impl Engine for WasmiEngine {
 
     fn compile(&self, wasm: &[u8], limits: &ModuleLimits) -> Result<Box<dyn Module>> {
         let failed = |e: wasmi::Error| PackError::Compile { kernel: limits.kernel.clone(), what: e.to_string() };
+        if let Compiler::Child(process) = &self.compiler {
+            process.compile(&limits.kernel, wasm, Target::Wasmi)?;
+        }
         let module = wasmi::Module::new(&self.engine, wasm).map_err(failed)?;
         Ok(Box::new(Translated {
             engine: self.engine.clone(),

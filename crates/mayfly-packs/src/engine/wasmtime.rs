@@ -1,11 +1,14 @@
 //! wasmtime: compiled guests, epochs or fuel, pooled memory.
 
+use super::artefact::{ArtefactId, CODE_AT, open};
+use super::child::{Compiler, Target};
 use super::{
     ArtefactCache, Budget, Engine, EngineKind, EngineOptions, Export, Grants, IdleInstances, Instance, Module,
     ModuleLimits, ticker,
 };
 use crate::bytes::sha256_hex;
 use crate::error::{PackError, Result};
+use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +24,7 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 const INSTANCE_BYTES: usize = 1 << 20;
 
 /// What the engine is tuned for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WasmtimeProfile {
     /// Speed; budgets by epochs.
     Server,
@@ -38,6 +41,7 @@ pub struct WasmtimeEngine {
     tick: Duration,
     fuel: u64,
     cache: Option<ArtefactCache>,
+    compiler: Compiler,
     max_instances: u32,
     idle: Arc<IdleInstances>,
 }
@@ -48,41 +52,62 @@ impl WasmtimeEngine {
     /// # Errors
     /// [`PackError::Other`] when the system refuses the address space of the pool or the thread.
     pub fn new(profile: WasmtimeProfile, options: &EngineOptions) -> Result<Self> {
-        let engine = wasmtime::Engine::new(&config(profile, options)).map_err(|e| {
+        let mut config = config(profile);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+        let engine = wasmtime::Engine::new(&config).map_err(|e| {
             PackError::other(format!("wasmtime cannot start ({e:#}); fewer `max_instances` need less address space"))
         })?;
         let tick = match profile {
             WasmtimeProfile::Server => ticker::start(&engine, options.tick)?,
             WasmtimeProfile::Deterministic | WasmtimeProfile::Unbounded => options.tick,
         };
-        let (cache, max_instances) = (options.cache.clone(), options.max_instances);
-        Ok(Self { engine, profile, tick, fuel: options.fuel, cache, max_instances, idle: Arc::default() })
-    }
-
-    /// What an artefact depends on, in one string.
-    fn artefact_id(&self, wasm: &[u8]) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        let (target, profile) = (std::env::consts::ARCH, self.profile);
-        format!(
-            "{} {:016x} {target} {profile:?} wasmtime-{}",
-            sha256_hex(wasm),
-            hasher.finish(),
-            EngineKind::Wasmtime.version()
-        )
+        let (cache, compiler) = (options.cache.clone(), options.compiler.clone());
+        let (fuel, max_instances) = (options.fuel, options.max_instances);
+        Ok(Self { engine, profile, tick, fuel, cache, compiler, max_instances, idle: Arc::default() })
     }
 
     fn compile_fresh(&self, wasm: &[u8], kernel: &str) -> Result<wasmtime::Module> {
-        let failed = |e: wasmtime::Error| PackError::Compile { kernel: kernel.to_owned(), what: format!("{e:#}") };
-        let module = wasmtime::Module::new(&self.engine, wasm).map_err(failed)?;
-        if let Some(cache) = &self.cache {
-            cache.keep(&self.artefact_id(wasm), &module.serialize().map_err(failed)?);
+        let failed = |what: String| PackError::Compile { kernel: kernel.to_owned(), what };
+        let id = artefact_id(&self.engine, self.profile, wasm);
+        match &self.compiler {
+            Compiler::InProcess => {
+                let module = wasmtime::Module::new(&self.engine, wasm).map_err(|e| failed(format!("{e:#}")))?;
+                if let Some(cache) = &self.cache {
+                    cache.keep(&id, &module.serialize().map_err(|e| failed(format!("{e:#}")))?);
+                }
+                Ok(module)
+            }
+            Compiler::Child(process) => {
+                let (sealed, key) = process.compile(kernel, wasm, Target::Wasmtime(self.profile))?;
+                let module = open(&sealed, &ArtefactId(&id), &key, &self.engine);
+                let module = module.map_err(|e| failed(format!("what its process made is of no use: {e}")))?;
+                if let (Some(cache), Some(code)) = (&self.cache, sealed.get(CODE_AT..)) {
+                    cache.keep(&id, code);
+                }
+                Ok(module)
+            }
         }
-        Ok(module)
     }
 }
 
-fn config(profile: WasmtimeProfile, options: &EngineOptions) -> Config {
+/// What an artefact depends on, in one string.
+fn artefact_id(engine: &wasmtime::Engine, profile: WasmtimeProfile, wasm: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let (target, version) = (std::env::consts::ARCH, EngineKind::Wasmtime.version());
+    format!("{} {:016x} {target} {profile:?} wasmtime-{version}", sha256_hex(wasm), hasher.finish())
+}
+
+/// Compiles for an engine of this profile without making one that could run anything. Returns the artefact with its id.
+pub(super) fn compile_alone(profile: WasmtimeProfile, wasm: &[u8]) -> Result<(String, Vec<u8>)> {
+    // How memory is allocated changes nothing in the code, so there is no pool, which would need address space.
+    let engine = wasmtime::Engine::new(&config(profile)).map_err(|e| PackError::other(format!("{e:#}")))?;
+    let code = engine.precompile_module(wasm).map_err(|e| PackError::other(format!("{e:#}")))?;
+    Ok((artefact_id(&engine, profile, wasm), code))
+}
+
+/// What the code depends on.
+fn config(profile: WasmtimeProfile) -> Config {
     let mut config = Config::new();
     config.cranelift_opt_level(OptLevel::Speed);
     config.wasm_simd(true).wasm_bulk_memory(true).wasm_multi_value(true);
@@ -93,6 +118,10 @@ fn config(profile: WasmtimeProfile, options: &EngineOptions) -> Config {
         WasmtimeProfile::Deterministic => config.consume_fuel(true).cranelift_nan_canonicalization(true),
         WasmtimeProfile::Unbounded => &mut config,
     };
+    config
+}
+
+fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_core_instances(options.max_instances)
         .total_memories(options.max_instances)
@@ -103,8 +132,7 @@ fn config(profile: WasmtimeProfile, options: &EngineOptions) -> Config {
     pool.linear_memory_keep_resident(KEEP_RESIDENT_BYTES).table_keep_resident(4 << 10);
     // Where Linux can say which pages were written (6.7 and later), only these are cleared.
     pool.pagemap_scan(Enabled::Auto);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+    pool
 }
 
 impl Engine for WasmtimeEngine {
@@ -113,7 +141,10 @@ impl Engine for WasmtimeEngine {
     }
 
     fn compile(&self, wasm: &[u8], limits: &ModuleLimits) -> Result<Box<dyn Module>> {
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.artefact_id(wasm), &self.engine));
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.load(&artefact_id(&self.engine, self.profile, wasm), &self.engine));
         let module = cached.map_or_else(|| self.compile_fresh(wasm, &limits.kernel), Ok)?;
         let linker = wasmtime::Linker::new(&self.engine);
         let pre = linker.instantiate_pre(&module);

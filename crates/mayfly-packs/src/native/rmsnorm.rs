@@ -7,7 +7,7 @@ const LANES: usize = 16;
 
 /// `out = x / sqrt(mean(x²) + eps) * weight` for each row of `x` `[rows, dim]`; `weight` `[dim]`.
 pub fn rmsnorm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
-    let dim = weight.len();
+    let dim = weight.len().max(1); // of an empty tensor there are no rows
     for (x, out) in x.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
         let scale = 1.0 / (sum_of_squares(x) / dim as f32 + eps).sqrt();
         for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {

@@ -15,7 +15,8 @@ pub enum RopeLayout {
 /// Rotates `x` `[seq, heads, dim]` into `out`; `table` `[seq, dim]` holds dim/2 cosines, then dim/2 sines, a position.
 pub fn rope(out: &mut [f32], x: &[f32], table: &[f32], heads: usize, dim: usize, layout: RopeLayout) {
     let half = dim / 2;
-    let positions = x.chunks_exact(heads * dim).zip(out.chunks_exact_mut(heads * dim));
+    let (row, dim) = ((heads * dim).max(1), dim.max(1)); // of an empty tensor there are no rows
+    let positions = x.chunks_exact(row).zip(out.chunks_exact_mut(row));
     for ((x, out), table) in positions.zip(table.chunks_exact(dim)) {
         let (cos, sin) = table.split_at(half);
         for (x, out) in x.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {

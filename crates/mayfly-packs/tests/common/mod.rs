@@ -70,8 +70,8 @@ pub fn pack_of(wasm: &[u8]) -> BTreeMap<String, Vec<u8>> {
     signed(&manifest(wasm, &key(1)), &[("k.wasm", wasm)], &key(1))
 }
 
-pub fn trust() -> TrustStore {
-    TrustStore::with_key(key(1).public())
+pub fn trust() -> TrustedKeys {
+    TrustedKeys::with_key(key(1).public())
 }
 
 pub fn check(files: &BTreeMap<String, Vec<u8>>) -> Result<VerifiedPack> {

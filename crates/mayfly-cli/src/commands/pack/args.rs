@@ -16,19 +16,22 @@ pub enum PackCommand {
     Build {
         /// The folder with kernels.json and the modules
         dir: PathBuf,
-        /// The pack to write
+        /// The pack to write: a folder
         #[arg(short, long, value_name = "PACK")]
         output: PathBuf,
+        /// Replace what is there already: a signed pack (its signatures go), or files that no build has put there
+        #[arg(long)]
+        force: bool,
     },
     /// Sign a pack
     Sign {
         /// The pack
         pack: PathBuf,
-        /// A secret key file
+        /// A secret key file, - for standard input
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
-    /// Check a pack: signatures, trust, manifest, versions, hashes, modules
+    /// Check a pack: signatures, trust, manifest, versions, hashes, modules, and that each module compiles
     Verify(PackArg),
     /// Say what a pack holds; with --trust it is checked, and its kernels are asked what they are
     Inspect(PackArg),
@@ -51,6 +54,9 @@ pub enum PackCommand {
     },
     /// Revoke a key, or one release of a pack
     Revoke(RevokeArgs),
+    /// Compile one module for the process that has started this one
+    #[command(hide = true)]
+    Compile,
 }
 
 /// Engines.
@@ -66,7 +72,7 @@ pub enum EngineName {
 pub struct PackArg {
     /// The pack
     pub pack: PathBuf,
-    /// A trust store or a public key file [default: the store's trust]
+    /// A trust store or a public key file, - for standard input [default: the store's trust]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
 }
@@ -86,7 +92,7 @@ pub struct RunArgs {
     pub pack: PackArg,
     /// The kernel's id
     pub kernel: String,
-    /// An input: a .npy file, or numbers as in x=[[1,2],[3,4]]
+    /// An input: a .npy file (- for standard input), or numbers as in x=[[1,2],[3,4]]
     #[arg(long = "input", value_name = "NAME=FILE.npy")]
     pub inputs: Vec<String>,
     /// Run kernel_backward: the gradients of the inputs from those of the outputs
@@ -98,7 +104,7 @@ pub struct RunArgs {
     /// A parameter
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,
-    /// Where the first output goes; further ones go beside it as OUT.NAME.npy
+    /// Where the first output goes, - for standard output; further ones go beside it as OUT.NAME.npy
     #[arg(short, long, value_name = "OUT.npy")]
     pub output: PathBuf,
     /// The engine
@@ -117,7 +123,7 @@ pub struct StoreArg {
 pub struct InstallArgs {
     /// The pack
     pub pack: PathBuf,
-    /// Keys to trust from now on: a trust store or a public key file
+    /// Keys to trust from now on: a trust store or a public key file, - for standard input
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     #[command(flatten)]
@@ -132,7 +138,7 @@ pub struct RevokeArgs {
     /// Which release: the counter in its manifest
     #[arg(long)]
     pub counter: Option<u64>,
-    /// A key id, to revoke everything that it signed
+    /// A key id (64 hex digits), to revoke everything that it signed
     #[arg(long, value_name = "KEY_ID", conflicts_with = "name")]
     pub key: Option<String>,
     /// Why

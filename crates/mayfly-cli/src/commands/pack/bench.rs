@@ -1,12 +1,10 @@
 //! `mayfly pack bench`: kernels against their native references, side by side in one run.
 use super::args::{BenchArgs, EngineName};
 use super::shapes::{Size, inputs};
-use super::{engine, kind, verified};
+use super::{engine, kind, options, verified};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
-use mayfly_packs::{
-    CallOptions, EngineOptions, Isolation, Kernel, Pack, Tensor, TensorView, WasmtimeEngine, WasmtimeProfile,
-};
+use mayfly_packs::{CallOptions, Isolation, Kernel, Pack, Tensor, TensorView, WasmtimeEngine, WasmtimeProfile};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -18,7 +16,7 @@ const TURNS: u32 = 20;
 
 /// Measures all kernels and prints a line each.
 pub fn run(args: &BenchArgs, ui: Ui) -> Result<()> {
-    let verified = verified(&args.pack, Some(kind(args.engine)))?;
+    let verified = verified(&args.pack, Some(kind(args.engine)), ui)?;
     let pack = Pack::load(&verified, &*engine(args.engine)?)?;
     if !ui.json {
         ui.result(
@@ -206,7 +204,7 @@ fn common(pack: &Pack) -> Result<String> {
 
 /// The same kernels with and without epoch checks, alternating.
 fn epochs(verified: &mayfly_packs::VerifiedPack, pack: &Pack) -> Result<String> {
-    let options = EngineOptions { max_instances: 64, ..EngineOptions::default() };
+    let options = options()?;
     let engine = WasmtimeEngine::new(WasmtimeProfile::Unbounded, &options)?;
     let bare = Pack::load(verified, &engine)?;
     let mut ratios = Vec::new();

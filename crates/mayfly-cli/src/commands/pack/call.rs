@@ -1,23 +1,33 @@
 //! `mayfly pack run`: one kernel on files.
 use super::args::RunArgs;
 use super::{engine, kind, npy, verified};
+use crate::support::exit::Usage;
+use crate::support::output::{Extensions, Files, Output};
 use crate::support::ui::Ui;
-use anyhow::{Context, Result};
-use mayfly_format::atomic;
-use mayfly_packs::{AnsweredBy, CallOptions, Kernel, Pack, Tensor, TensorSpec, TensorView};
+use anyhow::{Context, Result, ensure};
+use mayfly_packs::{AnsweredBy, CallOptions, Kernel, KernelEntry, Pack, Tensor, TensorSpec, TensorView};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Values of an output that are shown.
 const SHOWN: usize = 8;
+/// Names that promise something else than a NumPy array.
+const TENSOR: Extensions = Extensions::Not {
+    what: "a NumPy array (.npy)",
+    are: &["npz", "csv", "json", "parquet", "mayfly", "safetensors", "onnx", "net", "wasm", "txt"],
+};
+/// What a kernel's memory is counted in.
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// Verifies the pack, runs the kernel and writes its outputs.
 pub fn run(args: &RunArgs, ui: Ui) -> Result<()> {
-    let pack = Pack::load(&verified(&args.pack, Some(kind(args.engine)))?, &*engine(args.engine)?)?;
+    let pack = Pack::load(&verified(&args.pack, Some(kind(args.engine)), ui)?, &*engine(args.engine)?)?;
     let kernel = pack.kernel(&args.kernel)?;
     let entry = kernel.entry();
-    let inputs = read_all("--input", &args.inputs, &entry.inputs, &entry.id)?;
+    let specs = if args.backward { &entry.inputs } else { &entry.outputs };
+    let (files, places) = places(args, specs, ui)?;
+    let inputs = read_all("--input", &args.inputs, &entry.inputs, entry)?;
     let params = args.params.iter().map(|text| param(text, kernel)).collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
     let (outputs, by) = match args.backward {
@@ -25,12 +35,11 @@ pub fn run(args: &RunArgs, ui: Ui) -> Result<()> {
         true => (backward(kernel, &inputs, args, &params)?, "kernel".to_owned()),
     };
     let us = start.elapsed().as_secs_f64() * 1e6;
-    let specs = if args.backward { &entry.inputs } else { &entry.outputs };
     let mut written = Vec::new();
-    for (i, (tensor, spec)) in outputs.iter().zip(specs).enumerate() {
-        let path = if i == 0 { args.output.clone() } else { beside(&args.output, &spec.name) };
-        atomic::write(&path, |out| out.write_all(&npy::bytes(tensor)))?;
-        written.push(json!({"name": spec.name, "dtype": spec.dtype.name(), "shape": tensor.shape, "file": path}));
+    for ((tensor, spec), path) in outputs.iter().zip(specs).zip(&places) {
+        path.write(|out| Ok(out.write_all(&npy::bytes(tensor))?))?;
+        written
+            .push(json!({"name": spec.name, "dtype": spec.dtype.name(), "shape": tensor.shape, "file": path.path()}));
     }
     let engine = kind(args.engine).name();
     let object = json!({"kernel": args.kernel, "engine": engine, "answered_by": by, "us": us, "outputs": written});
@@ -39,7 +48,30 @@ pub fn run(args: &RunArgs, ui: Ui) -> Result<()> {
         let name = if args.backward { format!("gradient of {}", spec.name) } else { spec.name.clone() };
         text += &format!("\n{name} {:?}: {}", tensor.shape, first_values(tensor));
     }
-    ui.result(&text, &object)
+    files.result(ui, &text, &object)
+}
+
+/// Every file of the command, and where each output goes: known to be no loss before anything is computed.
+fn places(args: &RunArgs, specs: &[TensorSpec], ui: Ui) -> Result<(Files, Vec<Output>)> {
+    let value = |text: &'_ String| text.split_once('=').map(|(name, value)| (name.to_owned(), PathBuf::from(value)));
+    let mut read: Vec<(String, PathBuf)> = args.inputs.iter().chain(&args.gradients).filter_map(value).collect();
+    read.retain(|(_, path)| !path.as_os_str().as_encoded_bytes().starts_with(b"["));
+    read.extend(args.pack.trust.iter().map(|path| ("--trust".to_owned(), path.clone())));
+    let mut files = Files::reading(read.iter().map(|(name, path)| (&**name, &**path)))?;
+    let one = specs.len() == 1 || args.output.as_os_str() != "-";
+    ensure!(one, Usage(format!("-o -: standard output holds one tensor, these are {}; name a file", specs.len())));
+    let pack = args.pack.pack.canonicalize().ok();
+    let mut outputs = Vec::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let path = if i == 0 { args.output.clone() } else { beside(&args.output, &spec.name) };
+        let inside = path.canonicalize().is_ok_and(|path| pack.as_ref().is_some_and(|pack| path.starts_with(pack)));
+        let lost =
+            || format!("-o {}: that is a file of the pack, which would be lost; choose another name", path.display());
+        ensure!(!inside, Usage(lost()));
+        outputs.push(files.writing("-o", &path, TENSOR)?);
+    }
+    files.refuse_json(ui)?;
+    Ok((files, outputs))
 }
 
 fn forward(kernel: &Kernel, inputs: &[(&str, Tensor)], params: &[(String, Value)]) -> Result<(Vec<Tensor>, String)> {
@@ -60,7 +92,7 @@ fn backward(
     params: &[(String, Value)],
 ) -> Result<Vec<Tensor>> {
     let entry = kernel.entry();
-    let gradients = read_all("--gradient", &args.gradients, &entry.outputs, &entry.id)?;
+    let gradients = read_all("--gradient", &args.gradients, &entry.outputs, entry)?;
     let inputs = in_order("--input", inputs, &entry.inputs)?;
     let gradients = in_order("--gradient", &gradients, &entry.outputs)?;
     Ok(kernel.run_backward(&inputs, &gradients, &kernel.params(params)?, &CallOptions::default())?)
@@ -71,15 +103,17 @@ fn read_all<'a>(
     option: &str,
     texts: &'a [String],
     specs: &[TensorSpec],
-    kernel: &str,
+    kernel: &KernelEntry,
 ) -> Result<Vec<(&'a str, Tensor)>> {
     let read = |text: &'a String| {
         let (name, value) =
             text.split_once('=').with_context(|| format!("{option} {text}: expected NAME=FILE.npy or NAME=[1,2,3]"))?;
         let known = || specs.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
         let spec = specs.iter().find(|spec| spec.name == name);
-        let spec = spec.with_context(|| format!("{option} {name}: {kernel} has {}", known()))?;
-        let tensor = if value.starts_with('[') { npy::inline(value, spec) } else { npy::read(Path::new(value), spec) };
+        let spec = spec.with_context(|| format!("{option} {name}: {} has {}", kernel.id, known()))?;
+        let most = kernel.resource_limits.max_memory_pages.saturating_mul(PAGE_BYTES);
+        let file = || npy::read(Path::new(value), spec, most);
+        let tensor = if value.starts_with('[') { npy::inline(value, spec) } else { file() };
         Ok((name, tensor?))
     };
     texts.iter().map(read).collect()

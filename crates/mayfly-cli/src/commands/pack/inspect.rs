@@ -1,6 +1,7 @@
 //! `mayfly pack inspect`: what a pack says of itself, and with trust what its kernels say.
 use super::args::{EngineName, PackArg};
 use super::{TEXT_BYTES, engine, kind, verified};
+use crate::support::text::plain;
 use crate::support::ui::Ui;
 use anyhow::Result;
 use mayfly_packs::{ENVELOPE_FILE, Envelope, HostLimits, KernelInfo, MANIFEST_FILE, Manifest, Pack, PackFiles, vet};
@@ -17,19 +18,18 @@ pub fn run(args: &PackArg, ui: Ui) -> Result<()> {
     let signers: Vec<String> =
         envelope.iter().flat_map(|e| &e.signatures).map(|signature| signature.key_id.to_string()).collect();
     let checked = args.trust.is_some();
-    let infos = if checked { infos(args)? } else { vec![None; manifest.kernels.len()] };
-    let state = if checked { "checked" } else { "NOT CHECKED" };
-    let mut text = format!(
-        "{} {} (counter {}), {state}\n{}\n",
-        manifest.name, manifest.version, manifest.counter, manifest.description
-    );
-    let says = if checked { "signed by" } else { "says to be signed by" };
-    signers.iter().for_each(|signer| text += &format!("{says} {signer}\n"));
+    let infos = if checked { infos(args, ui)? } else { vec![None; manifest.kernels.len()] };
+    let mut text = head(&manifest, &signers, checked);
     let mut offered = serde_json::Map::new();
     for (kernel, info) in manifest.kernels.iter().zip(infos) {
         let exports = optional_exports(kernel, &files);
-        text +=
-            &format!("  {:<16} {:<14} {}{}\n", kernel.id, kernel.category, signature(kernel), shown(&exports, info));
+        text += &format!(
+            "  {:<16} {:<14} {}{}\n",
+            kernel.id,
+            kernel.category,
+            plain(&signature(kernel)),
+            shown(&exports, info)
+        );
         let info = info.map(|i| json!({"abi_version": i.abi_version, "descriptor_bytes": i.descriptor_bytes}));
         offered.insert(kernel.id.clone(), json!({"exports": exports, "info": info}));
     }
@@ -37,10 +37,25 @@ pub fn run(args: &PackArg, ui: Ui) -> Result<()> {
     ui.result(&text, &json!({"checked": checked, "says_signed_by": signers, "manifest": manifest, "kernels": offered}))
 }
 
+/// What a pack says of itself. Whoever made it chose these words, so none of them may look like ours.
+fn head(manifest: &Manifest, signers: &[String], checked: bool) -> String {
+    let mut text = match checked {
+        true => "checked: signed by a trusted key, and unchanged since\n".to_owned(),
+        false => "NOT CHECKED: anybody can have written what follows; `--trust FILE` checks it\n".to_owned(),
+    };
+    let Manifest { name, version, counter, description, author, .. } = manifest;
+    text += &format!("  {} {} (counter {counter})\n", plain(name), plain(version));
+    text += &format!("  description: {}\n", plain(description));
+    text += &format!("  author: {} <{}>\n", plain(&author.name), plain(&author.email));
+    let says = if checked { "signature by" } else { "says to be signed by" };
+    signers.iter().for_each(|signer| text += &format!("  {says} {signer}\n"));
+    text
+}
+
 /// What each kernel of a trusted pack says about itself.
-fn infos(args: &PackArg) -> Result<Vec<Option<KernelInfo>>> {
+fn infos(args: &PackArg, ui: Ui) -> Result<Vec<Option<KernelInfo>>> {
     let name = EngineName::Wasmtime;
-    let pack = Pack::load(&verified(args, Some(kind(name)))?, &*engine(name)?)?;
+    let pack = Pack::load(&verified(args, Some(kind(name)), ui)?, &*engine(name)?)?;
     Ok(pack.kernels().iter().map(|kernel| kernel.info()).collect::<Result<_, _>>()?)
 }
 

@@ -1,5 +1,6 @@
 //! Making packs: keys, hashes, signatures.
-use super::TEXT_BYTES;
+use super::{TEXT_BYTES, read_text};
+use crate::support::exit::Usage;
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, ensure};
 use mayfly_format::atomic;
@@ -43,30 +44,91 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(atomic::write(path, |out| out.write_all(bytes))?)
 }
 
-/// Copies what the draft names, fills in the hashes, and writes the manifest, unsigned.
-pub fn build(dir: &Path, output: &Path, ui: Ui) -> Result<()> {
+/// Copies what the draft names, fills in the hashes, and writes the manifest, unsigned. Nothing is written before all of it is known.
+pub fn build(dir: &Path, output: &Path, force: bool, ui: Ui) -> Result<()> {
+    if output == Path::new("-") {
+        return usage("-o -: a pack is a folder, which standard output cannot hold; name one".into());
+    }
     let from = PackFiles::Folder(dir.to_owned());
     let mut draft: Value = serde_json::from_slice(&from.read(MANIFEST_FILE, TEXT_BYTES)?)
         .with_context(|| format!("{} is not JSON", dir.join(MANIFEST_FILE).display()))?;
-    let mut copied = Vec::new();
+    let mut files = Vec::new();
     for kernel in draft["kernels"].as_array_mut().into_iter().flatten() {
-        fill_hash(kernel, &from, &mut copied)?;
+        fill_hash(kernel, &from, &mut files)?;
     }
     if !draft["golden"].is_null() {
-        fill_hash(&mut draft["golden"], &from, &mut copied)?;
+        fill_hash(&mut draft["golden"], &from, &mut files)?;
     }
     if draft["author"]["signing_key"].is_null() {
         draft["author"]["signing_key"] = json!(NO_KEY);
     }
     let text = serde_json::to_string_pretty(&draft)?;
     let manifest = Manifest::from_json(text.as_bytes())?;
-    for (path, bytes) in &copied {
+    files.push((MANIFEST_FILE.to_owned(), text.into_bytes()));
+    check_place(dir, output, &files, force)?;
+    if output.join(ENVELOPE_FILE).exists() {
+        // Forced. The signatures were of other files; without them first, no crash leaves a pack that looks tampered with.
+        std::fs::remove_file(output.join(ENVELOPE_FILE)).context("the old signatures cannot be removed")?;
+    }
+    for (path, bytes) in &files {
         write(&output.join(path), bytes)?;
     }
-    write(&output.join(MANIFEST_FILE), text.as_bytes())?;
     let (kernels, plural) = (manifest.kernels.len(), if manifest.kernels.len() == 1 { "" } else { "s" });
     let said = format!("{} {}: {kernels} kernel{plural}, not signed yet", manifest.name, manifest.version);
-    ui.result(&said, &json!({"pack": output, "kernels": manifest.kernels.len(), "files": copied.len() + 1}))
+    ui.result(&said, &json!({"pack": output, "kernels": manifest.kernels.len(), "files": files.len()}))
+}
+
+/// May these files be written here? Never over what they are made of; over a signed pack, and over what no build has left there,
+/// only by force.
+fn check_place(dir: &Path, output: &Path, files: &[(String, Vec<u8>)], force: bool) -> Result<()> {
+    for (path, _) in files {
+        let (source, target) = (dir.join(path), output.join(path));
+        if matches!((source.canonicalize(), target.canonicalize()), (Ok(a), Ok(b)) if a == b) {
+            let target = target.display();
+            return usage(format!(
+                "{target} is what the pack is made of, and would be lost: choose another folder for -o"
+            ));
+        }
+    }
+    if force {
+        return Ok(());
+    }
+    if output.join(ENVELOPE_FILE).exists() {
+        let advice = "write to another folder, or replace it and lose its signatures with --force";
+        return usage(format!("{} is a signed pack: {advice}", output.display()));
+    }
+    let built = built_before(output);
+    let is_foreign = |path: &&String| {
+        std::fs::symlink_metadata(output.join(path)).is_ok() && !built.iter().any(|known| known == *path)
+    };
+    match files.iter().map(|(path, _)| path).find(is_foreign) {
+        Some(path) => usage(format!(
+            "{} is there already, and is not as a build has left it: write to another folder, or replace it with --force",
+            output.join(path).display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Nothing was written: the command line asks for what must not be.
+fn usage<T>(what: String) -> Result<T> {
+    Err(Usage(what).into())
+}
+
+/// The files of an unsigned pack that an earlier build has left.
+fn built_before(output: &Path) -> Vec<String> {
+    let files = PackFiles::Folder(output.to_owned());
+    let manifest = files.read(MANIFEST_FILE, TEXT_BYTES).ok().and_then(|bytes| Manifest::from_json(&bytes).ok());
+    let Some(manifest) = manifest else { return Vec::new() };
+    let kernels = manifest.kernels.into_iter().map(|kernel| (kernel.path, kernel.hash));
+    let named = kernels.chain(manifest.golden.into_iter().map(|file| (file.path, file.hash)));
+    // A file that is not what the manifest says was changed by somebody since.
+    let unchanged = |(path, hash): &(String, String)| {
+        let now = files.read(path, MODULE_BYTES).map(|bytes| format!("sha256:{}", sha256_hex(&bytes)));
+        now.is_ok_and(|now| now == *hash)
+    };
+    let known = named.filter(unchanged).map(|(path, _)| path);
+    known.chain([MANIFEST_FILE.to_owned()]).collect()
 }
 
 fn fill_hash(entry: &mut Value, from: &PackFiles, copied: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
@@ -80,8 +142,7 @@ fn fill_hash(entry: &mut Value, from: &PackFiles, copied: &mut Vec<(String, Vec<
 /// Adds a signature; the first signer becomes the manifest's `signing_key` if it has none.
 pub fn sign(pack: &Path, key: &Path, ui: Ui) -> Result<()> {
     let files = PackFiles::Folder(pack.to_owned());
-    let key = std::fs::read_to_string(key).with_context(|| format!("cannot read {}", key.display()))?;
-    let key = SecretKey::from_json(&key)?;
+    let key = SecretKey::from_json(&read_text(key)?)?;
     let id = key.public().id().to_string();
     let mut text = files.read(MANIFEST_FILE, TEXT_BYTES)?;
     let mut envelope = match pack.join(ENVELOPE_FILE).exists() {

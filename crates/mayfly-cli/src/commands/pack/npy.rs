@@ -2,16 +2,24 @@
 use anyhow::{Context, Result, bail, ensure};
 use mayfly_packs::{DType, Tensor, TensorSpec};
 use serde_json::Value;
+use std::io::Read;
 use std::path::Path;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-const MAX_BYTES: u64 = 4 << 30;
+/// The longest header, beside the tensor.
+const HEADER_BYTES: u64 = 64 << 10;
 
-/// Reads a file as the tensor that a kernel asks for. 4-bit values are bytes of two; 8-bit blocks are `int8`.
-pub fn read(path: &Path, spec: &TensorSpec) -> Result<Tensor> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= MAX_BYTES, "{}: {size} bytes; at most {MAX_BYTES} are read", path.display());
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+/// Reads a file as the tensor that a kernel asks for; `-` is standard input. 4-bit values are bytes of two; 8-bit blocks are `int8`.
+/// `most`: bytes of the kernel's memory.
+pub fn read(path: &Path, spec: &TensorSpec, most: u64) -> Result<Tensor> {
+    let limit = most.saturating_add(HEADER_BYTES);
+    let mut bytes = Vec::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().lock().take(limit + 1).read_to_end(&mut bytes),
+        false => std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)),
+    };
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(bytes.len() as u64 <= limit, "{}: more than the {most} bytes of the kernel's memory", path.display());
     parse(&bytes, spec.dtype).with_context(|| format!("{} for `{}`", path.display(), spec.name))
 }
 
@@ -57,7 +65,9 @@ fn parse(bytes: &[u8], dtype: DType) -> Result<Tensor> {
             None => bail!("no dimension to hold pairs of 4-bit values"),
         }
     }
-    let elements = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d as u64)).and_then(|n| dtype.bytes(n));
+    // A dimension of 0 counts as 1 here, so that no product of the others can overflow later.
+    let product = shape.iter().try_fold(1u64, |n, d| n.checked_mul((*d as u64).max(1)));
+    let elements = product.map(|n| if shape.contains(&0) { 0 } else { n }).and_then(|n| dtype.bytes(n));
     ensure!(elements == Some(data.len() as u64), "shape {shape:?} does not fit {} bytes of data", data.len());
     Ok(Tensor { dtype, shape, data: data.to_vec() })
 }

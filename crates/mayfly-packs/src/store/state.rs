@@ -15,12 +15,59 @@ pub struct StoreState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Slots {
+    highest_counter: u64,
+    last_generation: u64,
+    #[serde(default)]
+    rolled_back: Option<RolledBack>,
+    pub(crate) active: Option<ActivePack>,
+    pub(crate) previous: Option<PreviousPack>,
+}
+
+/// What must never be forgotten of a pack, whatever happens to the rest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct History {
     /// Only grows: also a rollback leaves it.
     pub(crate) highest_counter: u64,
     /// Only grows, so that a generation means one pack for ever.
     pub(crate) last_generation: u64,
-    pub(crate) active: Option<ActivePack>,
-    pub(crate) previous: Option<PreviousPack>,
+    /// The latest pack that was left by a rollback. Older ones have lower counters and need no memory.
+    pub(crate) rolled_back: Option<RolledBack>,
+}
+
+/// A pack that a rollback has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolledBack {
+    /// Its folder, which is gone.
+    pub generation: u64,
+    /// Its counter, which stays out.
+    pub counter: u64,
+}
+
+impl History {
+    /// What both know.
+    fn join(&mut self, other: &Self) {
+        self.highest_counter = self.highest_counter.max(other.highest_counter);
+        self.last_generation = self.last_generation.max(other.last_generation);
+        let latest = |pack: &RolledBack| (pack.counter, pack.generation);
+        self.rolled_back = self.rolled_back.into_iter().chain(other.rolled_back).max_by_key(latest);
+    }
+}
+
+impl Slots {
+    fn history(&self) -> History {
+        let Self { highest_counter, last_generation, rolled_back, .. } = *self;
+        History { highest_counter, last_generation, rolled_back }
+    }
+
+    fn learn(&mut self, other: &History) {
+        let mut history = self.history();
+        history.join(other);
+        let History { highest_counter, last_generation, rolled_back } = history;
+        (self.highest_counter, self.last_generation, self.rolled_back) =
+            (highest_counter, last_generation, rolled_back);
+    }
 }
 
 /// The pack in use.
@@ -83,8 +130,53 @@ impl StoreState {
         self.packs.get(name).map(|slots| slots.highest_counter)
     }
 
-    pub(crate) fn next_generation(&self, name: &str) -> u64 {
-        self.packs.get(name).map_or(1, |slots| slots.last_generation + 1)
+    /// The latest pack of a name that a rollback has left: it comes back by no upgrade.
+    pub fn rolled_back(&self, name: &str) -> Option<RolledBack> {
+        self.packs.get(name)?.rolled_back
+    }
+
+    /// May a pack of this counter become active?
+    ///
+    /// # Errors
+    /// [`PackError::Downgrade`] for a counter below the highest, [`PackError::RolledBack`] for one that a rollback has left.
+    pub(crate) fn check_counter(&self, name: &str, counter: u64) -> Result<()> {
+        if let Some(installed) = self.highest_counter(name).filter(|highest| counter < *highest) {
+            return Err(PackError::Downgrade { name: name.to_owned(), found: counter, installed });
+        }
+        match self.rolled_back(name).filter(|left| counter <= left.counter) {
+            Some(_) => Err(PackError::RolledBack { name: name.to_owned(), counter }),
+            None => Ok(()),
+        }
+    }
+
+    /// The number for a new folder, above every number that was used and above `on_disk`.
+    pub(crate) fn next_generation(&self, name: &str, on_disk: u64) -> u64 {
+        self.packs.get(name).map_or(0, |slots| slots.last_generation).max(on_disk).saturating_add(1)
+    }
+
+    /// What must never be forgotten of each pack.
+    pub(crate) fn histories(&self) -> BTreeMap<String, History> {
+        self.packs.iter().map(|(name, slots)| (name.clone(), slots.history())).collect()
+    }
+
+    /// Takes over what another copy remembers.
+    pub(crate) fn learn(&mut self, histories: &BTreeMap<String, History>) {
+        for (name, history) in histories {
+            self.packs.entry(name.clone()).or_default().learn(history);
+        }
+    }
+
+    /// Takes in a pack that lies on disk while nothing says what it was to the store: the newest generation is the active pack
+    /// and the one before it the way back, both as if the upgrade had just been made. What was rolled back stays out.
+    pub(crate) fn find(&mut self, new: &Activation<'_>) {
+        if self.rolled_back(new.name).is_some_and(|left| left.generation == new.generation) {
+            return;
+        }
+        let slots = self.packs.entry(new.name.to_owned()).or_default();
+        if let Some(active) = &mut slots.active {
+            active.watched_until = None; // the older one has become the active pack's way back: it counts as good
+        }
+        self.activate(new);
     }
 
     /// The new pack becomes active. The old one becomes the rollback target if it has passed its watch; if it has not, the
@@ -116,12 +208,16 @@ impl StoreState {
         }
     }
 
-    /// The previous pack becomes active again; the counter stays high. Returns its generation.
+    /// The previous pack becomes active again; the counter stays high, and what is left stays out. Returns its generation.
     pub(crate) fn rollback(&mut self, name: &str) -> Result<u64> {
         let slots = self.packs.get_mut(name).ok_or_else(|| PackError::NotInstalled { name: name.to_owned() })?;
         let previous = slots.previous.take().ok_or_else(|| PackError::NoPreviousPack { name: name.to_owned() })?;
         let PreviousPack { generation, version, counter, .. } = previous;
-        slots.active = Some(ActivePack { generation, version, counter, watched_until: None });
+        let left = slots.active.replace(ActivePack { generation, version, counter, watched_until: None });
+        let left = left.map(|pack| RolledBack { generation: pack.generation, counter: pack.counter });
+        let mut history = slots.history();
+        history.rolled_back = left;
+        slots.learn(&history);
         Ok(generation)
     }
 
@@ -133,6 +229,15 @@ impl StoreState {
                 slots.previous = None;
             }
         }
+    }
+
+    /// The generations in use, by name and number.
+    pub(crate) fn needed(&self) -> Vec<(String, u64)> {
+        let of = |slots: &Slots| {
+            let active = slots.active.as_ref().map(|pack| pack.generation);
+            active.into_iter().chain(slots.previous.as_ref().map(|pack| pack.generation))
+        };
+        self.packs.iter().flat_map(|(name, slots)| of(slots).map(|number| (name.clone(), number))).collect()
     }
 
     /// Is the folder of this generation in use?

@@ -1,12 +1,16 @@
 //! Vetting: what a module may contain before an engine sees it.
 
+mod body;
+
+pub use body::Effort;
+
 use crate::error::{PackError, Result, check_limit};
-use crate::limits::{EXPORTS, FUNCTIONS, GLOBALS, HostLimits, MODULE_BYTES};
+use crate::limits::{ARITY, EXPORTS, FUNCTIONS, GLOBALS, HostLimits, MODULE_BYTES, SEGMENTS};
 use crate::manifest::KernelEntry;
 use std::collections::BTreeMap;
 use wasmparser::{
-    Export, ExternalKind, FuncType, GlobalType, MemoryType, Operator, Parser, Payload, TableType, ValType, Validator,
-    WasmFeatures,
+    Export, ExternalKind, FuncType, FuncValidatorAllocations, GlobalType, MemoryType, Parser, Payload, TableType,
+    ValType, ValidPayload, Validator, WasmFeatures,
 };
 
 /// What vetting found out about a module.
@@ -28,8 +32,10 @@ pub struct Vetted {
     pub min_pages: u64,
     /// Elements of its table, 0 for none.
     pub table_elements: u64,
-    /// Uses 128-bit SIMD.
+    /// Uses 128-bit SIMD: in an operator, a local, a parameter, a block or a global.
     pub uses_simd: bool,
+    /// What compiling it costs.
+    pub effort: Effort,
 }
 
 /// The allow-list. Relaxed SIMD is missing because it gives other bits on other machines.
@@ -54,8 +60,8 @@ pub fn vet(wasm: &[u8], kernel: &KernelEntry, host: &HostLimits) -> Result<Vette
     check_limit(format!("{}: bytes of the module", kernel.id), wasm.len() as u64, MODULE_BYTES)?;
     let survey = Survey::take(wasm, &kernel.id)?;
     // The survey comes first: it names an import or a start function whatever else is wrong with the module.
-    Validator::new_with_features(allowed()).validate_all(wasm).map_err(|e| bad(&kernel.id, e))?;
-    survey.check(kernel, host)
+    let effort = survey.validate(wasm, &kernel.id)?;
+    Ok(Vetted { effort, ..survey.check(kernel, host)? })
 }
 
 /// What the sections say, before validation.
@@ -67,6 +73,7 @@ struct Survey {
     memories: Vec<MemoryType>,
     tables: Vec<TableType>,
     exports: BTreeMap<String, (ExternalKind, u32)>,
+    bodies: Vec<body::Facts>,
     uses_simd: bool,
 }
 
@@ -76,12 +83,32 @@ impl Survey {
         let mut parser = Parser::new(0);
         parser.set_features(allowed());
         for payload in parser.parse_all(wasm) {
-            survey.add(payload.map_err(|e| bad(kernel, e))?, kernel)?;
+            survey.add(payload.map_err(|e| bad(kernel, e))?, wasm, kernel)?;
         }
         Ok(survey)
     }
 
-    fn add(&mut self, payload: Payload<'_>, kernel: &str) -> Result<()> {
+    /// Validates the module and counts what compiling it costs.
+    fn validate(&self, wasm: &[u8], kernel: &str) -> Result<Effort> {
+        let mut parser = Parser::new(0);
+        parser.set_features(allowed());
+        let mut validator = Validator::new_with_features(allowed());
+        let (mut effort, mut facts) = (Effort::default(), self.bodies.iter());
+        let mut allocations = FuncValidatorAllocations::default();
+        for payload in parser.parse_all(wasm) {
+            let payload = payload.map_err(|e| bad(kernel, e))?;
+            if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(|e| bad(kernel, e))? {
+                let facts = facts.next().copied().unwrap_or_default();
+                let (one, used) = body::validate(function, &body, facts, allocations, self, kernel)?;
+                allocations = used;
+                effort.add(one);
+                effort.check_module(kernel)?;
+            }
+        }
+        Ok(effort)
+    }
+
+    fn add(&mut self, payload: Payload<'_>, wasm: &[u8], kernel: &str) -> Result<()> {
         match payload {
             Payload::ImportSection(section) => return refuse_imports(section, kernel),
             Payload::StartSection { .. } => return Err(PackError::StartFunction { kernel: kernel.to_owned() }),
@@ -95,6 +122,7 @@ impl Survey {
                     };
                     self.types.extend(group.into_types().map(function));
                 }
+                self.look_at_types(kernel)?;
             }
             Payload::FunctionSection(section) => {
                 check_limit(format!("{kernel}: functions"), u64::from(section.count()), FUNCTIONS)?;
@@ -103,6 +131,7 @@ impl Survey {
             Payload::GlobalSection(section) => {
                 check_limit(format!("{kernel}: globals"), u64::from(section.count()), GLOBALS)?;
                 self.globals = collect(section, kernel)?.into_iter().map(|g| g.ty).collect();
+                self.uses_simd |= self.globals.iter().any(|global| global.content_type == ValType::V128);
             }
             Payload::MemorySection(section) => {
                 check_limit(format!("{kernel}: memories"), u64::from(section.count()), 1)?;
@@ -117,24 +146,37 @@ impl Survey {
                 let entry = |e: Export<'_>| (e.name.to_owned(), (e.kind, e.index));
                 self.exports = collect(section, kernel)?.into_iter().map(entry).collect();
             }
-            Payload::CodeSectionEntry(body) => self.look_for_simd(&body, kernel)?,
+            Payload::ElementSection(section) => {
+                check_limit(format!("{kernel}: element segments"), u64::from(section.count()), SEGMENTS)?;
+            }
+            Payload::DataSection(section) => {
+                check_limit(format!("{kernel}: data segments"), u64::from(section.count()), SEGMENTS)?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                let facts = body::Facts::of(&body, wasm, kernel)?;
+                self.uses_simd |= facts.uses_simd;
+                self.bodies.push(facts);
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn look_for_simd(&mut self, body: &wasmparser::FunctionBody<'_>, kernel: &str) -> Result<()> {
-        if self.uses_simd {
-            return Ok(());
-        }
-        for local in body.get_locals_reader().map_err(|e| bad(kernel, e))? {
-            self.uses_simd |= local.map_err(|e| bad(kernel, e))?.1 == ValType::V128;
-        }
-        let mut operators = body.get_operators_reader().map_err(|e| bad(kernel, e))?;
-        while !operators.eof() && !self.uses_simd {
-            let operator = operators.read().map_err(|e| bad(kernel, e))?;
-            self.uses_simd |=
-                matches!(operator, Operator::V128Load { .. } | Operator::V128Store { .. } | Operator::V128Const { .. });
+    fn function_type(&self, index: u32) -> Option<&FuncType> {
+        self.types.get(index as usize)?.as_ref()
+    }
+
+    /// There are no imports, so functions are counted from the first that has a body.
+    fn type_of_function(&self, index: u32) -> Option<&FuncType> {
+        self.function_type(*self.functions.get(index as usize)?)
+    }
+
+    fn look_at_types(&mut self, kernel: &str) -> Result<()> {
+        for ty in self.types.iter().flatten() {
+            for list in [ty.params(), ty.results()] {
+                check_limit(format!("{kernel}: parameters or results of a function"), list.len() as u64, ARITY)?;
+                self.uses_simd |= list.contains(&ValType::V128);
+            }
         }
         Ok(())
     }
@@ -160,6 +202,7 @@ impl Survey {
             min_pages: memory.initial,
             table_elements,
             uses_simd: self.uses_simd,
+            effort: Effort::default(),
         };
         if vetted.has_backward && kernel.abi_version == 1 && (kernel.inputs.len(), kernel.outputs.len()) != (1, 1) {
             let what = "kernel_backward of a version 1 kernel takes one input and one output; declare `abi_version` 2";
@@ -197,8 +240,7 @@ impl Survey {
         if *kind != ExternalKind::Func {
             return Err(wrong(kernel, name, &expected, &format!("{kind:?}")));
         }
-        let ty =
-            self.functions.get(*index as usize).and_then(|ty| self.types.get(*ty as usize)).and_then(Option::as_ref);
+        let ty = self.type_of_function(*index);
         let all_i32 = |types: &[ValType], n: usize| types.len() == n && types.iter().all(|t| *t == ValType::I32);
         match ty {
             Some(ty) if all_i32(ty.params(), params) && all_i32(ty.results(), results) => Ok(Some(())),
