@@ -6,7 +6,7 @@ use crate::weights::{Weights, check_params, scratch_len};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mayfly_kernels::{self as k, Buffer, Epilogue, Isa};
+use mayfly_kernels::{self as k, Buffer, Epilogue, Isa, Sweep};
 
 /// Working memory for one plan, and a share of the weights it runs. The memory is zeroised on drop, the weights when their last session goes.
 pub struct Session {
@@ -17,6 +17,8 @@ pub struct Session {
     /// Inputs quantised for layers in int8.
     quantised: Buffer<i32>,
     step: u64,
+    /// The order of the panels, turned around after every run: weights beyond the cache are begun with what it still holds.
+    sweep: Sweep,
     /// Whether the first step is a dense layer that alone reads the first input: [`Session::infer`] then hands it the caller's slice.
     direct: bool,
 }
@@ -29,6 +31,7 @@ struct Arrays<'a> {
     quantised: &'a mut [i32],
     isa: Isa,
     step: u64,
+    sweep: Sweep,
 }
 
 impl Session {
@@ -61,7 +64,7 @@ impl Session {
         let arena = Buffer::zeroed(plan.arena_len);
         let quantised = Buffer::zeroed(scratch_len(&plan));
         let direct = reads_input_directly(&plan);
-        Session { plan, arena, weights: None, quantised, step: 0, direct }
+        Session { plan, arena, weights: None, quantised, step: 0, sweep: Sweep::Up, direct }
     }
 
     /// Replaces the parameters and packs them anew: in place, or beside weights that other sessions share and that stay as they are.
@@ -117,8 +120,10 @@ impl Session {
     }
 
     fn run_from(&mut self, first: usize) {
+        self.sweep = if self.sweep == Sweep::Up { Sweep::Down } else { Sweep::Up };
         let Some(weights) = self.weights.as_deref().filter(|_| !self.plan.is_training()) else { return };
-        let mut arrays = arrays(&self.plan, Some(weights), weights.params(), &mut self.quantised, self.step);
+        let mut arrays =
+            arrays(&self.plan, Some(weights), weights.params(), &mut self.quantised, (self.step, self.sweep));
         for step in &self.plan.steps[first..] {
             run_step(step, &mut self.arena, &mut [], &mut arrays);
         }
@@ -146,7 +151,7 @@ impl Session {
         if let (Call::Packed { pack, act, rows, .. }, Some(weights)) = (&step.call, &self.weights) {
             let y = &mut self.arena[step.out.range()];
             let end = Epilogue { act: *act, residual: None };
-            weights.pack(*pack).run(self.plan.isa, y, x, &mut self.quantised, end, *rows);
+            weights.pack(*pack).run(self.plan.isa, y, x, &mut self.quantised, end, self.sweep, *rows);
         }
     }
 
@@ -163,7 +168,7 @@ impl Session {
         }
         check_params(&self.plan, params)?;
         check("the gradient array", self.plan.param_len(), grads.len())?;
-        let mut arrays = arrays(&self.plan, None, params, &mut self.quantised, self.step);
+        let mut arrays = arrays(&self.plan, None, params, &mut self.quantised, (self.step, self.sweep));
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, grads, &mut arrays);
         }
@@ -179,7 +184,8 @@ impl Session {
                 *v = f32::NAN;
             }
         }
-        let mut arrays = arrays(&self.plan, self.weights.as_deref(), params, &mut self.quantised, self.step);
+        let mut arrays =
+            arrays(&self.plan, self.weights.as_deref(), params, &mut self.quantised, (self.step, self.sweep));
         for step in &self.plan.steps {
             run_step(step, &mut self.arena, grads, &mut arrays);
             step.dies.iter().for_each(|r| self.arena[r.clone()].fill(f32::NAN));
@@ -192,9 +198,9 @@ fn arrays<'a>(
     weights: Option<&'a Weights>,
     params: &'a [f32],
     quantised: &'a mut [i32],
-    step: u64,
+    (step, sweep): (u64, Sweep),
 ) -> Arrays<'a> {
-    Arrays { params, consts: &plan.consts, weights, quantised, isa: plan.isa, step }
+    Arrays { params, consts: &plan.consts, weights, quantised, isa: plan.isa, step, sweep }
 }
 
 fn check(what: &str, want: usize, got: usize) -> Result<(), GraphError> {
@@ -225,7 +231,8 @@ fn run_packed(step: &Step, arena: &mut [f32], arrays: &mut Arrays<'_>) -> bool {
     let (Ok([y, x]), Some(weights)) = (arena.get_disjoint_mut([step.out.range(), x.range()]), arrays.weights) else {
         return false;
     };
-    weights.pack(*pack).run(arrays.isa, y, x, arrays.quantised, Epilogue { act: *act, residual: None }, *rows);
+    let end = Epilogue { act: *act, residual: None };
+    weights.pack(*pack).run(arrays.isa, y, x, arrays.quantised, end, arrays.sweep, *rows);
     true
 }
 
@@ -285,7 +292,7 @@ fn call(step: &Step, y: &mut [f32], ins: &Ins<'_>, scratch: &mut [f32], arrays: 
             let residual = residual.then(|| ins[step.ins.len() - 1]);
             if let Some(weights) = arrays.weights {
                 let end = Epilogue { act: *act, residual };
-                weights.pack(*pack).run(isa, y, ins[0], arrays.quantised, end, *rows);
+                weights.pack(*pack).run(isa, y, ins[0], arrays.quantised, end, arrays.sweep, *rows);
             }
         }
         Call::Linear { act, bias, residual } => {

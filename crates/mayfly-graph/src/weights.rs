@@ -4,7 +4,7 @@ use crate::{GraphError, Isa};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mayfly_kernels::{self as k, Buffer, Epilogue};
+use mayfly_kernels::{self as k, Buffer, Epilogue, Sweep};
 
 /// A set of parameters ready for inference: dense weights packed for the instruction set, and the flat array where a plan reads it as it is.
 ///
@@ -138,11 +138,12 @@ impl Packed {
         x: &[f32],
         scratch: &mut [i32],
         epilogue: Epilogue<'_>,
+        sweep: Sweep,
         rows: usize,
     ) {
         let (i, o) = (self.inputs, self.outputs);
         match &self.values {
-            Values::F32(p) => k::packed_fwd(isa, y, x, p, epilogue, rows, i, o),
+            Values::F32(p) => k::packed_fwd_swept(isa, y, x, p, epilogue, sweep, rows, i, o),
             Values::Bf16(p) => k::packed_bf16_fwd(isa, y, x, p, epilogue, rows, i, o),
             Values::Int8(p) => k::packed_i8_fwd(isa, y, x, p, scratch, epilogue, rows, i, o),
         }

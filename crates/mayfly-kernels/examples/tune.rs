@@ -9,8 +9,16 @@ use std::time::Instant;
 fn main() {
     let isa = Isa::detect();
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let sections: [(&str, fn(Isa)); 6] =
-        [("peak", peak), ("infer", infer), ("batch", batch), ("step", step), ("train", train), ("gemm", gemm)];
+    let sections: [(&str, fn(Isa)); 8] = [
+        ("peak", peak),
+        ("infer", infer),
+        ("tanh", tanh),
+        ("batch", batch),
+        ("step", step),
+        ("train", train),
+        ("conv", conv),
+        ("gemm", gemm),
+    ];
     for (name, run) in sections {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("-- {name} ({})", isa.name());
@@ -147,6 +155,50 @@ fn infer_rows(isa: Isa, rows: usize) {
 
 fn infer(isa: Isa) {
     infer_rows(isa, 1);
+}
+
+/// One layer with each activation in its epilogue.
+fn tanh(isa: Isa) {
+    for [i, o] in [[784, 256], [64, 32]] {
+        let (w, x, mut y) = (numbers(i * o), numbers(i), numbers(o));
+        let mut p = Buffer::<f32>::zeroed(packed_len(isa, i, o));
+        pack(isa, &mut p, &w, None, i, o);
+        for act in [Act::Relu, Act::Tanh, Act::Fann(FannAct::SigmoidSymmetric, 0.5)] {
+            let end = Epilogue { act, residual: None };
+            let t = time(|| packed_fwd(isa, black_box(&mut y), &x, &p, end, 1, i, o));
+            println!("{:40} {:10.3} us", format!("{i} -> {o} {act:?}"), t * 1e6);
+        }
+    }
+}
+
+/// Convolutions of the usual small image network, forward and backward, a row of 64 images.
+fn conv(isa: Isa) {
+    let peak = flops_per_second(isa);
+    for (channels, out_channels, size) in [(1, 16, 28), (16, 32, 14), (32, 32, 14)] {
+        let c = Conv2d {
+            batch: 64,
+            channels,
+            height: size,
+            width: size,
+            out_channels,
+            kernel: [3; 2],
+            stride: [1; 2],
+            pad: [1; 4],
+            dilation: [1; 2],
+            groups: 1,
+        };
+        let pixels = size * size;
+        let (mut x, mut y) = (numbers(64 * channels * pixels), numbers(64 * out_channels * pixels));
+        let (mut w, mut scratch) = (numbers(9 * channels * out_channels), Buffer::<f32>::zeroed(c.scratch_len()));
+        let name = format!("{channels} -> {out_channels} {size}x{size}");
+        let report = |what: &str, t: f64| {
+            let share = 2.0 * 64.0 * (9 * channels * out_channels * pixels) as f64 / t / peak * 100.0;
+            println!("{:40} {:10.3} us/image {share:6.1} %", format!("{name} {what}"), t * 1e6 / 64.0);
+        };
+        report("fwd", time(|| conv2d_fwd(isa, black_box(&mut y), &x, &w, None, Act::Relu, &mut scratch, &c)));
+        report("bwd_w", time(|| conv2d_bwd_w(isa, black_box(&mut w), &y, &x, &mut scratch, &c)));
+        report("bwd_x", time(|| conv2d_bwd_x(isa, black_box(&mut x), &y, &w, &mut scratch, &c)));
+    }
 }
 
 fn batch(isa: Isa) {

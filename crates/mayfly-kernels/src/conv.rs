@@ -1,9 +1,10 @@
-//! Two-dimensional convolution, NCHW: each image is unfolded into a matrix of patches, then it is a matrix product. One dimension is a height of 1.
+//! Two-dimensional convolution, NCHW. With a stride of 1 the taps of a kernel are shifts of a framed plane (`conv_slide.rs`); otherwise each image
+//! is unfolded into a matrix of patches, then it is a matrix product. One dimension is a height of 1.
 use crate::elementwise::act_inplace;
 use crate::matmul::{MatMul, Trans, matmul, matmul_acc};
 use crate::pieces::{pieces, pieces_mut};
 use crate::size::{capped, check_len};
-use crate::{Act, Isa};
+use crate::{Act, Isa, conv_slide};
 
 /// Sizes of a convolution: `x [batch, channels, height, width]`, `w [out_channels, channels/groups, kernel]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,10 +42,13 @@ impl Conv2d {
         Some([one(self.height, self.pad[0], self.pad[2], 0)?, one(self.width, self.pad[1], self.pad[3], 1)?])
     }
 
-    /// Scratch of every function of this module, in f32: the patches of one image and group, and what their product needs;
-    /// `usize::MAX` where it exceeds that.
+    /// Scratch of every function of this module, in f32: framed planes, or the patches of one image and group and what their
+    /// product needs; `usize::MAX` where it exceeds that.
     pub fn scratch_len(&self) -> usize {
         let Some([oh, ow]) = self.out_size() else { return 0 };
+        if conv_slide::slides(self) {
+            return conv_slide::scratch_len(self);
+        }
         let (outs, patch, pixels) = (self.out_channels / self.groups.max(1), self.patch(), capped(&[oh, ow]));
         let products = [forward(outs, patch, pixels), backward_x(outs, patch, pixels), backward_w(outs, patch, pixels)];
         capped(&[patch, pixels]).saturating_add(products.iter().map(MatMul::scratch_len).fold(0, usize::max))
@@ -189,6 +193,12 @@ fn backward_w(outs: usize, patch: usize, pixels: usize) -> MatMul {
     MatMul { m: outs, k: pixels, n: patch, a: Trans::No, b: Trans::Yes }
 }
 
+#[track_caller]
+fn check_scratch(scratch: &[f32], c: &Conv2d) {
+    let (got, want) = (scratch.len(), c.scratch_len());
+    assert!(got >= want, "conv2d: {got} elements of scratch where {want} are needed");
+}
+
 /// `y = act(conv(x, w) + b)`.
 pub fn conv2d_fwd(
     isa: Isa,
@@ -201,6 +211,11 @@ pub fn conv2d_fwd(
     c: &Conv2d,
 ) {
     let pixels = c.pixels(x.len(), w.len(), y.len());
+    check_scratch(scratch, c);
+    assert!(b.is_none_or(|b| b.len() == c.out_channels), "conv2d_fwd: the bias is not [out_channels]");
+    if conv_slide::slides(c) {
+        return conv_slide::fwd(isa, y, x, w, b, act, scratch, c);
+    }
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
     let (patches, scratch) = scratch.split_at_mut(patch * pixels);
     for part in c.parts(pixels) {
@@ -209,7 +224,6 @@ pub fn conv2d_fwd(
         matmul(isa, y, &w[part.w..part.w + outs * patch], patches, scratch, forward(outs, patch, pixels));
     }
     if let Some(b) = b {
-        assert!(b.len() == c.out_channels);
         for (plane, b) in pieces_mut(y, pixels).zip(b.iter().cycle()) {
             plane.iter_mut().for_each(|v| *v += b);
         }
@@ -222,6 +236,10 @@ pub fn conv2d_fwd(
 /// The gradient of the input.
 pub fn conv2d_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], w: &[f32], scratch: &mut [f32], c: &Conv2d) {
     let pixels = c.pixels(dx.len(), w.len(), dy.len());
+    check_scratch(scratch, c);
+    if conv_slide::slides(c) {
+        return conv_slide::bwd_x(isa, dx, dy, w, scratch, c);
+    }
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
     let (patches, scratch) = scratch.split_at_mut(patch * pixels);
     dx.fill(0.0);
@@ -235,6 +253,10 @@ pub fn conv2d_bwd_x(isa: Isa, dx: &mut [f32], dy: &[f32], w: &[f32], scratch: &m
 /// The gradient of the weights.
 pub fn conv2d_bwd_w(isa: Isa, dw: &mut [f32], dy: &[f32], x: &[f32], scratch: &mut [f32], c: &Conv2d) {
     let pixels = c.pixels(x.len(), dw.len(), dy.len());
+    check_scratch(scratch, c);
+    if conv_slide::slides(c) {
+        return conv_slide::bwd_w(isa, dw, dy, x, scratch, c);
+    }
     let (outs, patch) = (c.out_channels / c.groups, c.patch());
     let (patches, scratch) = scratch.split_at_mut(patch * pixels);
     if c.batch == 0 {

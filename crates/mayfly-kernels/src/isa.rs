@@ -9,13 +9,18 @@ pub struct Isa(pub(crate) Kind);
 #[allow(dead_code)] // each exists on some target only
 pub(crate) enum Kind {
     Scalar,
-    /// AVX2, FMA and F16C.
-    Avx2,
+    /// AVX2, FMA and F16C; `vnni` says whether int8 dot products (AVX-VNNI) are there as well.
+    Avx2 {
+        vnni: bool,
+    },
     /// AVX-512 F, BW, DQ and VL; `vnni` says whether int8 dot products are there as well.
     Avx512 {
         vnni: bool,
     },
-    Neon,
+    /// `dot` says whether int8 dot products (Armv8.2) are there as well.
+    Neon {
+        dot: bool,
+    },
     Simd128,
 }
 
@@ -29,7 +34,7 @@ pub enum IsaError {
     NotHere(&'static str),
 }
 
-const NAMES: [&str; 5] = ["scalar", "avx2", "avx512", "neon", "simd128"];
+const NAMES: [&str; 6] = ["scalar", "avx2", "avxvnni", "avx512", "neon", "simd128"];
 
 impl Isa {
     /// Plain Rust, everywhere.
@@ -55,9 +60,11 @@ impl Isa {
     /// All instruction sets of this CPU, the best first, scalar last.
     pub fn available() -> impl Iterator<Item = Isa> {
         let top = best();
-        let below = if matches!(top.0, Kind::Avx512 { .. }) { Some(Isa(Kind::Avx2)) } else { None };
-        let scalar = if top.0 == Kind::Scalar { None } else { Some(Isa::scalar()) };
-        [Some(top), below, scalar].into_iter().flatten()
+        let x86 = matches!(top.0, Kind::Avx512 { .. } | Kind::Avx2 { .. });
+        let avx2 = |vnni| Isa(Kind::Avx2 { vnni });
+        let below = [(x86 && has_avx_vnni(), avx2(true)), (x86, avx2(false)), (true, Isa::scalar())];
+        let below = below.into_iter().filter(move |(here, isa)| *here && *isa != top).map(|(_, isa)| isa);
+        core::iter::once(top).chain(below)
     }
 
     /// The instruction set of that name, if this CPU has it.
@@ -71,20 +78,33 @@ impl Isa {
         }
     }
 
-    /// Its name: `scalar`, `avx2`, `avx512`, `neon` or `simd128`.
+    /// Its name: `scalar`, `avx2`, `avxvnni` (AVX2 with int8 dot products), `avx512`, `neon` or `simd128`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Scalar => "scalar",
-            Kind::Avx2 => "avx2",
+            Kind::Avx2 { vnni: false } => "avx2",
+            Kind::Avx2 { vnni: true } => "avxvnni",
             Kind::Avx512 { .. } => "avx512",
-            Kind::Neon => "neon",
+            Kind::Neon { .. } => "neon",
             Kind::Simd128 => "simd128",
         }
     }
 
-    /// Whether int8 dot products (VNNI) are used.
-    pub fn has_vnni(self) -> bool {
-        matches!(self.0, Kind::Avx512 { vnni: true })
+    /// Whether the machine's int8 dot products (VNNI, Armv8.2) are used.
+    pub fn has_dot_i8(self) -> bool {
+        matches!(self.0, Kind::Avx512 { vnni: true } | Kind::Avx2 { vnni: true } | Kind::Neon { dot: true })
+    }
+
+    /// The same instruction set as machines have it that lack int8 dot products.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_dot_i8(self) -> Isa {
+        Isa(match self.0 {
+            Kind::Avx512 { .. } => Kind::Avx512 { vnni: false },
+            Kind::Avx2 { .. } => Kind::Avx2 { vnni: false },
+            Kind::Neon { .. } => Kind::Neon { dot: false },
+            other => other,
+        })
     }
 }
 
@@ -97,12 +117,27 @@ fn best() -> Isa {
     if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
         return Isa(Kind::Avx512 { vnni: has!("avx512vnni") });
     }
-    Isa(Kind::Avx2)
+    Isa(Kind::Avx2 { vnni: has_avx_vnni() })
+}
+
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+fn has_avx_vnni() -> bool {
+    std::arch::is_x86_feature_detected!("avxvnni")
+}
+
+#[cfg(not(all(target_arch = "x86_64", feature = "std")))]
+fn has_avx_vnni() -> bool {
+    false
 }
 
 #[cfg(target_arch = "aarch64")]
 fn best() -> Isa {
-    Isa(Kind::Neon) // part of every 64-bit Arm
+    // NEON is part of every 64-bit Arm.
+    #[cfg(feature = "std")]
+    let dot = std::arch::is_aarch64_feature_detected!("dotprod");
+    #[cfg(not(feature = "std"))]
+    let dot = cfg!(target_feature = "dotprod");
+    Isa(Kind::Neon { dot })
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

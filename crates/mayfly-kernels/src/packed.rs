@@ -18,7 +18,7 @@ use crate::tile::{End, Left, Right, Start, Sums, tile, tile_rows};
 fn lanes(isa: Isa) -> usize {
     match isa.0 {
         Kind::Avx512 { .. } => 16,
-        Kind::Avx2 => 8,
+        Kind::Avx2 { .. } => 8,
         Kind::Scalar => 1,
         _ => 4,
     }
@@ -94,6 +94,17 @@ pub fn pack(isa: Isa, packed: &mut [f32], w: &[f32], b: Option<&[f32]>, i: usize
     }
 }
 
+/// In which order the panels of a layer are read; results do not depend on it. Where the weights exceed a cache, going up and down in turn
+/// begins each time with what the cache still holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sweep {
+    /// From the first to the last.
+    #[default]
+    Up,
+    /// From the last to the first.
+    Down,
+}
+
 /// `y = act(x · wᵀ + b) + residual` over packed weights.
 pub fn packed_fwd(
     isa: Isa,
@@ -105,21 +116,67 @@ pub fn packed_fwd(
     i: usize,
     o: usize,
 ) {
-    let vectors = panel_vectors(isa, o);
+    packed_fwd_swept(isa, y, x, packed, epilogue, Sweep::Up, rows, i, o);
+}
+
+/// As [`packed_fwd`], with the panels in the order of `sweep` where there is one row.
+pub fn packed_fwd_swept(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    sweep: Sweep,
+    rows: usize,
+    i: usize,
+    o: usize,
+) {
     check_fwd("packed_fwd", y, x, [packed.len(), packed_len(isa, i, o)], epilogue, [rows, i, o]);
+    with_epilogue(isa, y, epilogue, |y, epilogue| layer(isa, y, x, packed, epilogue, sweep, [rows, i, o]));
+}
+
+/// Runs a layer with what its vectors can do in passing. Other activations, of dozens of dependent instructions each, go over the whole
+/// result afterwards: many vectors are then under way at a time.
+#[inline(always)]
+pub(crate) fn with_epilogue(
+    isa: Isa,
+    y: &mut [f32],
+    epilogue: Epilogue<'_>,
+    layer: impl FnOnce(&mut [f32], Epilogue<'_>),
+) {
+    if matches!(epilogue.act, Act::Identity | Act::Relu | Act::LeakyRelu { .. }) {
+        return layer(y, epilogue);
+    }
+    layer(y, Epilogue::default());
+    crate::act_inplace(isa, epilogue.act, y);
+    if let Some(residual) = epilogue.residual {
+        crate::add_acc(isa, y, residual);
+    }
+}
+
+fn layer(
+    isa: Isa,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[f32],
+    epilogue: Epilogue<'_>,
+    sweep: Sweep,
+    [rows, i, o]: [usize; 3],
+) {
+    let vectors = panel_vectors(isa, o);
     if rows == 1 {
-        dispatch!(isa, one(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, vectors: usize));
+        dispatch!(isa, one(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, sweep: Sweep, vectors: usize));
     } else {
         dispatch!(isa, many(y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, rows: usize, i: usize, o: usize, vectors: usize));
     }
 }
 
 #[inline(always)]
-fn one<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, vectors: usize) {
+fn one<S: Simd>(s: S, y: &mut [f32], x: &[f32], packed: &[f32], epilogue: Epilogue<'_>, sweep: Sweep, vectors: usize) {
     match vectors {
-        1 => one_row_panels::<S, 1, 8>(s, y, x, packed, epilogue),
-        2 => one_row_panels::<S, 2, 4>(s, y, x, packed, epilogue),
-        _ => one_row_panels::<S, 4, 2>(s, y, x, packed, epilogue),
+        1 => one_row_panels::<S, 1, 8>(s, y, x, packed, epilogue, sweep),
+        2 => one_row_panels::<S, 2, 4>(s, y, x, packed, epilogue, sweep),
+        _ => one_row_panels::<S, 4, 2>(s, y, x, packed, epilogue, sweep),
     }
 }
 
@@ -131,10 +188,13 @@ fn one_row_panels<S: Simd, const V: usize, const U: usize>(
     x: &[f32],
     packed: &[f32],
     epilogue: Epilogue<'_>,
+    sweep: Sweep,
 ) {
     let (width, o) = (V * S::N, y.len());
-    for (p, panel) in pieces(packed, width * (x.len() + 1)).enumerate() {
-        let (bias, weights) = panel.split_at(width);
+    let (panels, len) = (o.div_ceil(width), width * (x.len() + 1));
+    for p in 0..panels {
+        let p = if sweep == Sweep::Up { p } else { panels - 1 - p };
+        let (bias, weights) = packed[p * len..(p + 1) * len].split_at(width);
         let sums = one_row::<S, V, U>(s, x, bias, weights);
         write::<S, V>(s, y, sums, epilogue, 0, p * width, o);
     }

@@ -3,7 +3,7 @@
 //! A 32-bit word holds the weights of two neighbouring inputs for one output: the upper half is one after masking, the lower half the other after a shift.
 use crate::Isa;
 use crate::linear::Epilogue;
-use crate::packed::{check_fwd, check_pack, padded, panel_vectors, width, write};
+use crate::packed::{check_fwd, check_pack, padded, panel_vectors, width, with_epilogue, write};
 use crate::pieces::pieces;
 use crate::simd::{Simd, dispatch};
 use crate::size::capped;
@@ -45,7 +45,9 @@ pub fn packed_bf16_fwd(
 ) {
     check_fwd("packed_bf16_fwd", y, x, [packed.len(), packed_bf16_len(isa, i, o)], epilogue, [rows, i, o]);
     let (sizes, vectors) = ([rows, i, o], panel_vectors(isa, o));
-    dispatch!(isa, layer(y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, sizes: [usize; 3], vectors: usize));
+    with_epilogue(isa, y, epilogue, |y, epilogue| {
+        dispatch!(isa, layer(y: &mut [f32], x: &[f32], packed: &[i32], epilogue: Epilogue<'_>, sizes: [usize; 3], vectors: usize));
+    });
 }
 
 #[inline(always)]

@@ -112,7 +112,7 @@ fn min_of<S: Simd>(s: S, x: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn abs_max_of<S: Simd>(s: S, x: &[f32]) -> f32 {
+pub(crate) fn abs_max_of<S: Simd>(s: S, x: &[f32]) -> f32 {
     let mut acc = s.zero();
     for x in x.chunks(S::N) {
         acc = s.max(s.abs(s.get(x)), acc);

@@ -1,10 +1,10 @@
 //! Dense layers over packed weights: f32, bf16 and int8.
 mod support;
 use mayfly_kernels::{
-    Act, Epilogue, Isa, pack, pack_bf16, pack_i8, packed_bf16_fwd, packed_bf16_len, packed_fwd, packed_i8_fwd,
-    packed_i8_len, packed_i8_scratch_len, packed_len, quantize_i8, reference,
+    Act, Epilogue, I8_MAX_INPUTS, Isa, Sweep, pack, pack_bf16, pack_i8, packed_bf16_fwd, packed_bf16_len, packed_fwd,
+    packed_fwd_swept, packed_i8_fwd, packed_i8_len, packed_i8_scratch_len, packed_len, quantize_i8, reference,
 };
-use support::{Numbers, Shifted, assert_exact, assert_within, isas, magnitudes, sum_bound};
+use support::{Numbers, Shifted, assert_exact, assert_same_bits, assert_within, isas, magnitudes, sum_bound};
 
 /// `[rows, i, o]`: every size up to 70 in one dimension with few of the others; one row with every length up to 257.
 fn shapes() -> Vec<[usize; 3]> {
@@ -78,6 +78,9 @@ impl Layer {
         let mut y = self.output();
         packed_fwd(isa, y.get_mut(), self.x.get(), packed.get(), self.end(), rows, i, o);
         y.check_guards();
+        let mut down = self.output();
+        packed_fwd_swept(isa, down.get_mut(), self.x.get(), packed.get(), self.end(), Sweep::Down, rows, i, o);
+        assert_same_bits(&self.what("f32 from the last panel", isa), down.get(), y.get());
         y
     }
 
@@ -197,7 +200,56 @@ fn int8_equals_integer_arithmetic_in_every_shape() {
     for (case, dims) in shapes().into_iter().enumerate() {
         let layer = Layer::new(&mut numbers, case, dims, |n, len| n.vec(len, -1.0, 1.0));
         let (fused, separate) = (integer_layer(&layer, Fused::Yes), integer_layer(&layer, Fused::No));
-        for isa in isas() {
+        for isa in int8_isas() {
+            let want = if isa == Isa::scalar() || isa.name() == "simd128" { &separate } else { &fused };
+            assert_exact(&layer.what("int8", isa), layer.i8(isa).get(), want);
+        }
+    }
+}
+
+/// Every instruction set, and those with int8 dot products also as machines without them have it.
+fn int8_isas() -> Vec<Isa> {
+    let mut all = isas();
+    all.extend(isas().into_iter().filter(|isa| isa.has_dot_i8()).map(Isa::without_dot_i8));
+    all.dedup();
+    all
+}
+
+/// The largest steps of both signs, all of them at once: nothing saturates on the way, nor over the longest row there may be.
+#[test]
+fn int8_sums_do_not_saturate() {
+    let signs: [fn(usize) -> f32; 4] = [|_| 1.0, |_| -1.0, |q| [1.0, -1.0][q % 2], |q| [1.0, 1.0, -1.0][q % 3]];
+    for (i, rows) in [(1, 1), (2, 3), (64, 4), (131, 6), (1027, 5), (I8_MAX_INPUTS, 1), (I8_MAX_INPUTS, 4)] {
+        for (x_sign, w_sign) in signs.iter().flat_map(|x| signs.map(|w| (*x, w))) {
+            let o = 3;
+            let layer = Layer {
+                dims: [rows, i, o],
+                x: Shifted::new(&(0..rows * i).map(x_sign).collect::<Vec<_>>(), 1),
+                w: Shifted::new(&(0..o * i).map(|at| w_sign(at % i)).collect::<Vec<_>>(), 2),
+                b: None,
+                residual: None,
+                act: Act::Identity,
+            };
+            let scale = (1.0f32 / 127.0) * (1.0f32 / 127.0);
+            let sum = |row: usize| (0..i).map(|q| (x_sign(row * i + q) * w_sign(q)) as i64 * 127 * 127).sum::<i64>();
+            let want: Vec<f64> = (0..rows * o).map(|at| f64::from(sum(at / o) as f32 * scale)).collect();
+            for isa in int8_isas() {
+                assert_exact(&layer.what("int8", isa), layer.i8(isa).get(), &want);
+            }
+        }
+    }
+}
+
+/// Rows without a negative input, after a rectifier, have a way of their own.
+#[test]
+fn int8_of_rows_that_are_not_negative() {
+    let mut numbers = Numbers::new(9);
+    for (case, dims) in shapes().into_iter().filter(|d| d[0] < 6).enumerate() {
+        let layer = Layer::new(&mut numbers, case, dims, |n, len| n.vec(len, -1.0, 1.0));
+        let x: Vec<f32> = layer.x.get().iter().map(|x| if *x < 0.3 { 0.0 } else { *x }).collect();
+        let layer = Layer { x: Shifted::new(&x, 1), ..layer };
+        let (fused, separate) = (integer_layer(&layer, Fused::Yes), integer_layer(&layer, Fused::No));
+        for isa in int8_isas() {
             let want = if isa == Isa::scalar() || isa.name() == "simd128" { &separate } else { &fused };
             assert_exact(&layer.what("int8", isa), layer.i8(isa).get(), want);
         }

@@ -96,6 +96,9 @@ fn calls() -> Vec<Call> {
         ("quickprop", |s| quickprop(s, &mut [0.0], &[], &mut [], &mut [], usize::MAX, &Quickprop::default())),
         ("pack", |s| pack(s, &mut [], &[], None, HALF, HALF)),
         ("packed_fwd", |s| packed_fwd(s, &mut [], &[], &[], Epilogue::default(), HALF, HALF, HALF)),
+        ("packed_fwd_swept", |s| {
+            packed_fwd_swept(s, &mut [], &[], &[], Epilogue::default(), Sweep::Down, HALF, HALF, HALF);
+        }),
         ("pack_bf16", |s| pack_bf16(s, &mut [], &[], None, HALF, HALF)),
         ("packed_bf16_fwd", |s| packed_bf16_fwd(s, &mut [], &[], &[], Epilogue::default(), HALF, HALF, HALF)),
         ("pack_i8", |s| pack_i8(s, &mut [], &[], None, 4, QUARTER)),

@@ -126,6 +126,22 @@ impl Simd for Avx2 {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm256_cvtepi32_ps(a) }
     }
+    const DOT_SIGNS: bool = true;
+    #[inline(always)]
+    fn dot_i8(self, sums: __m256i, x: __m256i, w: __m256i) -> __m256i {
+        // The first factor has to be unsigned: its sign goes over to the second. Two products of at most 127² fit 16 bits.
+        // SAFETY: `self` proves the instruction set.
+        let (x, w) = unsafe { (_mm256_abs_epi8(x), _mm256_sign_epi8(w, x)) };
+        self.dot_u7(sums, x, w)
+    }
+    #[inline(always)]
+    fn dot_u7(self, sums: __m256i, x: __m256i, w: __m256i) -> __m256i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(x, w);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
     #[inline(always)]
     fn to_bits(self, a: __m256) -> __m256i {
         // SAFETY: `self` proves the instruction set.

@@ -124,6 +124,25 @@ impl Simd for Avx512 {
         // SAFETY: `self` proves the instruction set.
         unsafe { _mm512_cvtepi32_ps(a) }
     }
+    const DOT_SIGNS: bool = true;
+    #[inline(always)]
+    fn dot_i8(self, sums: __m512i, x: __m512i, w: __m512i) -> __m512i {
+        // As with AVX2, which has an instruction for moving the sign.
+        // SAFETY: `self` proves the instruction set.
+        let (x, w) = unsafe {
+            let signed = _mm512_mask_sub_epi8(w, _mm512_movepi8_mask(x), _mm512_setzero_si512(), w);
+            (_mm512_abs_epi8(x), signed)
+        };
+        self.dot_u7(sums, x, w)
+    }
+    #[inline(always)]
+    fn dot_u7(self, sums: __m512i, x: __m512i, w: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instruction set.
+        unsafe {
+            let pairs = _mm512_maddubs_epi16(x, w);
+            _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+        }
+    }
     #[inline(always)]
     fn to_bits(self, a: __m512) -> __m512i {
         // SAFETY: `self` proves the instruction set.

@@ -6,6 +6,7 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+pub(crate) mod dots;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 pub(crate) mod scalar;
@@ -80,6 +81,16 @@ pub(crate) trait Simd: Copy {
     fn shl_i32<const BITS: u32>(self, a: Self::I32) -> Self::I32;
     /// Arithmetic shift.
     fn sra_i32<const BITS: u32>(self, a: Self::I32) -> Self::I32;
+
+    /// Whether [`Simd::dot_u7`] is faster than [`Simd::dot_i8`].
+    const DOT_SIGNS: bool = false;
+    /// `sums + Σ x · w` over the four bytes of each lane, exactly: all bytes lie in −127..=127.
+    fn dot_i8(self, sums: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32;
+    /// The same where no byte of `x` is negative.
+    #[inline(always)]
+    fn dot_u7(self, sums: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32 {
+        self.dot_i8(sums, x, w)
+    }
 
     /// The sum of the lanes, in an order that depends on the instruction set only.
     fn reduce_sum(self, a: Self::F32) -> f32;
@@ -162,9 +173,9 @@ macro_rules! dispatch {
             $crate::isa::Kind::Avx512 { .. } => unsafe { with_avx512($($arg),*) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            $crate::isa::Kind::Avx2 => unsafe { with_avx2($($arg),*) },
+            $crate::isa::Kind::Avx2 { .. } => unsafe { with_avx2($($arg),*) },
             #[cfg(target_arch = "aarch64")]
-            $crate::isa::Kind::Neon => $body($crate::simd::neon::Neon::new(), $($arg),*),
+            $crate::isa::Kind::Neon { .. } => $body($crate::simd::neon::Neon::new(), $($arg),*),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             $crate::isa::Kind::Simd128 => $body($crate::simd::simd128::Simd128::new(), $($arg),*),
             _ => $body($crate::simd::scalar::Scalar, $($arg),*),

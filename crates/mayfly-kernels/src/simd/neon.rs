@@ -156,6 +156,17 @@ impl Simd for Neon {
         unsafe { vreinterpretq_f32_s32(a) }
     }
     #[inline(always)]
+    fn dot_i8(self, sums: int32x4_t, x: int32x4_t, w: int32x4_t) -> int32x4_t {
+        // Products of bytes fit 16 bits, and so do sums of two.
+        // SAFETY: `self` proves the instruction set.
+        unsafe {
+            let (x, w) = (vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(w));
+            let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+            let high = vmull_high_s8(x, w);
+            vpadalq_s16(sums, vpaddq_s16(low, high))
+        }
+    }
+    #[inline(always)]
     fn add_i32(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
         // SAFETY: the target has the instruction.
         unsafe { vaddq_s32(a, b) }

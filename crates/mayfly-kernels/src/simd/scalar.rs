@@ -112,6 +112,11 @@ impl Simd for Scalar {
         a as f32
     }
     #[inline(always)]
+    fn dot_i8(self, sums: i32, x: i32, w: i32) -> i32 {
+        let (x, w) = (x.to_le_bytes(), w.to_le_bytes());
+        (0..4).fold(sums, |sum, k| sum + i32::from(x[k] as i8) * i32::from(w[k] as i8))
+    }
+    #[inline(always)]
     fn to_bits(self, a: f32) -> i32 {
         a.to_bits() as i32
     }

@@ -138,6 +138,14 @@ impl Simd for Simd128 {
         a
     }
     #[inline(always)]
+    fn dot_i8(self, sums: v128, x: v128, w: v128) -> v128 {
+        // Bytes 0 and 2 of each lane, then 1 and 3, as 16-bit numbers; those of `x` are the same for all vectors of a panel.
+        let even = |v: v128| i16x8_shr(i16x8_shl(v, 8), 8);
+        let odd = |v: v128| i16x8_shr(v, 8);
+        let low = i32x4_dot_i16x8(even(x), even(w));
+        i32x4_add(sums, i32x4_add(low, i32x4_dot_i16x8(odd(x), odd(w))))
+    }
+    #[inline(always)]
     fn add_i32(self, a: v128, b: v128) -> v128 {
         i32x4_add(a, b)
     }
