@@ -1,7 +1,7 @@
 //! Functions of each element alone, over slices.
 
 use crate::Isa;
-use crate::act::{Act, FannAct};
+use crate::act::Act;
 use crate::act_vec::{act_bwd_inline, act_inline};
 use crate::math;
 use crate::simd::{Simd, dispatch};
@@ -106,10 +106,6 @@ macro_rules! specialise {
             Act::Sigmoid => specialise!(@ Inlined(Act::Sigmoid), $f, $loop),
             Act::Gelu => specialise!(@ Inlined(Act::Gelu), $f, $loop),
             Act::Silu => specialise!(@ Inlined(Act::Silu), $f, $loop),
-            Act::Fann(FannAct::SigmoidSymmetric, k) => {
-                specialise!(@ Inlined(Act::Fann(FannAct::SigmoidSymmetric, k)), $f, $loop)
-            }
-            Act::Fann(FannAct::Sigmoid, k) => specialise!(@ Inlined(Act::Fann(FannAct::Sigmoid, k)), $f, $loop),
             other => specialise!(@ Called(other), $f, $loop),
         }
     };

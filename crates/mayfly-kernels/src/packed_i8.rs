@@ -194,16 +194,27 @@ fn quantize<D: Dots>(d: D, v: <D::S as Simd>::F32, inverse: f32) -> <D::S as Sim
     s.and_i32(s.add_i32(rounded, s.splat_i32(D::BIAS)), s.splat_i32(255))
 }
 
+/// Whether panels may have four vectors (see `panel_vectors`).
+#[inline(always)]
+fn wide<D: Dots>() -> bool {
+    D::S::N == 16 || D::S::N == 1
+}
+
 /// One row against one panel. `negative` says whether an input may be.
 #[inline(always)]
 fn one_row<D: Dots>(d: D, totals: &mut [i32], words: &[i32], weights: &[i32], vectors: usize, negative: bool) {
-    match (vectors, negative) {
-        (1, true) => one_row_of::<D, false, 1, 8>(d, totals, words, weights),
-        (1, false) => one_row_of::<D, true, 1, 8>(d, totals, words, weights),
-        (2, true) => one_row_of::<D, false, 2, 4>(d, totals, words, weights),
-        (2, false) => one_row_of::<D, true, 2, 4>(d, totals, words, weights),
-        (_, true) => one_row_of::<D, false, 4, 2>(d, totals, words, weights),
-        (_, false) => one_row_of::<D, true, 4, 2>(d, totals, words, weights),
+    if D::NON_NEGATIVE_PAYS && !negative {
+        match vectors {
+            4 if wide::<D>() => one_row_of::<D, true, 4, 2>(d, totals, words, weights),
+            1 => one_row_of::<D, true, 1, 8>(d, totals, words, weights),
+            _ => one_row_of::<D, true, 2, 4>(d, totals, words, weights),
+        }
+    } else {
+        match vectors {
+            4 if wide::<D>() => one_row_of::<D, false, 4, 2>(d, totals, words, weights),
+            1 => one_row_of::<D, false, 1, 8>(d, totals, words, weights),
+            _ => one_row_of::<D, false, 2, 4>(d, totals, words, weights),
+        }
     }
 }
 
@@ -258,13 +269,18 @@ fn one_row_of<D: Dots, const POSITIVE: bool, const V: usize, const U: usize>(
 fn several_rows<D: Dots>(d: D, totals: &mut [i32], scratch: &[i32], weights: &[i32], layer: Layer<'_>, negative: bool) {
     let (groups, step) = (layer.i.div_ceil(4), row_words(layer.i));
     let rows: [&[i32]; ROWS] = core::array::from_fn(|r| &scratch[r * step..r * step + groups]);
-    match (layer.vectors, negative) {
-        (1, true) => several_rows_of::<D, false, 1>(d, totals, rows, weights),
-        (1, false) => several_rows_of::<D, true, 1>(d, totals, rows, weights),
-        (2, true) => several_rows_of::<D, false, 2>(d, totals, rows, weights),
-        (2, false) => several_rows_of::<D, true, 2>(d, totals, rows, weights),
-        (_, true) => several_rows_of::<D, false, 4>(d, totals, rows, weights),
-        (_, false) => several_rows_of::<D, true, 4>(d, totals, rows, weights),
+    if D::NON_NEGATIVE_PAYS && !negative {
+        match layer.vectors {
+            4 if wide::<D>() => several_rows_of::<D, true, 4>(d, totals, rows, weights),
+            1 => several_rows_of::<D, true, 1>(d, totals, rows, weights),
+            _ => several_rows_of::<D, true, 2>(d, totals, rows, weights),
+        }
+    } else {
+        match layer.vectors {
+            4 if wide::<D>() => several_rows_of::<D, false, 4>(d, totals, rows, weights),
+            1 => several_rows_of::<D, false, 1>(d, totals, rows, weights),
+            _ => several_rows_of::<D, false, 2>(d, totals, rows, weights),
+        }
     }
 }
 
