@@ -88,6 +88,10 @@ pub(crate) const CIRCLES: &[Circle] = &[
         because: "a vector applies activations to itself, which are written with vectors: one call keeps them in registers",
     },
     Circle {
+        files: &["crates/mayfly-kernels/src/conv.rs", "crates/mayfly-kernels/src/conv_slide.rs"],
+        because: "one convolution in two ways: its sizes stand with the first, which hands strides of 1 to the second",
+    },
+    Circle {
         files: &["crates/mayfly-kernels/src/linear.rs", "crates/mayfly-kernels/src/matmul.rs"],
         because: "a product ends with what a layer does to it, and a layer is such a product",
     },
