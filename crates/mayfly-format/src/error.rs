@@ -121,6 +121,21 @@ pub enum FormatError {
         second: usize,
     },
 
+    /// A network that came without column names cannot tell which columns are its inputs.
+    #[error("{file}: the network takes {want} numbers a row, the columns here hold {got}: {}; {hint}", list(columns))]
+    InputChoice {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// Numbers that the network takes.
+        want: usize,
+        /// Numbers that the columns hold.
+        got: usize,
+        /// The columns that could be inputs.
+        columns: Vec<String>,
+        /// What to do about it.
+        hint: &'static str,
+    },
+
     /// Files without column names are matched by position, and the counts differ.
     #[error("{file}: {got} {what}, expected {want}")]
     ColumnCount {

@@ -6,6 +6,7 @@ pub mod atomic;
 pub mod data;
 mod error;
 pub mod fann_net;
+mod figure;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod impostor;
@@ -17,4 +18,5 @@ pub mod testdata;
 mod whole_file;
 
 pub use error::{FormatError, Position, Result};
+pub use figure::figure;
 pub use limits::DataLimits;

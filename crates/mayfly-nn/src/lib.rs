@@ -53,7 +53,9 @@ pub use init::{Init, ParamInit, Part};
 pub use layers::*;
 pub use loss::{CustomLoss, FannError, Loss};
 pub use mayfly_graph::{Act, CustomActivation, CustomOp, Dims, FannAct, Graph, NodeId, Precision, Session, Shape};
-pub use metrics::{Classification, Regression, classification, regression};
+pub use metrics::{
+    Classification, ClassificationTally, Figures, Regression, RegressionTally, Tally, classification, regression,
+};
 pub use model::Model;
 pub use network::{Mask, Network};
 pub use optimiser::{Optimiser, StepInfo};

@@ -1,165 +1,42 @@
-//! Test figures: what a network got right, from its outputs and the encoded targets.
-use mayfly_format::data::{Encoder, Outputs};
+//! Figures for people and as JSON. What they are is computed in the library.
+use mayfly_format::data::Encoder;
+use mayfly_format::figure;
+use mayfly_nn::{Classification, Figures, Regression};
 use serde_json::{Map, Value, json};
+
+/// Which rows the figures are over: they are called so, in words and in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Over {
+    /// Rows that the network was not trained on; or, of a model file, those that it is measured on.
+    Test,
+    /// The rows that it was trained on, for want of others.
+    Training,
+}
+
+impl Over {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Over::Test => "test",
+            Over::Training => "training rows",
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Over::Test => "test",
+            Over::Training => "train",
+        }
+    }
+}
 
 /// Figures over some rows.
 pub struct Metrics {
-    pub rows: usize,
-    /// Mean over rows and outputs of the squared difference, as FANN counts it.
-    pub mse: f64,
-    pub task: TaskMetrics,
-}
-
-/// What is counted depends on the task.
-pub enum TaskMetrics {
-    Classes {
-        /// Share of rows whose class is right.
-        accuracy: f64,
-        /// `[truth][answer]` counts.
-        confusion: Vec<Vec<u64>>,
-        labels: Vec<String>,
-    },
-    Values {
-        /// Mean absolute error in the target's unit.
-        mae: f64,
-        /// Root of the mean squared error in the target's unit.
-        rmse: f64,
-        /// Share of the variance that is explained.
-        r2: f64,
-        /// With several targets: the share of rows whose largest output is where the largest target is.
-        accuracy: Option<f64>,
-        /// Errors (answer − truth) of all targets in order of rows; of very many rows an even sample.
-        residuals: Vec<f64>,
-    },
-}
-
-/// Figures that are gathered batch by batch, so that the rows need not be in memory.
-pub struct Tally<'a> {
-    encoder: &'a Encoder,
-    rows: usize,
-    outputs: usize,
-    squares: f64,
-    right: u64,
-    /// `[truth][answer]`; empty when numbers are predicted.
-    confusion: Vec<Vec<u64>>,
-    absolute: f64,
-    squared: f64,
-    /// Mean and sum of squared distances from it, of each target column (Welford 1962).
-    spread: Vec<(f64, f64)>,
-    residuals: Sample,
-}
-
-impl<'a> Tally<'a> {
-    /// Of nothing yet.
-    pub fn new(encoder: &'a Encoder) -> Self {
-        let classes = encoder.labels().len();
-        Tally {
-            encoder,
-            rows: 0,
-            outputs: 0,
-            squares: 0.0,
-            right: 0,
-            confusion: vec![vec![0; classes]; classes],
-            absolute: 0.0,
-            squared: 0.0,
-            spread: vec![(0.0, 0.0); encoder.target_width()],
-            residuals: Sample::default(),
-        }
-    }
-
-    /// More rows: `outputs [rows, width]`, `targets [rows, width]`.
-    pub fn add(&mut self, outputs: &[f32], targets: &[f32]) {
-        let width = self.encoder.target_width().max(1);
-        let squares = outputs.iter().zip(targets).map(|(y, t)| (f64::from(*y) - f64::from(*t)).powi(2));
-        self.squares += squares.sum::<f64>();
-        self.outputs += outputs.len();
-        for (y, t) in outputs.chunks_exact(width).zip(targets.chunks_exact(width)) {
-            self.rows += 1;
-            if self.confusion.is_empty() { self.values(y, t) } else { self.classes(y, t) }
-        }
-    }
-
-    fn classes(&mut self, y: &[f32], t: &[f32]) {
-        // An output that is not a number names no class: a wrong answer.
-        if let (Some(answer), Some(truth)) = (self.encoder.class_of(y), self.encoder.class_of(t)) {
-            self.confusion[truth][answer] += 1;
-            self.right += u64::from(answer == truth);
-        }
-    }
-
-    fn values(&mut self, y: &[f32], t: &[f32]) {
-        let decoded = |v: &[f32]| match self.encoder.decode(v) {
-            Some(Outputs::Values(values)) => values,
-            _ => Vec::new(),
-        };
-        let (y, t) = (decoded(y), decoded(t));
-        self.right += u64::from(largest(&y) == largest(&t));
-        for ((y, t), (mean, distances)) in y.iter().zip(&t).zip(&mut self.spread) {
-            let residual = y - t;
-            self.absolute += residual.abs();
-            self.squared += residual * residual;
-            let off = t - *mean;
-            *mean += off / self.rows as f64;
-            *distances += off * (t - *mean);
-            self.residuals.push(residual);
-        }
-    }
-
-    /// The figures.
-    pub fn finish(self) -> Metrics {
-        let accuracy = self.right as f64 / self.rows.max(1) as f64;
-        let n = (self.rows * self.encoder.target_width()).max(1) as f64;
-        let task = if self.confusion.is_empty() {
-            TaskMetrics::Values {
-                mae: self.absolute / n,
-                rmse: (self.squared / n).sqrt(),
-                r2: 1.0 - self.squared / self.spread.iter().map(|(_, distances)| distances).sum::<f64>(),
-                accuracy: (self.encoder.target_width() > 1).then_some(accuracy),
-                residuals: self.residuals.values,
-            }
-        } else {
-            TaskMetrics::Classes { accuracy, confusion: self.confusion, labels: self.encoder.labels().to_vec() }
-        };
-        Metrics { rows: self.rows, mse: self.squares / self.outputs.max(1) as f64, task }
-    }
-}
-
-/// Residuals that are kept for the quantiles.
-const SAMPLE: usize = 1 << 20;
-
-/// Every value while there are at most [`SAMPLE`], then every second, every fourth, …
-struct Sample {
-    values: Vec<f64>,
-    step: u64,
-    seen: u64,
-}
-
-impl Default for Sample {
-    fn default() -> Self {
-        Sample { values: Vec::new(), step: 1, seen: 0 }
-    }
-}
-
-impl Sample {
-    fn push(&mut self, value: f64) {
-        if self.values.len() == SAMPLE {
-            let mut at = 0;
-            self.values.retain(|_| {
-                at += 1;
-                at % 2 == 1
-            });
-            self.step *= 2;
-        }
-        if self.seen.is_multiple_of(self.step) {
-            self.values.push(value);
-        }
-        self.seen += 1;
-    }
-}
-
-/// Where the largest value is; the first of several.
-fn largest(values: &[f64]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+    pub over: Over,
+    pub figures: Figures,
+    labels: Vec<String>,
+    targets: usize,
+    positive: bool,
 }
 
 /// A number for JSON: what is not finite becomes null rather than breaking the object.
@@ -168,21 +45,40 @@ pub fn number(v: f64) -> Value {
 }
 
 impl Metrics {
-    /// The test keys of the JSON output.
+    /// Figures of a network whose answers `encoder` explains.
+    pub fn new(figures: Figures, encoder: &Encoder, over: Over) -> Metrics {
+        let (labels, targets) = (encoder.labels().to_vec(), encoder.target_width());
+        Metrics { over, figures, labels, targets, positive: encoder.has_positive() }
+    }
+
+    /// Rows that were compared.
+    pub fn rows(&self) -> usize {
+        self.figures.rows()
+    }
+
+    /// The keys of the JSON output: `test_…`, or `train_…` for figures over training rows.
     pub fn json(&self) -> Map<String, Value> {
         let mut map = Map::new();
-        map.insert("test_mse".into(), number(self.mse));
-        match &self.task {
-            TaskMetrics::Classes { accuracy, .. } => {
-                map.insert("test_accuracy".into(), number(*accuracy));
-            }
-            TaskMetrics::Values { mae, rmse, r2, accuracy, .. } => {
-                if let Some(accuracy) = accuracy {
-                    map.insert("test_accuracy".into(), number(*accuracy));
+        let mut insert = |name: &str, value: f64| map.insert(format!("{}_{name}", self.over.prefix()), number(value));
+        match &self.figures {
+            Figures::Classes(classes) => {
+                insert("mse", classes.mse);
+                insert("accuracy", classes.accuracy);
+                if self.positive {
+                    let (precision, recall) = classes.precision_and_recall(1);
+                    insert("precision", precision);
+                    insert("recall", recall);
+                    insert("f1", f1(precision, recall));
                 }
-                map.insert("test_mae".into(), number(*mae));
-                map.insert("test_rmse".into(), number(*rmse));
-                map.insert("test_r2".into(), number(*r2));
+            }
+            Figures::Values { regression, largest_right, .. } => {
+                insert("mse", regression.mse);
+                if let Some(accuracy) = largest_right {
+                    insert("accuracy", *accuracy);
+                }
+                insert("mae", regression.mae);
+                insert("rmse", regression.rmse);
+                insert("r2", shown_r2(regression));
             }
         }
         map
@@ -190,32 +86,73 @@ impl Metrics {
 
     /// One line for a person.
     pub fn headline(&self) -> String {
-        match &self.task {
-            TaskMetrics::Classes { accuracy, .. } => {
-                let wrong = ((1.0 - accuracy) * self.rows as f64).round();
-                format!("accuracy {:.2} % ({wrong} of {} rows wrong), MSE {:.5}", accuracy * 100.0, self.rows, self.mse)
-            }
-            TaskMetrics::Values { mae, rmse, r2, accuracy, .. } => {
+        match &self.figures {
+            _ if self.rows() == 0 => "no rows to measure on".into(),
+            Figures::Classes(classes) => self.classes_line(classes),
+            Figures::Values { regression, largest_right, .. } => {
                 let largest =
-                    accuracy.map(|a| format!(", largest output right in {:.2} %", a * 100.0)).unwrap_or_default();
-                format!("MAE {mae:.4}, RMSE {rmse:.4}, R² {r2:.4} over {} rows{largest}", self.rows)
+                    largest_right.map(|a| format!(", largest output right in {:.2} %", a * 100.0)).unwrap_or_default();
+                let Regression { mae, rmse, .. } = regression;
+                let r2 = self.r2_words(regression);
+                format!("MAE {}, RMSE {}, {r2} over {}{largest}", figure(*mae), figure(*rmse), rows(self.rows()))
             }
+        }
+    }
+
+    fn classes_line(&self, classes: &Classification) -> String {
+        let Classification { accuracy, mse, .. } = classes;
+        let wrong = ((1.0 - accuracy) * self.rows() as f64).round();
+        let positive = match self.labels.get(1).filter(|_| self.positive) {
+            Some(label) => {
+                let (precision, recall) = classes.precision_and_recall(1);
+                let share = |v: f64| if v.is_nan() { "–".to_owned() } else { format!("{:.2} %", v * 100.0) };
+                format!(", {label:?}: precision {}, recall {}", share(precision), share(recall))
+            }
+            None => String::new(),
+        };
+        format!(
+            "accuracy {:.2} % ({wrong} of {} wrong){positive}, MSE {}",
+            accuracy * 100.0,
+            rows(self.rows()),
+            figure(*mse)
+        )
+    }
+
+    fn r2_words(&self, regression: &Regression) -> String {
+        match (shown_r2(regression), regression.constant) {
+            (r2, _) if r2.is_nan() => "R² undefined (the target is the same in every row)".into(),
+            (r2, 0) if self.targets > 1 => format!("R² {r2:.4} (mean of {} targets)", self.targets),
+            (r2, 0) => format!("R² {r2:.4}"),
+            (r2, n) => format!("R² {r2:.4} (mean of {} targets, {n} the same in every row)", self.targets),
         }
     }
 
     /// A confusion matrix or a summary of the residuals.
     pub fn details(&self) -> String {
-        match &self.task {
-            TaskMetrics::Classes { confusion, labels, .. } => confusion_table(confusion, labels),
-            TaskMetrics::Values { residuals, .. } => residual_summary(residuals),
+        match &self.figures {
+            Figures::Classes(classes) => confusion_table(&classes.confusion, &self.labels),
+            Figures::Values { residuals, .. } => residual_summary(residuals),
         }
     }
+}
+
+/// R², where there is any variance to explain.
+fn shown_r2(regression: &Regression) -> f64 {
+    if regression.constant == regression.outputs { f64::NAN } else { regression.r2 }
+}
+
+fn f1(precision: f64, recall: f64) -> f64 {
+    if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 }
+}
+
+fn rows(count: usize) -> String {
+    if count == 1 { "1 row".into() } else { format!("{count} rows") }
 }
 
 /// More classes than this do not fit across a terminal.
 const TABLE_CLASSES: usize = 12;
 
-fn confusion_table(confusion: &[Vec<u64>], labels: &[String]) -> String {
+fn confusion_table(confusion: &[Vec<usize>], labels: &[String]) -> String {
     if labels.len() > TABLE_CLASSES {
         return worst_confusions(confusion, labels);
     }
@@ -228,7 +165,7 @@ fn confusion_table(confusion: &[Vec<u64>], labels: &[String]) -> String {
     names.iter().for_each(|n| out.push_str(&format!("{n:>cell$} ")));
     out.push_str(&format!("{:>8}\n", "recall"));
     for (truth, row) in confusion.iter().enumerate() {
-        let total: u64 = row.iter().sum();
+        let total: usize = row.iter().sum();
         let recall = row[truth] as f64 / total.max(1) as f64 * 100.0;
         out.push_str(&format!("{:>wide$}  ", names[truth]));
         row.iter()
@@ -238,13 +175,13 @@ fn confusion_table(confusion: &[Vec<u64>], labels: &[String]) -> String {
     out
 }
 
-fn worst_confusions(confusion: &[Vec<u64>], labels: &[String]) -> String {
-    let mut wrong: Vec<(u64, usize, usize)> = Vec::new();
+fn worst_confusions(confusion: &[Vec<usize>], labels: &[String]) -> String {
+    let mut wrong: Vec<(usize, usize, usize)> = Vec::new();
     for (t, row) in confusion.iter().enumerate() {
         wrong.extend(row.iter().enumerate().filter(|(a, n)| *a != t && **n > 0).map(|(a, n)| (*n, t, a)));
     }
     wrong.sort_by(|a, b| b.cmp(a));
-    let line = |(n, t, a): &(u64, usize, usize)| format!("  {n:>6}  {} taken for {}\n", labels[*t], labels[*a]);
+    let line = |(n, t, a): &(usize, usize, usize)| format!("  {n:>6}  {} taken for {}\n", labels[*t], labels[*a]);
     format!(
         "most frequent confusions of {} classes:\n{}",
         labels.len(),
@@ -256,11 +193,12 @@ fn residual_summary(residuals: &[f64]) -> String {
     let mut sorted: Vec<f64> = residuals.iter().copied().filter(|r| r.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return "no finite residuals\n".into() };
-    let at = |q: f64| sorted[(q * last as f64).round() as usize];
+    let at = |q: f64| figure(sorted[(q * last as f64).round() as usize]);
     let names = ["least", "5 %", "25 %", "median", "75 %", "95 %", "largest"];
     let values = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0].map(at);
-    let head: String = names.iter().map(|n| format!("{n:>10}")).collect();
-    let body: String = values.iter().map(|v| format!("{v:>10.4}")).collect();
+    let width = names.iter().map(|n| n.len()).chain(values.iter().map(String::len)).max().unwrap_or(0) + 2;
+    let head: String = names.iter().map(|n| format!("{n:>width$}")).collect();
+    let body: String = values.iter().map(|v| format!("{v:>width$}")).collect();
     format!("residuals (answer − truth)\n{head}\n{body}\n")
 }
 
@@ -269,11 +207,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_stays_even() {
-        let mut sample = Sample::default();
-        (0..5 * SAMPLE as u64 / 2).for_each(|i| sample.push(i as f64));
-        assert_eq!(sample.step, 4);
-        let even = sample.values.iter().enumerate().all(|(i, v)| *v == 4.0 * i as f64);
-        assert!(even && sample.values.len() == SAMPLE * 5 / 8, "{}", sample.values.len());
+    fn residuals_never_run_together() {
+        for scale in [1e-27, 1.0, 123_456_789.0, 1e300] {
+            let residuals: Vec<f64> = (0..99).map(|i| (f64::from(i) - 49.0) * scale).collect();
+            let text = residual_summary(&residuals);
+            let body = text.lines().nth(2).unwrap();
+            assert_eq!(body.split_whitespace().count(), 7, "{text}");
+            assert!(body.split_whitespace().all(|word| word.parse::<f64>().is_ok()), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_nothing() {
+        let regression = Regression { rows: 5, mae: 0.1, rmse: 0.1, r2: 0.0, mse: 0.01, constant: 1, outputs: 1 };
+        let figures = Figures::Values { regression, largest_right: None, residuals: Vec::new() };
+        let metrics = Metrics { over: Over::Test, figures, labels: Vec::new(), targets: 1, positive: false };
+        assert!(metrics.headline().contains("R² undefined"), "{}", metrics.headline());
+        assert_eq!(metrics.json()["test_r2"], Value::Null);
     }
 }

@@ -15,6 +15,9 @@ const BUFFER_BYTES: usize = 1 << 17;
 /// The two bytes that a gzip stream begins with.
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// What Windows writes before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Where a data file's bytes come from: a path, or memory with a name for messages.
 ///
 /// Cloning is cheap. Opening it again gives the same bytes from the start; that is how sources rewind.
@@ -82,7 +85,7 @@ impl Input {
         }
     }
 
-    /// Opens the bytes for reading from the start, unpacked if they are a gzip stream.
+    /// Opens the bytes for reading from the start, unpacked if they are a gzip stream, without a byte order mark.
     pub(super) fn open_unpacked(&self) -> Result<ByteReader> {
         let mut stored = BufReader::with_capacity(BUFFER_BYTES, self.open()?);
         let packed = stored.fill_buf().map_err(|e| self.read_error(e, 0))?.starts_with(&GZIP_MAGIC);
@@ -91,7 +94,13 @@ impl Input {
         } else {
             Unpacked::Plain(stored)
         };
-        Ok(ByteReader { input: self.clone(), unpacked, offset: 0 })
+        let mut reader = ByteReader { input: self.clone(), unpacked, offset: 0 };
+        // A buffer that is filled at the start of a file holds at least three bytes, if the file has them. No binary format begins so.
+        if reader.fill()?.starts_with(BYTE_ORDER_MARK) {
+            reader.consume(BYTE_ORDER_MARK.len());
+            reader.offset = 0;
+        }
+        Ok(reader)
     }
 
     /// An I/O error of this input. What a decompressor reports is damage to the content, not a failing disk.

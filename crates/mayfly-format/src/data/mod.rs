@@ -4,6 +4,7 @@
 
 mod array;
 mod chunk;
+mod column;
 mod csv;
 mod encode;
 mod fann;
@@ -17,16 +18,18 @@ mod schema;
 mod source;
 mod split;
 mod table;
+mod value;
 
 pub use chunk::{Chunk, MISSING_CODE, TextColumn};
 pub use encode::{
-    Batch, EncodedRows, Encoder, ExtraColumns, FitOptions, InputColumn, InputEncoding, LeftOut, MissingPolicy, Outputs,
-    Reason, RowOptions, ScaledColumn, Scaling, TargetEncoding, Task, Want,
+    Batch, ClassNames, EncodedRows, Encoder, ExtraColumns, FitOptions, InputColumn, InputEncoding, LeftOut,
+    MissingPolicy, Outputs, PlainOptions, Reason, RowOptions, ScaledColumn, Scaling, TargetEncoding, Task, Want,
 };
 pub use input::Input;
 pub use kind::FileKind;
 pub use open::open;
 pub use schema::{Column, ColumnKind, Names, Schema, Targets};
-pub use source::{Header, NpzKeys, OpenOptions, Source};
+pub use source::{Header, Identifiers, NpzKeys, OpenOptions, Reading, Source};
 pub use split::{Part, Split, Splitter};
 pub use table::{Table, Tables, load, load_with};
+pub use value::Decimal;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::chunk::Chunk;
+use super::encode::Reason;
 use super::kind::FileKind;
-use super::schema::{ColumnKind, Schema};
+use super::schema::{ColumnKind, Names, Schema};
+use super::value::Decimal;
 use crate::error::Result;
 use crate::limits::DataLimits;
 
@@ -16,6 +18,11 @@ pub trait Source: Send + std::fmt::Debug {
 
     /// The columns.
     fn schema(&self) -> &Schema;
+
+    /// What was found out when the file was opened. Worth telling the user.
+    fn reading(&self) -> Reading {
+        Reading::default()
+    }
 
     /// How many rows the file declares, where its format does.
     fn declared_rows(&self) -> Option<u64>;
@@ -35,6 +42,38 @@ pub trait Source: Send + std::fmt::Debug {
     /// The names behind the codes of the categorical column at `code_slot` (counted among categorical columns only),
     /// as far as rows were read. Codes never change, rewinding included.
     fn categories(&self, code_slot: usize) -> &[String];
+}
+
+/// How a file is read: what was found out about it, and what was said.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// CSV: the delimiter; a space stands for any white space.
+    pub delimiter: Option<u8>,
+    /// CSV: the decimal mark.
+    pub decimal: Option<Decimal>,
+    /// CSV: the line that names the columns, from 1.
+    pub header_line: Option<u64>,
+    /// CSV: lines above the table that were skipped.
+    pub skipped_lines: u64,
+    /// What stands for a missing value, where the options said so.
+    pub missing_tokens: Option<Vec<String>>,
+    /// Columns that are [`ColumnKind::Text`], by position, with the reason.
+    pub reasons: BTreeMap<usize, Reason>,
+    /// Whatever else may surprise, in words.
+    pub remarks: Vec<String>,
+    /// Where targets were looked for in vain: "t10k-labels-idx1-ubyte beside it".
+    pub no_targets: Option<String>,
+}
+
+/// What happens to columns that hold row numbers or identifiers by their names and values; see `docs/formats/data.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identifiers {
+    /// They are [`ColumnKind::Text`]: no inputs.
+    #[default]
+    LeaveOut,
+    /// They are numbers like others.
+    Keep,
 }
 
 /// Whether the first record of a CSV file names the columns.
@@ -59,18 +98,24 @@ pub struct NpzKeys {
 }
 
 /// How to open a data file. The default finds everything out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
     /// The kind of file; found out by content and extension when not given.
     pub kind: Option<FileKind>,
-    /// CSV: the delimiter, an ASCII character; sniffed when not given.
+    /// CSV: the delimiter, an ASCII character; a space stands for any white space. Found out when not given.
     pub delimiter: Option<u8>,
+    /// CSV: the decimal mark; found out when not given.
+    pub decimal: Option<Decimal>,
     /// CSV: whether there is a header.
     pub header: Header,
-    /// CSV: what stands for a missing value, besides case. Default: empty, `NA`, `NaN`, `?`, `null`.
-    pub missing_tokens: Vec<String>,
+    /// What stands for a missing value, in any case, instead of the usual markers; numbers too, such as `-999`. An empty field always does.
+    pub missing_tokens: Option<Vec<String>>,
     /// CSV and Parquet: kinds of columns by name, instead of finding them out. [`ColumnKind::Grid`] is not possible here.
     pub kinds: BTreeMap<String, ColumnKind>,
+    /// Columns that need not be read, where they are in the file: they are [`ColumnKind::Text`], also when their type is not read here.
+    pub ignore: Vec<String>,
+    /// What happens to row numbers and identifiers.
+    pub identifiers: Identifiers,
     /// IDX: the file with the labels, when its name does not follow from the images file.
     pub labels: Option<PathBuf>,
     /// npz: which arrays to read.
@@ -79,28 +124,17 @@ pub struct OpenOptions {
     pub limits: DataLimits,
     /// As `kinds`, for columns that need not be in the file: see [`Encoder::open_options`](super::Encoder::open_options).
     pub known_kinds: BTreeMap<String, ColumnKind>,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            kind: None,
-            delimiter: None,
-            header: Header::Auto,
-            missing_tokens: ["", "NA", "NaN", "?", "null"].map(str::to_owned).to_vec(),
-            kinds: BTreeMap::new(),
-            labels: None,
-            npz_keys: None,
-            limits: DataLimits::default(),
-            known_kinds: BTreeMap::new(),
-        }
-    }
+    /// CSV: the decimal mark, where the numbers of the file do not tell it.
+    pub known_decimal: Option<Decimal>,
+    /// CSV: whether the file is expected to name its columns, where it does not show.
+    pub known_names: Option<Names>,
 }
 
 impl OpenOptions {
     /// The kind that was given or is known for a column.
     pub(super) fn kind_of(&self, column: &str) -> Option<&ColumnKind> {
-        self.kinds.get(column).or_else(|| self.known_kinds.get(column))
+        let ignored = self.ignore.iter().any(|name| name == column).then_some(&ColumnKind::Text);
+        self.kinds.get(column).or(ignored).or_else(|| self.known_kinds.get(column))
     }
 }
 

@@ -1,4 +1,5 @@
 //! The options of the commands on model files.
+use crate::support::data::{ColumnArgs, FileArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,6 +15,10 @@ pub struct EvalArgs {
     pub model: PathBuf,
     /// A data file with the columns the model was trained on; - is standard input
     pub data: PathBuf,
+    #[command(flatten)]
+    pub files: FileArgs,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 }
 
 #[derive(Args, Debug)]
@@ -25,6 +30,10 @@ pub struct PredictArgs {
     /// Write the predictions to a CSV file; - is standard output, which is where they go without this
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: FileArgs,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 }
 
 #[derive(Args, Debug)]
@@ -74,4 +83,8 @@ pub struct QuantizeArgs {
     /// Rows on which accuracy and speed are compared; - is standard input
     #[arg(long, value_name = "DATA")]
     pub calibrate: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: FileArgs,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 }

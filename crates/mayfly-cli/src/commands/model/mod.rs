@@ -1,4 +1,5 @@
 //! `mayfly eval`, `predict`, `info`, `convert` and `quantize`: what is done with a model file.
+mod answers;
 pub mod args;
 pub mod convert;
 mod dot;

@@ -2,14 +2,13 @@
 use super::args::{QuantizeArgs, QuantizeTo};
 use crate::support::input::Input;
 use crate::support::metrics::Metrics;
-use crate::support::model::Loaded;
+use crate::support::model::{Loaded, Rows};
 use crate::support::output::{Files, NATIVE_MODEL};
 use crate::support::ui::{Ui, grouped, seconds};
 use anyhow::Result;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions};
 use mayfly_nn::{Model, Precision, Registry};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::Instant;
 
 /// What is compared before and after.
@@ -38,15 +37,16 @@ pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
     let file = ModelFile::parse(&output.to_string(), &bytes, &ReadOptions::default())?;
     let model = Model::from_file(&output.to_string(), file, &Registry::new())?;
     let small = Loaded { model, encoder: loaded.encoder.clone() };
-    let before = side(&loaded, std::fs::metadata(&*from)?.len(), rows.as_deref())?;
-    let after = side(&small, bytes.len() as u64, rows.as_deref())?;
+    let rows = rows.as_deref().map(|path| Rows { path, files: &args.files, columns: &args.columns });
+    let before = side(&loaded, std::fs::metadata(&*from)?.len(), rows, ui)?;
+    let after = side(&small, bytes.len() as u64, rows, ui)?;
     output.write(|out| Ok(out.write_all(&bytes)?))?;
     let object = json!({ "before": as_json(&before), "after": as_json(&after), "model": output.to_string() });
     files.result(ui, &text(&before, &after), &object)
 }
 
-fn side(loaded: &Loaded, bytes: u64, data: Option<&Path>) -> Result<Side> {
-    let metrics = data.map(|data| loaded.measure(data)).transpose()?;
+fn side(loaded: &Loaded, bytes: u64, rows: Option<Rows<'_>>, ui: Ui) -> Result<Side> {
+    let metrics = rows.map(|rows| loaded.measure(rows, ui)).transpose()?;
     Ok(Side { bytes, row_seconds: row_seconds(&loaded.model)?, metrics })
 }
 

@@ -1,4 +1,5 @@
 //! The options of `mayfly train`.
+use crate::support::data::{FileArgs, one_or_many};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -36,21 +37,9 @@ pub enum ScheduleName {
     OneCycle,
 }
 
-/// What to do with a missing value.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Missing {
-    /// Stop, naming the line
-    Error,
-    /// Leave the row out
-    Drop,
-    /// Put the column's mean or most frequent category
-    Impute,
-}
-
 /// Every option can also stand in the file given by --config, under the same name with underscores.
 #[derive(Args, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct TrainArgs {
     /// Training data: .csv, .tsv, .parquet, FANN .train/.data, IDX (.gz), .npy or .npz
     #[serde(skip)]
@@ -58,18 +47,28 @@ pub struct TrainArgs {
     /// Test data; without it a part of the training rows is held out
     #[arg(long, value_name = "DATA")]
     pub test: Option<PathBuf>,
-    /// Column to predict (default: a column named target, class or label, else the last)
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
+    /// Columns to predict (default: the only one called target, class, label or y, else the last)
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
+    pub target: Vec<String>,
     /// Columns to leave out
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
     pub ignore: Vec<String>,
+    /// Columns that say which row it is: left out too
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "Reading data")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub id: Vec<String>,
+    /// What columns hold, where it is not to be found out: number, category, date or ignore
+    #[arg(long, value_name = "COLUMN=KIND,…", value_delimiter = ',', help_heading = "Reading data")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub kinds: Vec<String>,
+    /// Of two classes the one that is looked for: precision and recall are told of it
+    #[arg(long, value_name = "CLASS")]
+    pub positive: Option<String>,
     /// What is to be predicted [default: auto]
     #[arg(long, value_enum)]
     pub task: Option<Task>,
-    /// What to do with a missing value
-    #[arg(long, value_enum)]
-    pub missing: Option<Missing>,
     /// Neurons of the hidden layers; 0 for none [default: chosen from the data]
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
@@ -128,6 +127,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub files: FileArgs,
+}
+
+fn either(given: Vec<String>, file: Vec<String>) -> Vec<String> {
+    if given.is_empty() { file } else { given }
 }
 
 impl TrainArgs {
@@ -136,10 +142,12 @@ impl TrainArgs {
         TrainArgs {
             data: self.data,
             test: self.test.or(file.test),
-            target: self.target.or(file.target),
-            ignore: if self.ignore.is_empty() { file.ignore } else { self.ignore },
+            target: either(self.target, file.target),
+            ignore: either(self.ignore, file.ignore),
+            id: either(self.id, file.id),
+            kinds: either(self.kinds, file.kinds),
+            positive: self.positive.or(file.positive),
             task: self.task.or(file.task),
-            missing: self.missing.or(file.missing),
             hidden: self.hidden.or(file.hidden),
             conv: self.conv.or(file.conv),
             activation: self.activation.or(file.activation),
@@ -159,6 +167,7 @@ impl TrainArgs {
             output: self.output.or(file.output),
             plot: self.plot.or(file.plot),
             config: self.config,
+            files: self.files.or(file.files),
         }
     }
 }

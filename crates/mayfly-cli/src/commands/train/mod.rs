@@ -7,14 +7,14 @@ mod settings;
 mod watch;
 
 use crate::support::input::Input;
-use crate::support::metrics::{Metrics, Tally, number};
+use crate::support::metrics::{Metrics, Over, number};
 use crate::support::output::Output;
 use crate::support::plot::{Chart, Line, svg};
 use crate::support::ui::{Ui, seconds};
 use anyhow::{Context, Result};
 use args::TrainArgs;
 use mayfly_format::data::Encoder;
-use mayfly_nn::{Loss, Model, mean_loss};
+use mayfly_nn::{Loss, Model, Tally, mean_loss};
 use outcome::{Curve, Outcome};
 use places::Places;
 use rows::Rows;
@@ -32,7 +32,7 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     let (args, _kept) = with_inputs(args)?;
     let mut rows = Rows::read(&args, &settings, ui)?;
     let start = Instant::now();
-    let range = settings.target_range(&mut rows)?;
+    let range = if settings.needs_target_range(&rows.encoder) { rows.training.target_range()? } else { [0.0; 2] };
     let outcome = match settings.cascade(&rows.encoder, range) {
         None => {
             places.check_format(settings.network(&rows.encoder, range)?)?;
@@ -55,7 +55,7 @@ pub fn train(args: TrainArgs, ui: Ui) -> Result<()> {
         ui.note(format!("training curve drawn in {output}"));
     }
     ui.note(format!("{epochs} epochs in {}: {ended}. Model: {}", seconds(took), places.model));
-    places.files.result(ui, &format!("test: {}\n\n{}", test.headline(), test.details()), &summary)
+    places.files.result(ui, &format!("{}: {}\n\n{}", test.over.name(), test.headline(), test.details()), &summary)
 }
 
 /// The same with standard input and pipes kept in files, which live as long as what is returned beside.
@@ -75,8 +75,21 @@ fn with_config(args: TrainArgs) -> Result<TrainArgs> {
     let Some(path) = args.config.clone() else { return Ok(args) };
     let read = || std::fs::read_to_string(&*Input::open(&path)?).map_err(anyhow::Error::from);
     let text = read().with_context(|| format!("cannot read {}", path.display()))?;
-    let file: TrainArgs = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+    let file = options_of(&text).with_context(|| format!("in {}", path.display()))?;
     Ok(args.or(file))
+}
+
+/// The options in a text; one that there is not is refused by its name.
+fn options_of(text: &str) -> Result<TrainArgs> {
+    let table: toml::Table = toml::from_str(text)?;
+    let known = serde_json::to_value(TrainArgs::default())?;
+    let unknown = table.keys().find(|key| known.get(key).is_none());
+    match unknown {
+        Some(key) => {
+            anyhow::bail!("there is no option {key:?}; options are called as on the command line, with underscores")
+        }
+        None => Ok(toml::from_str(text)?),
+    }
 }
 
 /// The loss over the training and the test rows, of the network as it is now.
@@ -85,15 +98,16 @@ fn losses(model: &Model, loss: &Loss, rows: &mut Rows) -> Result<[f64; 2]> {
     Ok([mean_loss(&model.network, loss, rows.training.data())?, test])
 }
 
-/// Figures on the test rows; without any, on the training rows.
+/// Figures on the test rows; without any, on the training rows, and they are called so.
 fn test_metrics(model: &Model, rows: &mut Rows) -> Result<Metrics> {
-    let part = if rows.test.is_empty()? { &mut rows.training } else { &mut rows.test };
+    let over = if rows.test.is_empty()? { Over::Training } else { Over::Test };
+    let part = if over == Over::Test { &mut rows.test } else { &mut rows.training };
     let mut tally = Tally::new(&rows.encoder);
     part.each(|inputs, targets| {
         tally.add(&model.predict(inputs)?, targets);
         Ok(())
     })?;
-    Ok(tally.finish())
+    Ok(Metrics::new(tally.finish(), &rows.encoder, over))
 }
 
 fn summary(
@@ -137,7 +151,7 @@ fn plot(output: &Output, curve: Curve, test: &Metrics, data: &Path) -> Result<()
     let name = data.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let chart = Chart {
         title: format!("Training on {name}"),
-        subtitle: format!("test: {}", test.headline()),
+        subtitle: format!("{}: {}", test.over.name(), test.headline()),
         x_label: unit.into(),
         y_label: "loss".into(),
         lines,

@@ -1,11 +1,13 @@
 //! The rows of a training: in memory, or read from the file in every epoch.
 use super::args::TrainArgs;
 use super::settings::Settings;
-use crate::support::data::{TABLE_BYTES, open_file, table};
+use crate::support::data::{FileArgs, TABLE_BYTES, open_file, reading_line, table};
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Result, bail};
 use mayfly_format::FormatError;
-use mayfly_format::data::{EncodedRows, Encoder, LeftOut, OpenOptions, Part as Role, RowOptions, Tables, Want};
+use mayfly_format::data::{
+    Chunk, EncodedRows, Encoder, FitOptions, Part as Role, RowOptions, Source, Split, Tables, Want,
+};
 use mayfly_nn::{Dataset, InMemory, Order, Streamed};
 use std::path::Path;
 
@@ -27,17 +29,24 @@ pub(super) enum Part {
 }
 
 impl Rows {
-    /// Reads the training file, and the test file if there is one; otherwise test rows are held out.
+    /// Reads the training file, and the test file if there is one; otherwise test rows are held out, where there are enough.
     pub(super) fn read(args: &TrainArgs, settings: &Settings, ui: Ui) -> Result<Rows> {
-        let mut source = open_file(&args.data, &OpenOptions::default())?;
-        let encoder = Encoder::fit(source.as_mut(), &settings.fit)?;
-        say_left_out(encoder.left_out(), ui);
-        let options = RowOptions { want: Want::InputsAndTargets, split: settings.fit.split, ..RowOptions::default() };
+        let mut source = open_file(&args.data, &settings.open)?;
+        let fit = match is_small(source.as_mut())? {
+            true => FitOptions { split: Split { seed: settings.seed, ..Split::default() }, ..settings.fit.clone() },
+            false => settings.fit.clone(),
+        };
+        let encoder = Encoder::fit(source.as_mut(), &fit)?;
+        say_decisions(source.as_ref(), &encoder, ui);
+        if fit.split != settings.fit.split {
+            ui.note(format!("fewer than {SMALL} rows: all of them are trained on, none is held out"));
+        }
+        let options = RowOptions { want: Want::InputsAndTargets, split: fit.split, ..RowOptions::default() };
         let tables = match args.stream {
             true => None,
             false => match Tables::read(&mut EncodedRows::new(source, &encoder, &options)?, TABLE_BYTES) {
                 Err(FormatError::TableTooLarge { .. }) => {
-                    ui.note("the rows do not fit into 4 GiB: they are read from the file in every epoch");
+                    ui.note("the rows do not fit into memory: they are read from the file in every epoch");
                     None
                 }
                 tables => Some(tables?),
@@ -45,10 +54,13 @@ impl Rows {
         };
         let mut rows = match tables {
             Some(tables) => Rows::in_memory(encoder, tables)?,
-            None => Rows::streamed(&args.data, encoder, &options)?,
+            None => Rows::streamed(args, settings, encoder, &options)?,
         };
         if let Some(path) = &args.test {
-            rows.test = rows.other_file(path)?;
+            rows.test = rows.other_file(path, &args.files)?;
+            if rows.test.is_empty()? {
+                bail!("{}: no rows to test on", path.display());
+            }
         }
         if rows.training.is_empty()? {
             bail!("{}: no rows are left to train on", args.data.display());
@@ -62,9 +74,9 @@ impl Rows {
         Ok(Rows { encoder, training, validation, test })
     }
 
-    fn streamed(path: &Path, encoder: Encoder, options: &RowOptions) -> Result<Rows> {
+    fn streamed(args: &TrainArgs, settings: &Settings, encoder: Encoder, options: &RowOptions) -> Result<Rows> {
         let part = |role, rows| {
-            let source = open_file(path, &encoder.open_options())?;
+            let source = open_file(&args.data, &settings.open)?;
             let encoded = EncodedRows::new(source, &encoder, &RowOptions { part: Some(role), ..*options })?;
             Ok::<_, anyhow::Error>(Part::File(Box::new(Streamed::new(encoded, &encoder, rows))))
         };
@@ -74,12 +86,12 @@ impl Rows {
     }
 
     /// A test file, held as the training file is.
-    fn other_file(&self, path: &Path) -> Result<Part> {
+    fn other_file(&self, path: &Path, files: &FileArgs) -> Result<Part> {
         if let Part::Memory(_) = self.training {
-            let table = table(path, &self.encoder, Want::InputsAndTargets)?;
+            let table = table(path, &self.encoder, files, Want::InputsAndTargets)?;
             return Ok(Part::Memory(InMemory::from_table(table, &self.encoder)?));
         }
-        let source = open_file(path, &self.encoder.open_options())?;
+        let source = open_file(path, &files.over(self.encoder.open_options())?)?;
         let encoded = EncodedRows::new(source, &self.encoder, &RowOptions::default())?;
         Ok(Part::File(Box::new(Streamed::new(encoded, &self.encoder, None))))
     }
@@ -91,16 +103,25 @@ impl Rows {
             labels => format!("{} classes", labels.len()),
         };
         let count = |part: &Part| part.rows().map(grouped).unwrap_or_default();
-        let held = match (&self.validation, self.validation.rows()) {
-            (Part::File(_), _) => ", read from the file in every epoch".to_string(),
-            (_, Some(n)) if n > 0 => {
-                format!(", {} held out to stop in time, {} to test", grouped(n), count(&self.test))
+        let held = match (&self.validation, self.validation.rows(), self.test.rows()) {
+            (Part::File(_), ..) => ", read from the file in every epoch".to_string(),
+            (_, Some(0), Some(0)) => ", none held out: figures are over the training rows".to_string(),
+            (_, Some(0), _) => format!(", {} to test", count(&self.test)),
+            (_, Some(n), Some(0)) => {
+                format!(", {} held out to stop in time, none to test: figures are over the training rows", grouped(n))
             }
-            _ => format!(", {} to test", count(&self.test)),
+            (_, n, _) => {
+                format!(
+                    ", {} held out to stop in time, {} to test",
+                    n.map(grouped).unwrap_or_default(),
+                    count(&self.test)
+                )
+            }
         };
         let parameters = parameters.map(|n| format!("{} parameters; ", grouped(n))).unwrap_or_default();
         let (training, inputs) = (count(&self.training), self.encoder.input_width());
-        ui.note(format!("{training} rows to train on{held}; {inputs} inputs, {task}; {parameters}{algorithm}"));
+        let inputs = if inputs == 1 { "1 input".to_owned() } else { format!("{inputs} inputs") };
+        ui.note(format!("{training} rows to train on{held}; {inputs}, {task}; {parameters}{algorithm}"));
     }
 }
 
@@ -162,8 +183,27 @@ impl Part {
     }
 }
 
-fn say_left_out(columns: &[LeftOut], ui: Ui) {
-    for column in columns {
-        ui.note(format!("column {:?} is left out: {:?}", column.name, column.reason));
+/// With fewer rows than this a held-out part would be a handful: figures over it would say nothing, and training would miss it.
+const SMALL: usize = 20;
+
+/// Whether the file has only a few rows; looks no further.
+fn is_small(source: &mut dyn Source) -> Result<bool> {
+    let mut chunk = Chunk::default();
+    let mut rows = 0;
+    source.rewind()?;
+    while rows < SMALL {
+        match source.read(&mut chunk, SMALL)? {
+            0 => break,
+            more => rows += more,
+        }
     }
+    source.rewind()?;
+    Ok(rows < SMALL)
+}
+
+/// How the file is read, and what its columns are.
+fn say_decisions(source: &dyn Source, encoder: &Encoder, ui: Ui) {
+    let reading = source.reading();
+    let lines = reading_line(&reading).into_iter().chain(encoder.decisions());
+    lines.chain(reading.remarks).for_each(|line| ui.note(line));
 }

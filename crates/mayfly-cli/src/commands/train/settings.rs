@@ -1,8 +1,7 @@
 //! What was asked for, and good choices for what was not.
-use super::args::{Missing, ScheduleName, Task, TrainArgs};
-use super::rows::Rows;
+use super::args::{ScheduleName, Task, TrainArgs};
 use anyhow::{Context, Result, bail};
-use mayfly_format::data::{Encoder, FitOptions, MissingPolicy, Split, TargetEncoding, Task as FitTask};
+use mayfly_format::data::{ColumnKind, Encoder, FitOptions, OpenOptions, Split, TargetEncoding, Task as FitTask};
 use mayfly_nn::fann::Cascade;
 use mayfly_nn::{
     Act, Activation, AdamW, Algorithm, BatchRows, Conv2d, Dense, Dropout, FannAct, Flatten, Loss, Network, NetworkSpec,
@@ -22,6 +21,8 @@ const WEIGHT_DECAY: f32 = 0.3;
 /// The choices of one training.
 pub(super) struct Settings {
     pub(super) fit: FitOptions,
+    /// How the training file is opened.
+    pub(super) open: OpenOptions,
     pub(super) seed: u64,
     /// None for cascade training.
     algorithm: Option<Algorithm>,
@@ -50,7 +51,8 @@ impl Settings {
         };
         let hidden_default = if fann { FannAct::SigmoidSymmetric.into_activation() } else { Act::Relu.into() };
         Ok(Settings {
-            fit: fit_options(args, seed, patience.is_some()),
+            fit: fit_options(args, seed, patience.is_some())?,
+            open: open_options(args)?,
             seed,
             hidden: hidden(args, fann),
             conv: args.conv.clone().unwrap_or_default(),
@@ -72,10 +74,9 @@ impl Settings {
         self.algorithm.as_ref().is_none_or(Algorithm::is_fann)
     }
 
-    /// The range of the targets, for those algorithms whose output activation depends on it; a pass over the rows.
-    pub(super) fn target_range(&self, rows: &mut Rows) -> Result<[f32; 2]> {
-        let matters = self.is_fann() && matches!(rows.encoder.targets(), TargetEncoding::Numbers { .. });
-        if matters { rows.training.target_range() } else { Ok([0.0; 2]) }
+    /// Whether the output activation depends on the range of the targets, which takes a pass over the rows.
+    pub(super) fn needs_target_range(&self, encoder: &Encoder) -> bool {
+        self.is_fann() && matches!(encoder.targets(), TargetEncoding::Numbers { .. })
     }
 
     /// The network for encoded rows: dense layers, and an output that goes with the target.
@@ -257,22 +258,50 @@ fn named(name: Option<&str>) -> Result<Option<Activation>> {
     name.map(|n| n.parse::<Activation>().with_context(|| format!("the activation {n:?}"))).transpose()
 }
 
-fn fit_options(args: &TrainArgs, seed: u64, early_stopping: bool) -> FitOptions {
+fn open_options(args: &TrainArgs) -> Result<OpenOptions> {
+    let mut options = args.files.over(OpenOptions::default())?;
+    options.ignore = args.ignore.iter().chain(&args.id).cloned().collect();
+    for (column, kind) in kinds(args)? {
+        match kind {
+            Some(kind) => drop(options.kinds.insert(column, kind)),
+            None => options.ignore.push(column),
+        }
+    }
+    Ok(options)
+}
+
+/// What `--kinds` says; none for a column that is to be ignored.
+fn kinds(args: &TrainArgs) -> Result<Vec<(String, Option<ColumnKind>)>> {
+    let kind = |text: &String| {
+        let (column, kind) =
+            text.rsplit_once('=').with_context(|| format!("--kinds {text:?}: expected COLUMN=KIND"))?;
+        let kind = match kind.trim().to_ascii_lowercase().as_str() {
+            "number" | "numeric" => Some(ColumnKind::Numeric),
+            "category" | "categorical" | "class" => Some(ColumnKind::Categorical),
+            "date" | "text" => Some(ColumnKind::Text),
+            "ignore" => None,
+            other => bail!("--kinds {text:?}: {other:?} is no kind; there are number, category, date and ignore"),
+        };
+        Ok((column.to_owned(), kind))
+    };
+    args.kinds.iter().map(kind).collect()
+}
+
+fn fit_options(args: &TrainArgs, seed: u64, early_stopping: bool) -> Result<FitOptions> {
     let mut fit = FitOptions::default();
-    fit.targets = args.target.iter().cloned().collect();
+    fit.targets = args.target.clone();
     fit.ignore = args.ignore.clone();
+    fit.ignore.extend(kinds(args)?.into_iter().filter(|(_, kind)| kind.is_none()).map(|(column, _)| column));
+    fit.identifiers = args.id.clone();
+    fit.positive = args.positive.clone();
     fit.task = match args.task.unwrap_or_default() {
         Task::Auto => None,
         Task::Classify => Some(FitTask::Classify),
         Task::Regress => Some(FitTask::Regress),
     };
-    fit.missing = match args.missing {
-        None | Some(Missing::Impute) => MissingPolicy::Impute,
-        Some(Missing::Drop) => MissingPolicy::DropRow,
-        Some(Missing::Error) => MissingPolicy::Error,
-    };
+    fit.missing = args.files.policy()?.unwrap_or_default();
     let validation_fraction = if early_stopping { VALIDATION } else { 0.0 };
     let test_fraction = if args.test.is_some() { 0.0 } else { TEST };
     fit.split = Split { seed, validation_fraction, test_fraction };
-    fit
+    Ok(fit)
 }

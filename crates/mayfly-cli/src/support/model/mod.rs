@@ -1,16 +1,15 @@
 //! Model files of every kind: what is loaded is a network and, where the file has one, its encoder.
 pub mod fann;
 pub mod onnx;
+mod rows;
 pub mod scaling;
 
-use crate::support::metrics::{Metrics, Tally};
 use anyhow::{Context, Result, anyhow, bail};
-use mayfly_format::data::{Batch, EncodedRows, Encoder, RowOptions, Want};
+use mayfly_format::data::Encoder;
 use mayfly_nn::Model;
 use std::path::Path;
 
-/// Rows that are run at a time.
-const BATCH_ROWS: usize = 4096;
+pub use rows::Rows;
 
 /// A model with its preprocessing.
 pub struct Loaded {
@@ -69,55 +68,5 @@ impl Loaded {
             Some(encoder) => encoder.labels().to_vec(),
             None => self.model.other.get("labels").and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default(),
         }
-    }
-
-    /// The encoder of the model, or one that takes the file's numbers as they are.
-    pub fn encoder_for(&self, data: &Path) -> Result<Encoder> {
-        let encoder = match &self.encoder {
-            Some(encoder) => encoder.clone(),
-            None => crate::support::data::raw_encoder(data, self.model.network.input_len())?,
-        };
-        let (want, got) = (self.model.network.input_len(), encoder.input_width());
-        if want != got {
-            bail!("{}: {got} input values a row, the network takes {want}", data.display());
-        }
-        Ok(encoder)
-    }
-
-    /// Runs the model over a file, some thousand rows at a time: `each(rows, outputs)`, where the outputs are `[rows, outputs]`.
-    /// However large the file, memory holds one batch.
-    pub fn run(
-        &self,
-        data: &Path,
-        encoder: &Encoder,
-        want: Want,
-        mut each: impl FnMut(&Batch, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        let source = crate::support::data::open_file(data, &encoder.open_options())?;
-        let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
-        let mut batch = Batch::default();
-        while rows.read(&mut batch, BATCH_ROWS)? > 0 {
-            each(&batch, &self.model.predict(&batch.inputs)?)?;
-        }
-        Ok(())
-    }
-
-    /// The figures over a file with targets.
-    pub fn measure(&self, data: &Path) -> Result<Metrics> {
-        let encoder = self.encoder_for(data)?;
-        let (targets, outputs) = (encoder.target_width(), self.model.network.output_len());
-        if targets != outputs {
-            bail!("{}: {targets} target values a row, the network gives {outputs}", data.display());
-        }
-        let (named, found) = (self.labels(), encoder.labels());
-        if !named.is_empty() && !found.is_empty() && named != found {
-            bail!("{}: its classes are {found:?}, the model's {named:?}", data.display());
-        }
-        let mut tally = Tally::new(&encoder);
-        self.run(data, &encoder, Want::InputsAndTargets, |batch, outputs| {
-            tally.add(outputs, &batch.targets);
-            Ok(())
-        })?;
-        Ok(tally.finish())
     }
 }

@@ -32,7 +32,18 @@ pub(super) fn open(input: &Input, options: &OpenOptions) -> Result<ArraySource> 
         (_, None) => return Err(alone(input)),
         (_, Some(second)) => return Err(no_pair(input, is_labels(&second))),
     };
-    ArraySource::new(input.name(), NAMING, images, labels, &options.limits)
+    let alone = labels.is_none();
+    let source = ArraySource::new(input.name(), NAMING, images, labels, options)?;
+    Ok(if alone { source.without_targets(looked_for(input)) } else { source })
+}
+
+/// The names that labels would have had.
+fn looked_for(input: &Input) -> String {
+    let name = input.path().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    match partner_names(name).as_slice() {
+        [] => "nothing, because the name does not say \"images\"".into(),
+        names => names.iter().take(2).cloned().collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn is_labels(array: &ArrayReader) -> bool {

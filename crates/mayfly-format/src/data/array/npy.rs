@@ -37,7 +37,7 @@ pub(super) fn open(input: &Input, options: &OpenOptions) -> Result<ArraySource> 
         entry: None,
     };
     let reader = ArrayReader::open(header, payload, options.limits.whole_array_bytes)?;
-    ArraySource::new(input.name(), NAMING, reader, None, &options.limits)
+    ArraySource::new(input.name(), NAMING, reader, None, options)
 }
 
 /// The bytes of the values, which must be all that follows the header.

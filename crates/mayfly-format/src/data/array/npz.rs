@@ -56,7 +56,7 @@ pub(super) fn open(input: &Input, options: &OpenOptions) -> Result<ArraySource> 
     };
     let open_array = |member: &Member| open_member(input, member, options);
     let targets = targets.map(open_array).transpose()?;
-    ArraySource::new(input.name(), npy::NAMING, open_array(inputs)?, targets, &options.limits)
+    ArraySource::new(input.name(), npy::NAMING, open_array(inputs)?, targets, options)
 }
 
 fn members(input: &Input) -> Result<Vec<Member>> {

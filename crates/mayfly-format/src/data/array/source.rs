@@ -3,7 +3,8 @@
 use super::reader::{ArrayReader, Cells};
 use crate::data::chunk::Chunk;
 use crate::data::schema::{Column, ColumnKind, Names, Schema, Targets, positional};
-use crate::data::source::{Source, chunk_rows};
+use crate::data::source::{OpenOptions, Reading, Source, chunk_rows};
+use crate::data::value::Markers;
 use crate::error::{FormatError, Position, Result};
 use crate::limits::DataLimits;
 
@@ -16,6 +17,8 @@ pub(super) struct ArraySource {
     targets: Option<ArrayReader>,
     rows: u64,
     row: u64,
+    markers: Markers,
+    reading: Reading,
 }
 
 /// What the arrays of a format are called, and what their targets are.
@@ -35,8 +38,9 @@ impl ArraySource {
         naming: Naming,
         inputs: ArrayReader,
         targets: Option<ArrayReader>,
-        limits: &DataLimits,
+        options: &OpenOptions,
     ) -> Result<Self> {
+        let limits = &options.limits;
         let rows = inputs.header().rows();
         let target_len = targets.as_ref().map_or(0, ArrayReader::row_len);
         check_width(name, inputs.row_len(), limits)?;
@@ -48,7 +52,22 @@ impl ArraySource {
         columns.extend(target_columns(naming.target, target_len));
         let kind = targets.as_ref().map_or(Targets::Free, |_| (naming.targets)(target_len));
         let schema = Schema::new(name, columns, Names::Positional, kind)?;
-        Ok(Self { name: name.to_owned(), schema, inputs, targets, rows, row: 0 })
+        Ok(Self {
+            name: name.to_owned(),
+            schema,
+            inputs,
+            targets,
+            rows,
+            row: 0,
+            markers: Markers::new(options.missing_tokens.as_deref()),
+            reading: Reading { missing_tokens: options.missing_tokens.clone(), ..Reading::default() },
+        })
+    }
+
+    /// Says where targets were looked for in vain.
+    pub(super) fn without_targets(mut self, looked_for: String) -> Self {
+        self.reading.no_targets = Some(looked_for);
+        self
     }
 
     fn refuse_infinity(&self, chunk: &Chunk) -> Result<()> {
@@ -117,6 +136,10 @@ impl Source for ArraySource {
         &self.schema
     }
 
+    fn reading(&self) -> Reading {
+        self.reading.clone()
+    }
+
     fn declared_rows(&self) -> Option<u64> {
         Some(self.rows)
     }
@@ -140,6 +163,7 @@ impl Source for ArraySource {
             targets.read(rows, Cells { out: &mut chunk.numbers, stride, offset })?;
         }
         chunk.rows = rows;
+        self.markers.mask(&mut chunk.numbers);
         self.refuse_infinity(chunk)?;
         self.row += rows as u64;
         Ok(rows)

@@ -1,25 +1,23 @@
 //! CSV: delimiter-separated text, as described in `docs/formats/data.md`.
 
-mod cell;
-mod profile;
+mod heading;
 mod records;
+mod shape;
 mod sniff;
 mod survey;
 #[cfg(test)]
 mod tests;
 
-use self::cell::{MissingTokens, trim};
 use self::records::Records;
 use self::survey::{Layout, open_records, survey};
 use super::chunk::{Chunk, Dictionary, MISSING_CODE};
 use super::input::Input;
-use super::number::number;
 use super::schema::{Column, Schema, Slot};
-use super::source::{OpenOptions, Source, chunk_rows};
+use super::source::{OpenOptions, Reading, Source, chunk_rows};
+use super::value::{Markers, number_in, trim};
 use crate::error::{FormatError, Position, Result};
 
-#[cfg(feature = "parquet")]
-pub(super) use self::profile::Profile;
+pub(super) use self::heading::USUAL_TARGETS;
 #[cfg(feature = "parquet")]
 pub(super) use self::survey::refuse_unknown_kinds;
 
@@ -29,7 +27,7 @@ pub(super) struct CsvSource {
     input: Input,
     options: OpenOptions,
     layout: Layout,
-    missing: MissingTokens,
+    markers: Markers,
     dictionaries: Vec<Dictionary>,
     records: Records,
     row: u64,
@@ -40,7 +38,7 @@ impl CsvSource {
         let layout = survey(&input, options)?;
         let records = start(&input, &layout, options)?;
         Ok(Self {
-            missing: MissingTokens::new(&options.missing_tokens),
+            markers: Markers::new(options.missing_tokens.as_deref()),
             dictionaries: vec![Dictionary::new(options.limits.categories); layout.schema.code_width()],
             options: options.clone(),
             row: 0,
@@ -51,21 +49,20 @@ impl CsvSource {
     }
 
     fn read_record(&mut self, chunk: &mut Chunk) -> Result<()> {
-        let schema = &self.layout.schema;
         let line = self.records.line();
-        if self.records.width() != schema.columns().len() {
-            return Err(self.records.ragged(schema.columns().len()));
+        if !self.layout.widths.fit(&self.records) {
+            return Err(self.records.ragged(self.layout.widths.columns));
         }
-        for (index, (column, slot)) in schema.slots().enumerate() {
+        for (index, (column, slot)) in self.layout.schema.slots().enumerate() {
             let field = trim(self.records.field(index));
             match slot {
-                Slot::Number(_) => match number(field) {
-                    Some(value) => chunk.numbers.push(value),
-                    None if self.missing.contain(field) => chunk.numbers.push(f64::NAN),
+                Slot::Number(_) => match number_in(field, self.layout.style) {
+                    Some(value) => chunk.numbers.push(self.markers.masked(value)),
+                    None if self.markers.contain_beside_numbers(field) => chunk.numbers.push(f64::NAN),
                     None => return Err(bad_number(&self.input, line, index, column, field)),
                 },
                 Slot::Code(slot) => {
-                    let code = if self.missing.contain(field) {
+                    let code = if self.markers.contain(field) {
                         Some(MISSING_CODE)
                     } else {
                         self.dictionaries.get_mut(slot).and_then(|d| d.code(field))
@@ -92,10 +89,10 @@ impl CsvSource {
     }
 }
 
-/// The records after the header.
+/// The records of the rows.
 fn start(input: &Input, layout: &Layout, options: &OpenOptions) -> Result<Records> {
     let mut records = open_records(input, layout.delimiter, options)?;
-    if layout.has_header {
+    for _ in 0..layout.skip {
         records.advance()?;
     }
     Ok(records)
@@ -105,7 +102,7 @@ fn start(input: &Input, layout: &Layout, options: &OpenOptions) -> Result<Record
 fn bad_number(input: &Input, line: u64, index: usize, column: &Column, field: &[u8]) -> FormatError {
     let at = Position::Field { line, column: index + 1, name: column.name.clone() };
     let found = format!("\"{}\"", super::chunk::decode(field));
-    FormatError::malformed(input.name(), at, "a finite number with a decimal point", &found)
+    FormatError::malformed(input.name(), at, "a finite number, as in the rest of the column", &found)
 }
 
 impl Source for CsvSource {
@@ -115,6 +112,10 @@ impl Source for CsvSource {
 
     fn schema(&self) -> &Schema {
         &self.layout.schema
+    }
+
+    fn reading(&self) -> Reading {
+        self.layout.reading.clone()
     }
 
     fn declared_rows(&self) -> Option<u64> {

@@ -9,6 +9,9 @@ use crate::error::{FormatError, Position, Result};
 const START_BYTES: usize = 1 << 12;
 const START_FIELDS: usize = 1 << 6;
 
+/// The delimiter that stands for runs of spaces and tabs.
+pub(super) const SPACES: u8 = b' ';
+
 /// A reader of records. The current one is looked at by [`field`](Records::field).
 #[derive(Debug)]
 pub(super) struct Records {
@@ -20,6 +23,7 @@ pub(super) struct Records {
     line: u64,
     /// Line ends that were skipped here, which the parser did not see.
     skipped_lines: u64,
+    spaced: bool,
     limits: RecordLimits,
 }
 
@@ -31,8 +35,7 @@ pub(super) struct RecordLimits {
 }
 
 impl Records {
-    pub(super) fn new(mut bytes: ByteReader, delimiter: u8, limits: RecordLimits) -> Result<Self> {
-        skip_byte_order_mark(&mut bytes)?;
+    pub(super) fn new(bytes: ByteReader, delimiter: u8, limits: RecordLimits) -> Result<Self> {
         Ok(Self {
             bytes,
             parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
@@ -41,6 +44,7 @@ impl Records {
             width: 0,
             line: 0,
             skipped_lines: 0,
+            spaced: delimiter == SPACES,
             limits,
         })
     }
@@ -49,6 +53,9 @@ impl Records {
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.skip_blank()?;
         self.line = self.parser.line() + self.skipped_lines;
+        if self.spaced {
+            return self.advance_spaced();
+        }
         let (mut filled, mut width) = (0, 0);
         loop {
             let input = self.bytes.fill()?;
@@ -73,11 +80,55 @@ impl Records {
         Ok(true)
     }
 
+    /// A line of fields that spaces and tabs part; a field in quotes may hold them.
+    fn advance_spaced(&mut self) -> Result<bool> {
+        self.fields.clear();
+        self.ends.clear();
+        let (mut started, mut quoted) = (false, false);
+        loop {
+            let (mut read, mut done) = (0, false);
+            let input = self.bytes.fill()?;
+            let at_end = input.is_empty();
+            for &byte in input {
+                match byte {
+                    b'\n' | b'\r' if !quoted => {
+                        done = true;
+                        break;
+                    }
+                    b'"' if quoted || !started => (started, quoted) = (true, !quoted),
+                    b' ' | b'\t' if !quoted => {
+                        if started {
+                            self.ends.push(self.fields.len());
+                        }
+                        started = false;
+                    }
+                    byte => {
+                        started = true;
+                        self.fields.push(byte);
+                    }
+                }
+                read += 1;
+            }
+            self.bytes.consume(read);
+            self.check("bytes in a record", self.fields.len(), self.limits.bytes)?;
+            self.check("columns", self.ends.len(), self.limits.fields)?;
+            if done || at_end {
+                break;
+            }
+        }
+        if started {
+            self.ends.push(self.fields.len());
+        }
+        self.width = self.ends.len();
+        Ok(self.width > 0)
+    }
+
     /// The parser skips blank lines too, but only after it was asked for the record, when the line is no longer known.
     fn skip_blank(&mut self) -> Result<()> {
         loop {
             let input = self.bytes.fill()?;
-            let blank = input.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();
+            let is_blank = |byte: u8| byte == b'\n' || byte == b'\r' || self.spaced && (byte == b' ' || byte == b'\t');
+            let blank = input.iter().take_while(|&&byte| is_blank(byte)).count();
             let newlines = input.iter().take(blank).filter(|&&b| b == b'\n').count();
             if blank == 0 {
                 return Ok(());
@@ -155,14 +206,6 @@ impl Records {
     }
 }
 
-fn skip_byte_order_mark(bytes: &mut ByteReader) -> Result<()> {
-    // A buffer that is filled at the start of a file holds at least three bytes, if the file has them.
-    if bytes.fill()?.starts_with(b"\xef\xbb\xbf") {
-        bytes.consume(3);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +249,19 @@ mod tests {
         assert!(records(long.as_bytes(), small).advance().is_err());
         let exact = RecordLimits { bytes: 100_001, fields: 2 };
         assert!(records(long.as_bytes(), exact).advance().unwrap());
+    }
+
+    #[test]
+    fn white_space_parts_columns() {
+        let text = b"  a \t b\r\n\n 1  \"two words\" \n3\t4";
+        let mut records =
+            Records::new(Input::from_bytes("t", text.as_slice()).open_unpacked().unwrap(), SPACES, LIMITS).unwrap();
+        let mut out = Vec::new();
+        while records.advance().unwrap() {
+            let fields = (0..records.width()).map(|i| String::from_utf8_lossy(records.field(i)).into_owned());
+            out.push((records.line(), fields.collect::<Vec<String>>()));
+        }
+        assert_eq!(out, [row(1, &["a", "b"]), row(3, &["1", "two words"]), row(4, &["3", "4"])]);
     }
 
     #[test]

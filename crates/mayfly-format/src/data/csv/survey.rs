@@ -1,14 +1,17 @@
-//! The first look at a CSV file: delimiter, header, names and kinds of the columns.
+//! The first look at a CSV file: delimiter, decimal mark, header, names and kinds of the columns.
 
-use super::cell::{MissingTokens, trim};
-use super::profile::{Profile, Verdict, can_be_name};
+use super::heading;
 use super::records::{RecordLimits, Records};
+use super::shape::{Preamble, preamble};
 use super::sniff;
 use crate::data::chunk::decode;
+use crate::data::column::{Oddity, Profile, Rules, Verdict};
+use crate::data::encode::Reason;
 use crate::data::input::{Input, head};
 use crate::data::kind::HEAD_BYTES;
 use crate::data::schema::{Column, ColumnKind, Names, Schema, Targets};
-use crate::data::source::{Header, OpenOptions};
+use crate::data::source::{Identifiers, OpenOptions, Reading};
+use crate::data::value::{Markers, Style, trim};
 use crate::error::{FormatError, Position, Result};
 
 /// How much is looked at to judge the kinds.
@@ -19,22 +22,50 @@ const SAMPLE_BYTES: u64 = 8 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) delimiter: u8,
-    pub(super) has_header: bool,
+    pub(super) style: Style,
+    /// Records before the first row.
+    pub(super) skip: usize,
+    pub(super) widths: Widths,
     pub(super) schema: Schema,
+    pub(super) reading: Reading,
+}
+
+/// How many fields a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Widths {
+    pub(super) columns: usize,
+    /// Columns at the end that have neither name nor value, and need not be there.
+    pub(super) optional: usize,
+}
+
+impl Widths {
+    /// Whether a record has the columns of the table; empty fields behind them do not matter.
+    pub(super) fn fit(self, records: &Records) -> bool {
+        let width = records.width();
+        let needed = self.columns - self.optional;
+        (needed..=self.columns).contains(&width)
+            || width > self.columns && (self.columns..width).all(|index| trim(records.field(index)).is_empty())
+    }
 }
 
 pub(super) fn survey(input: &Input, options: &OpenOptions) -> Result<Layout> {
-    let delimiter = match options.delimiter {
+    let (bytes, whole) = head(input, HEAD_BYTES)?;
+    let said = Preamble::said_delimiter(&bytes);
+    let delimiter = match options.delimiter.or(said) {
         Some(delimiter) => checked(delimiter)?,
-        None => {
-            let (bytes, whole) = head(input, HEAD_BYTES)?;
-            sniff::delimiter(&bytes, whole)
-        }
+        None => sniff::delimiter(&bytes, whole),
     };
-    let sample = Sample::take(open_records(input, delimiter, options)?, input, options)?;
-    let has_header = sample.has_header(options);
-    let schema = sample.schema(input.name(), has_header, options)?;
-    Ok(Layout { delimiter, has_header, schema })
+    let records = sniff::sample(&bytes, whole, delimiter);
+    let style = match options.decimal {
+        Some(decimal) => Style { decimal, undecided: false },
+        None => sniff::style(&records, delimiter, options.known_decimal),
+    };
+    let before = preamble(&records, said.is_some());
+    let markers = Markers::new(options.missing_tokens.as_deref());
+    let rules = Rules { style, markers: &markers, max_different: options.limits.categories };
+    let sample = Sample::take(open_records(input, delimiter, options)?, input, options, rules, before)?;
+    let has_header = heading::has_header(&sample, options);
+    sample.layout(input.name(), delimiter, has_header, options)
 }
 
 fn checked(delimiter: u8) -> Result<u8> {
@@ -54,122 +85,175 @@ pub(super) fn open_records(input: &Input, delimiter: u8, options: &OpenOptions) 
 }
 
 /// The first record, and what the columns below it hold.
-struct Sample {
-    missing: MissingTokens,
-    max_different: usize,
-    first: Vec<Vec<u8>>,
+pub(super) struct Sample<'a> {
+    pub(super) markers: &'a Markers,
+    pub(super) rules: Rules<'a>,
+    before: Preamble,
+    pub(super) first: Vec<Vec<u8>>,
     first_line: u64,
-    profiles: Vec<Profile>,
+    pub(super) profiles: Vec<Profile>,
     /// Whether a field of the first record occurs again below itself.
-    recurs: bool,
+    pub(super) recurs: bool,
 }
 
-impl Sample {
-    fn take(mut records: Records, input: &Input, options: &OpenOptions) -> Result<Self> {
+impl<'a> Sample<'a> {
+    fn take(
+        mut records: Records,
+        input: &Input,
+        options: &OpenOptions,
+        rules: Rules<'a>,
+        before: Preamble,
+    ) -> Result<Self> {
+        for _ in 0..before.skip {
+            records.advance()?;
+        }
         if !records.advance()? {
             return Err(FormatError::NoRows { file: input.name().to_owned(), hint: String::new() });
         }
-        let width = records.width();
-        let first: Vec<Vec<u8>> = (0..width).map(|i| trim(records.field(i)).to_vec()).collect();
+        let mut first: Vec<Vec<u8>> = (0..records.width()).map(|i| trim(records.field(i)).to_vec()).collect();
+        if before.row_names {
+            first.insert(0, Vec::new());
+        }
         let mut sample = Self {
-            missing: MissingTokens::new(&options.missing_tokens),
-            max_different: options.limits.categories,
+            markers: rules.markers,
+            rules,
+            before,
             first_line: records.line(),
-            profiles: (0..width).map(|_| Profile::default()).collect(),
+            profiles: first.iter().map(|_| Profile::default()).collect(),
             first,
             recurs: false,
         };
-        if !sample.is_all_known(options) {
-            sample.fill(&mut records)?;
+        sample.fill(&mut records)?;
+        if sample.first.is_empty() || options.limits.columns == 0 {
+            return Err(FormatError::NoRows { file: input.name().to_owned(), hint: String::new() });
         }
         Ok(sample)
     }
 
-    /// With a header and a kind for every name in it there is nothing left to find out.
-    fn is_all_known(&self, options: &OpenOptions) -> bool {
-        let known = |field: &Vec<u8>| options.kind_of(&decode(field)).is_some();
-        options.header != Header::Absent && self.first.iter().all(known)
-    }
-
     fn fill(&mut self, records: &mut Records) -> Result<()> {
+        let unnamed = self.first.iter().rev().take_while(|field| field.is_empty()).count();
+        let widths = Widths { columns: self.first.len(), optional: unnamed.min(self.first.len() - 1) };
         let mut taken = 0;
         while taken < SAMPLE_RECORDS && records.offset() < SAMPLE_BYTES && records.advance()? {
-            if records.width() != self.first.len() {
+            if !widths.fit(records) {
                 return Err(records.ragged(self.first.len()));
             }
             for (index, profile) in self.profiles.iter_mut().enumerate() {
                 let field = trim(records.field(index));
-                self.recurs |= self.first.get(index).is_some_and(|first| first == field);
-                if !self.missing.contain(field) {
-                    profile.add(records.line(), field, self.max_different);
-                }
+                self.recurs |= self.first.get(index).is_some_and(|first| first == field && !field.is_empty());
+                profile.add(records.line(), field, self.rules);
             }
             taken += 1;
         }
         Ok(())
     }
 
-    fn has_header(&self, options: &OpenOptions) -> bool {
-        match options.header {
-            Header::Present => true,
-            Header::Absent => false,
-            Header::Auto => self.holds_known_name(options) || self.looks_like_header(),
-        }
+    /// The first record as names.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |(index, field): (usize, &Vec<u8>)| {
+            let name = decode(field);
+            if index > 0 { name } else { name.trim_start_matches('#').trim_start().to_owned() }
+        };
+        self.first.iter().enumerate().map(name).collect()
     }
 
-    fn holds_known_name(&self, options: &OpenOptions) -> bool {
-        self.first.iter().any(|field| options.kind_of(&decode(field)).is_some())
-    }
-
-    fn looks_like_header(&self) -> bool {
-        let mut names = self.first.iter().enumerate();
-        let all_names = names.all(|(index, field)| can_be_name(field, &self.missing) || index == 0 && field.is_empty());
-        all_names && (self.profiles.iter().any(Profile::is_numeric) || !self.recurs)
-    }
-
-    fn schema(mut self, file: &str, has_header: bool, options: &OpenOptions) -> Result<Schema> {
+    fn layout(mut self, file: &str, delimiter: u8, has_header: bool, options: &OpenOptions) -> Result<Layout> {
         if !has_header {
             for (profile, field) in self.profiles.iter_mut().zip(&self.first) {
-                if !self.missing.contain(field) {
-                    profile.add(self.first_line, field, self.max_different);
-                }
+                profile.add(self.first_line, field, self.rules);
             }
         }
+        let mut reading = Reading {
+            delimiter: Some(delimiter),
+            decimal: Some(self.rules.style.decimal),
+            header_line: has_header.then_some(self.first_line),
+            skipped_lines: self.before.titles,
+            missing_tokens: options.missing_tokens.clone(),
+            ..Reading::default()
+        };
+        if !has_header && heading::could_be_header(&self) {
+            let line = self.first_line;
+            reading
+                .remarks
+                .push(format!("line {line} is read as a row of data; if it names the columns, say --header"));
+        }
+        let names = self.names();
         let columns = (0..self.first.len())
-            .map(|index| self.column(file, index, has_header, options))
+            .map(|index| {
+                self.column(file, index, has_header.then(|| names.get(index).cloned()).flatten(), options, &mut reading)
+            })
             .collect::<Result<Vec<Column>>>()?;
-        let names = if has_header { Names::Given } else { Names::Positional };
-        let schema = Schema::new(file, columns, names, Targets::Free)?;
+        let unneeded = |(index, field): &(usize, &Vec<u8>)| {
+            (field.is_empty() || !has_header) && reading.reasons.get(index) == Some(&Reason::Empty)
+        };
+        let optional = self.first.iter().enumerate().rev().take_while(unneeded).count();
+        let widths = Widths { columns: columns.len(), optional: optional.min(columns.len() - 1) };
+        let given = if has_header { Names::Given } else { Names::Positional };
+        let schema = Schema::new(file, columns, given, Targets::Free)?;
         refuse_unknown_kinds(file, &schema, options)?;
-        Ok(schema)
+        let skip = self.before.skip + usize::from(has_header);
+        Ok(Layout { delimiter, style: self.rules.style, skip, widths, schema, reading })
     }
 
-    fn column(&self, file: &str, index: usize, has_header: bool, options: &OpenOptions) -> Result<Column> {
-        let given = self.first.get(index).filter(|_| has_header).map(|field| decode(field));
-        let nameless = index == 0 && given.as_ref().is_some_and(String::is_empty);
-        let name = match given {
-            Some(name) if name.is_empty() => format!("column{}", index + 1),
-            Some(name) => name,
-            None => format!("x{}", index + 1),
-        };
+    fn column(
+        &self,
+        file: &str,
+        index: usize,
+        given: Option<String>,
+        options: &OpenOptions,
+        reading: &mut Reading,
+    ) -> Result<Column> {
+        let heading = given.clone().unwrap_or_else(|| format!("x{}", index + 1));
+        let name = if heading.is_empty() { format!("column{}", index + 1) } else { heading.clone() };
         let Some(profile) = self.profiles.get(index) else {
             return Ok(Column { name, kind: ColumnKind::Numeric }); // one profile per field: not reached
         };
-        let kind = match (options.kind_of(&name), profile.verdict()) {
-            (Some(kind), _) => kind.clone(),
-            (None, _) if nameless && profile.is_row_number() => ColumnKind::Text,
-            (None, Verdict::Kind(kind)) => kind,
-            (None, Verdict::BadNumber(odd)) => {
-                let at = Position::Field { line: odd.row, column: index + 1, name };
-                return Err(FormatError::malformed(file, at, MOSTLY_NUMBERS, &format!("\"{}\"", odd.value)));
+        if let Some(kind) = options.kind_of(&name) {
+            return Ok(Column { name, kind: kind.clone() });
+        }
+        let nameless = given.as_ref().is_none_or(String::is_empty);
+        let verdict = match profile.verdict(&heading) {
+            _ if nameless && profile.is_empty() && index > 0 => Verdict::LeftOut(Reason::Empty),
+            Verdict::LeftOut(Reason::RowNumber | Reason::Identifier) if options.identifiers == Identifiers::Keep => {
+                Verdict::Kind(ColumnKind::Numeric)
             }
+            verdict => verdict,
         };
+        let kind = match verdict {
+            Verdict::Kind(kind) => kind,
+            Verdict::LeftOut(reason) => {
+                reading.reasons.insert(index, reason);
+                ColumnKind::Text
+            }
+            Verdict::Bad { odd, expected } => return Err(self.bad(file, index, name, odd, expected, given.is_none())),
+        };
+        if kind == ColumnKind::Numeric && options.identifiers == Identifiers::LeaveOut {
+            reading.remarks.extend(profile.remark(&name));
+        }
         Ok(Column { name, kind })
     }
-}
 
-/// What was expected of the odd value in a column that is numeric otherwise.
-const MOSTLY_NUMBERS: &str = "a number with a decimal point, like the rest of the column (if these are categories, declare the column categorical)";
+    /// Of a first record that was not taken for a header, that may be what is wrong.
+    fn bad(
+        &self,
+        file: &str,
+        index: usize,
+        name: String,
+        odd: Oddity,
+        expected: String,
+        headless: bool,
+    ) -> FormatError {
+        let at = Position::Field { line: odd.row, column: index + 1, name };
+        let found = format!("\"{}\"", odd.value);
+        if headless && odd.row == self.first_line {
+            let line = self.first_line;
+            let expected =
+                format!("{expected}; line {line} was not taken for a header: if it names the columns, say --header");
+            return FormatError::malformed(file, at, expected, &found);
+        }
+        FormatError::malformed(file, at, expected, &found)
+    }
+}
 
 /// A kind for a column that is not there is a typing error of the caller.
 pub(in crate::data) fn refuse_unknown_kinds(file: &str, schema: &Schema, options: &OpenOptions) -> Result<()> {

@@ -50,7 +50,18 @@ fn header_is_found_or_not() {
         ("p,x,s\ne,x,y\np,b,s\n", false),
         ("class,shape\ne,x\np,b\n", true),
         (",a\n1,x\n2,y\n", true),
-        ("a,\n1,2\n", false),
+        ("a,\n1,2\n", true),
+        ("2019,2020,2021,target\n1.5,2,3,no\n2,3,4,no\n3,4,5,yes\n", true),
+        ("2019,2020,target\n2019,2020,no\n2,3,target\n", false),
+        ("country,2019,growth\nred,1,2.5\nblue,3,4.5\n", true),
+        ("5.1,odd,1\n4.9,3.0,0\n4.7,3.2,1\n", false),
+        ("#x,y\n1,2\n3,4\n", true),
+        ("a,,c\n1,2,3\n", true),
+        ("1,2,3\n4,5,6\n", false),
+        ("1,2,3\n1.5,2.5,3.5\n", false),
+        ("2019,2020,2021\n1.5,2.5,3.5\n", true),
+        ("2019,2020,2021\n2018,2020,2022\n2019,2021,2020\n", false),
+        ("1,5;2,5\n3,5;4,5\n", false),
         ("a,NA\nb,1\nb,2\n", false),
         ("only,names\n", true),
     ] {
@@ -97,8 +108,8 @@ fn errors_name_line_and_column() {
     assert!(error.ends_with("found \"1e999\""), "{error}");
     assert!(error_of("").contains("no rows"));
     assert!(error_of("a,a\n1,2\n").contains("columns 1 and 2 are both named \"a\""));
-    let error = error_of("a;b\n1,5;2\n2,5;3\n");
-    assert!(error.contains("line 2, column 1 (a)") && error.contains("decimal point"), "{error}");
+    let error = error_of("a\tb\n1,500\t2\n2,500\t3\n");
+    assert!(error.contains("line 2, column 1 (a)") && error.contains("--decimal comma"), "{error}");
 }
 
 #[test]
@@ -109,7 +120,10 @@ fn a_kind_that_breaks_after_the_sample_is_an_error_with_its_line() {
     }
     text.push_str("oops,0\n");
     let error = error_of(&text);
-    assert_eq!(error, "t.csv, line 70002, column 1 (a): expected a finite number with a decimal point, found \"oops\"");
+    assert_eq!(
+        error,
+        "t.csv, line 70002, column 1 (a): expected a finite number, as in the rest of the column, found \"oops\""
+    );
 }
 
 #[test]
@@ -143,4 +157,59 @@ fn too_many_categories_is_an_error() {
 fn latin1_names_survive() {
     let source = open_with(b"SWDR (W/m\xb2),b\n1,2\n", &OpenOptions::default()).unwrap();
     assert_eq!(names(&source)[0], "SWDR (W/m²)");
+}
+
+/// A file that was written in another style reads as the same numbers.
+#[test]
+fn the_style_of_a_file_does_not_change_its_numbers() {
+    let rows: Vec<[f64; 3]> =
+        (0..40).map(|i| [f64::from(i) * 1234.25, f64::from(i) / 8.0 - 2.0, f64::from(i % 3)]).collect();
+    let grouped = |value: f64, group: &str, mark: &str| {
+        let (whole, fraction) = (value.abs().trunc() as u64, value.abs().fract());
+        let digits = whole.to_string();
+        let head = digits.len() % 3;
+        let mut parts: Vec<&str> = Vec::new();
+        if head > 0 {
+            parts.push(&digits[..head]);
+        }
+        (head..digits.len()).step_by(3).for_each(|at| parts.push(&digits[at..at + 3]));
+        let sign = if value < 0.0 { "-" } else { "" };
+        format!("{sign}{}{mark}{}", parts.join(group), &format!("{fraction:.3}")[2..])
+    };
+    for (delimiter, quote, group, mark) in [
+        (",", "", "", "."),
+        (",", "\"", ",", "."),
+        (";", "", ".", ","),
+        ("\t", "", " ", ","),
+        ("|", "", "'", "."),
+        (" ", "", "", ","),
+    ] {
+        let line =
+            |row: &[f64; 3]| row.map(|value| format!("{quote}{}{quote}", grouped(value, group, mark))).join(delimiter);
+        let text =
+            format!("a{delimiter}b{delimiter}c\n{}", rows.iter().map(|row| line(row) + "\n").collect::<String>());
+        let mut source = open(&text);
+        assert_eq!(names(&source), ["a", "b", "c"], "{text}");
+        assert_eq!(read_all(&mut source).unwrap().numbers, rows.as_flattened(), "{text}");
+    }
+}
+
+#[test]
+fn what_stands_around_a_table_is_skipped_and_counted() {
+    for (text, skipped) in [
+        ("sep=;\na;b\n1;2\n3;4\n", 0),
+        ("A title\n\na,b\n1,2\n3,4\n", 1),
+        ("a,b,\n1,2,\n3,4,\n", 0),
+        ("a,b\n1,2,\n3,4,,\n", 0),
+        ("a,b,\n1,2\n3,4\n", 0),
+    ] {
+        let mut source = open(text);
+        assert_eq!(names(&source)[..2], ["a", "b"], "{text:?}");
+        assert_eq!(read_all(&mut source).unwrap().numbers, [1.0, 2.0, 3.0, 4.0], "{text:?}");
+        assert_eq!(source.reading().skipped_lines, skipped, "{text:?}");
+        source.rewind().unwrap();
+        assert_eq!(read_all(&mut source).unwrap().rows, 2, "{text:?}");
+    }
+    let source = open("a,b\nr1,1,2\nr2,3,4\n");
+    assert_eq!(names(&source), ["column1", "a", "b"]);
 }

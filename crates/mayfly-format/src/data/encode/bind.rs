@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::labels::{are_boolean, differ_in_case_only};
+use super::options::{ExtraColumns, Want};
 use super::roles::format_targets;
-use super::rows::{ExtraColumns, Want};
 use super::{Encoder, InputEncoding, TargetEncoding};
 use crate::data::schema::{Column, ColumnKind, Names, Schema, Slot};
 use crate::data::source::Source;
@@ -33,20 +34,28 @@ pub(super) enum Step {
 pub(super) struct Remap {
     slot: usize,
     index: HashMap<String, usize>,
+    /// Spellings of yes and no are the same in any case.
+    any_case: bool,
     /// By code; `None` for a category that the encoder does not know.
     table: Vec<Option<usize>>,
 }
 
 impl Remap {
     fn new(slot: usize, categories: &[String]) -> Self {
-        let index = categories.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
-        Self { slot, index, table: Vec::new() }
+        let index: HashMap<String, usize> = categories.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
+        let any_case = are_boolean(categories.iter()) && differ_in_case_only(categories).is_none();
+        Self { slot, index, any_case, table: Vec::new() }
     }
 
     /// Takes in categories that are new since the last chunk.
     pub(super) fn update(&mut self, source: &dyn Source) {
         let new = source.categories(self.slot).iter().skip(self.table.len());
-        self.table.extend(new.map(|name| self.index.get(name).copied()));
+        let found = |name: &String| {
+            let spelt = |(known, &at): (&String, &usize)| known.eq_ignore_ascii_case(name).then_some(at);
+            let exact = self.index.get(name).copied();
+            exact.or_else(|| if self.any_case { self.index.iter().find_map(spelt) } else { None })
+        };
+        self.table.extend(new.map(found));
     }
 
     pub(super) fn get(&self, code: u32) -> Option<usize> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::finish::MAX_INPUT_WIDTH;
 use super::{Encoder, InputColumn, InputEncoding, LeftOut, MissingPolicy, TargetEncoding};
 use crate::data::schema::Names;
+use crate::data::value::Decimal;
 
 /// What is in the JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,12 +17,40 @@ pub(super) struct Stored {
     left_out: Vec<LeftOut>,
     missing: MissingPolicy,
     training_rows: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    missing_tokens: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decimal: Option<Decimal>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    positive: bool,
 }
 
 impl From<Encoder> for Stored {
     fn from(encoder: Encoder) -> Self {
-        let Encoder { names, inputs, targets, target_positions, left_out, missing, training_rows } = encoder;
-        Self { names, inputs, targets, target_positions, left_out, missing, training_rows }
+        let Encoder {
+            names,
+            inputs,
+            targets,
+            target_positions,
+            left_out,
+            missing,
+            training_rows,
+            missing_tokens,
+            decimal,
+            positive,
+        } = encoder;
+        Self {
+            names,
+            inputs,
+            targets,
+            target_positions,
+            left_out,
+            missing,
+            training_rows,
+            missing_tokens,
+            decimal,
+            positive,
+        }
     }
 }
 
@@ -39,8 +68,30 @@ impl TryFrom<Stored> for Encoder {
         }
         check_targets(&stored.targets, &stored.target_positions)?;
         check_positions(&stored)?;
-        let Stored { names, inputs, targets, target_positions, left_out, missing, training_rows } = stored;
-        Ok(Self { names, inputs, targets, target_positions, left_out, missing, training_rows })
+        let Stored {
+            names,
+            inputs,
+            targets,
+            target_positions,
+            left_out,
+            missing,
+            training_rows,
+            missing_tokens,
+            decimal,
+            positive,
+        } = stored;
+        Ok(Self {
+            names,
+            inputs,
+            targets,
+            target_positions,
+            left_out,
+            missing,
+            training_rows,
+            missing_tokens,
+            decimal,
+            positive,
+        })
     }
 }
 

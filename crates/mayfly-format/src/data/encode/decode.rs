@@ -109,9 +109,13 @@ impl Encoder {
             let kind = if categorical { ColumnKind::Categorical } else { ColumnKind::Numeric };
             known.insert(target.to_owned(), kind);
         }
-        for left in &self.left_out {
-            known.insert(left.name.clone(), ColumnKind::Text);
+        OpenOptions {
+            known_kinds: known,
+            known_decimal: self.decimal,
+            known_names: Some(self.names),
+            missing_tokens: self.missing_tokens.clone(),
+            ignore: self.left_out.iter().map(|left| left.name.clone()).collect(),
+            ..OpenOptions::default()
         }
-        OpenOptions { known_kinds: known, ..OpenOptions::default() }
     }
 }

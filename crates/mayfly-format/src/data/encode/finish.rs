@@ -1,6 +1,7 @@
 //! From collected figures to an encoder.
 
-use super::fit::{Collected, Figures, InputStats, MAX_FOUND_CLASSES, TargetStats};
+use super::collect::{Collected, Figures, InputStats, MAX_FOUND_CLASSES, TargetStats};
+use super::labels::{put_positive_second, sorted};
 use super::options::{FitOptions, Scaling, Task};
 use super::roles::Roles;
 use super::stats::{Moments, OneHot, Values};
@@ -36,8 +37,15 @@ pub(super) fn encoder(
         }
     }
     left_out.sort_by_key(|left| left.position);
-    let targets = target_encoding(source, options, &roles.targets, &collected)?;
+    let mut targets = target_encoding(source, options, &roles.targets, &collected)?;
+    if let Some(positive) = &options.positive {
+        put_positive_second(&mut targets, positive)?;
+    }
+    let reading = source.reading();
     let encoder = Encoder {
+        missing_tokens: reading.missing_tokens,
+        decimal: reading.decimal,
+        positive: options.positive.is_some(),
         names: schema.names(),
         inputs,
         targets,
@@ -124,25 +132,6 @@ fn scale_of(file: &str, column: &str, moments: &Moments, scaling: Scaling) -> Re
     Err(unlearnable(file, what, "bring them to a usual range first, or choose no scaling"))
 }
 
-/// Categories in their stable order with their counts: as numbers if all are, else bytewise. Equal names are one.
-fn sorted(names: &[String], counts: &[u64]) -> (Vec<String>, Vec<u64>) {
-    let counts = counts.iter().copied().chain(std::iter::repeat(0));
-    let mut pairs: Vec<(&String, u64)> = names.iter().zip(counts).collect();
-    let number = |name: &str| crate::data::number::number(name.as_bytes());
-    if names.iter().all(|name| number(name).is_some()) {
-        let key = |name: &str| number(name).unwrap_or(f64::NAN); // all are numbers
-        pairs.sort_by(|(a, _), (b, _)| key(a).total_cmp(&key(b)).then_with(|| a.cmp(b)));
-    } else {
-        pairs.sort();
-    }
-    pairs.dedup_by(|later, earlier| {
-        let same = later.0 == earlier.0;
-        earlier.1 += if same { later.1 } else { 0 };
-        same
-    });
-    pairs.into_iter().map(|(name, count)| (name.clone(), count)).unzip()
-}
-
 fn target_encoding(
     source: &dyn Source,
     options: &FitOptions,
@@ -180,7 +169,11 @@ fn classes(
     let column = columns.into_iter().next().unwrap_or_default();
     if let [only] = labels.as_slice() {
         let what = format!("the target \"{column}\" has the same value, \"{only}\", in every row");
-        return Err(unlearnable(file, what, "choose another target, or give a file with at least two classes"));
+        return Err(unlearnable(
+            file,
+            what,
+            "choose another target (--target), or give a file with at least two classes",
+        ));
     }
     Ok(TargetEncoding::Classes { column, numeric, labels, counts })
 }
@@ -257,6 +250,12 @@ impl NumericTargets<'_> {
     }
 
     fn numbers(self, scaling: Scaling) -> Result<TargetEncoding> {
+        if self.moments.iter().all(|moments| moments.min() == moments.max()) {
+            let column = self.columns.join("\", \"");
+            let value = self.moments.first().map_or(0.0, Moments::min);
+            let what = format!("the target \"{column}\" has the same value, {value}, in every training row");
+            return Err(unlearnable(self.file, what, "there is nothing to learn: choose another target (--target)"));
+        }
         let scaled = |(name, moments): (String, &Moments)| {
             let (shift, scale) = scale_of(self.file, &name, moments, scaling)?;
             Ok(ScaledColumn { name, shift, scale })

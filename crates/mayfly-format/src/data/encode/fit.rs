@@ -1,73 +1,25 @@
 //! The one pass over the rows that an encoder is fitted in.
 
 use super::Encoder;
+use super::collect::{Collected, INPUT_HINT, TARGET_HINT, input_stats, is_missing, missing_value, target_stats};
 use super::finish;
-use super::options::{FitOptions, MissingPolicy, Task};
+use super::options::{FitOptions, MissingPolicy};
 use super::roles::{self, Roles};
-use super::stats::{Moments, OneHot, Values};
 use super::strata::Strata;
-use crate::data::chunk::{Chunk, MISSING_CODE};
-use crate::data::schema::{ColumnKind, Schema, Slot, Targets};
+use crate::data::chunk::Chunk;
+use crate::data::schema::Schema;
 use crate::data::source::Source;
 use crate::data::split::Part;
-use crate::error::{FormatError, Result};
+use crate::error::Result;
 
 /// Rows per chunk of the pass.
 const CHUNK_ROWS: usize = 1 << 10;
-
-/// A numeric target with more different values is not taken for classes unless the caller says so.
-pub(super) const MAX_FOUND_CLASSES: usize = 20;
-
-/// More classes than this are not classes even if the caller says so.
-const MAX_CLASSES: usize = 1 << 16;
-
-/// Everything that is collected.
-#[derive(Debug)]
-pub(super) struct Collected {
-    pub(super) inputs: Vec<InputStats>,
-    pub(super) targets: TargetStats,
-    pub(super) training_rows: u64,
-    pub(super) rows: u64,
-}
-
-/// Figures of an input column.
-#[derive(Debug)]
-pub(super) struct InputStats {
-    pub(super) position: usize,
-    pub(super) missing: u64,
-    cells: Cells,
-    pub(super) figures: Figures,
-}
-
-/// Where its cells are in a row.
-#[derive(Debug, Clone)]
-enum Cells {
-    Number(usize),
-    Grid(std::ops::Range<usize>),
-    Code(usize),
-}
-
-#[derive(Debug)]
-pub(super) enum Figures {
-    Numbers(Moments),
-    /// Training rows of each category, by the source's code.
-    Codes(Vec<u64>),
-}
-
-/// Figures of the targets.
-#[derive(Debug)]
-pub(super) enum TargetStats {
-    /// One categorical column: training rows of each category, by the source's code.
-    Codes { slot: usize, counts: Vec<u64> },
-    /// Numeric columns.
-    Numbers { slots: Vec<usize>, moments: Vec<Moments>, values: Values, one_hot: OneHot },
-}
 
 pub(super) fn fit(source: &mut dyn Source, options: &FitOptions) -> Result<Encoder> {
     options.split.check()?;
     let name = source.name().to_owned();
     let schema = source.schema().clone();
-    let roles = roles::assign(&name, &schema, options)?;
+    let roles = roles::assign(&name, &schema, &source.reading(), options)?;
     let collected = Pass::new(&name, &schema, &roles, options)?.run(source)?;
     finish::encoder(source, options, roles, collected)
 }
@@ -142,141 +94,6 @@ impl<'a> Pass<'a> {
             (MissingPolicy::DropRow, ..) => Ok(true),
             (_, Some(&position), _) => Err(missing_value(self.name, self.schema, chunk, row, position, TARGET_HINT)),
             (_, None, Some(&position)) => Err(missing_value(self.name, self.schema, chunk, row, position, INPUT_HINT)),
-        }
-    }
-}
-
-/// What to do about a missing target.
-pub(super) const TARGET_HINT: &str = "targets are never filled in: complete the row, or drop rows with missing values";
-/// What to do about a missing input, when the policy is to refuse it.
-pub(super) const INPUT_HINT: &str = "complete the row, or choose to drop such rows or to impute";
-
-/// The error for a missing cell.
-#[cold]
-pub(super) fn missing_value(
-    file: &str,
-    schema: &Schema,
-    chunk: &Chunk,
-    row: usize,
-    position: usize,
-    hint: &'static str,
-) -> FormatError {
-    let column = schema.columns().get(position);
-    FormatError::MissingValue {
-        file: file.to_owned(),
-        at: column.map_or(crate::Position::File, |column| chunk.position(row, position, column)),
-        column: column.map(|c| c.name.clone()).unwrap_or_default(),
-        hint,
-    }
-}
-
-/// Whether a cell, or one cell of a grid, is missing.
-pub(super) fn is_missing(schema: &Schema, chunk: &Chunk, row: usize, position: usize) -> bool {
-    match schema.slot(position) {
-        Some((column, Slot::Number(at))) => {
-            let numbers = chunk.numbers_of(schema, row).iter().skip(at);
-            numbers.take(column.kind.number_width()).any(|value| value.is_nan())
-        }
-        Some((_, Slot::Code(at))) => chunk.codes_of(schema, row).get(at) == Some(&MISSING_CODE),
-        Some((_, Slot::Text(_))) | None => false,
-    }
-}
-
-fn input_stats(schema: &Schema, position: usize) -> Option<InputStats> {
-    let (column, slot) = schema.slot(position)?;
-    let (cells, figures) = match (slot, &column.kind) {
-        (Slot::Number(at), ColumnKind::Grid(_)) => {
-            (Cells::Grid(at..at + column.kind.number_width()), Figures::Numbers(Moments::default()))
-        }
-        (Slot::Number(at), _) => (Cells::Number(at), Figures::Numbers(Moments::default())),
-        (Slot::Code(at), _) => (Cells::Code(at), Figures::Codes(Vec::new())),
-        (Slot::Text(_), _) => return None, // text is never an input: see roles
-    };
-    Some(InputStats { position, missing: 0, cells, figures })
-}
-
-impl InputStats {
-    fn add(&mut self, numbers: &[f64], codes: &[u32]) {
-        match (&self.cells, &mut self.figures) {
-            (Cells::Number(at), Figures::Numbers(moments)) => match numbers.get(*at) {
-                Some(value) if !value.is_nan() => moments.add(*value),
-                _ => self.missing += 1,
-            },
-            (Cells::Grid(range), Figures::Numbers(moments)) => {
-                self.missing += moments.add_block(numbers.get(range.clone()).unwrap_or_default());
-            }
-            (Cells::Code(at), Figures::Codes(counts)) => match codes.get(*at) {
-                Some(&code) if code != MISSING_CODE => count(counts, code, 1),
-                _ => self.missing += 1,
-            },
-            _ => {} // cells and figures are made together
-        }
-    }
-}
-
-/// Adds `times` to the count of a code.
-fn count(counts: &mut Vec<u64>, code: u32, times: u64) {
-    let index = code as usize; // below the limit on categories
-    if index >= counts.len() {
-        counts.resize(index + 1, 0);
-    }
-    if let Some(count) = counts.get_mut(index) {
-        *count += times;
-    }
-}
-
-fn target_stats(file: &str, schema: &Schema, roles: &Roles, options: &FitOptions) -> Result<TargetStats> {
-    let slots: Vec<Slot> = roles.targets.iter().filter_map(|&i| schema.slot(i)).map(|(_, slot)| slot).collect();
-    if let [Slot::Code(slot)] = *slots.as_slice() {
-        if options.task == Some(Task::Regress) {
-            return Err(FormatError::ColumnKind {
-                file: file.to_owned(),
-                column: roles
-                    .targets
-                    .first()
-                    .and_then(|&i| schema.columns().get(i))
-                    .map(|c| c.name.clone())
-                    .unwrap_or_default(),
-                want: "numeric, to regress on",
-                got: ColumnKind::Categorical.name(),
-            });
-        }
-        return Ok(TargetStats::Codes { slot, counts: Vec::new() });
-    }
-    let number = |slot: &Slot| match slot {
-        Slot::Number(at) => Some(*at),
-        Slot::Code(_) | Slot::Text(_) => None, // refused in roles
-    };
-    let slots: Vec<usize> = slots.iter().filter_map(number).collect();
-    let sure = options.task == Some(Task::Classify) || schema.targets() == Targets::Label;
-    Ok(TargetStats::Numbers {
-        moments: vec![Moments::default(); slots.len()],
-        values: Values::new(if sure { MAX_CLASSES } else { MAX_FOUND_CLASSES }),
-        one_hot: OneHot::new(slots.len()),
-        slots,
-    })
-}
-
-impl TargetStats {
-    /// Notes the targets of a row, none of them missing; `times` is 1 for a training row and 0 for another.
-    fn add(&mut self, numbers: &[f64], codes: &[u32], times: u64) {
-        match self {
-            Self::Codes { slot, counts } => {
-                if let Some(&code) = codes.get(*slot) {
-                    count(counts, code, times);
-                }
-            }
-            Self::Numbers { slots, moments, values, one_hot } => {
-                let row = slots.iter().filter_map(|&slot| numbers.get(slot).copied());
-                if let ([slot], Some(&value)) = (slots.as_slice(), slots.first().and_then(|&s| numbers.get(s))) {
-                    debug_assert!(numbers.get(*slot).is_some());
-                    values.add(value, times);
-                }
-                one_hot.add(row.clone(), times);
-                if times > 0 {
-                    moments.iter_mut().zip(row).for_each(|(moments, value)| moments.add(value));
-                }
-            }
         }
     }
 }

@@ -2,10 +2,14 @@
 
 mod bind;
 mod check;
+mod collect;
 mod decode;
 mod finish;
 mod fit;
+mod labels;
 mod options;
+mod plain;
+mod remarks;
 mod roles;
 mod rows;
 mod stats;
@@ -17,11 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::Names;
 use super::source::Source;
+use super::value::Decimal;
 use crate::error::Result;
 
 pub use decode::Outputs;
-pub use options::{FitOptions, MissingPolicy, Scaling, Task};
-pub use rows::{Batch, EncodedRows, ExtraColumns, RowOptions, Want};
+pub use options::{ExtraColumns, FitOptions, MissingPolicy, Scaling, Task, Want};
+pub use plain::{ClassNames, PlainOptions};
+pub use rows::{Batch, EncodedRows, RowOptions};
 
 /// Turns rows of a data file into `f32` inputs and targets, and network outputs into labels or values.
 ///
@@ -37,6 +43,12 @@ pub struct Encoder {
     left_out: Vec<LeftOut>,
     missing: MissingPolicy,
     training_rows: u64,
+    /// Markers of missing values, where the usual ones were replaced.
+    missing_tokens: Option<Vec<String>>,
+    /// How the numbers of the fitted file were written.
+    decimal: Option<Decimal>,
+    /// Whether the second of two classes is the one that is looked for.
+    positive: bool,
 }
 
 /// A column that is an input, and how it is encoded.
@@ -196,14 +208,38 @@ pub struct LeftOut {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// Free text, identifiers or dates.
+    /// Free text or names: a different value in most rows.
     Text,
+    /// Dates or times.
+    Date,
+    /// Row numbers: a name that says so, and values that count up by one.
+    RowNumber,
+    /// Identifiers: a name that says so, and whole numbers that are all different.
+    Identifier,
+    /// More different values than the limit on categories.
+    TooManyValues,
     /// The caller said so.
     Ignored,
     /// It has no value in any training row.
     Empty,
     /// The format says that it is a target, and others were chosen.
     OtherTarget,
+}
+
+impl Reason {
+    /// The reason in words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Text => "names or text: most rows have a value of their own",
+            Self::Date => "dates or times",
+            Self::RowNumber => "row numbers",
+            Self::Identifier => "identifiers: whole numbers, all different",
+            Self::TooManyValues => "text: more different values than categories are told apart",
+            Self::Ignored => "to be ignored",
+            Self::Empty => "no value in any training row",
+            Self::OtherTarget => "a target of the file, and another was chosen",
+        }
+    }
 }
 
 impl Encoder {
@@ -239,6 +275,11 @@ impl Encoder {
     /// What happens to missing inputs.
     pub fn missing(&self) -> MissingPolicy {
         self.missing
+    }
+
+    /// Whether the second of the two classes is the one that is looked for; see [`FitOptions::positive`].
+    pub fn has_positive(&self) -> bool {
+        self.positive
     }
 
     /// How many rows the statistics come from.

@@ -40,13 +40,30 @@ pub enum Task {
     Regress,
 }
 
+/// Whether the file must have the targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// For prediction: targets are neither needed nor read.
+    Inputs,
+    /// For training and evaluation.
+    InputsAndTargets,
+}
+
+/// What to do about columns that the encoder was not fitted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExtraColumns {
+    /// They are an error: the file may not be what it is taken for.
+    #[default]
+    Refuse,
+    /// They are skipped.
+    Ignore,
+}
+
 /// How to fit an [`Encoder`](super::Encoder). The default finds the target and the task out, standardises, and imputes.
 #[derive(Debug, Clone, Default)]
 pub struct FitOptions {
     /// The target columns by name; found out when empty.
     pub targets: Vec<String>,
-    /// There are no target columns: every column is an input. For prediction with networks that came without an encoder.
-    pub no_targets: bool,
     /// The task; found out when not given.
     pub task: Option<Task>,
     /// Scaling of numeric inputs.
@@ -57,6 +74,10 @@ pub struct FitOptions {
     pub missing: MissingPolicy,
     /// Columns that are not to be inputs.
     pub ignore: Vec<String>,
+    /// Columns that say which row it is: no inputs either.
+    pub identifiers: Vec<String>,
+    /// Of two classes the one that is looked for, by its label: it becomes the second, and figures are told of it.
+    pub positive: Option<String>,
     /// Which rows are for training: only they count for means, deviations and frequencies.
     pub split: Split,
 }

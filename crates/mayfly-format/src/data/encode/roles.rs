@@ -2,11 +2,10 @@
 
 use super::options::FitOptions;
 use super::{LeftOut, Reason};
+use crate::data::csv::USUAL_TARGETS;
 use crate::data::schema::{Column, ColumnKind, Schema, Targets};
+use crate::data::source::Reading;
 use crate::error::{FormatError, Result};
-
-/// The names that a target column usually has, in lower case.
-const USUAL_TARGETS: [&str; 4] = ["target", "class", "label", "y"];
 
 /// The part that each column plays, by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub(super) struct Roles {
     pub(super) left_out: Vec<LeftOut>,
 }
 
-pub(super) fn assign(file: &str, schema: &Schema, options: &FitOptions) -> Result<Roles> {
+pub(super) fn assign(file: &str, schema: &Schema, reading: &Reading, options: &FitOptions) -> Result<Roles> {
     let find = |name: &String| {
         schema.position(name).ok_or_else(|| FormatError::MissingColumn {
             file: file.to_owned(),
@@ -25,18 +24,19 @@ pub(super) fn assign(file: &str, schema: &Schema, options: &FitOptions) -> Resul
         })
     };
     let ignored = options.ignore.iter().map(find).collect::<Result<Vec<usize>>>()?;
+    let identifiers = options.identifiers.iter().map(find).collect::<Result<Vec<usize>>>()?;
+    let unwanted: Vec<usize> = ignored.iter().chain(&identifiers).copied().collect();
     let mut targets = options.targets.iter().map(find).collect::<Result<Vec<usize>>>()?;
-    if options.no_targets {
-        targets.clear();
-    } else {
-        if targets.is_empty() {
-            targets = usual_targets(file, schema, &ignored)?;
-        }
-        check_targets(file, schema, &targets, &ignored)?;
+    if targets.is_empty() {
+        targets = usual_targets(file, schema, reading, &unwanted)?;
     }
+    check_targets(file, schema, reading, &targets, &unwanted)?;
     let mut roles = Roles { inputs: Vec::new(), targets, left_out: Vec::new() };
     for (position, column) in schema.columns().iter().enumerate() {
-        let reason = reason(schema, position, &ignored);
+        let reason = match identifiers.contains(&position) {
+            true => Some(Reason::Identifier),
+            false => reason(schema, reading, position, &ignored),
+        };
         match reason {
             _ if roles.targets.contains(&position) => {}
             Some(reason) => roles.left_out.push(LeftOut { name: column.name.clone(), position, reason }),
@@ -60,11 +60,14 @@ pub(super) fn format_targets(schema: &Schema) -> Option<std::ops::Range<usize>> 
     Some(columns.saturating_sub(count)..columns)
 }
 
-fn usual_targets(file: &str, schema: &Schema, ignored: &[usize]) -> Result<Vec<usize>> {
+fn usual_targets(file: &str, schema: &Schema, reading: &Reading, ignored: &[usize]) -> Result<Vec<usize>> {
     if let Some(range) = format_targets(schema) {
         return Ok(range.collect());
     }
-    let candidates: Vec<usize> = (0..schema.columns().len()).filter(|i| !ignored.contains(i)).collect();
+    let never = [Reason::RowNumber, Reason::Identifier, Reason::Empty];
+    let is_candidate =
+        |i: &usize| !ignored.contains(i) && !reading.reasons.get(i).is_some_and(|reason| never.contains(reason));
+    let candidates: Vec<usize> = (0..schema.columns().len()).filter(is_candidate).collect();
     let is_usual = |&&position: &&usize| {
         let name = schema.columns().get(position).map(|c| c.name.to_ascii_lowercase());
         name.is_some_and(|name| USUAL_TARGETS.contains(&name.as_str()))
@@ -85,7 +88,7 @@ fn no_target(file: &str) -> FormatError {
     }
 }
 
-fn check_targets(file: &str, schema: &Schema, targets: &[usize], ignored: &[usize]) -> Result<()> {
+fn check_targets(file: &str, schema: &Schema, reading: &Reading, targets: &[usize], ignored: &[usize]) -> Result<()> {
     let columns: Vec<&Column> = targets.iter().filter_map(|&i| schema.columns().get(i)).collect();
     if columns.is_empty() {
         return Err(no_target(file));
@@ -96,6 +99,19 @@ fn check_targets(file: &str, schema: &Schema, targets: &[usize], ignored: &[usiz
             return Err(FormatError::Option {
                 option: "targets",
                 problem: format!("column \"{}\" is named twice, or is also to be ignored", column.name),
+            });
+        }
+        if matches!(column.kind, ColumnKind::Grid(_)) {
+            return Err(no_labels(file, reading));
+        }
+        let reason = reading.reasons.get(position);
+        if let (ColumnKind::Text, Some(reason)) = (&column.kind, reason) {
+            return Err(FormatError::Unlearnable {
+                file: file.to_owned(),
+                what: format!("the target \"{}\" holds {}", column.name, reason.text()),
+                hint:
+                    "choose another column (--target), or say what this one is (--kinds COLUMN=category, COLUMN=number)"
+                        .into(),
             });
         }
         let usable = match column.kind {
@@ -119,14 +135,26 @@ fn check_targets(file: &str, schema: &Schema, targets: &[usize], ignored: &[usiz
     Ok(())
 }
 
-fn reason(schema: &Schema, position: usize, ignored: &[usize]) -> Option<Reason> {
+fn no_labels(file: &str, reading: &Reading) -> FormatError {
+    let looked_for = match &reading.no_targets {
+        Some(names) => format!("name the file of labels (--labels); looked for beside it: {names}"),
+        None => "give an npz file with two arrays, such as X and y (--npz-keys names others), or predict on it".into(),
+    };
+    FormatError::Unlearnable {
+        file: file.to_owned(),
+        what: "there are images, but no labels to learn".into(),
+        hint: looked_for,
+    }
+}
+
+fn reason(schema: &Schema, reading: &Reading, position: usize, ignored: &[usize]) -> Option<Reason> {
     let kind = schema.columns().get(position).map(|column| &column.kind);
     if ignored.contains(&position) {
         Some(Reason::Ignored)
     } else if format_targets(schema).is_some_and(|range| range.contains(&position)) {
         Some(Reason::OtherTarget)
     } else if kind == Some(&ColumnKind::Text) {
-        Some(Reason::Text)
+        Some(reading.reasons.get(&position).copied().unwrap_or(Reason::Text))
     } else {
         None
     }

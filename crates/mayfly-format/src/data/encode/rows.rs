@@ -1,9 +1,13 @@
 //! Encoded rows, batch by batch.
 
+use super::Encoder;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use super::bind::{Binding, Bound, Step, bind, key};
-use super::fit::{INPUT_HINT, TARGET_HINT, is_missing, missing_value};
+use super::collect::{INPUT_HINT, TARGET_HINT, is_missing, missing_value};
+use super::options::{ExtraColumns, MissingPolicy, Want};
 use super::strata::Strata;
-use super::{Encoder, MissingPolicy};
 use crate::data::chunk::{Chunk, MISSING_CODE};
 use crate::data::source::Source;
 use crate::data::split::{Part, Split, Splitter};
@@ -17,25 +21,6 @@ const CHUNK_ROWS: usize = 1 << 10;
 
 /// Known categories that an error message repeats.
 const KNOWN_SHOWN: usize = 16;
-
-/// Whether the file must have the targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// For prediction: targets are neither needed nor read.
-    Inputs,
-    /// For training and evaluation.
-    InputsAndTargets,
-}
-
-/// What to do about columns that the encoder was not fitted on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ExtraColumns {
-    /// They are an error: the file may not be what it is taken for.
-    #[default]
-    Refuse,
-    /// They are skipped.
-    Ignore,
-}
 
 /// How to read encoded rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,7 +79,11 @@ pub struct EncodedRows {
     strata: Strata,
     chunk: Chunk,
     next: usize,
+    filled: Filled,
 }
+
+/// Missing cells that something stood in for, by the position of their column.
+type Filled = RefCell<BTreeMap<usize, u64>>;
 
 impl EncodedRows {
     /// Matches the columns of `source` with those of `encoder`, and starts at its first row.
@@ -115,6 +104,7 @@ impl EncodedRows {
             splitter: options.split.splitter(),
             chunk: Chunk::default(),
             next: 0,
+            filled: Filled::default(),
             source,
             binding,
         })
@@ -123,6 +113,12 @@ impl EncodedRows {
     /// The source that is read.
     pub fn source(&self) -> &dyn Source {
         self.source.as_ref()
+    }
+
+    /// The columns of which missing cells were imputed since the first row, and how many. Worth telling the user.
+    pub fn imputed(&self) -> Vec<(String, u64)> {
+        let name = |position: &usize| self.source.schema().columns().get(*position).map(|column| column.name.clone());
+        self.filled.borrow().iter().map(|(position, &count)| (name(position).unwrap_or_default(), count)).collect()
     }
 
     /// Values in a row: inputs, and targets where they are wanted.
@@ -139,6 +135,7 @@ impl EncodedRows {
         self.splitter = self.split.splitter();
         self.chunk = Chunk::default();
         self.next = 0;
+        self.filled.borrow_mut().clear();
         Ok(())
     }
 
@@ -183,7 +180,13 @@ impl EncodedRows {
         if self.part.is_some_and(|only| only != part) {
             return Ok(());
         }
-        let view = RowView { source: self.source.as_ref(), chunk: &self.chunk, row, policy: self.policy };
+        let view = RowView {
+            source: self.source.as_ref(),
+            chunk: &self.chunk,
+            row,
+            policy: self.policy,
+            filled: &self.filled,
+        };
         if self.policy == MissingPolicy::DropRow && view.misses_any(&self.binding) {
             return Ok(());
         }
@@ -209,6 +212,7 @@ struct RowView<'a> {
     chunk: &'a Chunk,
     row: usize,
     policy: MissingPolicy,
+    filled: &'a Filled,
 }
 
 impl RowView<'_> {
@@ -277,7 +281,10 @@ impl RowView<'_> {
     /// What stands in for a missing value, where that is allowed.
     fn fill<T>(&self, bound: &Bound, role: Role, fill: T) -> Result<T> {
         match (role, self.policy) {
-            (Role::Input, MissingPolicy::Impute) => Ok(fill),
+            (Role::Input, MissingPolicy::Impute) => {
+                *self.filled.borrow_mut().entry(bound.position).or_default() += 1;
+                Ok(fill)
+            }
             (Role::Input, _) => Err(self.missing(bound, INPUT_HINT)),
             (Role::Target, _) => Err(self.missing(bound, TARGET_HINT)),
         }

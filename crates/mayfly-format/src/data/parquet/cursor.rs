@@ -4,7 +4,7 @@ use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::{ParquetError, Result};
 
-use super::meaning::{Meaning, half};
+use super::meaning::Meaning;
 
 /// Values of one column.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) enum Values {
     Times(Vec<Option<i64>>),
     /// Strings.
     Texts(Vec<Option<ByteArray>>),
+    /// So many values that nobody asked for.
+    Unread(usize),
 }
 
 impl Values {
@@ -24,6 +26,7 @@ impl Values {
             Self::Numbers(values) => values.len(),
             Self::Times(values) => values.len(),
             Self::Texts(values) => values.len(),
+            Self::Unread(count) => *count,
         }
     }
 }
@@ -75,7 +78,12 @@ fn numbers(reader: &mut ColumnReader, rows: usize, optional: bool, meaning: Mean
         R::Int64ColumnReader(r) => pull(r, rows, optional, |value| value.map_or(NULL, |&v| meaning.int64(v))),
         R::FloatColumnReader(r) => pull(r, rows, optional, |value| value.map_or(NULL, |&v| f64::from(v))),
         R::DoubleColumnReader(r) => pull(r, rows, optional, |value| value.map_or(NULL, |&v| v)),
-        R::FixedLenByteArrayColumnReader(r) => pull(r, rows, optional, |value| value.map_or(NULL, |v| half(v.data()))),
+        R::FixedLenByteArrayColumnReader(r) => {
+            pull(r, rows, optional, |value| value.map_or(NULL, |v| meaning.bytes(v.data())))
+        }
+        R::ByteArrayColumnReader(r) if meaning != Meaning::Text => {
+            pull(r, rows, optional, |value| value.map_or(NULL, |v| meaning.bytes(v.data())))
+        }
         R::ByteArrayColumnReader(_) | R::Int96ColumnReader(_) => {
             Err(ParquetError::General("a column whose pages are of another type than its schema".into()))
         }

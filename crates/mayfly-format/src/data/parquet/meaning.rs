@@ -13,6 +13,8 @@ pub(super) enum Meaning {
     Unsigned,
     /// A whole number divided by this power of ten.
     Decimal { divisor: f64 },
+    /// The same in bytes: two's complement, the highest first.
+    LongDecimal { divisor: f64 },
     /// Two bytes.
     Half,
     /// A date or a time: a whole number that is no quantity.
@@ -27,13 +29,17 @@ impl Meaning {
         use ConvertedType as C;
         use LogicalType as L;
         if column.max_rep_level() > 0 || column.max_def_level() > 1 {
-            return Err(("nested or repeated values".into(), "flatten the column, or leave it out when saving"));
+            return Err(("nested or repeated values".into(), "flatten it before saving"));
         }
         let integer = matches!(column.physical_type(), Type::INT32 | Type::INT64);
         match (column.physical_type(), column.logical_type_ref(), column.converted_type()) {
             (Type::FIXED_LEN_BYTE_ARRAY, Some(L::Float16), _) => Ok(Self::Half),
             (_, Some(L::Decimal(_)), _) | (_, None, C::DECIMAL) if integer => {
                 Ok(Self::Decimal { divisor: 10_f64.powi(column.type_scale()) })
+            }
+            (Type::FIXED_LEN_BYTE_ARRAY | Type::BYTE_ARRAY, Some(L::Decimal(_)), _)
+            | (Type::FIXED_LEN_BYTE_ARRAY | Type::BYTE_ARRAY, None, C::DECIMAL) => {
+                Ok(Self::LongDecimal { divisor: 10_f64.powi(column.type_scale()) })
             }
             (_, Some(L::Integer(kind)), _) if integer && !kind.is_signed => Ok(Self::Unsigned),
             (_, None, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64) if integer => Ok(Self::Unsigned),
@@ -47,13 +53,9 @@ impl Meaning {
             (Type::BYTE_ARRAY, Some(L::String | L::Enum | L::Json), _) => Ok(Self::Text),
             (Type::BYTE_ARRAY, None, C::NONE | C::UTF8 | C::ENUM | C::JSON) => Ok(Self::Text),
             (physical, ..) => {
-                Err((format!("the type {physical}"), "convert the column to float, integer or string before saving"))
+                Err((format!("the type {physical}"), "convert it to float, integer or string before saving"))
             }
         }
-    }
-
-    pub(super) fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::Time)
     }
 
     /// A stored INT32.
@@ -73,10 +75,38 @@ impl Meaning {
             _ => value as f64,
         }
     }
+
+    /// Stored bytes; NaN when they are too few or too many.
+    pub(super) fn bytes(self, bytes: &[u8]) -> f64 {
+        match self {
+            Self::LongDecimal { divisor } => long(bytes).map_or(f64::NAN, |value| value as f64 / divisor),
+            _ => half(bytes),
+        }
+    }
 }
 
-/// A stored half float; NaN when it is not two bytes long.
-pub(super) fn half(bytes: &[u8]) -> f64 {
+/// A whole number of up to sixteen bytes, the highest first.
+fn long(bytes: &[u8]) -> Option<i128> {
+    let sign = if bytes.first()? & 0x80 == 0 { 0_i128 } else { -1 };
+    (bytes.len() <= 16).then(|| bytes.iter().fold(sign, |value, byte| value << 8 | i128::from(*byte)))
+}
+
+/// A half float; NaN when it is not two bytes long.
+fn half(bytes: &[u8]) -> f64 {
     let bits = bytes.try_into().ok().map(u16::from_le_bytes);
     bits.map_or(f64::NAN, |bits| f16::from_bits(bits).to_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_decimals_are_twos_complement() {
+        let cents = Meaning::LongDecimal { divisor: 100.0 };
+        assert_eq!(cents.bytes(&[0x30, 0x39]), 123.45);
+        assert_eq!(cents.bytes(&[0xff, 0xff, 0xcf, 0xc7]), -123.45);
+        assert_eq!(cents.bytes(&[0xff; 16]), -0.01);
+        assert!(cents.bytes(&[0; 17]).is_nan() && cents.bytes(&[]).is_nan());
+    }
 }

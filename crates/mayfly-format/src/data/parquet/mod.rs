@@ -7,6 +7,7 @@ mod meaning;
 #[cfg(test)]
 mod tests;
 
+use parquet::basic::Compression;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use self::cursor::{Cursor, Values};
@@ -14,10 +15,13 @@ use self::fill::Filler;
 use self::guard::{Parts, guarded};
 use self::meaning::Meaning;
 use super::chunk::{Chunk, Dictionary};
-use super::csv::{Profile, refuse_unknown_kinds};
+use super::column::{Profile, Rules, Verdict, says_identity};
+use super::csv::refuse_unknown_kinds;
+use super::encode::Reason;
 use super::input::Input;
 use super::schema::{Column, ColumnKind, Names, Schema, Targets};
-use super::source::{OpenOptions, Source, chunk_rows};
+use super::source::{Identifiers, OpenOptions, Reading, Source, chunk_rows};
+use super::value::{Markers, Style, trim};
 use crate::error::{FormatError, Position, Result};
 use crate::limits::DataLimits;
 
@@ -31,7 +35,10 @@ pub(super) struct ParquetSource {
     limits: DataLimits,
     file: SerializedFileReader<Parts>,
     schema: Schema,
-    meanings: Vec<Meaning>,
+    /// One a column of the schema.
+    leaves: Vec<Leaf>,
+    markers: Markers,
+    reading: Reading,
     dictionaries: Vec<Dictionary>,
     rows: u64,
     row: u64,
@@ -39,10 +46,21 @@ pub(super) struct ParquetSource {
     group: Group,
 }
 
+/// A stored column that is a column of the table.
+#[derive(Debug, Clone)]
+struct Leaf {
+    /// Its position among the stored columns.
+    index: usize,
+    name: String,
+    /// None for one that is not read.
+    meaning: Option<Meaning>,
+}
+
 /// What is left of the current row group.
 #[derive(Debug, Default)]
 struct Group {
-    cursors: Vec<Cursor>,
+    /// None for columns that are not read.
+    cursors: Vec<Option<Cursor>>,
     rows_left: u64,
 }
 
@@ -56,8 +74,9 @@ impl ParquetSource {
     pub(super) fn open(input: Input, options: &OpenOptions) -> Result<Self> {
         let parts = Parts::new(&input)?;
         let file = guarded(input.name(), || SerializedFileReader::new(parts))?;
+        let leaves = leaves(&input, &file, &options.ignore)?;
         check_places(&input, &file)?;
-        let meanings = meanings(&input, &file)?;
+        check_codecs(&input, &file, &leaves)?;
         let mut source = Self {
             schema: Schema::new(input.name(), Vec::new(), Names::Given, Targets::Free)?,
             limits: options.limits.clone(),
@@ -66,8 +85,10 @@ impl ParquetSource {
             row: 0,
             next_group: 0,
             group: Group::default(),
+            markers: Markers::new(options.missing_tokens.as_deref()),
+            reading: Reading { missing_tokens: options.missing_tokens.clone(), ..Reading::default() },
             file,
-            meanings,
+            leaves,
             input,
         };
         source.schema = source.find_schema(options)?;
@@ -76,50 +97,75 @@ impl ParquetSource {
         Ok(source)
     }
 
-    fn names(&self) -> Vec<String> {
-        let descriptor = self.file.metadata().file_metadata().schema_descr();
-        descriptor.columns().iter().map(|column| column.name().to_owned()).collect()
-    }
-
     fn find_schema(&mut self, options: &OpenOptions) -> Result<Schema> {
-        let names = self.names();
-        let known = |name: &String| options.kind_of(name).cloned();
-        let unknown = |(name, meaning): (&String, &Meaning)| *meaning == Meaning::Text && known(name).is_none();
-        let found = match names.iter().zip(&self.meanings).any(unknown) {
+        let unknown = |leaf: &Leaf| options.kind_of(&leaf.name).is_none() && leaf.must_be_sampled();
+        let verdicts = match self.leaves.iter().any(unknown) {
             true => self.sample()?,
-            false => vec![ColumnKind::Text; names.len()],
+            false => vec![Verdict::Kind(ColumnKind::Numeric); self.leaves.len()],
         };
-        let mut columns = Vec::with_capacity(names.len());
-        for ((name, meaning), found) in names.into_iter().zip(&self.meanings).zip(found) {
-            let kind = match known(&name) {
-                Some(ColumnKind::Numeric) if meaning.is_text() => return Err(not_numeric(&self.input, name)),
-                Some(kind) => kind,
-                None if *meaning == Meaning::Text => found,
-                None if *meaning == Meaning::Time => ColumnKind::Text,
-                None => ColumnKind::Numeric,
+        let mut columns = Vec::with_capacity(self.leaves.len());
+        for (index, (leaf, verdict)) in self.leaves.iter().zip(verdicts).enumerate() {
+            let kind = match (options.kind_of(&leaf.name), leaf.meaning) {
+                (_, None) => ColumnKind::Text,
+                (Some(ColumnKind::Numeric), Some(Meaning::Time)) => {
+                    return Err(not_numeric(&self.input, leaf.name.clone()));
+                }
+                (Some(kind), _) => kind.clone(),
+                (None, Some(Meaning::Time)) => {
+                    self.reading.reasons.insert(index, Reason::Date);
+                    ColumnKind::Text
+                }
+                (None, Some(_)) => match verdict {
+                    Verdict::Kind(kind) => kind,
+                    Verdict::LeftOut(Reason::RowNumber | Reason::Identifier)
+                        if options.identifiers == Identifiers::Keep =>
+                    {
+                        ColumnKind::Numeric
+                    }
+                    Verdict::LeftOut(reason) => {
+                        self.reading.reasons.insert(index, reason);
+                        ColumnKind::Text
+                    }
+                    Verdict::Bad { odd, expected } => {
+                        let at = Position::Cell { row: odd.row, column: index + 1, name: leaf.name.clone() };
+                        let found = format!("\"{}\"", odd.value);
+                        return Err(FormatError::malformed(self.input.name(), at, expected, &found));
+                    }
+                },
             };
-            columns.push(Column { name, kind });
+            columns.push(Column { name: leaf.name.clone(), kind });
         }
         let schema = Schema::new(self.input.name(), columns, Names::Given, Targets::Free)?;
         refuse_unknown_kinds(self.input.name(), &schema, options)?;
         Ok(schema)
     }
 
-    /// The kinds of the string columns, by their first values.
-    fn sample(&mut self) -> Result<Vec<ColumnKind>> {
-        let mut profiles: Vec<Profile> = self.meanings.iter().map(|_| Profile::default()).collect();
+    /// What the columns are, by their first values: those of strings, and those of numbers whose name says identifier.
+    fn sample(&mut self) -> Result<Vec<Verdict>> {
+        let markers = self.markers.clone();
+        let rules = Rules { style: Style::default(), markers: &markers, max_different: self.limits.categories };
+        let mut profiles: Vec<Profile> = self.leaves.iter().map(|_| Profile::default()).collect();
         let mut taken = 0;
         while taken < SAMPLE_ROWS && self.start_group()? {
             let rows = to_usize(self.group.rows_left).min(SAMPLE_STEP);
             let columns = self.read_columns(rows)?;
-            for (profile, values) in profiles.iter_mut().zip(columns) {
-                if let Values::Texts(texts) = values {
-                    texts.iter().flatten().for_each(|text| profile.add(0, text.data(), self.limits.categories));
+            for ((profile, leaf), values) in profiles.iter_mut().zip(&self.leaves).zip(columns) {
+                match values {
+                    Values::Texts(texts) => {
+                        for (row, text) in texts.iter().enumerate() {
+                            let text = text.as_ref().map(|text| trim(text.data()));
+                            text.into_iter().for_each(|text| profile.add((taken + row + 1) as u64, text, rules));
+                        }
+                    }
+                    Values::Numbers(numbers) if says_identity(&leaf.name) => {
+                        numbers.iter().for_each(|&number| profile.add_number(number, rules));
+                    }
+                    _ => {}
                 }
             }
             taken += rows;
         }
-        Ok(profiles.iter().map(Profile::text_verdict).collect())
+        Ok(profiles.iter().zip(&self.leaves).map(|(profile, leaf)| profile.verdict(&leaf.name)).collect())
     }
 
     /// Makes sure that there are rows left in the current group, or goes to the next one; `false` at the end.
@@ -130,14 +176,18 @@ impl ParquetSource {
                 return Ok(false);
             }
             self.next_group += 1;
-            let meanings = &self.meanings;
+            let leaves = &self.leaves;
             let (file, name) = (&self.file, self.input.name());
             self.group = guarded(name, || {
                 let reader = file.get_row_group(index)?;
                 let columns = file.metadata().file_metadata().schema_descr().columns();
-                let mut cursors = Vec::with_capacity(columns.len());
-                for (index, (column, meaning)) in columns.iter().zip(meanings).enumerate() {
-                    cursors.push(Cursor::new(reader.get_column_reader(index)?, *meaning, column.max_def_level() > 0));
+                let mut cursors = Vec::with_capacity(leaves.len());
+                for leaf in leaves {
+                    let optional = columns.get(leaf.index).is_some_and(|column| column.max_def_level() > 0);
+                    cursors.push(match leaf.meaning {
+                        Some(meaning) => Some(Cursor::new(reader.get_column_reader(leaf.index)?, meaning, optional)),
+                        None => None,
+                    });
                 }
                 let rows_left = u64::try_from(reader.metadata().num_rows()).unwrap_or(0);
                 Ok(Group { cursors, rows_left })
@@ -151,6 +201,10 @@ impl ParquetSource {
         let name = self.input.name();
         let mut columns = Vec::with_capacity(self.group.cursors.len());
         for (index, cursor) in self.group.cursors.iter_mut().enumerate() {
+            let Some(cursor) = cursor else {
+                columns.push(Values::Unread(rows));
+                continue;
+            };
             let values = guarded(name, || cursor.read(rows))?;
             if values.len() != rows {
                 let at =
@@ -169,16 +223,55 @@ fn to_usize(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// The meaning of every column; a column that is not read is an error with its name.
-fn meanings(input: &Input, file: &SerializedFileReader<Parts>) -> Result<Vec<Meaning>> {
-    let meaning = |column: &parquet::schema::types::ColumnDescPtr| {
-        Meaning::of(column).map_err(|(what, instead)| FormatError::Unsupported {
+impl Leaf {
+    fn must_be_sampled(&self) -> bool {
+        match self.meaning {
+            Some(Meaning::Text) => true,
+            Some(Meaning::Time) | None => false,
+            Some(_) => says_identity(&self.name),
+        }
+    }
+}
+
+/// The columns of the table. What is to be ignored is not read, whatever it is: a nested column is one then, by the name of its root. Another
+/// column that cannot be read is an error with its name.
+fn leaves(input: &Input, file: &SerializedFileReader<Parts>, ignore: &[String]) -> Result<Vec<Leaf>> {
+    let mut leaves: Vec<Leaf> = Vec::new();
+    for (index, column) in file.metadata().file_metadata().schema_descr().columns().iter().enumerate() {
+        let root = column.path().parts().first().cloned().unwrap_or_default();
+        let (name, path) = (column.name().to_owned(), column.path().string());
+        let is_ignored = |name: &String| ignore.iter().any(|other| other == name);
+        if [&root, &path].into_iter().any(is_ignored) || column.path().parts().len() == 1 && is_ignored(&name) {
+            if leaves.last().is_none_or(|leaf| leaf.name != root) {
+                leaves.push(Leaf { index, name: root, meaning: None });
+            }
+            continue;
+        }
+        let meaning = Meaning::of(column).map_err(|(what, instead)| FormatError::Unsupported {
             file: input.name().to_owned(),
-            what: format!("column \"{}\" with {what}", column.path().string()),
-            instead: instead.into(),
-        })
-    };
-    file.metadata().file_metadata().schema_descr().columns().iter().map(meaning).collect()
+            what: format!("column \"{path}\" with {what}"),
+            instead: format!("leave the column out (--ignore {root}), or {instead}"),
+        })?;
+        leaves.push(Leaf { index, name, meaning: Some(meaning) });
+    }
+    Ok(leaves)
+}
+
+/// Compression that is not read is said to be that, and not damage.
+fn check_codecs(input: &Input, file: &SerializedFileReader<Parts>, leaves: &[Leaf]) -> Result<()> {
+    let read = leaves.iter().filter(|leaf| leaf.meaning.is_some());
+    for leaf in read {
+        let chunks = file.metadata().row_groups().iter().filter_map(|group| group.columns().get(leaf.index));
+        let unknown = chunks.map(|chunk| chunk.compression()).find(|codec| matches!(codec, Compression::LZO));
+        if let Some(codec) = unknown {
+            return Err(FormatError::Unsupported {
+                file: input.name().to_owned(),
+                what: format!("compression {codec} of column \"{}\"", leaf.name),
+                instead: "save the file with Snappy, gzip, Zstandard, LZ4, Brotli or no compression".into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Every column of every row group lies in the file. The decoder trusts that.
@@ -229,6 +322,10 @@ impl Source for ParquetSource {
         &self.schema
     }
 
+    fn reading(&self) -> Reading {
+        self.reading.clone()
+    }
+
     fn declared_rows(&self) -> Option<u64> {
         Some(self.rows)
     }
@@ -250,6 +347,7 @@ impl Source for ParquetSource {
                 file: self.input.name(),
                 schema: &self.schema,
                 dictionaries: &mut self.dictionaries,
+                markers: &self.markers,
                 categories: self.limits.categories,
             };
             filler.fill(chunk, rows, columns)?;
