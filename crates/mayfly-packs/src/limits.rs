@@ -26,6 +26,7 @@ pub(crate) const NESTING: u64 = 512;
 // What compiling may cost, in the units of `vet::Effort`: measured in docs/benchmarks.md.
 pub(crate) const FUNCTION_STEPS: u64 = 200_000;
 pub(crate) const FUNCTION_FLOW: u64 = 200_000;
+pub(crate) const FUNCTION_EDGES: u64 = 4096;
 pub(crate) const MODULE_STEPS: u64 = 1_000_000;
 pub(crate) const MODULE_FLOW: u64 = 1_000_000;
 /// Over all kernels of a pack.

@@ -7,7 +7,9 @@
 
 use super::{Survey, bad};
 use crate::error::{Result, check_limit};
-use crate::limits::{FUNCTION_FLOW, FUNCTION_STEPS, LOCALS, MODULE_FLOW, MODULE_STEPS, NESTING, PACK_FLOW, PACK_STEPS};
+use crate::limits::{
+    FUNCTION_EDGES, FUNCTION_FLOW, FUNCTION_STEPS, LOCALS, MODULE_FLOW, MODULE_STEPS, NESTING, PACK_FLOW, PACK_STEPS,
+};
 use wasmparser::{FuncToValidate, FuncType, FunctionBody, Operator, ValType, ValidatorResources};
 
 /// What compiling costs, in units that do not depend on the machine.
@@ -114,6 +116,7 @@ pub(super) fn validate(
     let mut effort = Effort { steps: FUNCTION + facts.locals + parameters, flow: 0 };
     let what = format!("{kernel}: function {}", validator.index());
     let mut operators = wasmparser::OperatorsReader::new(reader);
+    let mut all_edges = 0u64;
     while !operators.eof() {
         let (operator, at) = operators.read_with_offset().map_err(|e| bad(kernel, e))?;
         let height = u64::from(validator.operand_stack_height());
@@ -122,6 +125,9 @@ pub(super) fn validate(
         let (steps, edges) = cost(&operator, survey);
         effort.add(Effort { steps, flow: edges.saturating_mul(carried + height + 1) });
         effort.check(&what, FUNCTION_STEPS, FUNCTION_FLOW)?;
+        // Where many edges meet, the compiler's time grows with their square, however little is alive on them.
+        all_edges += edges;
+        check_limit(format!("{what}: edges of the control flow"), all_edges, FUNCTION_EDGES)?;
     }
     operators.finish().map_err(|e| bad(kernel, e))?;
     Ok((effort, validator.into_allocations()))
