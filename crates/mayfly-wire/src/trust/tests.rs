@@ -267,17 +267,18 @@ fn exchange(ours: &TrustStore, theirs: &TrustStore) -> usize {
     unreachable!()
 }
 
-/// Five thousand members: joined in pages, kept on disk, and one more revocation travels in four small messages.
+/// Thousands of members: the list is handed over in pages, fetched in pages, and one more revocation travels in four small messages.
 #[test]
-fn a_list_of_five_thousand_members_travels() {
+fn a_long_list_travels() {
+    let count = if std::env::var_os("MAYFLY_HEAVY").is_some() { 5_000 } else { 1_000 };
     let founder = identity(0);
     let mut list = founded();
-    for number in 0..5_000_u32 {
+    for number in 0..count as u32 {
         let mut seed = [9; 32];
         seed[..4].copy_from_slice(&number.to_le_bytes());
         list.admit(founder, Identity::from_seed(&seed).unwrap().public_key(), 2).unwrap();
     }
-    assert_eq!(list.members().len(), 5_001);
+    assert_eq!(list.members().len(), count + 1);
     let mut joined: Option<TrustList> = None;
     for page in super::pages_of(&list) {
         assert!(crate::to_payload("a page", &page).unwrap().len() <= PAGE_BYTES);
