@@ -1,4 +1,5 @@
-//! What every crate shares: seeded randomness (the same seed gives the same numbers on every machine and in every version) and the names of nodes.
+//! What every crate shares: seeded randomness (the same seed gives the same numbers on every machine and in every version), the names of nodes, and,
+//! with the feature `std`, files that are never half written (`atomic`).
 //!
 //! ```
 //! use mayfly_base::Rng;
@@ -10,8 +11,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
+pub mod atomic;
 mod node_id;
 mod rng;
 
 pub use node_id::{NodeId, ParseNodeIdError};
-pub use rng::{Rng, mix};
+pub use rng::{Rng, mix, split_mix};

@@ -14,9 +14,18 @@ pub const fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
+/// One step of SplitMix64: [`mix`] after the generator's increment, so that 0 does not stay 0.
+///
+/// ```
+/// assert_eq!(mayfly_base::split_mix(0), 0xe220_a839_7b1d_cdaf);
+/// ```
+pub const fn split_mix(state: u64) -> u64 {
+    mix(state.wrapping_add(GOLDEN))
+}
+
 /// Four words of SplitMix64 from `seed`.
 fn expand(seed: u64) -> [u64; 4] {
-    core::array::from_fn(|i| mix(seed.wrapping_add(GOLDEN.wrapping_mul(i as u64 + 1))))
+    core::array::from_fn(|i| split_mix(seed.wrapping_add(GOLDEN.wrapping_mul(i as u64))))
 }
 
 /// A pseudo-random generator: xoshiro256++ (Blackman & Vigna 2019). Fast, small and statistically sound; **not** for secrets.

@@ -3,6 +3,7 @@
 use crate::Isa;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
+use mayfly_base::split_mix;
 
 /// The constant of its key schedule.
 const PARITY: u32 = 0x1bd1_1bda;
@@ -14,17 +15,10 @@ struct Key([i32; 3]);
 impl Key {
     fn new(seed: u64, step: u64) -> Self {
         // Two finalisers of SplitMix64 (Steele, Lea and Flood, 2014): neighbouring seeds and steps give unrelated keys.
-        let key = mix(mix(seed) ^ step);
+        let key = split_mix(split_mix(seed) ^ step);
         let (low, high) = (key as u32, (key >> 32) as u32);
         Self([low as i32, high as i32, (low ^ high ^ PARITY) as i32])
     }
-}
-
-fn mix(v: u64) -> u64 {
-    let v = v.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    v ^ (v >> 31)
 }
 
 /// One round: add, rotate, xor.

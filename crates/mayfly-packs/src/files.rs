@@ -111,17 +111,9 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder)
 }
 
-/// Makes a rename in the folder durable. Systems that cannot flush folders have nothing more to do.
+/// Makes a rename in the folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    match std::fs::File::open(folder).and_then(|f| f.sync_all()) {
-        Err(e)
-            if !matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported)
-                && cfg!(unix) =>
-        {
-            Err(PackError::io(folder)(e))
-        }
-        _ => Ok(()),
-    }
+    mayfly_base::atomic::sync_folder(folder).map_err(PackError::io(folder))
 }
 
 #[cfg(test)]

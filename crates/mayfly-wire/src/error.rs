@@ -149,6 +149,12 @@ pub enum WireError {
         /// The file.
         path: PathBuf,
     },
+    /// A passphrase for an identity that is not sealed.
+    #[error("{path} is not sealed, but a passphrase was given: seal it with `mayfly swarm key seal`, or give none", path = path.display())]
+    NotSealed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A passphrase that does not open the file.
     #[error("the passphrase does not open {path}", path = path.display())]
     Passphrase {
@@ -213,6 +219,12 @@ pub enum WireError {
         /// The limit.
         limit: usize,
     },
+    /// A new key that is a member's already.
+    #[error("{id} is a member already: a key is rotated into a new one")]
+    KeyInUse {
+        /// The node.
+        id: NodeId,
+    },
     /// Text that is no join token.
     #[error("this is no join token: {reason}")]
     TokenText {
@@ -238,6 +250,11 @@ pub enum WireError {
         /// This node.
         here: NodeId,
     },
+    /// A token of this node that its book does not hold.
+    #[error(
+        "the join token is in no book: it expired long ago, or the node that issued it lost its tokens.book; ask for a new one"
+    )]
+    TokenForgotten,
     /// Another node answered at the address.
     #[error("{got} answers where {want} was expected", want = want.short(), got = got.short())]
     WrongPeer {
@@ -245,6 +262,14 @@ pub enum WireError {
         want: NodeId,
         /// The node that answered.
         got: NodeId,
+    },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {addr}: {reason}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        reason: String,
     },
     /// No link to the address.
     #[error("no link to {addr}: {reason}")]
@@ -255,12 +280,14 @@ pub enum WireError {
         reason: String,
     },
     /// The other side closed the link, and said why.
-    #[error("{peer} closed the link: {why}", peer = peer.short())]
+    #[error("{peer} closed the link: {why}{}{said}", if said.is_empty() { "" } else { ": " }, peer = peer.short())]
     ClosedBy {
         /// The other side.
         peer: NodeId,
         /// Its reason.
         why: crate::CloseReason,
+        /// What it said besides, if anything; printable text.
+        said: String,
     },
     /// The link broke.
     #[error("the link to {peer} broke: {reason}", peer = peer.short())]

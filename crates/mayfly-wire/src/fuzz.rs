@@ -2,14 +2,15 @@
 //! They say whether it was accepted. The targets in `fuzz/` call them, and so does a seeded loop in the normal tests. Not part of the public interface.
 
 use crate::trust::TokenBook;
-use crate::{Frame, JoinToken, Limits, TrustList};
+use crate::{Frame, JoinToken, Limits, TrustAnswer, TrustAsk, TrustList, from_payload, to_payload};
 use std::path::Path;
 
 /// Every parser with its entry point.
-pub const ALL: [(&str, fn(&[u8]) -> bool); 6] = [
+pub const ALL: [(&str, fn(&[u8]) -> bool); 7] = [
     ("frame", frame),
     ("join_token", join_token),
     ("trust_list", trust_list),
+    ("trust_message", trust_message),
     ("token_book", token_book),
     ("identity_file", identity_file),
     ("first_words", first_words),
@@ -39,6 +40,16 @@ pub fn trust_list(bytes: &[u8]) -> bool {
     let again = list.to_bytes().and_then(|bytes| TrustList::from_bytes(&bytes));
     assert_eq!(again.ok().map(|again| again.digest()), Some(list.digest()));
     true
+}
+
+/// What nodes ask and answer about the trust list.
+pub fn trust_message(bytes: &[u8]) -> bool {
+    let ask = from_payload::<TrustAsk>("a question", bytes);
+    if let Ok(ask) = &ask {
+        let again = to_payload("a question", ask).and_then(|bytes| from_payload("a question", &bytes));
+        assert_eq!(again.as_ref().ok(), Some(ask));
+    }
+    ask.is_ok() | from_payload::<TrustAnswer>("an answer", bytes).is_ok()
 }
 
 /// A book of tokens.

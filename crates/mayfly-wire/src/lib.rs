@@ -58,7 +58,10 @@ pub use frame::{COMPRESS_OVER, Frame, HEADER_LEN, Header, Kind, Limits, ReplayWi
 pub use identity::{Identity, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, SealCost};
 pub use memory::{MemoryEndpoint, MemoryNet};
 pub use message::{from_payload, to_payload};
-pub use quic::{Endpoint, EndpointConfig, join};
+pub use quic::{Endpoint, EndpointConfig, Listener, join};
 pub use tls::{KeyExchange, SECP384R1_MLKEM1024, edge_certificate, edge_client_config, edge_server_config};
 pub use transport::{Event, FAILURE_DROPPED, FAILURE_TOO_LONG, FAILURE_WIRE, LinkStats, Peer, Reply, Transport};
-pub use trust::{Change, JoinToken, Merge, Record, SignedRecord, TrustList, TrustStore};
+pub use trust::{
+    Admitted, Change, JoinToken, Merge, PAGE_BYTES, Record, SignedRecord, TrustAnswer, TrustAsk, TrustExchange,
+    TrustList, TrustNews, TrustStore,
+};

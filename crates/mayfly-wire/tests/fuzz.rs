@@ -17,6 +17,8 @@ fn samples() -> Vec<Vec<u8>> {
     let file = |name| std::fs::read(folder.path().join(name)).unwrap();
     let frame = |payload: &[u8]| Frame::encode(Kind::Request, 1, 1, payload, 1 << 20).unwrap().to_vec();
     let hello = to_payload("Hello", &(1_u16, "mayfly")).unwrap();
+    let (news, list) = (store.news(1, a.id()).unwrap().message, store.list());
+    let records = TrustAnswer::Records(list.records().to_vec());
     vec![
         frame(b"x"),
         frame(&[3; 5000]),
@@ -25,6 +27,8 @@ fn samples() -> Vec<Vec<u8>> {
         file("tokens.book"),
         file("identity.key"),
         hello,
+        news,
+        to_payload("an answer", &records).unwrap(),
     ]
 }
 

@@ -1,4 +1,5 @@
 //! Real `mayfly node` processes, and how a test talks to them.
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,6 @@
 //! Which row is for training, which for validation, which for the test.
 
+use mayfly_base::split_mix;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FormatError, Result};
@@ -81,7 +82,7 @@ impl Splitter {
         if self.split.validation_fraction + self.split.test_fraction == 0.0 {
             return Part::Training;
         }
-        let stratum = mix(class) % STRATA as u64;
+        let stratum = split_mix(class) % STRATA as u64;
         let Some(rows) = self.rows_of.get_mut(stratum as usize) else {
             return Part::Training; // not reached: the remainder is below the length
         };
@@ -100,23 +101,15 @@ impl Splitter {
 
 /// The `row`-th number of a sequence in 0 … 1 with one number per 16th in every 16.
 fn stratified(seed: u64, stratum: u64, row: u64) -> f64 {
-    let mut random = mix(seed ^ mix(stratum ^ mix(row / BLOCK)));
+    let mut random = split_mix(seed ^ split_mix(stratum ^ split_mix(row / BLOCK)));
     let mut order: [u64; BLOCK as usize] = std::array::from_fn(|i| i as u64);
     for last in (1..order.len()).rev() {
-        random = mix(random);
+        random = split_mix(random);
         order.swap(last, (random % (last as u64 + 1)) as usize);
     }
     let cell = order.get((row % BLOCK) as usize).copied().unwrap_or(0);
-    let jitter = (mix(random ^ row) >> 11) as f64 / (1_u64 << 53) as f64;
+    let jitter = (split_mix(random ^ row) >> 11) as f64 / (1_u64 << 53) as f64;
     (cell as f64 + jitter) / BLOCK as f64
-}
-
-/// One step of SplitMix64 (Steele, Lea and Flood 2014).
-pub(super) fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

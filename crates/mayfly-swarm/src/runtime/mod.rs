@@ -108,6 +108,8 @@ struct Shared<T> {
     node: Mutex<Node>,
     disk: Disk,
     trust: Option<Arc<TrustStore>>,
+    /// Held while the list is made equal to somebody's: one at a time is enough.
+    trust_turn: tokio::sync::Mutex<()>,
     started: Instant,
     changes: broadcast::Sender<Changed>,
     due: Notify,
@@ -159,8 +161,18 @@ impl<T: Transport> Runtime<T> {
         let (changes, stop) = (broadcast::Sender::new(4096), watch::Sender::new(None));
         let (node, due, trust) = (Mutex::new(node), Notify::new(), config.trust);
         let members_changed = Notify::new();
-        let runtime =
-            Self(Arc::new(Shared { transport, node, disk, trust, started, changes, due, members_changed, stop }));
+        let runtime = Self(Arc::new(Shared {
+            transport,
+            node,
+            disk,
+            trust,
+            trust_turn: Default::default(),
+            started,
+            changes,
+            due,
+            members_changed,
+            stop,
+        }));
         runtime.perform(|_, _| outputs);
         runtime.spawn_loops();
         Ok(runtime)

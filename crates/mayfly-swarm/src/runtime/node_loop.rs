@@ -12,10 +12,12 @@ use tracing::{debug, info, warn};
 const TOPIC_SWIM: u16 = 1;
 /// Messages about the memory.
 const TOPIC_MEMORY: u16 = 2;
+/// Messages about the trust list.
+pub(super) const TOPIC_TRUST: u16 = 3;
 /// A request that is not answered by then has failed, and another neighbour is asked.
 const REQUEST_TIME: Duration = Duration::from_secs(3);
 /// A code for requests that make no sense.
-const REFUSED: u16 = 1;
+pub(super) const REFUSED: u16 = 1;
 /// Between looks at the links, and between notes on disk of who is there.
 const LOOK_TIME: Duration = Duration::from_secs(2);
 /// At least between two notes on disk.
@@ -47,10 +49,8 @@ impl<T: Transport> Runtime<T> {
                         outputs
                     });
                 }
-                Event::Request { topic, payload, reply, .. } => match self.answer_trust(topic, payload) {
-                    Some(answer) => reply.answer(answer),
-                    None => reply.refuse(REFUSED, "nothing here answers to this topic"),
-                },
+                Event::Request { from, topic: TOPIC_TRUST, payload, reply } => self.answer_trust(from, payload, reply),
+                Event::Request { reply, .. } => reply.refuse(REFUSED, "nothing here answers to this topic"),
                 Event::Up { peer } => debug!(peer = %peer.id.short(), addr = %peer.addr, "link up"),
                 Event::Down { id, why } => debug!(peer = %id.short(), ?why, "link down"),
                 _ => {}

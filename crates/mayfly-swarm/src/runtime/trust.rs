@@ -1,43 +1,61 @@
-//! The trust list, kept equal among members: pushed to all when it changes, compared with somebody every two seconds.
+//! The trust list, kept equal among members: news are told when there are some, and the list is compared with somebody's every two seconds.
+//! All of it in messages of bounded size (`mayfly_wire::TrustExchange`).
 
 use super::Runtime;
+use super::node_loop::{REFUSED, TOPIC_TRUST};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mayfly_base::Rng;
-use mayfly_wire::{Peer, Transport, TrustList, TrustStore};
+use mayfly_wire::{Peer, Reply, Transport, TrustAsk, TrustExchange, TrustStore, WireError, from_payload};
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-/// "My list has this digest": answered by nothing, or by the whole list when it differs.
-const TOPIC_ASK: u16 = 3;
-/// "This is my list": answered by nothing.
-const TOPIC_PUSH: u16 = 4;
 const COMPARE_TIME: Duration = Duration::from_secs(2);
+/// How many are told what was heard from another; who signed it tells everybody.
+const PASSED_ON_TO: usize = 3;
 
 impl<T: Transport> Runtime<T> {
-    pub(super) fn answer_trust(&self, topic: u16, payload: Vec<u8>) -> Option<Vec<u8>> {
-        let trust = self.0.trust.clone()?;
-        match topic {
-            TOPIC_ASK if payload == trust.digest() => Some(Vec::new()),
-            TOPIC_ASK => trust.list().to_bytes().ok(),
-            TOPIC_PUSH => {
-                tokio::task::spawn_blocking(move || take(&trust, &payload));
-                Some(Vec::new())
+    /// Verifying and writing to disk take a while, so others wait here and not in the loop of events.
+    pub(super) fn answer_trust(&self, from: Peer, payload: Vec<u8>, reply: Reply) {
+        let Some(trust) = self.0.trust.clone() else { return reply.refuse(REFUSED, "this node has no trust list") };
+        let runtime = self.clone();
+        tokio::spawn(async move {
+            let told = match from_payload("a question about trust", &payload) {
+                Ok(TrustAsk::Take { digest, .. }) => Some(digest),
+                _ => None,
+            };
+            let store = trust.clone();
+            match blocking(move || store.answer(&payload)).await {
+                Ok(answer) => reply.answer(answer),
+                Err(error) => {
+                    warn!(peer = %from.id.short(), %error, "a message about the trust list was refused");
+                    return reply.refuse(REFUSED, error.to_string());
+                }
             }
-            _ => None,
-        }
+            if told.is_some_and(|digest| digest != trust.digest()) {
+                runtime.equalise(&trust, from).await;
+            }
+        });
     }
 
     pub(super) async fn spread_trust(self, trust: Arc<TrustStore>) {
         let (mut changed, mut stop) = (trust.watch(), self.0.stop.subscribe());
-        let mut rng = Rng::new(u64::from(self.0.transport.addr().port()));
+        let here = self.0.transport.id().0;
+        let mut rng = Rng::new(u64::from_le_bytes(core::array::from_fn(|i| here[i])));
+        let mut told = trust.record_count();
         while stop.borrow_and_update().is_none() {
             tokio::select! {
                 change = changed.changed() => match change {
-                    Ok(()) => self.push_trust(&trust),
+                    Ok(()) => told = self.tell_trust(&trust, told, &mut rng),
                     Err(_) => return,
                 },
-                () = tokio::time::sleep(COMPARE_TIME) => self.compare_trust(&trust, &mut rng).await,
+                () = tokio::time::sleep(COMPARE_TIME) => {
+                    let alive = self.alive();
+                    if let Some(&to) = alive.get(rng.below(alive.len() as u64) as usize) {
+                        self.equalise(&trust, to).await;
+                    }
+                }
                 _ = stop.changed() => {}
             }
         }
@@ -49,37 +67,80 @@ impl<T: Transport> Runtime<T> {
         alive.map(|member| Peer { id: member.id, addr: member.addr }).collect()
     }
 
-    fn push_trust(&self, trust: &TrustStore) {
-        let list = trust.list();
-        for gone in list.gone() {
-            self.forget(gone);
+    /// Whoever is no member any more is dropped at once; the others hear of it. Returns how many records they have been told of.
+    fn tell_trust(&self, trust: &TrustStore, told: usize, rng: &mut Rng) -> usize {
+        let known: Vec<_> = self.node().members().map(|member| member.id).collect();
+        known.into_iter().filter(|id| trust.member(*id).is_err()).for_each(|id| self.forget(id));
+        let news = match trust.news(told, self.0.transport.id()) {
+            Ok(news) => news,
+            Err(error) => {
+                warn!(%error, "news about the trust list cannot be told");
+                return told;
+            }
+        };
+        let mut to = self.alive();
+        if !news.is_own {
+            rng.shuffle(&mut to);
+            to.truncate(PASSED_ON_TO);
         }
-        let Ok(bytes) = list.to_bytes() else { return };
-        let bytes = Arc::new(bytes);
-        for to in self.alive() {
-            let (runtime, bytes) = (self.clone(), bytes.clone());
-            tokio::spawn(async move { runtime.0.transport.request(to, TOPIC_PUSH, &bytes).await.map(drop) });
+        let message = Arc::new(news.message);
+        for to in to {
+            let (runtime, message) = (self.clone(), message.clone());
+            tokio::spawn(async move {
+                if let Err(error) = runtime.0.transport.request(to, TOPIC_TRUST, &message).await {
+                    complain(to, &error); // the next comparison with it makes up for this
+                }
+            });
+        }
+        news.known
+    }
+
+    /// Fetches what is missing here and not there.
+    async fn equalise(&self, trust: &Arc<TrustStore>, with: Peer) {
+        let Ok(_turn) = self.0.trust_turn.try_lock() else { return };
+        match self.fetch_trust(trust, with).await {
+            Ok(0) => {}
+            Ok(taken) => info!(peer = %with.id.short(), records = taken, "trust list grew"),
+            Err(error) => complain(with, &error),
         }
     }
 
-    async fn compare_trust(&self, trust: &Arc<TrustStore>, rng: &mut Rng) {
-        let alive = self.alive();
-        let Some(&to) = alive.get(rng.below(alive.len() as u64) as usize) else { return };
-        if let Ok(answer) = self.0.transport.request(to, TOPIC_ASK, &trust.digest()).await
-            && !answer.is_empty()
-        {
-            let trust = trust.clone();
-            let _ = tokio::task::spawn_blocking(move || take(&trust, &answer)).await; // it logs what went wrong
+    async fn fetch_trust(&self, trust: &Arc<TrustStore>, with: Peer) -> Result<usize, WireError> {
+        let (mut exchange, mut ask) = TrustExchange::start(trust)?;
+        loop {
+            let answer = self.0.transport.request(with, TOPIC_TRUST, &ask).await?;
+            let store = trust.clone();
+            let (next, back) =
+                blocking(move || exchange.answered(&store, &answer).map(|next| (next, exchange))).await?;
+            exchange = back;
+            match next {
+                Some(next) => ask = next,
+                None => return Ok(exchange.finish().taken),
+            }
         }
     }
 }
 
-/// Signatures are verified one by one; what is not signed by a member changes nothing.
-fn take(trust: &TrustStore, bytes: &[u8]) {
-    let merged = TrustList::from_bytes(bytes).and_then(|list| trust.merge(list.records()));
-    match merged {
-        Ok(merge) if !merge.changes.is_empty() => info!(changes = merge.changes.len(), "trust list changed"),
-        Ok(_) => {}
-        Err(error) => warn!(%error, "a trust list was refused"),
+/// For work that verifies signatures or writes to disk.
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, WireError> + Send + 'static,
+) -> Result<R, WireError> {
+    let failed = |error: tokio::task::JoinError| WireError::Tls { what: "the trust list", reason: error.to_string() };
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
+}
+
+/// A member that cannot be reached is everyday; one that refuses, or sends what is refused, is not.
+fn complain(peer: Peer, error: &WireError) {
+    let is_everyday = matches!(
+        error,
+        WireError::Connect { .. }
+            | WireError::Lost { .. }
+            | WireError::TimedOut { .. }
+            | WireError::ClosedBy { .. }
+            | WireError::Closed
+    );
+    match is_everyday {
+        true => debug!(peer = %peer.id.short(), %error, "trust lists not compared"),
+        false => warn!(peer = %peer.id.short(), %error, "trust lists not compared"),
     }
 }

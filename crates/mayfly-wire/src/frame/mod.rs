@@ -79,13 +79,11 @@ pub struct Limits {
     pub payload: usize,
     /// The longest body.
     pub body: u64,
-    /// The longest trust list that a join may answer with.
-    pub trust_list: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { payload: 4 << 20, body: 1 << 30, trust_list: 64 << 20 }
+        Self { payload: 4 << 20, body: 1 << 30 }
     }
 }
 

@@ -88,7 +88,11 @@ pub(crate) fn open(path: &Path, bytes: &[u8], passphrase: Option<&[u8]>) -> Resu
     };
     let seed = Zeroizing::new(secret.as_slice().try_into().map_err(|_| damaged("the seed has a wrong length"))?);
     let identity = Identity::from_seed(&seed)?;
-    if identity.id() == id { Ok(identity) } else { Err(damaged("the key is not that of the node it names")) }
+    match identity.id() == id {
+        false => Err(damaged("the key is not that of the node it names")),
+        true if mode == PLAIN && passphrase.is_some() => Err(WireError::NotSealed { path: path.into() }),
+        true => Ok(identity),
+    }
 }
 
 fn unseal(path: &Path, content: &[u8], passphrase: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>> {

@@ -132,10 +132,11 @@ impl Identity {
         crate::fs::write_atomic(path, &file::plain(self))
     }
 
-    /// Reads a key file; a passphrase that is not needed is not looked at.
+    /// Reads a key file. A passphrase for a key that is not sealed is an error: whoever gives one believes that it is.
     ///
     /// # Errors
-    /// [`WireError::TooOpen`], [`WireError::Damaged`], [`WireError::Version`], [`WireError::Sealed`], [`WireError::Passphrase`], [`WireError::SealCost`], [`WireError::Io`].
+    /// [`WireError::TooOpen`], [`WireError::Damaged`], [`WireError::Version`], [`WireError::Sealed`], [`WireError::NotSealed`], [`WireError::Passphrase`],
+    /// [`WireError::SealCost`], [`WireError::Io`].
     pub fn load(path: &Path, passphrase: Option<&[u8]>) -> Result<Self> {
         crate::fs::check_private(path)?;
         let bytes = Zeroizing::new(crate::fs::read(path, file::MOST_BYTES)?);

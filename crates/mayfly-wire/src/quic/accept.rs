@@ -1,7 +1,7 @@
 //! Links that others start.
 
 use super::dial::{HELLO_LIMIT, Hello, key_of, policy_name, start};
-use super::join::admit;
+use super::join::{Joining, admit};
 use super::link::Link;
 use super::stream::{ReadError, read_frame, write_frame};
 use super::{Inner, shut_out};
@@ -47,8 +47,8 @@ async fn welcome(inner: &Arc<Inner>, incoming: quinn::Incoming) {
         Err(_) => return debug!(%addr, policy, "handshake took too long"),
     };
     match timeout(inner.config.handshake_timeout(), first_words(inner, &connection)).await {
-        Ok(Ok(Some(link))) => start(inner, &Arc::new(link)),
-        Ok(Ok(None)) => {}
+        Ok(Ok(First::Hello(link))) => start(inner, &Arc::new(link)),
+        Ok(Ok(First::Join(asked))) => admit(inner, &connection, asked).await,
         Ok(Err(why)) => close(&connection, why),
         Err(_) => close(&connection, CloseReason::TooSlow),
     }
@@ -59,8 +59,14 @@ fn close(connection: &quinn::Connection, why: CloseReason) {
     connection.close(why.code().into(), b"");
 }
 
+/// What a connection is for.
+enum First {
+    Hello(Link),
+    Join(Joining),
+}
+
 /// Hello makes a link, Join makes a member; anything else ends the connection.
-async fn first_words(inner: &Arc<Inner>, connection: &quinn::Connection) -> Result<Option<Link>, CloseReason> {
+async fn first_words(inner: &Arc<Inner>, connection: &quinn::Connection) -> Result<First, CloseReason> {
     let key = key_of(connection).map_err(|_| CloseReason::Protocol)?;
     let barred = shut_out(&inner.trust, key.id());
     let due: &[Kind] = match barred {
@@ -77,14 +83,14 @@ async fn first_words(inner: &Arc<Inner>, connection: &quinn::Connection) -> Resu
     match frame.kind {
         Kind::Join => {
             let token = JoinToken::from_bytes(&frame.payload).map_err(|_| CloseReason::Protocol)?;
-            admit(inner, connection, send, token, key).await.map(|()| None)
+            Ok(First::Join(Joining { send, token, key }))
         }
         _ => {
             let process = greet(inner, &frame, &mut send).await?;
             let mut seen = ReplayWindow::default();
             seen.accept(frame.id).map_err(|_| CloseReason::Protocol)?;
             let peer = Peer { id: key.id(), addr: connection.remote_address() };
-            Ok(Some(Link::new(peer, process, connection.clone(), false, seen)))
+            Ok(First::Hello(Link::new(peer, process, connection.clone(), false, seen)))
         }
     }
 }

@@ -93,15 +93,31 @@ impl EndpointConfig {
     }
 }
 
-/// A bound socket; without `server`, one that only connects. With `identity`, it tells those who still talk to the process that had this name before that it is gone:
+/// A UDP socket that listens, before anything else of a node is there: a node that cannot have its port has then done nothing.
+#[derive(Debug)]
+pub struct Listener(std::net::UdpSocket);
+
+impl Listener {
+    /// Binds; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`WireError::Listen`].
+    pub fn bind(addr: SocketAddr) -> Result<Self> {
+        let udp = std::net::UdpSocket::bind(addr);
+        udp.map(Self).map_err(|e| WireError::Listen { addr, reason: e.to_string() })
+    }
+}
+
+/// A socket's endpoint; without `server`, one that only connects. With `identity`, it tells those who still talk to the process that had this name before that it is gone:
 /// otherwise they would take its silence for loss until the link's idle timeout.
 pub(super) fn socket(
+    listener: Listener,
     config: &EndpointConfig,
     server: Option<rustls::ServerConfig>,
     identity: Option<&Identity>,
 ) -> Result<quinn::Endpoint> {
-    let failed = |reason: String| WireError::Connect { addr: config.listen, reason };
-    let udp = std::net::UdpSocket::bind(config.listen).map_err(|e| failed(e.to_string()))?;
+    let failed = |reason: String| WireError::Listen { addr: config.listen, reason };
+    let Listener(udp) = listener;
     // Many handshakes at once arrive faster than one thread reads. What the system does not grant is not missed.
     let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket2::SockRef::from(&udp).set_send_buffer_size(SOCKET_BUFFER);

@@ -132,7 +132,7 @@ pub(super) fn start(inner: &Arc<Inner>, link: &Arc<Link>) {
     }
 }
 
-async fn greet(inner: &Inner, to: Peer) -> Result<Link> {
+pub(super) async fn greet(inner: &Inner, to: Peer) -> Result<Link> {
     let connection = open(&inner.socket, inner.client.clone(), &inner.config, to).await?;
     check_peer(&connection, to.id)?;
     if let Some(why) = shut_out(&inner.trust, to.id) {
@@ -204,17 +204,37 @@ pub(super) async fn exchange(
     due: Kind,
     limit: usize,
 ) -> Result<Frame> {
-    let lost = |reason: String| match reason::of_link(connection, to.id, reason) {
-        WireError::Lost { reason, .. } => WireError::Connect { addr: to.addr, reason },
-        other => other,
-    };
-    let (mut send, mut receive) = connection.open_bi().await.map_err(|e| lost(e.to_string()))?;
-    write_frame(&mut send, first).await.map_err(lost)?;
+    let mut receive = say(connection, to, first).await?;
+    hear(connection, to, &mut receive, due, limit).await
+}
+
+/// Sends the first frame of a link; the answer comes on the stream that is returned.
+pub(super) async fn say(connection: &quinn::Connection, to: Peer, first: &[u8]) -> Result<quinn::RecvStream> {
+    let (mut send, receive) = connection.open_bi().await.map_err(|e| lost(connection, to, e.to_string()))?;
+    write_frame(&mut send, first).await.map_err(|reason| lost(connection, to, reason))?;
     let _ = send.finish();
-    match read_frame(&mut receive, &[due], limit).await {
+    Ok(receive)
+}
+
+/// Reads a frame of the answer.
+pub(super) async fn hear(
+    connection: &quinn::Connection,
+    to: Peer,
+    receive: &mut quinn::RecvStream,
+    due: Kind,
+    limit: usize,
+) -> Result<Frame> {
+    match read_frame(receive, &[due], limit).await {
         Ok(frame) => Ok(frame),
         Err(ReadError::Refused(error)) => Err(error),
-        Err(ReadError::Broken(reason)) => Err(lost(reason)),
+        Err(ReadError::Broken(reason)) => Err(lost(connection, to, reason)),
+    }
+}
+
+fn lost(connection: &quinn::Connection, to: Peer, reason: String) -> WireError {
+    match reason::of_link(connection, to.id, reason) {
+        WireError::Lost { reason, .. } => WireError::Connect { addr: to.addr, reason },
+        other => other,
     }
 }
 

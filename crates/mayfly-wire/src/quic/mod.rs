@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use config::EndpointConfig;
+pub use config::{EndpointConfig, Listener};
 pub(crate) use dial::read_first_words;
 pub use join::join;
 
@@ -66,15 +66,22 @@ impl Endpoint {
     /// Listens. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`WireError::Connect`] when the address cannot be bound, [`WireError::Tls`] for [`KeyExchange::Public`], which is not for nodes.
+    /// [`WireError::Listen`] when the address cannot be bound, [`WireError::Tls`] for [`KeyExchange::Public`], which is not for nodes.
     pub fn bind(identity: Identity, trust: Arc<TrustStore>, config: EndpointConfig) -> Result<Self> {
+        Self::on(Listener::bind(config.listen)?, identity, trust, config)
+    }
+
+    /// As [`Endpoint::bind`], on a socket that is bound to `config.listen` already.
+    ///
+    /// # Errors
+    /// Those of [`Endpoint::bind`].
+    pub fn on(listener: Listener, identity: Identity, trust: Arc<TrustStore>, config: EndpointConfig) -> Result<Self> {
         refuse_public(config.key_exchange)?;
         let trusting = Trusting::List(trust.clone());
         let client = tls::client_config(&identity, trusting.clone(), config.key_exchange)?;
         let server = tls::server_config(&identity, trusting, config.key_exchange)?;
-        let socket = config::socket(&config, Some(server), Some(&identity))?;
-        let addr =
-            socket.local_addr().map_err(|e| WireError::Connect { addr: config.listen, reason: e.to_string() })?;
+        let socket = config::socket(listener, &config, Some(server), Some(&identity))?;
+        let addr = socket.local_addr().map_err(|e| WireError::Listen { addr: config.listen, reason: e.to_string() })?;
         let mut process = [0; 8];
         random(&mut process)?;
         let inner = Arc::new(Inner {

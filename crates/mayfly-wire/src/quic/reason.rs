@@ -27,10 +27,30 @@ fn of_transport(code: TransportErrorCode) -> Option<CloseReason> {
     }
 }
 
+/// The words that came with a close, without what a terminal would act on.
+pub(super) fn words(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ApplicationClosed(close) => printable(&String::from_utf8_lossy(&close.reason)),
+        _ => String::new(),
+    }
+}
+
+/// The longest reason that is sent, and shown, in characters.
+pub(super) const MOST_WORDS: usize = 300;
+
+fn printable(text: &str) -> String {
+    text.chars().take(MOST_WORDS).map(|c| if c.is_control() || is_reordering(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Marks that make text read in another order than it is written.
+fn is_reordering(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A handshake with `want` at `addr` that failed.
 pub(super) fn of_handshake(error: &ConnectionError, want: NodeId, addr: SocketAddr) -> WireError {
     if let Some(why) = said(error) {
-        return WireError::ClosedBy { peer: want, why };
+        return WireError::ClosedBy { peer: want, why, said: words(error) };
     }
     match error {
         ConnectionError::TransportError(own) => match u64::from(own.code) {
@@ -46,7 +66,7 @@ pub(super) fn of_handshake(error: &ConnectionError, want: NodeId, addr: SocketAd
 pub(super) fn of_link(connection: &quinn::Connection, peer: NodeId, reason: String) -> WireError {
     match connection.close_reason() {
         Some(error) => match said(&error) {
-            Some(why) => WireError::ClosedBy { peer, why },
+            Some(why) => WireError::ClosedBy { peer, why, said: words(&error) },
             None => WireError::Lost { peer, reason: error.to_string() },
         },
         None => WireError::Lost { peer, reason },

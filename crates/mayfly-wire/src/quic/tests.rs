@@ -38,10 +38,15 @@ struct Raw {
 
 async fn connect(to: &Endpoint) -> Raw {
     let tls = tls::client_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
+    connect_with(to, config::quic_client(tls).unwrap()).await
+}
+
+/// With settings that remember sessions from one call to the next.
+async fn connect_with(to: &Endpoint, client: Arc<quinn::crypto::rustls::QuicClientConfig>) -> Raw {
     let settings = settings();
-    let socket = config::socket(&settings, None, None).unwrap();
+    let socket = config::socket(config::Listener::bind(settings.listen).unwrap(), &settings, None, None).unwrap();
     let peer = Peer { id: to.id(), addr: to.addr() };
-    let connection = open(&socket, config::quic_client(tls).unwrap(), &settings, peer).await.unwrap();
+    let connection = open(&socket, client, &settings, peer).await.unwrap();
     Raw { socket, connection }
 }
 
@@ -206,7 +211,8 @@ async fn wrong_answers_are_refused_by_name() {
     ];
     for (bytes, is_right) in cases {
         let tls = tls::server_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
-        let socket = config::socket(&settings(), Some(tls), None).unwrap();
+        let socket =
+            config::socket(config::Listener::bind(settings().listen).unwrap(), &settings(), Some(tls), None).unwrap();
         let to = Peer { id: identity(2).id(), addr: socket.local_addr().unwrap() };
         let liar = tokio::spawn(async move {
             let connection = socket.accept().await.unwrap().await.unwrap();
@@ -224,6 +230,64 @@ async fn wrong_answers_are_refused_by_name() {
         node.close().await;
         liar.await.unwrap();
     }
+}
+
+fn has_up(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Up { .. }))
+}
+
+/// Whatever came until nothing comes any more.
+async fn events(node: &Endpoint) -> Vec<Event> {
+    let mut all = Vec::new();
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(150), node.next()).await {
+        all.push(event);
+    }
+    all
+}
+
+/// A resumed session skips the handshake's look at the trust list; the look after it stands, and the revoked node is not even announced.
+#[tokio::test]
+async fn a_revoked_key_with_an_old_session_is_not_greeted() {
+    let node = node();
+    let tls = tls::client_config(&identity(2), Trusting::List(store()), KeyExchange::Hybrid).unwrap();
+    let client = config::quic_client(tls).unwrap();
+    let peer = Peer { id: node.id(), addr: node.addr() };
+    let hello = Hello::frame("raw", 1).unwrap();
+    let first = connect_with(&node, client.clone()).await;
+    exchange(&first.connection, peer, &hello, Kind::Hello, HELLO_LIMIT).await.unwrap();
+    assert!(has_up(&events(&node).await));
+    node.trust().revoke(&identity(1), identity(2).id(), 3).unwrap();
+    assert_eq!(closed_with(&first).await, CloseReason::Revoked);
+    events(&node).await;
+    let again = connect_with(&node, client).await;
+    let answer = exchange(&again.connection, peer, &hello, Kind::Hello, HELLO_LIMIT).await;
+    assert!(matches!(answer, Err(WireError::ClosedBy { why: CloseReason::Revoked, .. })), "{answer:?}");
+    assert!(!has_up(&events(&node).await), "it was announced");
+}
+
+/// The side that calls looks again as well: the trust list may change while its handshake is under way.
+#[tokio::test]
+async fn a_key_revoked_during_the_call_is_not_talked_to() {
+    let (a, b) = (node(), Endpoint::bind(identity(2), store(), settings()).unwrap());
+    let to = Peer { id: b.id(), addr: b.addr() };
+    a.connect(to).await.unwrap();
+    events(&a).await; // the session is kept by then
+    a.trust().revoke(&identity(1), b.id(), 3).unwrap();
+    let link = super::dial::greet(&a.inner, to).await;
+    assert!(matches!(link, Err(WireError::Revoked { id }) if id == b.id()), "{:?}", link.map(|link| link.peer));
+}
+
+/// A link that comes to be after its node was shut out: the watcher of the list has not seen it, so it is looked at when it is put to use.
+#[tokio::test]
+async fn a_link_of_a_node_shut_out_meanwhile_ends_at_once() {
+    let (a, b) = (node(), Endpoint::bind(identity(2), store(), settings()).unwrap());
+    let link = super::dial::greet(&a.inner, Peer { id: b.id(), addr: b.addr() }).await.unwrap();
+    a.trust().revoke(&identity(1), b.id(), 3).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await; // the watcher has looked, and found no link
+    let link = Arc::new(link);
+    super::dial::start(&a.inner, &link);
+    assert!(!link.is_open());
+    assert_eq!(link.why(), CloseReason::Revoked);
 }
 
 /// The system must take every packet that the settings make. When it refuses some, the link goes on with packets of 1,200 bytes, at a third of the speed.

@@ -32,16 +32,15 @@ impl TokenBook {
 
     /// Marks a token as spent, if it is one that `here` issued and that is still good.
     pub(super) fn spend(&mut self, token: &JoinToken, here: &Identity, now_ms: u64) -> Result<()> {
-        let foreign = WireError::TokenIssuer { issuer: token.issuer(), here: here.id() };
         if token.issuer() != here.id() {
-            return Err(foreign);
+            return Err(WireError::TokenIssuer { issuer: token.issuer(), here: here.id() });
         }
         token.verify(here.public_key())?;
         if token.expires_ms() <= now_ms {
             return Err(WireError::TokenExpired { expires_ms: token.expires_ms(), now_ms });
         }
         match self.0.get_mut(&token.serial()) {
-            None => Err(foreign),
+            None => Err(WireError::TokenForgotten),
             Some(entry) if entry.is_spent => Err(WireError::TokenUsed),
             Some(entry) => {
                 entry.is_spent = true;
@@ -54,11 +53,16 @@ impl TokenBook {
         let entry = |(serial, entry): (&[u8; 16], &Entry)| {
             [&serial[..], &entry.expires_ms.to_le_bytes(), &[entry.is_spent.into()]].concat()
         };
-        sealed_file::wrap(MAGIC, self.0.len(), &self.0.iter().flat_map(entry).collect::<Vec<u8>>())
+        sealed_file::wrap(
+            MAGIC,
+            sealed_file::BOOK_VERSION,
+            self.0.len(),
+            &self.0.iter().flat_map(entry).collect::<Vec<u8>>(),
+        )
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let (count, items) = sealed_file::unwrap(MAGIC, "the token book", bytes)?;
+        let (count, items) = sealed_file::unwrap(MAGIC, sealed_file::BOOK_VERSION, "the token book", bytes)?;
         let (entries, rest) = items.as_chunks::<ENTRY_LEN>();
         if entries.len() != count as usize || !rest.is_empty() {
             let reason = format!("{} bytes for {count} tokens", items.len());

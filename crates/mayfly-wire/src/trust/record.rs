@@ -4,10 +4,10 @@ use crate::{Identity, PublicKey, Result, to_payload};
 use mayfly_base::NodeId;
 use serde::{Deserialize, Serialize};
 
-const CONTEXT: &str = "mayfly trust record 1";
+const CONTEXT: &str = "mayfly trust record 2";
 const ROTATION: &str = "mayfly rotation 1";
 
-/// What a member states.
+/// What a member states. What follows from a set of records is in `docs/formats/wire.md`; times are for people and decide nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Record {
@@ -39,6 +39,8 @@ pub enum Record {
         by: NodeId,
         /// When, by that member's clock.
         at_ms: u64,
+        /// Whom these keys let in and who stays. Any other admission by them is void, whenever it was signed.
+        keeps: Vec<NodeId>,
     },
     /// A member takes a new key; the old one is gone for good.
     Rotate {
@@ -52,13 +54,15 @@ pub enum Record {
         at_ms: u64,
         /// The new key's signature: nobody can rotate into a key that is not theirs.
         proof: Vec<u8>,
+        /// Whom the old key let in and who stays. Any other admission by it is void, whenever it was signed.
+        keeps: Vec<NodeId>,
     },
 }
 
 impl Record {
-    pub(super) fn rotation(swarm: NodeId, old: NodeId, new: &Identity, at_ms: u64) -> Result<Self> {
+    pub(super) fn rotation(swarm: NodeId, old: NodeId, new: &Identity, at_ms: u64, keeps: Vec<NodeId>) -> Result<Self> {
         let proof = new.sign(ROTATION, &[swarm.0, old.0].concat())?;
-        Ok(Self::Rotate { swarm, old, key: new.public_key().bytes().to_vec(), at_ms, proof })
+        Ok(Self::Rotate { swarm, old, key: new.public_key().bytes().to_vec(), at_ms, proof, keeps })
     }
 
     pub(super) fn check_proof(swarm: NodeId, old: NodeId, new: &PublicKey, proof: &[u8]) -> Result<()> {
@@ -83,6 +87,9 @@ impl Record {
     }
 }
 
+/// BLAKE3 of a record's bytes: its name where sets of records are compared.
+pub(crate) type RecordHash = [u8; 32];
+
 /// A record and its signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedRecord {
@@ -101,5 +108,20 @@ impl SignedRecord {
     /// Is this the signature of that key?
     pub(super) fn verify(&self, key: &PublicKey) -> Result<()> {
         key.verify(CONTEXT, &to_payload("a trust record", &self.body)?, &self.signature)
+    }
+
+    pub(super) fn hash(&self) -> Result<RecordHash> {
+        Ok(*blake3::hash(&to_payload("a trust record", self)?).as_bytes())
+    }
+
+    /// Bytes that it takes, near enough to fill pages by.
+    pub(super) fn size(&self) -> usize {
+        let body = match &self.body {
+            Record::Found { key, .. } => key.len(),
+            Record::Admit { key, .. } => key.len() + 64,
+            Record::Revoke { keeps, .. } => 32 * keeps.len() + 96,
+            Record::Rotate { key, proof, keeps, .. } => key.len() + proof.len() + 32 * keeps.len() + 64,
+        };
+        body + self.signature.len() + 32
     }
 }

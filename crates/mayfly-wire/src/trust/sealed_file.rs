@@ -2,13 +2,15 @@
 
 use crate::{Result, WireError};
 
-const VERSION: u8 = 1;
+/// 2 since revocations and rotations name whom they keep.
+pub(super) const LIST_VERSION: u8 = 2;
+pub(super) const BOOK_VERSION: u8 = 1;
 const HEAD_LEN: usize = 12;
 
-pub(super) fn wrap(magic: &[u8; 4], count: usize, items: &[u8]) -> Vec<u8> {
+pub(super) fn wrap(magic: &[u8; 4], version: u8, count: usize, items: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD_LEN + items.len() + blake3::OUT_LEN);
     out.extend(magic);
-    out.extend([VERSION, 0, 0, 0]);
+    out.extend([version, 0, 0, 0]);
     out.extend((count as u32).to_le_bytes());
     out.extend(items);
     let hash = blake3::hash(&out);
@@ -17,7 +19,7 @@ pub(super) fn wrap(magic: &[u8; 4], count: usize, items: &[u8]) -> Vec<u8> {
 }
 
 /// The number of items and their bytes.
-pub(super) fn unwrap<'a>(magic: &[u8; 4], what: &'static str, bytes: &'a [u8]) -> Result<(u32, &'a [u8])> {
+pub(super) fn unwrap<'a>(magic: &[u8; 4], known: u8, what: &'static str, bytes: &'a [u8]) -> Result<(u32, &'a [u8])> {
     let damaged = |reason: &str| WireError::Payload { what, reason: reason.into() };
     let (content, hash) = bytes.split_last_chunk::<{ blake3::OUT_LEN }>().ok_or_else(|| damaged("it is too short"))?;
     let (head, items) = content.split_first_chunk::<HEAD_LEN>().ok_or_else(|| damaged("it is too short"))?;
@@ -25,8 +27,11 @@ pub(super) fn unwrap<'a>(magic: &[u8; 4], what: &'static str, bytes: &'a [u8]) -
     if [m0, m1, m2, m3] != *magic {
         return Err(damaged("it starts with other bytes"));
     }
-    if version != VERSION {
-        return Err(WireError::Version { what, found: version.into(), known: VERSION.into() });
+    if version < known {
+        return Err(damaged("it was written by mayfly 0.1.0, by rules that no longer hold: found the swarm anew"));
+    }
+    if version != known {
+        return Err(WireError::Version { what, found: version.into(), known: known.into() });
     }
     if blake3::hash(content) != blake3::Hash::from_bytes(*hash) || [r0, r1, r2] != [0; 3] {
         return Err(damaged("the checksum does not fit"));

@@ -1,6 +1,6 @@
 //! The trust list and the token book, on disk and shared by everything that asks.
 
-use super::{Change, JoinToken, Merge, SignedRecord, TokenBook, TrustList};
+use super::{Admitted, Change, JoinToken, Merge, SignedRecord, TokenBook, TrustList};
 use crate::{Identity, PublicKey, Result, WireError, fs};
 use mayfly_base::NodeId;
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ const LIST: &str = "trust.list";
 const BOOK: &str = "tokens.book";
 /// 131,072 records of at most 12 kB.
 const MOST_LIST_BYTES: u64 = 131_072 * 12_000;
+/// Where an identity lies by convention.
+const KEY: &str = "identity.key";
 const MOST_BOOK_BYTES: u64 = 64 << 20;
 
 /// Whom this node trusts now. Every change is on disk before it counts; whoever watches hears of it.
@@ -19,6 +21,8 @@ const MOST_BOOK_BYTES: u64 = 64 << 20;
 pub struct TrustStore {
     folder: Option<PathBuf>,
     inner: Mutex<Inner>,
+    /// Held by whoever changes something, so that readers do not wait for signatures and disks.
+    changing: Mutex<()>,
     changes: watch::Sender<u64>,
 }
 
@@ -61,13 +65,41 @@ impl TrustStore {
         Ok(Some(Self::new(Some(folder.into()), list, book)))
     }
 
+    /// Removes what a killed process left half written in a node's folder. For whoever knows that no other process is at work there. Returns how many files.
+    ///
+    /// # Errors
+    /// [`WireError::Io`].
+    pub fn clean(folder: &Path) -> Result<usize> {
+        mayfly_base::atomic::clean(folder, &[LIST, BOOK, KEY]).map_err(WireError::io("tidy", folder))
+    }
+
     fn new(folder: Option<PathBuf>, list: TrustList, book: TokenBook) -> Self {
-        Self { folder, inner: Mutex::new(Inner { list, book }), changes: watch::Sender::new(0) }
+        Self {
+            folder,
+            inner: Mutex::new(Inner { list, book }),
+            changing: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// The list as it is now.
     pub fn list(&self) -> TrustList {
         self.lock().list.clone()
+    }
+
+    /// Something of the list, without a copy of it.
+    pub(super) fn with_list<T>(&self, look: impl FnOnce(&TrustList) -> T) -> T {
+        look(&self.lock().list)
+    }
+
+    /// How many records the list has; see [`TrustStore::news`].
+    pub fn record_count(&self) -> usize {
+        self.with_list(|list| list.records().len())
+    }
+
+    /// How many members there are.
+    pub fn member_count(&self) -> usize {
+        self.with_list(|list| list.members().len())
     }
 
     /// The swarm's name.
@@ -93,7 +125,7 @@ impl TrustStore {
         self.changes.subscribe()
     }
 
-    /// Takes in what is new in another node's log.
+    /// Takes in what is new among another node's records.
     ///
     /// # Errors
     /// [`WireError::Io`]; then nothing is changed.
@@ -115,6 +147,14 @@ impl TrustStore {
     /// Those of [`TrustList::apply`], and [`WireError::Io`].
     pub fn revoke(&self, by: &Identity, id: NodeId, now_ms: u64) -> Result<Change> {
         self.change(|inner| inner.list.revoke(by, id, now_ms))
+    }
+
+    /// As [`TrustStore::revoke`], and says what becomes of those whom the key let in. See [`TrustList::revoke_with`].
+    ///
+    /// # Errors
+    /// Those of [`TrustList::apply`], and [`WireError::Io`].
+    pub fn revoke_with(&self, by: &Identity, id: NodeId, admitted: Admitted, now_ms: u64) -> Result<Change> {
+        self.change(|inner| inner.list.revoke_with(by, id, admitted, now_ms))
     }
 
     /// Puts a new key in an old one's place. See [`TrustList::rotate`]. Keep the new key on disk first: [`Identity::create`] under another name,
@@ -169,20 +209,20 @@ impl TrustStore {
 
     /// Changes a copy, writes it, and only then lets it count. The book is written first: a crash in between may waste a token, never spend it twice.
     fn change<T>(&self, work: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
-        let mut inner = self.lock();
-        let mut next = inner.clone();
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.lock().clone();
+        let mut next = before.clone();
         let out = work(&mut next)?;
-        let is_list_new = next.list.records().len() != inner.list.records().len();
+        let is_list_new = next.list.records().len() != before.list.records().len();
         if let Some(folder) = &self.folder {
-            if next.book != inner.book {
+            if next.book != before.book {
                 fs::write_atomic(&folder.join(BOOK), &next.book.to_bytes())?;
             }
             if is_list_new {
                 fs::write_atomic(&folder.join(LIST), &next.list.to_bytes()?)?;
             }
         }
-        *inner = next;
-        drop(inner);
+        *self.lock() = next;
         if is_list_new {
             self.changes.send_modify(|count| *count += 1);
         }

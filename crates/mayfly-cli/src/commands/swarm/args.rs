@@ -21,9 +21,12 @@ pub struct NodeArgs {
     /// Members to knock at, also by host name, and again while nobody is there
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub join: Vec<String>,
-    /// Join token of `mayfly swarm token`, or a file that has it; for the first start only
+    /// Join token of `mayfly swarm token`, a file that has it, or - for standard input; for the first start only
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// File with the passphrase that seals the node's key (- is standard input) [default: the variable MAYFLY_PASSPHRASE]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// Who talks to whom: mesh, ring, star, hierarchical or adaptive, the same at every member [default: mesh]
     #[arg(long, value_name = "NAME")]
     pub topology: Option<String>,
@@ -76,18 +79,27 @@ pub enum SwarmCommand {
         /// Addresses where the new node finds this one [default: where this node is reached]
         #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
         contact: Vec<SocketAddr>,
+        /// Write the token here, for your eyes only (mode 0600), instead of to standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Shut a member out for good
     Revoke {
-        /// Its name, whole
+        /// Its name, or enough of its beginning to tell it from the others (8 digits at least)
         node: String,
+        /// Shut out whom it let in as well, and whom they let in
+        #[arg(long)]
+        with_admitted: bool,
         #[command(flatten)]
         target: Target,
     },
-    /// Read a value of the distributed memory
+    /// Read a value of the distributed memory, byte for byte
     Get {
         /// The key
         key: String,
+        /// Write the value into this file
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         target: Target,
     },
@@ -95,8 +107,20 @@ pub enum SwarmCommand {
     Put {
         /// The key
         key: String,
-        /// The value, as text
-        value: String,
+        /// The value, as text; - is standard input
+        #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
+        value: Option<String>,
+        /// Take the value from this file, whatever bytes it has
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the keys of the distributed memory
+    Keys {
+        /// What the keys start with
+        #[arg(long, default_value = "")]
+        prefix: String,
         #[command(flatten)]
         target: Target,
     },
@@ -117,10 +141,35 @@ pub enum SwarmCommand {
     },
     /// Show who talks to whom
     Topology(Target),
+    /// Seal a node's key with a passphrase, unseal it, or change the passphrase
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Run real processes on this machine: writes, a kill, a restart, a cut; and say what was measured
     Demo(DemoArgs),
     /// Run a whole swarm in simulated time, from one seed
     Simulate(SimulateArgs),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum KeyCommand {
+    /// Seal the key with a new passphrase
+    Seal(KeyArgs),
+    /// Keep the key without a passphrase
+    Unseal(KeyArgs),
+    /// Change the passphrase
+    Passphrase(KeyArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// File with the passphrase until now (- is standard input) [default: the variable MAYFLY_PASSPHRASE]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// File with the new passphrase (- is standard input) [default: the variable MAYFLY_NEW_PASSPHRASE]
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -1,9 +1,12 @@
 //! The local control socket: a line of JSON in, a line of JSON out; `watch` goes on.
 //! Only this machine's user reaches it: the folder of the node is theirs.
 
+use super::node::check_reachable;
+use crate::support::text;
 use anyhow::{Context, Result, anyhow, bail};
+use mayfly_base::NodeId;
 use mayfly_swarm::{Changed, Runtime, Watched};
-use mayfly_wire::{Endpoint, Transport};
+use mayfly_wire::{Admitted, Change, Endpoint, Transport, TrustList, WireError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -16,14 +19,74 @@ use tokio::net::{UnixListener, UnixStream};
 #[serde(tag = "ask", rename_all = "lowercase")]
 pub enum Ask {
     Status,
-    Token { minutes: u64, contact: Vec<SocketAddr> },
-    Revoke { node: String },
-    Get { key: String },
-    Put { key: String, value: String },
-    Delete { key: String },
-    Keys { prefix: String },
-    Watch { prefix: String },
+    Token {
+        minutes: u64,
+        contact: Vec<SocketAddr>,
+    },
+    Revoke {
+        node: String,
+        #[serde(default)]
+        with_admitted: bool,
+    },
+    Get {
+        key: String,
+    },
+    Put {
+        key: String,
+        value: Bytes,
+    },
+    Delete {
+        key: String,
+    },
+    /// In order, those behind `after`; `more` is true in the answer when these are not all.
+    Keys {
+        prefix: String,
+        #[serde(default)]
+        after: Option<Bytes>,
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    Watch {
+        prefix: String,
+    },
 }
+
+/// Text as text, other bytes as hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Bytes {
+    Text(String),
+    Hex { hex: String },
+}
+
+impl Bytes {
+    pub fn of(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.into()),
+            Err(_) => Self::Hex { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        }
+    }
+
+    pub fn into_bytes(self) -> Result<Vec<u8>> {
+        match self {
+            Self::Text(text) => Ok(text.into_bytes()),
+            Self::Hex { hex } => {
+                let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+                let digit = |c: u8| (c as char).to_digit(16);
+                let byte = |[high, low]: &[u8; 2]| Some((digit(*high)? << 4 | digit(*low)?) as u8);
+                let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+                bytes.filter(|_| rest.is_empty()).context("these are no hexadecimal digits in pairs")
+            }
+        }
+    }
+}
+
+/// Keys in one answer, unless more are asked for.
+const MOST_KEYS: usize = 100_000;
+/// Fewest digits of a name by which a member may be called.
+const FEWEST_DIGITS: usize = 8;
+/// What fits into the address of a socket.
+const SOCKET_PATH: usize = 100;
 
 /// Longest line that is read: a value of 1 MiB as JSON, escaped.
 const LINE_BYTES: u64 = 8 << 20;
@@ -32,11 +95,25 @@ pub fn socket_of(data: &Path) -> PathBuf {
     data.join("control.sock")
 }
 
+/// A path of the socket that an address has room for (108 bytes): by way of its open folder where the name is longer.
+fn within_reach(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
+    use std::os::fd::AsRawFd;
+    if path.as_os_str().len() <= SOCKET_PATH || !cfg!(target_os = "linux") {
+        return Ok((path.into(), None));
+    }
+    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    Ok((short.join(path.file_name().unwrap_or_default()), Some(folder)))
+}
+
 /// Serves until the node ends.
 pub fn serve(runtime: Runtime<Endpoint>, data: &Path, extra: Value) -> Result<()> {
     let path = socket_of(data);
     let _ = std::fs::remove_file(&path); // of a node that was killed; the memory's lock says that none runs
-    let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let bound = within_reach(&path).and_then(|(short, _folder)| UnixListener::bind(short));
+    let listener = bound.with_context(|| format!("cannot listen on {}", path.display()))?;
+    let private = std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600));
+    private.with_context(|| format!("cannot keep others out of {}", path.display()))?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (runtime, extra) = (runtime.clone(), extra.clone());
@@ -83,43 +160,41 @@ async fn watch(runtime: &Runtime<Endpoint>, prefix: &[u8], write: &mut tokio::ne
 
 fn change_json(change: &Changed) -> Value {
     let mut object = json!({
-        "key": String::from_utf8_lossy(&change.key),
+        "key": Bytes::of(&change.key),
         "at_ms": change.at_ms,
         "written_ms": change.written_ms,
         "by": change.by.to_string(),
     });
-    object["value"] = change.value.as_deref().map_or(Value::Null, bytes_json);
+    object["value"] = change.value.as_deref().map_or(Value::Null, |value| json!(Bytes::of(value)));
     object
-}
-
-/// Text as text, other bytes as hexadecimal digits.
-fn bytes_json(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Value::from(text),
-        Err(_) => json!({ "hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
-    }
 }
 
 async fn answer(runtime: &Runtime<Endpoint>, ask: Ask, extra: &Value) -> Result<Value> {
     match ask {
         Ask::Status => Ok(status(runtime, extra)),
         Ask::Token { minutes, contact } => token(runtime, minutes, &contact),
-        Ask::Revoke { node } => revoke(runtime, &node),
+        Ask::Revoke { node, with_admitted } => {
+            revoke(runtime, &node, if with_admitted { Admitted::Go } else { Admitted::Stay })
+        }
         Ask::Get { key } => {
             let value = runtime.read(key.as_bytes()).ok_or_else(|| anyhow!("there is no key {key}"))?;
-            Ok(json!({ "key": key, "value": bytes_json(&value) }))
+            Ok(json!({ "key": key, "value": Bytes::of(&value) }))
         }
         Ask::Put { key, value } => {
-            runtime.write(key.as_bytes(), value.into_bytes()).await?;
+            runtime.write(key.as_bytes(), value.into_bytes()?).await?;
             Ok(json!({ "key": key, "stored": true }))
         }
         Ask::Delete { key } => {
             runtime.delete(key.as_bytes()).await?;
             Ok(json!({ "key": key, "deleted": true }))
         }
-        Ask::Keys { prefix } => {
-            let found = runtime.scan(prefix.as_bytes(), 100_000);
-            Ok(json!({ "keys": found.iter().map(|(key, _)| String::from_utf8_lossy(key)).collect::<Vec<_>>() }))
+        Ask::Keys { prefix, after, limit } => {
+            let after = after.map(Bytes::into_bytes).transpose()?;
+            let limit = limit.unwrap_or(MOST_KEYS).clamp(1, MOST_KEYS);
+            let mut found = runtime.keys(prefix.as_bytes(), after.as_deref(), limit + 1);
+            let more = found.len() > limit;
+            found.truncate(limit);
+            Ok(json!({ "keys": found.iter().map(|key| Bytes::of(key)).collect::<Vec<_>>(), "more": more }))
         }
         Ask::Watch { .. } => bail!("watch is served elsewhere"),
     }
@@ -153,6 +228,7 @@ fn status(runtime: &Runtime<Endpoint>, extra: &Value) -> Value {
         "messages": traffic.messages, "message_bytes": traffic.message_bytes,
         "datagrams": traffic.datagrams, "datagram_bytes": traffic.datagram_bytes, "refused": traffic.refused,
         "swarm": runtime.transport().trust().swarm().to_string(),
+        "trusted": runtime.transport().trust().member_count(),
     });
     if let (Some(object), Some(extra)) = (object.as_object_mut(), extra.as_object()) {
         object.extend(extra.clone());
@@ -162,21 +238,52 @@ fn status(runtime: &Runtime<Endpoint>, extra: &Value) -> Value {
 
 fn token(runtime: &Runtime<Endpoint>, minutes: u64, contact: &[SocketAddr]) -> Result<Value> {
     let own = [runtime.status().addr];
+    contact.iter().try_for_each(|addr| check_reachable("--contact", *addr))?;
     let contact = if contact.is_empty() { &own } else { contact };
     let token = runtime.transport().issue_token(minutes.saturating_mul(60_000), contact)?;
     Ok(json!({ "token": token.to_string(), "expires_ms": token.expires_ms() }))
 }
 
-fn revoke(runtime: &Runtime<Endpoint>, node: &str) -> Result<Value> {
-    let id = node.parse().with_context(|| format!("{node} is no node's name: `mayfly swarm members` lists them"))?;
+/// Shuts a member out. Whoever names nobody is told so: a revocation that does nothing is worse than none.
+fn revoke(runtime: &Runtime<Endpoint>, node: &str, admitted: Admitted) -> Result<Value> {
     let endpoint = runtime.transport();
+    let list = endpoint.trust().list();
+    let id = member_called(&list, node)?;
     if id == endpoint.id() {
         bail!("a node does not revoke itself: ask another member");
     }
+    let let_in: Vec<String> = list.admitted_by(id).iter().map(ToString::to_string).collect();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    endpoint.trust().revoke(endpoint.identity(), id, now.as_millis() as u64)?;
+    let change = endpoint.trust().revoke_with(endpoint.identity(), id, admitted, now.as_millis() as u64)?;
     runtime.forget(id);
-    Ok(json!({ "revoked": node }))
+    let stay = admitted == Admitted::Stay;
+    Ok(
+        json!({ "revoked": id.to_string(), "already": change == Change::Nothing, "admitted": let_in, "admitted_stay": stay }),
+    )
+}
+
+/// The one key of the list whose name is this, or starts with it; one that is gone has to be named whole.
+fn member_called(list: &TrustList, name: &str) -> Result<NodeId> {
+    let name = name.to_ascii_lowercase();
+    if let Ok(id) = name.parse::<NodeId>() {
+        return match list.member(id) {
+            Err(WireError::NotMember { .. }) => {
+                bail!("nobody was shut out: {name} is no member (`mayfly swarm members` lists them)")
+            }
+            _ => Ok(id),
+        };
+    }
+    if name.len() < FEWEST_DIGITS || !name.bytes().all(|c| c.is_ascii_hexdigit()) {
+        bail!(
+            "{name} is no node's name: 64 hexadecimal digits, or the first {FEWEST_DIGITS} of them at least (`mayfly swarm members` lists them)"
+        );
+    }
+    let called: Vec<NodeId> = list.members().map(|(id, _)| id).filter(|id| id.to_string().starts_with(&name)).collect();
+    match called[..] {
+        [id] => Ok(id),
+        [] => bail!("nobody was shut out: no member's name starts with {name} (`mayfly swarm members` lists them)"),
+        _ => bail!("nobody was shut out: the names of {} members start with {name}, so give more of it", called.len()),
+    }
 }
 
 /// A connection to a running node.
@@ -187,7 +294,10 @@ pub struct Client {
 impl Client {
     pub async fn connect(data: &Path) -> Result<Self> {
         let path = socket_of(data);
-        let stream = UnixStream::connect(&path).await;
+        let stream = match within_reach(&path) {
+            Ok((short, _folder)) => UnixStream::connect(short).await,
+            Err(error) => Err(error),
+        };
         let stream = stream.with_context(|| format!("no node runs in {} (--data names its folder)", data.display()))?;
         Ok(Self { lines: BufReader::new(stream) })
     }
@@ -207,7 +317,7 @@ impl Client {
         }
         let answer: Value = serde_json::from_str(&line)?;
         match answer.get("error").and_then(Value::as_str) {
-            Some(error) => bail!("{error}"),
+            Some(error) => bail!("{}", text::plain(error)), // it may quote what strangers said
             None => Ok(Some(answer)),
         }
     }

@@ -4,6 +4,8 @@ pub mod args;
 mod client;
 mod control;
 mod demo;
+mod folder;
+mod key;
 mod metrics;
 pub mod node;
 mod picture;
@@ -18,6 +20,7 @@ pub fn run(command: SwarmCommand, ui: Ui) -> Result<()> {
     match command {
         SwarmCommand::Simulate(args) => simulate::run(&args, ui),
         SwarmCommand::Demo(args) => demo::run(&args, ui),
+        SwarmCommand::Key(command) => key::run(command, ui),
         command => client::run(command, ui),
     }
 }

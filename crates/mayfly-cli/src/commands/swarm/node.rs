@@ -1,13 +1,15 @@
 //! `mayfly node`: a daemon.
 
 use super::args::NodeArgs;
-use super::{control, metrics};
+use super::folder::{Folder, KEY, MEMORY, Means};
+use super::{control, key, metrics};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, bail};
+
 use mayfly_swarm::membership::Metadata;
 use mayfly_swarm::memory::MemoryLimits;
-use mayfly_swarm::{Disk, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
-use mayfly_wire::{Endpoint, EndpointConfig, Identity, JoinToken, Peer, Transport, TrustList, TrustStore};
+use mayfly_swarm::{Disk, Loaded, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
+use mayfly_wire::{Endpoint, EndpointConfig, Identity, JoinToken, Listener, Peer, Transport, TrustList, TrustStore};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ impl NodeArgs {
             advertise: self.advertise.or(file.advertise),
             join: list(self.join, file.join),
             token: self.token.or(file.token),
+            passphrase_file: self.passphrase_file.or(file.passphrase_file),
             topology: self.topology.or(file.topology),
             metrics: self.metrics.or(file.metrics),
             capabilities: list(self.capabilities, file.capabilities),
@@ -86,27 +89,32 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
     }
 }
 
-/// The node, and how long its first handshake took.
+/// The node, and how long its first handshake took. Its port comes first: whoever cannot have it has spent no token and written nothing.
 async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Option<f64>)> {
     let name = args.topology.as_deref().unwrap_or("mesh");
     let topology = Arc::from(topology::by_name(name)?);
-    make_private(data)?;
-    let passphrase = std::env::var("MAYFLY_PASSPHRASE").ok();
-    let identity = Identity::load_or_create(&data.join("identity.key"), passphrase.as_deref().map(str::as_bytes))?;
-    // Whoever is a member has had a memory: that it is not there is no first start.
-    let is_first = args.new_memory || !data.join("trust.list").exists();
-    let open = if is_first { Disk::open } else { Disk::open_existing };
-    let (disk, loaded) = open(&data.join("memory.redb"), identity.id())?;
     let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    if listen.ip().is_unspecified() && args.advertise.is_none() {
-        bail!("with --listen {listen}, say where others reach this node: --advertise ADDR");
-    }
+    check_advertise(listen, args.advertise)?;
+    let (join, passphrase) = (resolve(&args.join).await?, key::passphrase(args.passphrase_file.as_deref())?);
+    let listener = Listener::bind(listen)?;
+    let folder = Folder::open(data)?;
+    folder.check_whole(Means { token: args.token.is_some(), new_memory: args.new_memory })?;
     let config = EndpointConfig::new(listen);
-    let join = resolve(&args.join).await?;
-    let (trust, mut seeds) = trust_of(args, data, &identity, &join, &config).await?;
+    let made = make_member(args, data, &folder, passphrase.as_deref(), &join, &config).await;
+    let Member { identity, disk, loaded, trust, mut seeds } = made.inspect_err(|_| {
+        if !folder.is_member() {
+            folder.take_back();
+        }
+    })?;
     let trust = Arc::new(trust);
-    let endpoint = Endpoint::bind(identity, trust.clone(), config)?;
+    let endpoint = Endpoint::on(listener, identity, trust.clone(), config)?;
     seeds.extend(members_at(&endpoint, &join).await);
+    if seeds.is_empty() && loaded.peers.is_empty() && trust.member_count() > 1 {
+        let others = trust.member_count() - 1;
+        tracing::warn!(
+            "this node stands alone: it knows no address of the {others} other members and waits for their call; --join HOST:PORT names one"
+        );
+    }
     let mut handshake_ms = None;
     if let Some(&seed) = seeds.first() {
         let begun = Instant::now();
@@ -120,13 +128,66 @@ async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Optio
     Ok((Runtime::start(endpoint, disk, loaded, &seeds, config).await?, handshake_ms))
 }
 
-fn make_private(data: &Path) -> Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.with_context(|| format!("cannot make the folder {}", data.display()))?;
-    // The control socket lies here: whoever reaches it commands the node.
-    let private = std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700));
-    private.with_context(|| format!("cannot keep others out of {}", data.display()))
+/// Others have to be able to call this node.
+fn check_advertise(listen: SocketAddr, advertise: Option<SocketAddr>) -> Result<()> {
+    match advertise {
+        None if listen.ip().is_unspecified() => {
+            bail!("with --listen {listen}, say where others reach this node: --advertise ADDR")
+        }
+        Some(addr) => check_reachable("--advertise", addr),
+        None => Ok(()),
+    }
+}
+
+/// An address that somebody could call.
+pub fn check_reachable(option: &str, addr: SocketAddr) -> Result<()> {
+    if addr.ip().is_unspecified() || addr.ip().is_multicast() || addr.port() == 0 {
+        bail!(
+            "{option} {addr}: nobody can be reached there; name an address and a port of this machine, such as 10.0.0.1:7700"
+        );
+    }
+    Ok(())
+}
+
+/// What makes a node one of the swarm.
+struct Member {
+    identity: Identity,
+    disk: Disk,
+    loaded: Loaded,
+    trust: TrustStore,
+    /// Whom to knock at.
+    seeds: Vec<Peer>,
+}
+
+async fn make_member(
+    args: &NodeArgs,
+    data: &Path,
+    folder: &Folder,
+    passphrase: Option<&str>,
+    join: &[SocketAddr],
+    config: &EndpointConfig,
+) -> Result<Member> {
+    let identity = Identity::load_or_create(&data.join(KEY), passphrase.map(str::as_bytes))?;
+    let memory = data.join(MEMORY);
+    if args.new_memory && std::fs::metadata(&memory).is_ok_and(|meta| meta.len() == 0) {
+        std::fs::remove_file(&memory).with_context(|| format!("cannot remove the empty {}", memory.display()))?;
+    }
+    // Whoever is a member has had a memory: that it is not there is no first start.
+    let open = if folder.is_member() && !args.new_memory { Disk::open_existing } else { Disk::open };
+    let (disk, loaded) = open(&memory, identity.id())?;
+    // The memory's lock says that no other process is at work here.
+    folder.keep_private()?;
+    let left = TrustStore::clean(data)?;
+    if left > 0 {
+        tracing::info!(files = left, "removed what a killed process had left half written");
+    }
+    match trust_of(args, data, &identity, join, config).await {
+        Ok((trust, seeds)) => Ok(Member { identity, disk, loaded, trust, seeds }),
+        Err(error) => {
+            let _ = disk.close().await; // nothing was written
+            Err(error)
+        }
+    }
 }
 
 /// The trust list that is there, or that of the swarm joined or founded now; and who let us in.
@@ -137,26 +198,49 @@ async fn trust_of(
     join: &[SocketAddr],
     config: &EndpointConfig,
 ) -> Result<(TrustStore, Vec<Peer>)> {
+    let token = args.token.as_deref().map(read_token).transpose();
     if let Some(trust) = TrustStore::load(data)? {
-        trust.member(identity.id())?;
+        trust.member(identity.id()).context("this node is no member of its swarm any more")?;
+        match token {
+            Ok(Some(token)) if token.swarm() != trust.swarm() => bail!(
+                "{} is a member of swarm {}, and the token is for {}: join that one from another --data folder",
+                data.display(),
+                trust.swarm().short(),
+                token.swarm().short()
+            ),
+            Ok(None) => {}
+            _ => {
+                tracing::warn!("--token was not used: this node is a member of swarm {} already", trust.swarm().short())
+            }
+        }
         return Ok((trust, Vec::new()));
     }
-    let Some(token) = &args.token else {
+    let Some(token) = token? else {
         if !args.join.is_empty() {
             bail!("joining needs a token the first time: run `mayfly swarm token` at a member, then add --token TOKEN");
         }
         let list = TrustList::found(identity, now_ms())?;
+        tracing::info!(
+            "founded swarm {}, alone in it so far: `mayfly swarm token` lets others in",
+            list.swarm().short()
+        );
         return Ok((TrustStore::create(data, list)?, Vec::new()));
     };
-    let text = if token.starts_with("mfj1.") {
-        token.clone()
-    } else {
-        std::fs::read_to_string(token).with_context(|| format!("{token} is neither a token nor a file with one"))?
-    };
-    let token: JoinToken = text.trim().parse()?;
-    let list = mayfly_wire::join(identity, &token, join, config).await?;
+    let list = mayfly_wire::join(identity, &token, join, config).await.context("not joined")?;
     let seeds = token.contacts().iter().map(|&addr| Peer { id: token.issuer(), addr }).collect();
     Ok((TrustStore::create(data, list)?, seeds))
+}
+
+/// A token, or a file that has one; `-` is standard input.
+fn read_token(token: &str) -> Result<JoinToken> {
+    let text = match token {
+        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read a token from standard input")?,
+        token if token.starts_with("mfj1.") => token.into(),
+        path => {
+            std::fs::read_to_string(path).with_context(|| format!("{path} is neither a token nor a file with one"))?
+        }
+    };
+    Ok(text.trim().parse()?)
 }
 
 /// Between attempts to find somebody at the addresses given.

@@ -3,7 +3,7 @@
 use crate::data::chunk::{Chunk, MISSING_CODE};
 use crate::data::schema::{Schema, Slot};
 use crate::data::source::Source;
-use crate::data::split::mix;
+use mayfly_base::split_mix;
 
 /// Computes the class of each row from its targets. It depends on values and names only, not on how a source numbers them.
 #[derive(Debug, Clone)]
@@ -40,14 +40,14 @@ impl Strata {
             },
             Slot::Text(_) => 0,
         };
-        self.slots.iter().zip(&self.hashes).map(cell).fold(0, |class, cell| mix(class ^ cell))
+        self.slots.iter().zip(&self.hashes).map(cell).fold(0, |class, cell| split_mix(class ^ cell))
     }
 }
 
 fn whole(value: f64) -> u64 {
-    if value.fract() == 0.0 { mix((value + 0.0).to_bits()) } else { 0 }
+    if value.fract() == 0.0 { split_mix((value + 0.0).to_bits()) } else { 0 }
 }
 
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(1, |hash, byte| mix(hash ^ u64::from(byte)))
+    name.bytes().fold(1, |hash, byte| split_mix(hash ^ u64::from(byte)))
 }

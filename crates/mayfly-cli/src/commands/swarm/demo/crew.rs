@@ -195,7 +195,7 @@ impl Crew {
     pub async fn count_missing(&mut self, writes: &[Write]) -> Result<usize> {
         let mut missing = BTreeSet::new();
         for i in 0..self.len() {
-            let answer = self.client(i)?.ask(&Ask::Keys { prefix: "demo/".into() }).await?;
+            let answer = self.client(i)?.ask(&Ask::Keys { prefix: "demo/".into(), after: None, limit: None }).await?;
             let has: BTreeSet<&str> =
                 answer["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             missing.extend(writes.iter().map(|write| &write.key).filter(|key| !has.contains(key.as_str())));

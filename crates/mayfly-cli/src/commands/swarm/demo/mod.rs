@@ -4,7 +4,7 @@ mod crew;
 mod report;
 
 use super::args::DemoArgs;
-use super::control::{Ask, Client};
+use super::control::{Ask, Bytes, Client};
 use super::picture;
 use super::relay::Faults;
 use crate::support::ui::Ui;
@@ -116,7 +116,7 @@ async fn put(client: &mut Client, by: usize, key: String, is_calm: bool) -> Opti
         "key": key, "value": value, "stamp": { "ms": 1_767_225_600_000_u64, "count": 0, "node": "0".repeat(64) },
     });
     let begun = Instant::now();
-    client.ask(&Ask::Put { key: key.clone(), value }).await.ok()?;
+    client.ask(&Ask::Put { key: key.clone(), value: Bytes::Text(value) }).await.ok()?;
     let (acknowledged, took_ms) = (Instant::now(), begun.elapsed().as_secs_f64() * 1e3);
     Some(Write { key, by, acknowledged, took_ms, json_bytes: json_bytes.to_string().len(), is_calm })
 }

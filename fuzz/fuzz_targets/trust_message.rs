@@ -1,0 +1,6 @@
+//! See `mayfly_wire::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    mayfly_wire::fuzz::trust_message(bytes);
+});
