@@ -1,5 +1,5 @@
 //! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
-use crate::commands::model::args::{ConvertArgs, EvalArgs, ModelArg, PredictArgs, QuantizeArgs};
+use crate::commands::model::args::{ConvertArgs, EvalArgs, InfoArgs, PredictArgs, QuantizeArgs};
 use crate::commands::train::args::{TRAIN_EXAMPLES, TrainArgs};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub enum Command {
     /// Run a trained network over the rows of a data file
     Predict(PredictArgs),
     /// Say what a model file holds
-    Info(ModelArg),
+    Info(InfoArgs),
     /// Convert between .mayfly/.safetensors, FANN .net, .onnx and .dot (by extension)
     Convert(ConvertArgs),
     /// Keep the weights in fewer bits, and report size, speed and accuracy before and after

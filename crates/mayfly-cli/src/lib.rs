@@ -34,7 +34,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Train(args) => train::train(*args, ui),
         Command::Eval(args) => model::eval::eval(&args, ui),
         Command::Predict(args) => model::eval::predict(&args, ui),
-        Command::Info(args) => model::info::info(&args.model, ui),
+        Command::Info(args) => model::info::info(&args, ui),
         Command::Convert(args) => model::convert::convert(&args, ui),
         Command::Quantize(args) => model::quantize::quantize(&args, ui),
         Command::Bench => bench::bench(ui),

@@ -263,8 +263,8 @@ pub enum FormatError {
         computed: String,
     },
 
-    /// A model keeps its weights in other files, which are not read: their paths come from the model and could lead anywhere.
-    #[error("{file}: tensor \"{tensor}\" is in another file (\"{location}\"); save the model with its weights inside")]
+    /// A model keeps a tensor in another file, from where it cannot be had.
+    #[error("{file}: tensor \"{tensor}\" is in another file, \"{location}\": {problem}")]
     ExternalData {
         /// The file's name as the caller gave it.
         file: String,
@@ -272,6 +272,8 @@ pub enum FormatError {
         tensor: String,
         /// Where the model says that it is.
         location: String,
+        /// What is wrong there, and what to do.
+        problem: String,
     },
 
     /// A value is beyond what a fixed-point file can hold.

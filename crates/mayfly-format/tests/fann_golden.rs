@@ -121,7 +121,10 @@ fn a_float_net_is_converted_to_fixed_point_as_fann_does() {
 
 #[test]
 fn every_activation_function_has_a_fixture() {
-    for (code, &function) in FannActivation::ALL.iter().enumerate() {
+    // FANN 2.2, which made the fixtures, knows those up to Cos; `tests/fann_old.rs` has the later ones.
+    for (code, &function) in
+        FannActivation::ALL.iter().take_while(|f| f.code() <= FannActivation::Cos.code()).enumerate()
+    {
         let net = net(&format!("float-activation-{code:02}.net"));
         assert!(net.neurons.iter().filter(|n| n.inputs > 0).all(|n| n.activation == function));
     }

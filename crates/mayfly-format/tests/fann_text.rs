@@ -77,7 +77,7 @@ fn randomise(net: &mut FannFile, mut seed: u64, sparse: bool) {
     }
     for neuron in &mut net.neurons {
         neuron.steepness = number();
-        neuron.activation = FannActivation::ALL[(neuron.steepness.to_bits() % 18) as usize];
+        neuron.activation = FannActivation::ALL[(neuron.steepness.to_bits() % 20) as usize];
     }
     if sparse {
         net.connection_rate = 0.25;
@@ -142,9 +142,10 @@ fn broken(from: &str, to: &str) -> FormatError {
 #[test]
 fn errors_say_where_and_what() {
     let shown = [
-        broken("FANN_FLO_2.1", "FANN_FLO_1.1"),
+        broken("FANN_FLO_2.1", "FANN_FLO_1.0"),
         broken("FANN_FLO_2.1", "FANN_FLO_3.0"),
         broken("learning_rate=", "learning_rat="),
+        broken("quickprop_mu=", "quickprop_mux="),
         broken("quickprop_mu=1.750000", "quickprop_mu=nan"),
         broken("training_algorithm=2", "training_algorithm=5"),
         broken("layer_sizes=3 3 2", "layer_sizes=3 4000000000 2"),
@@ -158,19 +159,20 @@ fn errors_say_where_and_what() {
     ]
     .map(|e| e.to_string());
     let expected = [
-        "x.net: the FANN 1 format (FANN_FLO_1.1) is not supported; load the net with the FANN 2 library and save it again",
-        "x.net, line 1, column 1: expected FANN_FLO_2.0, FANN_FLO_2.1, FANN_FIX_2.0 or FANN_FIX_2.1, found FANN_FLO_3.0",
+        "x.net: the format of FANN 1.0 (FANN_FLO_1.0) is not supported; load the net with FANN 1.1 or later and save it again",
+        "x.net, line 1, column 1: expected FANN_FLO_2.0, FANN_FLO_2.1, FANN_FIX_2.0, FANN_FIX_2.1, FANN_FLO_1.1 or FANN_FIX_1.1, found FANN_FLO_3.0",
         "x.net, line 3, column 1: expected `learning_rate=`, found learning_rat=0.700000",
+        "x.net, line 12, column 1: expected a parameter that FANN writes at this place, or `layer_sizes=`, found quickprop_mux=1.750000",
         "x.net, line 12, column 14: expected a finite number, found nan",
-        "x.net, line 7, column 20: expected a number that FANN 2.2 uses for training_algorithm, found 5",
+        "x.net, line 7, column 20: expected a number that FANN uses for training_algorithm, found 5",
         "x.net: number of neurons in layer_sizes, for the rest of the text, is 4000000005, the limit is 87",
         "x.net, line 45, column 1: expected `(`, found the end of the text",
         "x.net: number of connections in num_inputs, for the rest of the text, is 105, the limit is 57",
         "x.net, connection 0 of neuron 3: expected source 0, as the net is fully connected, found 1",
         "x.net, line 44, column 1: expected `connections (connected_to_neuron, weight)=`, found connection (connected_to_neuron, weight)=(0, 0.0000000000000…",
-        "x.net, line 34, column 16: expected a number that FANN 2.2 uses for scale_included (0 or 1), found 2",
+        "x.net, line 34, column 16: expected a number that FANN uses for scale_included (0 or 1), found 2",
         "x.net, line 45, column 1: expected the end of the text, found more",
-        "x.net, line 1, column 1: expected FANN_FLO_2.0, FANN_FLO_2.1, FANN_FIX_2.0 or FANN_FIX_2.1, found nothing",
+        "x.net, line 1, column 1: expected FANN_FLO_2.0, FANN_FLO_2.1, FANN_FIX_2.0, FANN_FIX_2.1, FANN_FLO_1.1 or FANN_FIX_1.1, found nothing",
     ];
     assert_eq!(shown, expected);
 }

@@ -74,6 +74,8 @@ pub enum Act {
     Cos,
     /// Error function.
     Erf,
+    /// `x` cut towards zero to a whole number; the derivative is 0.
+    Trunc,
     /// `mul * x + add`
     Affine {
         /// Factor.
@@ -307,7 +309,7 @@ impl core::ops::Deref for ActParams {
 }
 
 /// Every function but FANN's, with default parameters.
-const PLAIN: [Act; 26] = [
+const PLAIN: [Act; 27] = [
     Act::Identity,
     Act::Relu,
     Act::LeakyRelu { slope: 0.01 },
@@ -332,6 +334,7 @@ const PLAIN: [Act; 26] = [
     Act::Sin,
     Act::Cos,
     Act::Erf,
+    Act::Trunc,
     Act::Affine { mul: 1.0, add: 0.0 },
     Act::Clamp { lo: -1.0, hi: 1.0 },
 ];
@@ -370,6 +373,7 @@ impl Act {
             Self::Sin => "sin",
             Self::Cos => "cos",
             Self::Erf => "erf",
+            Self::Trunc => "trunc",
             Self::Affine { .. } => "affine",
             Self::Clamp { .. } => "clamp",
             Self::Fann(act, _) => act.name(),
@@ -416,7 +420,7 @@ impl Act {
     /// What the derivative needs: the input, the output or neither.
     pub fn saves(self) -> Saves {
         match self {
-            Self::Identity | Self::Neg | Self::Affine { .. } => Saves::Nothing,
+            Self::Identity | Self::Neg | Self::Trunc | Self::Affine { .. } => Saves::Nothing,
             Self::Relu
             | Self::Selu
             | Self::Softplus

@@ -99,6 +99,7 @@ pub(crate) fn act_inline<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
         Act::Sin => math::sin(s, v),
         Act::Cos => math::cos(s, v),
         Act::Erf => math::erf(s, v),
+        Act::Trunc => trunc(s, v),
         Act::Affine { mul, add } => s.mul_add(v, s.splat(mul), s.splat(add)),
         Act::Clamp { lo, hi } => clamp(s, v, lo, hi),
         Act::Fann(act, steepness) => fann::value(s, act, fann::sum(s, steepness, v)),
@@ -156,6 +157,7 @@ pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32)
             let bell = math::exp_negative(s, s.neg(s.mul(v, v)));
             s.mul(dy, s.mul(bell, s.splat(core::f32::consts::FRAC_2_SQRT_PI)))
         }
+        Act::Trunc => zero,
         Act::Affine { mul, .. } => s.mul(dy, s.splat(mul)),
         Act::Clamp { lo, hi } => {
             let below = s.select(s.le(v, s.splat(hi)), dy, zero);
@@ -163,6 +165,14 @@ pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32)
         }
         Act::Fann(act, steepness) => s.mul(dy, fann::slope(s, act, steepness, v)),
     }
+}
+
+/// From 2²³ on every f32 is whole; NaN stays NaN. A small negative number becomes 0 and not −0, as through an integer.
+#[inline(always)]
+fn trunc<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let is_small = s.lt(s.abs(v), s.splat(8_388_608.0));
+    let whole = s.i32_to_f32(s.f32_to_i32(s.select(is_small, v, s.splat(0.0))));
+    s.select(is_small, whole, v)
 }
 
 #[inline(always)]

@@ -256,6 +256,20 @@ fn int8_of_rows_that_are_not_negative() {
     }
 }
 
+/// Of one sign and near the largest, products of a long row sum beyond 2²⁴, from where on f32 would round.
+#[test]
+fn int8_sums_of_long_rows_stay_exact() {
+    let mut numbers = Numbers::new(14);
+    for (case, dims) in [[2, 4099, 9], [1, 1029, 33]].into_iter().enumerate() {
+        let layer = Layer::new(&mut numbers, case, dims, |n, len| n.vec(len, 0.9, 1.0));
+        let (fused, separate) = (integer_layer(&layer, Fused::Yes), integer_layer(&layer, Fused::No));
+        for isa in isas() {
+            let want = if isa == Isa::scalar() || isa.name() == "simd128" { &separate } else { &fused };
+            assert_exact(&layer.what("int8", isa), layer.i8(isa).get(), want);
+        }
+    }
+}
+
 /// Rounding to steps of `s_x` and `s_w` costs at most half a step of one times all of the other.
 #[test]
 fn int8_stays_within_its_quantisation_steps() {

@@ -41,6 +41,7 @@ mod schedule;
 mod shared;
 mod spec;
 mod stream;
+pub mod tabular;
 mod train;
 
 pub use activation::Activation;

@@ -51,6 +51,12 @@ fn compared(build: &Build, y: NodeId, loss: &Loss) -> Result<NodeId> {
     }
 }
 
+/// The activation that the outputs go through and what the loss compares does not.
+pub(crate) fn inside(build: &Build, y: NodeId, loss: &Loss) -> Result<Option<Activation>> {
+    let before = compared(build, y, loss)?;
+    Ok(build.last_act.map(|(act, ..)| act).filter(|_| before != y))
+}
+
 /// The loss as the kernels know it. FANN's depends on the span of the output function.
 fn graph_loss(loss: &Loss, last_act: Option<(Activation, NodeId, NodeId)>, y: NodeId) -> Result<k::Loss> {
     Ok(match loss {

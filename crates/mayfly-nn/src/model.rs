@@ -7,7 +7,7 @@ use crate::spec::{Mode, NetworkSpec};
 use mayfly_format::data::Encoder;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
 use mayfly_graph::{ParamInfo, Precision, Role, Session};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The tensor that says which connections of a sparse network exist.
@@ -83,7 +83,7 @@ impl Model {
     /// Every trained parameter of two or more dimensions is quantised: to bf16, or to int8 with one scale for each of its rows (output units).
     ///
     /// # Errors
-    /// Weights that are not finite.
+    /// Weights that the precision cannot hold: those that are not finite in int8, and in bf16 those so near the largest f32 that they would become infinite.
     pub fn quantised(&self, precision: Precision) -> Result<Model> {
         let mut file = Model { precision, ..self.clone() }.to_file()?;
         let registry = Registry::new();
@@ -197,9 +197,11 @@ fn precision_name(precision: Precision) -> &'static str {
 /// The network's parameters by name, and its mask.
 pub(crate) fn to_tensors(network: &Network, precision: Precision) -> Result<Vec<Tensor>> {
     let mut tensors = Vec::new();
-    for (info, values) in network.named_params() {
+    let names: Vec<&str> = network.named_params().map(|(info, _)| info.name.as_str()).collect();
+    let scales = scale_names(&names);
+    for ((info, values), scales) in network.named_params().zip(&scales) {
         let stored = if info.role == Role::Weight && info.shape.rank() >= 2 { precision } else { Precision::F32 };
-        quantise(&info.name, info.shape.dims(), values, stored, &mut tensors)?;
+        quantise([&info.name, scales], info.shape.dims(), values, stored, &mut tensors)?;
     }
     if let Some(mask) = network.mask() {
         let exists: Vec<u8> = mask.values().iter().map(|m| u8::from(*m != 0.0)).collect();
@@ -208,14 +210,29 @@ pub(crate) fn to_tensors(network: &Network, precision: Precision) -> Result<Vec<
     Ok(tensors)
 }
 
+/// What the tensors of scales of int8 parameters are called: `.scale` behind the name, as often as it takes to be a name of its own.
+fn scale_names(params: &[&str]) -> Vec<String> {
+    let mut taken: BTreeSet<String> = params.iter().map(|name| (*name).to_owned()).collect();
+    let free = |name: &&str| {
+        let mut scales = format!("{name}.scale");
+        while !taken.insert(scales.clone()) {
+            scales.push_str(".scale");
+        }
+        scales
+    };
+    params.iter().map(free).collect()
+}
+
 /// The network of a description from its tensors; each must be there, of the right shape, and none besides.
 pub(crate) fn from_tensors(file: &str, spec: NetworkSpec, tensors: Vec<Tensor>) -> Result<Network> {
     let bad = |what: String| NnError::BadModel { file: file.to_owned(), what };
     let layout = spec.lower(Mode::Inference)?.graph.params().to_vec();
     let mut tensors: BTreeMap<String, Tensor> = tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
     let mut params: Vec<f32> = Vec::new(); // grows with what the file holds
-    for info in &layout {
-        let values = take_param(info, &mut tensors).map_err(bad)?;
+    let names: Vec<&str> = layout.iter().map(|info| info.name.as_str()).collect();
+    let scales = scale_names(&names);
+    for (info, scales) in layout.iter().zip(&scales) {
+        let values = take_param(info, scales, &mut tensors).map_err(bad)?;
         params.extend_from_slice(&values);
     }
     let mask = match tensors.remove(MASK).map(|t| t.data) {
@@ -229,7 +246,11 @@ pub(crate) fn from_tensors(file: &str, spec: NetworkSpec, tensors: Vec<Tensor>) 
     }
 }
 
-fn take_param(info: &ParamInfo, tensors: &mut BTreeMap<String, Tensor>) -> std::result::Result<Vec<f32>, String> {
+fn take_param(
+    info: &ParamInfo,
+    scales: &str,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> std::result::Result<Vec<f32>, String> {
     let name = &info.name;
     let tensor = tensors
         .remove(name)
@@ -241,6 +262,5 @@ fn take_param(info: &ParamInfo, tensors: &mut BTreeMap<String, Tensor>) -> std::
             info.shape.dims()
         ));
     }
-    let scales = tensors.remove(&format!("{name}.scale"));
-    dequantise(tensor, scales)
+    dequantise(tensor, scales, tensors.remove(scales))
 }

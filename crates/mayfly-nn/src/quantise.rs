@@ -17,9 +17,18 @@ fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// Adds a parameter to `tensors` at the given precision; int8 comes with a tensor of scales, one for each row.
+fn unfit(name: &str, at: usize, value: f32, precision: &str) -> NnError {
+    NnError::BadModel {
+        file: "model".to_owned(),
+        what: format!(
+            "element {at} of {name} is {value:e}, which {precision} cannot hold: keep f32, or train the network again"
+        ),
+    }
+}
+
+/// Adds a parameter to `tensors` at the given precision; int8 comes with a tensor of scales, one for each row. The names are the parameter's and that of its scales.
 pub(crate) fn quantise(
-    name: &str,
+    [name, scale_name]: [&str; 2],
     shape: &[usize],
     values: &[f32],
     precision: Precision,
@@ -28,17 +37,17 @@ pub(crate) fn quantise(
     let tensor = |name: String, shape: &[usize], data| Tensor { name, shape: shape.to_vec(), data };
     match precision {
         Precision::F32 => tensors.push(tensor(name.to_owned(), shape, TensorData::F32(values.to_vec()))),
-        Precision::Bf16 => tensors.push(tensor(
-            name.to_owned(),
-            shape,
-            TensorData::BF16(values.iter().copied().map(to_bf16).collect()),
-        )),
+        Precision::Bf16 => {
+            let bits: Vec<u16> = values.iter().copied().map(to_bf16).collect();
+            let grew = |(v, b): (&f32, &u16)| v.is_finite() && !from_bf16(*b).is_finite();
+            if let Some(at) = values.iter().zip(&bits).position(grew) {
+                return Err(unfit(name, at, values[at], "bf16, whose largest number is 3.3895314e38,"));
+            }
+            tensors.push(tensor(name.to_owned(), shape, TensorData::BF16(bits)));
+        }
         Precision::Int8 => {
-            if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
-                return Err(NnError::BadModel {
-                    file: "model".to_owned(),
-                    what: format!("a weight of {name} is {bad}, which int8 cannot hold"),
-                });
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                return Err(unfit(name, at, values[at], "int8"));
             }
             let rows = shape.first().copied().unwrap_or(1).max(1);
             let mut q = vec![0_i8; values.len()];
@@ -46,14 +55,18 @@ pub(crate) fn quantise(
             let scales: Vec<f32> =
                 q.chunks_mut(len).zip(values.chunks(len)).map(|(q, w)| k::quantize_i8(q, w)).collect();
             tensors.push(tensor(name.to_owned(), shape, TensorData::I8(q)));
-            tensors.push(tensor(format!("{name}.scale"), &[rows], TensorData::F32(scales)));
+            tensors.push(tensor(scale_name.to_owned(), &[rows], TensorData::F32(scales)));
         }
     }
     Ok(())
 }
 
 /// The values that a stored parameter stands for.
-pub(crate) fn dequantise(tensor: Tensor, scales: Option<Tensor>) -> std::result::Result<Vec<f32>, String> {
+pub(crate) fn dequantise(
+    tensor: Tensor,
+    scale_name: &str,
+    scales: Option<Tensor>,
+) -> std::result::Result<Vec<f32>, String> {
     let name = tensor.name;
     match (tensor.data, scales.map(|s| s.data)) {
         (TensorData::F32(values), None) => Ok(values),
@@ -70,7 +83,7 @@ pub(crate) fn dequantise(tensor: Tensor, scales: Option<Tensor>) -> std::result:
                 .flat_map(|(row, scale)| row.iter().map(move |v| f32::from(*v) * scale))
                 .collect())
         }
-        (TensorData::I8(_), None) => Err(format!("the tensor {name:?} is int8 and \"{name}.scale\" is missing")),
+        (TensorData::I8(_), None) => Err(format!("the tensor {name:?} is int8 and {scale_name:?} is missing")),
         (data, scales) => {
             let with = scales.map_or(String::new(), |s| format!(" with scales of {}", s.dtype().name()));
             Err(format!(

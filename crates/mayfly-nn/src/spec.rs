@@ -4,7 +4,7 @@ use crate::error::{NnError, Result};
 use crate::init::ParamInit;
 use crate::layers::{Build, Dense, LayerSpec, Purpose};
 use crate::loss::Loss;
-use crate::lower::{attach_loss, output_span};
+use crate::lower::{attach_loss, inside, output_span};
 use crate::registry::Registry;
 use mayfly_graph::{Graph, NodeId, Shape};
 use mayfly_kernels::FannSpan;
@@ -63,6 +63,8 @@ pub struct Lowered {
     pub loss: Option<NodeId>,
     /// How wide FANN takes the range of the output function to be.
     pub span: FannSpan,
+    /// The activation of the outputs that the loss has inside, and the graph's prediction so has not been through.
+    pub inside: Option<Activation>,
 }
 
 impl NetworkSpec {
@@ -130,8 +132,12 @@ impl NetworkSpec {
             Mode::Evaluation { loss } | Mode::Training { loss, .. } => Some(attach_loss(&mut build, y, loss)?),
         };
         let span = output_span(build.last_act, y);
+        let inside = match mode {
+            Mode::Inference => None,
+            Mode::Evaluation { loss } | Mode::Training { loss, .. } => inside(&build, y, loss)?,
+        };
         let Build { graph, inits, momenta, taps, .. } = build;
-        Ok(Lowered { graph, inits, momenta, taps, loss, span })
+        Ok(Lowered { graph, inits, momenta, taps, loss, span, inside })
     }
 
     /// The shape of a row of outputs.

@@ -239,3 +239,58 @@ fn own_layers_have_parameters_and_settings() {
     let again = Model::load_with(&path, &registry).unwrap();
     assert_eq!(again.predict(&[1.0, -3.0]).unwrap(), [2.5, -5.5]);
 }
+
+/// A layer whose parameters are called as a quantised file would call scales.
+#[derive(Debug)]
+struct Scaled {
+    dims: Vec<usize>,
+}
+
+impl CustomLayer for Scaled {
+    fn name(&self) -> &str {
+        "scaled"
+    }
+    fn build(&self, cx: &mut LayerCx<'_>, x: NodeId) -> Result<NodeId> {
+        let mut y = x;
+        for name in ["gain", "gain.scale", "gain.scale.scale"] {
+            let weight = cx.weight(name, &self.dims, Init::GlorotUniform)?;
+            y = match self.dims.len() {
+                1 => cx.graph().mul(y, weight)?,
+                _ => cx.graph().linear(y, weight, None)?,
+            };
+        }
+        Ok(y)
+    }
+}
+
+#[test]
+fn parameters_may_be_called_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.mayfly");
+    for dims in [vec![3], vec![3, 3]] {
+        let spec = NetworkSpec::new(&[3]).with(Custom::new(Scaled { dims: dims.clone() }));
+        let registry = Registry::new().with_layer("scaled", move |_| Ok(Arc::new(Scaled { dims: dims.clone() })));
+        let model = Model::new(Network::new(spec, 1).unwrap());
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            let model = model.quantised(precision).unwrap();
+            model.save(&path).unwrap();
+            let again = Model::load_with(&path, &registry).unwrap();
+            assert_eq!(again.network.params(), model.network.params(), "{precision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_weight_that_bf16_cannot_hold_is_refused_by_name() {
+    let of = |weight: f32| {
+        let spec = NetworkSpec::new(&[2]).with(Dense::new(1, Activation::IDENTITY).without_bias());
+        Model::new(Network::from_parts(spec, &[1.0, weight], None).unwrap()).quantised(Precision::Bf16)
+    };
+    for weight in [f32::MAX, f32::MIN, 3.396_5e38] {
+        let said = of(weight).unwrap_err().to_string();
+        assert!(said.contains("element 1 of layers.0.weight") && said.contains("bf16"), "{said}");
+    }
+    for weight in [3.389_531_4e38, -3.389_531_4e38, f32::MIN_POSITIVE, 0.0] {
+        assert!(of(weight).unwrap().network.params().iter().all(|w| w.is_finite()));
+    }
+}

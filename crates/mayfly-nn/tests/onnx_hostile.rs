@@ -2,7 +2,7 @@
 mod onnx_common;
 
 use mayfly_base::Rng;
-use mayfly_format::onnx::{AttributeProto, ElementType, GraphBuilder, ModelProto, TensorProto};
+use mayfly_format::onnx::{AttributeProto, Dim, ElementType, GraphBuilder, ModelProto, TensorProto};
 use mayfly_nn::NnError;
 use mayfly_nn::onnx::{ImportOptions, OnnxError, import};
 use onnx_common::fixtures;
@@ -177,4 +177,71 @@ fn errors_say_which_node_and_why() {
     assert!(count.to_string().contains("number of rows"), "{count}");
     let before = tiny(|g| g.node("GRU", &["x"], &["y"], Vec::new()));
     assert!(before.to_string().contains("GRU"), "{before}");
+}
+
+/// The longest range that 64 bits can name, counted down; an axis that comes twice; the least integer negated, divided and taken modulo.
+#[test]
+fn the_ends_of_integers_are_errors() {
+    let shapes = |g: &mut GraphBuilder| {
+        g.input("x", ElementType::Float, &[Dim::Free("batch".into()), Dim::Fixed(2), Dim::Fixed(3)]);
+        g.output("y", ElementType::Float, &[Dim::Free("batch".into())]);
+    };
+    for (start, end, step) in
+        [(1, i64::MIN, -1), (0, i64::MAX, 1), (i64::MIN, i64::MAX, 1), (i64::MAX, i64::MIN, i64::MIN)]
+    {
+        let mut g = GraphBuilder::new("g");
+        shapes(&mut g);
+        g.i64("a", &[], &[start]);
+        g.i64("b", &[], &[end]);
+        g.i64("c", &[], &[step]);
+        g.node("Range", &["a", "b", "c"], &["r"], vec![]);
+        g.node("Relu", &["x"], &["y"], vec![]);
+        let result = import(&g.finish("test").unwrap(), &ImportOptions::default());
+        // The last has two elements: 2^63 − 1 and −1.
+        assert_eq!(result.is_ok(), step == i64::MIN, "{start} {end} {step}");
+    }
+    for op in ["Neg", "Div", "Mod", "Mul", "Sub"] {
+        let mut g = GraphBuilder::new("g");
+        shapes(&mut g);
+        g.i64("least", &[1], &[i64::MIN]);
+        g.i64("minus", &[1], &[-1]);
+        let inputs: &[&str] = if op == "Neg" { &["least"] } else { &["least", "minus"] };
+        g.node(op, inputs, &["r"], vec![]);
+        g.node("Reshape", &["x", "r"], &["y"], vec![]);
+        assert!(import(&g.finish("test").unwrap(), &ImportOptions::default()).is_err(), "{op}");
+    }
+    for (op, axes) in [("ReduceMean", [1, 1]), ("ReduceMean", [1, -2]), ("ReduceMax", [2, -1]), ("ReduceL2", [2, 2])] {
+        let mut g = GraphBuilder::new("g");
+        g.operator_set("", 11);
+        shapes(&mut g);
+        g.node(op, &["x"], &["y"], vec![AttributeProto::ints("axes", &axes)]);
+        let said = import(&g.finish("test").unwrap(), &ImportOptions::default()).unwrap_err().to_string();
+        assert!(said.contains("twice"), "{op} {axes:?}: {said}");
+    }
+}
+
+/// Free sizes are given by the whole shape; what it says must go with what the model says.
+#[test]
+fn free_sizes_are_given_by_a_shape() {
+    let mut g = GraphBuilder::new("g");
+    g.input("x", ElementType::Float, &["batch".into(), 2.into(), "height".into(), "width".into()]);
+    g.output("y", ElementType::Float, &["batch".into()]);
+    g.node("Flatten", &["x"], &["y"], vec![]);
+    let model = g.finish("test").unwrap();
+    let with = |shape: &str| {
+        let options = ImportOptions { shape: Some(shape.parse().unwrap()), ..ImportOptions::default() };
+        import(&model, &options).map(|i| i.model.network.input_len()).map_err(|e| e.to_string())
+    };
+    assert_eq!(with("1,2,3,4"), Ok(24));
+    assert_eq!(with("x=7,2,3,4"), Ok(24)); // rows are free
+    for (shape, word) in [("1,3,3,4", "dimension 1 is 2"), ("2,3,4", "4 dimensions"), ("z=1,2,3,4", "\"z\"")] {
+        assert!(with(shape).unwrap_err().contains(word), "{shape}");
+    }
+    let said = import(&model, &ImportOptions::default()).unwrap_err().to_string();
+    assert!(said.contains("dimension 2 (\"height\") is free") && said.contains("--shape 1,N1,N2,N3"), "{said}");
+    let sizes = [("height".to_owned(), 3), ("width".to_owned(), 4)].into();
+    assert!(import(&model, &ImportOptions { sizes, ..ImportOptions::default() }).is_ok());
+    for bad in ["", "1,,2", "0,3", "a,b", "1,-2", "x="] {
+        assert!(bad.parse::<mayfly_nn::onnx::InputShape>().is_err(), "{bad:?}");
+    }
 }

@@ -132,3 +132,50 @@ fn networks_as_people_write_them_import_for_any_number_of_rows() {
         assert!(d <= TOLERANCE, "{}: {d}", name(&path));
     }
 }
+
+/// Attributes by default and not, operator sets old and new, cases that are easily mistaken for one another: `bench/golden/onnx/ops.py`.
+#[test]
+fn operators_answer_as_onnx_runtime() {
+    let files = onnx_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx_ops"));
+    assert!(files.len() >= 50);
+    let (wrong, refused) = compared(&files);
+    assert!(wrong.is_empty() && refused.is_empty(), "{wrong:#?}\n{refused:#?}");
+}
+
+/// Random cases of the same script, where MAYFLY_ONNX_CASES names their folder: what is imported is right, and the rest is refused by name.
+#[test]
+fn random_operators_answer_as_onnx_runtime() {
+    let Some(folder) = std::env::var_os("MAYFLY_ONNX_CASES") else { return };
+    let files = onnx_files(Path::new(&folder));
+    let (wrong, refused) = compared(&files);
+    eprintln!("{} of {} imported; refused:", files.len() - refused.len(), files.len());
+    refused.iter().for_each(|said| eprintln!("  {said}"));
+    assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
+}
+
+/// What was answered otherwise, and what was refused.
+fn compared(files: &[std::path::PathBuf]) -> (Vec<String>, Vec<String>) {
+    let (mut wrong, mut refused) = (Vec::new(), Vec::new());
+    for path in files {
+        let model = match read(path, &ImportOptions::default()) {
+            Ok(imported) => imported.model,
+            Err(error) => {
+                refused.push(format!("{}: {error}", name(path)));
+                continue;
+            }
+        };
+        let mut all = arrays(path);
+        let ((_, x), (_, y)) = (all.remove("input_0").unwrap(), all.remove("output_0").unwrap());
+        let got = model.predict(&x).unwrap();
+        let far = |(g, w): (&f32, &f32)| (g - w).abs() > 2e-5 * w.abs().max(1.0) || !g.is_finite();
+        match got.len() == y.len() {
+            false => wrong.push(format!("{}: {} values, not {}", name(path), got.len(), y.len())),
+            true => {
+                if let Some((g, w)) = got.iter().zip(&y).find(|pair| far(*pair)) {
+                    wrong.push(format!("{}: {g} instead of {w}", name(path)));
+                }
+            }
+        }
+    }
+    (wrong, refused)
+}

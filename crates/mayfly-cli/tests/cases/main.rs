@@ -4,4 +4,5 @@
 mod answers;
 mod case;
 mod data;
+mod models;
 mod output;

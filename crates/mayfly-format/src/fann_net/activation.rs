@@ -1,4 +1,4 @@
-//! The activation functions of FANN 2.2.0, in its arithmetic: a float build computes piecewise rational functions in `float`,
+//! The activation functions of FANN, in its arithmetic: a float build computes piecewise rational functions in `float`,
 //! but everything with `exp`, `sin`, `cos` and the stepwise tables in `double`, and rounds the result.
 
 use super::FannActivation;
@@ -43,12 +43,18 @@ pub(super) fn activate(precision: Precision, function: FannActivation, x: f64) -
         FannActivation::CosSymmetric => x.cos(),
         FannActivation::Sin => x.sin() / 2.0 + 0.5,
         FannActivation::Cos => x.cos() / 2.0 + 0.5,
+        FannActivation::LinearPieceRect => rectified(x, 0.0),
+        FannActivation::LinearPieceRectLeaky => rectified(x, 0.01),
     };
     precision.round(value)
 }
 
 fn step(x: f64, low: f64) -> f64 {
     if x < 0.0 { low } else { 1.0 }
+}
+
+fn rectified(x: f64, slope: f64) -> f64 {
+    if x < 0.0 { x * slope } else { x }
 }
 
 fn piece(x: f64, low: f64) -> f64 {

@@ -19,7 +19,7 @@ macro_rules! codes {
                 self as u32
             }
 
-            /// The value for a code of a file; `None` when FANN 2.2 has none.
+            /// The value for a code of a file; `None` when FANN has none.
             #[must_use]
             pub fn from_code(code: u32) -> Option<Self> {
                 Self::ALL.get(code as usize).copied()
@@ -29,7 +29,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Activation functions of FANN 2.2. Below, `x` is the sum times the steepness.
+    /// Activation functions of FANN; those since 2016 came after FANN 2.2, which does not know them. Below, `x` is the sum times the steepness.
     FannActivation {
         /// `x`
         Linear,
@@ -67,6 +67,10 @@ codes! {
         Sin,
         /// `cos(x) / 2 + 1/2`
         Cos,
+        /// `max(0, x)`: the rectifier, since 2016
+        LinearPieceRect,
+        /// `x` from 0 on, `0.01 x` below: the leaky rectifier, since 2016
+        LinearPieceRectLeaky,
     }
 }
 

@@ -1,4 +1,4 @@
-//! FANN networks: the text format of the FANN C library, 2.0 to 2.2, read and written.
+//! FANN networks: the text format of the FANN C library, 1.1 to 2.2 and what came after, read; that of 2.2 written.
 //!
 //! [`FannFile`] holds every field of a file and interprets none, so a file that FANN wrote is written back byte for byte.
 //! The layout, the limits and what is refused are in `docs/formats/fann-net.md`.
@@ -25,6 +25,7 @@ mod build;
 mod check;
 mod codes;
 mod read;
+mod read_1;
 mod run;
 mod scan;
 mod write;

@@ -1,19 +1,20 @@
 //! From text to [`FannFile`].
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::scan::Scanner;
 use super::{
-    FannActivation, FannCascade, FannConnection, FannFile, FannNeuron, FannScale, FannScaling, FannTopology,
-    FannTraining, FannVersion, MAX_DECIMAL_POINT, MAX_FILE_BYTES,
+    FannActivation, FannAlgorithm, FannCascade, FannConnection, FannErrorFunction, FannFile, FannNeuron, FannScale,
+    FannScaling, FannStopFunction, FannTopology, FannTraining, FannVersion, MAX_DECIMAL_POINT, MAX_FILE_BYTES,
 };
 use crate::error::{FormatError, Position, Result};
 use crate::whole_file::{file_name, read_whole};
 
 /// The least text that one item of each kind takes.
-const BYTES_PER_NUMBER: usize = 2;
+pub(super) const BYTES_PER_NUMBER: usize = 2;
 const BYTES_PER_NEURON: usize = "(0,0,0)".len();
-const BYTES_PER_CONNECTION: usize = "(0,0)".len();
+pub(super) const BYTES_PER_CONNECTION: usize = "(0,0)".len();
 
 impl FannFile {
     /// Reads a `.net` file of at most [`MAX_FILE_BYTES`].
@@ -28,31 +29,75 @@ impl FannFile {
 
     /// Reads the text of a `.net` file; `file` is its name for messages.
     ///
+    /// Byte order marks, line ends of Windows and decimal commas are understood.
+    ///
     /// # Errors
-    /// [`FormatError::Unsupported`] for FANN 1.x, [`FormatError::Malformed`] with line and column where the text is not as it should be
+    /// [`FormatError::Unsupported`] for an unknown version, [`FormatError::Malformed`] with line and column where the text is not as it should be
     /// and with the neuron or connection where the net makes no sense, [`FormatError::TooLarge`] for a count that the text cannot hold.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self> {
-        let scan = &mut Scanner::new(file, text);
-        let version = version(scan)?;
-        let net = body(scan, Number { version })?;
+        let text = plain(text);
+        let scan = &mut Scanner::new(file, &text);
+        let net = match version(scan)? {
+            Version::Two(version) => body(scan, Number { version })?,
+            Version::One(version) => super::read_1::body(scan, Number { version })?,
+        };
         scan.end()?;
         net.check_in(file)?;
         Ok(net)
     }
+
+    /// Whether a file that begins like this is a FANN network, whatever its name.
+    #[must_use]
+    pub fn is_one(head: &[u8]) -> bool {
+        let head = plain(head.get(..64).unwrap_or(head));
+        let head = head.trim_ascii_start();
+        head.starts_with(b"FANN_FLO_") || head.starts_with(b"FANN_FIX_")
+    }
 }
 
-fn version(scan: &mut Scanner<'_>) -> Result<FannVersion> {
-    let wanted = "FANN_FLO_2.0, FANN_FLO_2.1, FANN_FIX_2.0 or FANN_FIX_2.1";
+/// The text without a byte order mark; in UTF-8 if it was in UTF-16.
+fn plain(text: &[u8]) -> Cow<'_, [u8]> {
+    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = rest.as_chunks().0.iter().map(|b| unit(*b));
+        let text: String = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+        Cow::Owned(text.into_bytes())
+    };
+    match text {
+        [0xef, 0xbb, 0xbf, rest @ ..] => Cow::Borrowed(rest),
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// How the text goes on after its first line.
+enum Version {
+    /// Keys and values.
+    Two(FannVersion),
+    /// Values alone, as FANN 1.1 and 1.2 wrote them.
+    One(FannVersion),
+}
+
+fn version(scan: &mut Scanner<'_>) -> Result<Version> {
+    let wanted = "FANN_FLO_2.0, FANN_FLO_2.1, FANN_FIX_2.0, FANN_FIX_2.1, FANN_FLO_1.1 or FANN_FIX_1.1";
     match scan.first_line() {
-        b"FANN_FLO_2.0" => Ok(FannVersion::Float20),
-        b"FANN_FLO_2.1" => Ok(FannVersion::Float21),
-        b"FANN_FIX_2.0" => decimal_point(scan).map(|decimal_point| FannVersion::Fixed20 { decimal_point }),
-        b"FANN_FIX_2.1" => decimal_point(scan).map(|decimal_point| FannVersion::Fixed21 { decimal_point }),
+        b"FANN_FLO_1.1" => Ok(Version::One(FannVersion::Float21)),
+        b"FANN_FIX_1.1" => {
+            scan.unsigned_at_most(MAX_DECIMAL_POINT).map(|p| Version::One(FannVersion::Fixed21 { decimal_point: p }))
+        }
+        b"FANN_FLO_2.0" => Ok(Version::Two(FannVersion::Float20)),
+        b"FANN_FLO_2.1" => Ok(Version::Two(FannVersion::Float21)),
+        b"FANN_FIX_2.0" => {
+            decimal_point(scan).map(|decimal_point| Version::Two(FannVersion::Fixed20 { decimal_point }))
+        }
+        b"FANN_FIX_2.1" => {
+            decimal_point(scan).map(|decimal_point| Version::Two(FannVersion::Fixed21 { decimal_point }))
+        }
         other if other.starts_with(b"FANN_FLO_1.") || other.starts_with(b"FANN_FIX_1.") => {
             Err(FormatError::Unsupported {
                 file: scan.file().to_owned(),
-                what: format!("the FANN 1 format ({})", String::from_utf8_lossy(other)),
-                instead: "load the net with the FANN 2 library and save it again".into(),
+                what: format!("the format of FANN 1.0 ({})", String::from_utf8_lossy(other)),
+                instead: "load the net with FANN 1.1 or later and save it again".into(),
             })
         }
         b"" => Err(FormatError::malformed(scan.file(), Position::Line { line: 1, column: 1 }, wanted, "nothing")),
@@ -70,21 +115,16 @@ fn decimal_point(scan: &mut Scanner<'_>) -> Result<u32> {
 
 /// Reads network numbers, which are integers in a fixed-point file.
 #[derive(Clone, Copy)]
-struct Number {
-    version: FannVersion,
+pub(super) struct Number {
+    pub(super) version: FannVersion,
 }
 
 impl Number {
-    fn read(self, scan: &mut Scanner) -> Result<f64> {
+    pub(super) fn read(self, scan: &mut Scanner) -> Result<f64> {
         match self.version.decimal_point() {
             None => scan.double(),
             Some(point) => Ok(f64::from(scan.integer()?) / f64::from(1_u32 << point.min(MAX_DECIMAL_POINT))),
         }
-    }
-
-    fn field(self, scan: &mut Scanner<'_>, key: &str) -> Result<f64> {
-        scan.key(key)?;
-        self.read(scan)
     }
 }
 
@@ -122,46 +162,74 @@ fn body(scan: &mut Scanner<'_>, number: Number) -> Result<FannFile> {
         neurons: Vec::new(),
         connections: Vec::new(),
     };
-    if number.version == FannVersion::Float21 {
+    if number.version.decimal_point().is_none() && scan.is_at_key("scale_included") {
         file.scaling = scaling(scan, file.input_count(), file.output_count())?;
+        if file.scaling.is_some() {
+            file.version = FannVersion::Float21; // the C library takes scaling from a file of 2.0 as well
+        }
     }
     file.neurons = neurons(scan, number, &file.layer_sizes)?;
     file.connections = connections(scan, number, &file.neurons)?;
     Ok(file)
 }
 
-/// The file mixes the two groups, so they are read together, one line after the other.
+/// The file mixes the two groups, so they are read together, one line after the other. What a file lacks has FANN's default: 2.0 wrote no
+/// `rprop_delta_zero`, 2.0 and 2.1 neither of the fewest epochs.
 fn parameters(scan: &mut Scanner<'_>, number: Number, learning_rate: f32) -> Result<(FannTraining, FannCascade)> {
     let mut t = FannTraining { learning_rate, ..FannTraining::default() };
     let mut c = FannCascade::default();
-    t.learning_momentum = float_field(scan, "learning_momentum")?;
-    t.algorithm = code_field(scan, "training_algorithm", super::FannAlgorithm::from_code)?;
-    t.error_function = code_field(scan, "train_error_function", super::FannErrorFunction::from_code)?;
-    t.stop_function = code_field(scan, "train_stop_function", super::FannStopFunction::from_code)?;
-    c.output_change_fraction = float_field(scan, "cascade_output_change_fraction")?;
-    t.quickprop_decay = float_field(scan, "quickprop_decay")?;
-    t.quickprop_mu = float_field(scan, "quickprop_mu")?;
-    t.rprop_increase_factor = float_field(scan, "rprop_increase_factor")?;
-    t.rprop_decrease_factor = float_field(scan, "rprop_decrease_factor")?;
-    t.rprop_delta_min = float_field(scan, "rprop_delta_min")?;
-    t.rprop_delta_max = float_field(scan, "rprop_delta_max")?;
-    t.rprop_delta_zero = float_field(scan, "rprop_delta_zero")?;
-    c.output_stagnation_epochs = unsigned_field(scan, "cascade_output_stagnation_epochs")?;
-    c.candidate_change_fraction = float_field(scan, "cascade_candidate_change_fraction")?;
-    c.candidate_stagnation_epochs = unsigned_field(scan, "cascade_candidate_stagnation_epochs")?;
-    c.max_out_epochs = unsigned_field(scan, "cascade_max_out_epochs")?;
-    c.min_out_epochs = unsigned_field(scan, "cascade_min_out_epochs")?;
-    c.max_cand_epochs = unsigned_field(scan, "cascade_max_cand_epochs")?;
-    c.min_cand_epochs = unsigned_field(scan, "cascade_min_cand_epochs")?;
-    c.num_candidate_groups = unsigned_field(scan, "cascade_num_candidate_groups")?;
-    t.bit_fail_limit = number.field(scan, "bit_fail_limit")?;
-    c.candidate_limit = number.field(scan, "cascade_candidate_limit")?;
-    c.weight_multiplier = number.field(scan, "cascade_weight_multiplier")?;
-    c.activation_functions = counted(scan, "cascade_activation_functions", |scan| {
-        scan.code("an activation function", FannActivation::from_code)
+    let code = "train_error_function";
+    maybe(scan, "learning_momentum", &mut t.learning_momentum, Scanner::float)?;
+    maybe(scan, "training_algorithm", &mut t.algorithm, |s| s.code("training_algorithm", FannAlgorithm::from_code))?;
+    maybe(scan, code, &mut t.error_function, |s| s.code(code, FannErrorFunction::from_code))?;
+    maybe(scan, "train_stop_function", &mut t.stop_function, |s| {
+        s.code("train_stop_function", FannStopFunction::from_code)
     })?;
-    c.activation_steepnesses = counted(scan, "cascade_activation_steepnesses", |scan| number.read(scan))?;
+    maybe(scan, "cascade_output_change_fraction", &mut c.output_change_fraction, Scanner::float)?;
+    maybe(scan, "quickprop_decay", &mut t.quickprop_decay, Scanner::float)?;
+    maybe(scan, "quickprop_mu", &mut t.quickprop_mu, Scanner::float)?;
+    maybe(scan, "rprop_increase_factor", &mut t.rprop_increase_factor, Scanner::float)?;
+    maybe(scan, "rprop_decrease_factor", &mut t.rprop_decrease_factor, Scanner::float)?;
+    maybe(scan, "rprop_delta_min", &mut t.rprop_delta_min, Scanner::float)?;
+    maybe(scan, "rprop_delta_max", &mut t.rprop_delta_max, Scanner::float)?;
+    maybe(scan, "rprop_delta_zero", &mut t.rprop_delta_zero, Scanner::float)?;
+    maybe(scan, "cascade_output_stagnation_epochs", &mut c.output_stagnation_epochs, Scanner::unsigned)?;
+    maybe(scan, "cascade_candidate_change_fraction", &mut c.candidate_change_fraction, Scanner::float)?;
+    maybe(scan, "cascade_candidate_stagnation_epochs", &mut c.candidate_stagnation_epochs, Scanner::unsigned)?;
+    maybe(scan, "cascade_max_out_epochs", &mut c.max_out_epochs, Scanner::unsigned)?;
+    maybe(scan, "cascade_min_out_epochs", &mut c.min_out_epochs, Scanner::unsigned)?;
+    maybe(scan, "cascade_max_cand_epochs", &mut c.max_cand_epochs, Scanner::unsigned)?;
+    maybe(scan, "cascade_min_cand_epochs", &mut c.min_cand_epochs, Scanner::unsigned)?;
+    maybe(scan, "cascade_num_candidate_groups", &mut c.num_candidate_groups, Scanner::unsigned)?;
+    maybe(scan, "bit_fail_limit", &mut t.bit_fail_limit, |s| number.read(s))?;
+    maybe(scan, "cascade_candidate_limit", &mut c.candidate_limit, |s| number.read(s))?;
+    maybe(scan, "cascade_weight_multiplier", &mut c.weight_multiplier, |s| number.read(s))?;
+    if scan.is_at_key("cascade_activation_functions_count") {
+        c.activation_functions = counted(scan, "cascade_activation_functions", |scan| {
+            scan.code("an activation function", FannActivation::from_code)
+        })?;
+    }
+    if scan.is_at_key("cascade_activation_steepnesses_count") {
+        c.activation_steepnesses = counted(scan, "cascade_activation_steepnesses", |scan| number.read(scan))?;
+    }
+    if !scan.is_at_key("layer_sizes") {
+        return Err(scan.expected("a parameter that FANN writes at this place, or `layer_sizes=`"));
+    }
     Ok((t, c))
+}
+
+/// Reads `key=value` into `slot`, if that comes next.
+fn maybe<'a, T>(
+    scan: &mut Scanner<'a>,
+    key: &str,
+    slot: &mut T,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<T>,
+) -> Result<()> {
+    if scan.is_at_key(key) {
+        scan.key(key)?;
+        *slot = read(scan)?;
+    }
+    Ok(())
 }
 
 /// `key_count=n`, then `key=` and n items.
@@ -177,7 +245,11 @@ fn counted<T>(
 }
 
 /// `count` items; the count has been checked against the text.
-fn items<T>(scan: &mut Scanner<'_>, count: usize, item: impl Fn(&mut Scanner<'_>) -> Result<T>) -> Result<Vec<T>> {
+pub(super) fn items<T>(
+    scan: &mut Scanner<'_>,
+    count: usize,
+    item: impl Fn(&mut Scanner<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
         all.push(item(scan)?);

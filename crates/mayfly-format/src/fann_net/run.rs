@@ -1,7 +1,7 @@
 //! A naive evaluation of a [`FannFile`]: the reference that faster code is compared with.
 
 use super::activation::activate;
-use super::{FannConnection, FannFile, FannNeuron, FannScale};
+use super::{FannConnection, FannFile, FannNeuron, FannScale, FannScaling};
 use crate::error::{FormatError, Result};
 
 /// FANN clamps the input of an activation function to ±150 / steepness.
@@ -115,16 +115,46 @@ struct ScaleRow {
 impl ScaleRow {
     fn scale(&self, x: f64, precision: Precision) -> f64 {
         let r = |x| precision.round(x);
+        if self.deviation == 0.0 {
+            return x; // FANN leaves such a column as it is
+        }
         r(r(r(r(r(r(x) - self.mean) / self.deviation) + 1.0) * self.factor) + self.new_min)
     }
 
     fn descale(&self, y: f64, precision: Precision) -> f64 {
         let r = |x| precision.round(x);
+        if self.deviation == 0.0 {
+            return y;
+        }
         r(r(r(r(r(y - self.new_min) / self.factor) - 1.0) * self.deviation) + self.mean)
     }
 }
 
+impl FannScaling {
+    /// Scales rows of raw inputs as `fann_scale_input` does, in single precision.
+    pub fn scale_inputs(&self, rows: &mut [f32]) {
+        each(&self.input, rows, |row, x| row.scale(x, Precision::Single));
+    }
+
+    /// Turns rows of outputs into the units of the targets as `fann_descale_output` does, in single precision.
+    pub fn descale_outputs(&self, rows: &mut [f32]) {
+        each(&self.output, rows, |row, y| row.descale(y, Precision::Single));
+    }
+}
+
+fn each(scale: &FannScale, rows: &mut [f32], f: impl Fn(&ScaleRow, f64) -> f64) {
+    let columns: Vec<ScaleRow> = scale.rows().collect();
+    for row in rows.chunks_mut(columns.len().max(1)) {
+        row.iter_mut().zip(&columns).for_each(|(x, column)| *x = f(column, f64::from(*x)) as f32);
+    }
+}
+
 impl FannScale {
+    /// Mean, deviation, new minimum and factor of each column.
+    pub fn columns(&self) -> impl Iterator<Item = [f64; 4]> + '_ {
+        self.rows().map(|row| [row.mean, row.deviation, row.new_min, row.factor])
+    }
+
     fn rows(&self) -> impl Iterator<Item = ScaleRow> + '_ {
         let wide = |v: &'_ [f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         let (mean, deviation) = (wide(&self.mean), wide(&self.deviation));

@@ -1,7 +1,11 @@
 //! A scanner over the text of a `.net` file that knows where it is.
 
+use std::borrow::Cow;
+
 use crate::error::{FormatError, Position, Result};
 
+/// Where the parameters of a net begin, at the latest.
+const HEAD_BYTES: usize = 4096;
 /// How much of an unexpected line an error looks at, in bytes.
 const SHOWN_BYTES: usize = 80;
 
@@ -10,11 +14,25 @@ pub(super) struct Scanner<'a> {
     file: &'a str,
     text: &'a [u8],
     at: usize,
+    /// Numbers are written with a comma: FANN prints them as the locale says.
+    decimal_comma: bool,
+}
+
+/// Whether the first number with a fraction has a comma: the learning rate of FANN 2, the line of parameters of FANN 1.
+fn decimal_comma(text: &[u8]) -> bool {
+    const KEY: &[u8] = b"learning_rate=";
+    let head = text.get(..HEAD_BYTES).unwrap_or(text);
+    let rate = match head.windows(KEY.len()).position(|w| w == KEY) {
+        Some(at) => head.get(at + KEY.len()..),
+        None if head.starts_with(b"FANN_FLO_1.") => head.split(|b| *b == b'\n').nth(1),
+        None => None,
+    };
+    rate.is_some_and(|rate| rate.split(|b| *b == b'\n').next().is_some_and(|line| line.contains(&b',')))
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(file: &'a str, text: &'a [u8]) -> Self {
-        Self { file, text, at: 0 }
+        Self { file, text, at: 0, decimal_comma: decimal_comma(text) }
     }
 
     pub(super) fn file(&self) -> &'a str {
@@ -84,14 +102,24 @@ impl<'a> Scanner<'a> {
         self.at_start(|| format!("`{key}=`"), |s| s.eat(key.as_bytes()).and_then(|()| s.eat(b"=")))
     }
 
-    fn token(&mut self) -> Option<&'a str> {
+    /// Whether `key=` comes next.
+    pub(super) fn is_at_key(&mut self, key: &str) -> bool {
+        self.skip_space();
+        self.rest().strip_prefix(key.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+    }
+
+    /// A number as it stands, with a point. A comma ends it, unless commas are decimal and a digit follows: FANN sets a space after those that separate.
+    fn token(&mut self) -> Option<Cow<'a, str>> {
         let rest = self.rest();
-        let end = rest
-            .iter()
-            .position(|b| b.is_ascii_whitespace() || matches!(b, b',' | b'(' | b')' | b'='))
-            .unwrap_or(rest.len());
+        let ends = |(i, b): (usize, &u8)| match b {
+            b',' => !(self.decimal_comma && rest.get(i + 1).is_some_and(u8::is_ascii_digit)),
+            b'(' | b')' | b'=' => true,
+            b => b.is_ascii_whitespace(),
+        };
+        let end = rest.iter().enumerate().position(ends).unwrap_or(rest.len());
         self.at += end;
-        std::str::from_utf8(rest.get(..end)?).ok()
+        let token = std::str::from_utf8(rest.get(..end)?).ok()?;
+        Some(if token.contains(',') { Cow::Owned(token.replace(',', ".")) } else { Cow::Borrowed(token) })
     }
 
     fn parse<T: std::str::FromStr>(&mut self, want: &str, good: impl FnOnce(&T) -> bool) -> Result<T> {
@@ -123,7 +151,7 @@ impl<'a> Scanner<'a> {
 
     /// One of the values of an enum, by its code.
     pub(super) fn code<T>(&mut self, what: &str, from_code: fn(u32) -> Option<T>) -> Result<T> {
-        self.at_start(|| format!("a number that FANN 2.2 uses for {what}"), |s| from_code(s.token()?.parse().ok()?))
+        self.at_start(|| format!("a number that FANN uses for {what}"), |s| from_code(s.token()?.parse().ok()?))
     }
 
     /// Checks a count that was read before anything is allocated for it.

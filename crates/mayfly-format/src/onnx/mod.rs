@@ -24,6 +24,7 @@
 
 mod build;
 mod check;
+mod external;
 mod node;
 mod proto;
 mod read;
@@ -31,6 +32,7 @@ mod scan;
 mod tensor;
 
 pub use build::{Dim, GraphBuilder, IR_VERSION, OPSET_VERSION};
+pub use external::MAX_EXTERNAL_BYTES;
 pub use node::AttributeKind;
 pub use proto::{
     AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetId,

@@ -12,27 +12,45 @@ use crate::error::{FormatError, Position, Result};
 use crate::whole_file::{file_name, read_whole};
 
 impl ModelProto {
-    /// Reads an `.onnx` file of at most [`MAX_FILE_BYTES`].
+    /// Reads an `.onnx` file of at most [`MAX_FILE_BYTES`], and the weights that lie in files beside it.
     ///
     /// # Errors
-    /// I/O errors, and what [`ModelProto::parse`] refuses.
+    /// I/O errors, and what [`ModelProto::parse`] and [`ModelProto::take_in`] refuse.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = read_whole(path, MAX_FILE_BYTES)?;
-        Self::parse(&file_name(path), &bytes)
+        let file = file_name(path);
+        let mut model = Self::decoded(&file, &bytes)?;
+        drop(bytes);
+        model.take_in(&file, path.parent().unwrap_or(Path::new("")))?;
+        model.check_in(&file)?;
+        Ok(model)
     }
 
     /// Reads the bytes of a model and checks it, see [`ModelProto::check`]; `file` is its name for messages.
     ///
     /// # Errors
     /// [`FormatError::Malformed`] with the byte or the part of the model, [`FormatError::TooLarge`] for nesting and counts beyond reason,
-    /// [`FormatError::Unsupported`] for functions and sparse weights, [`FormatError::ExternalData`] for weights in other files.
+    /// [`FormatError::Unsupported`] for functions and sparse weights, [`FormatError::ExternalData`] for weights in other files, which only [`ModelProto::read`] can find.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self> {
-        scan(file, bytes)?;
-        let model = Self::decode(bytes)
-            .map_err(|e| FormatError::malformed(file, Position::File, "an ONNX model in protobuf", &e.to_string()))?;
+        let model = Self::decoded(file, bytes)?;
         model.check_in(file)?;
         Ok(model)
+    }
+
+    /// Reads the messages of an `.onnx` file and nothing of its weights in other files. The model is not checked: it can be looked at, not run.
+    ///
+    /// # Errors
+    /// I/O errors, and a file that is no model in protobuf.
+    pub fn peek(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::decoded(&file_name(path), &read_whole(path, MAX_FILE_BYTES)?)
+    }
+
+    fn decoded(file: &str, bytes: &[u8]) -> Result<Self> {
+        scan(file, bytes)?;
+        Self::decode(bytes)
+            .map_err(|e| FormatError::malformed(file, Position::File, "an ONNX model in protobuf", &e.to_string()))
     }
 
     /// The graph.

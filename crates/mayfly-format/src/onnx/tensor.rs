@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use super::UNNAMED;
+use super::external::external;
 use super::proto::TensorProto;
 use crate::error::{FormatError, Position, Result, shorten};
 
@@ -53,7 +54,7 @@ impl ElementType {
     }
 
     /// Size of an element in bytes; texts have none.
-    fn size_bytes(self) -> Option<usize> {
+    pub(super) fn size_bytes(self) -> Option<usize> {
         match self {
             Self::Uint8 | Self::Int8 | Self::Bool => Some(1),
             Self::Uint16 | Self::Int16 | Self::Float16 | Self::Bfloat16 => Some(2),
@@ -208,13 +209,19 @@ impl TensorProto {
         }
     }
 
+    /// Whether the elements are in another file.
+    pub(super) fn is_external(&self) -> bool {
+        self.data_location != 0 || !self.external_data.is_empty()
+    }
+
     fn check_inside(&self, file: &str) -> Result<()> {
-        if self.data_location == 0 && self.external_data.is_empty() {
+        if !self.is_external() {
             return Ok(());
         }
         let location = self.external_data.iter().find(|e| e.key == "location").map_or("", |e| e.value.as_str());
-        let (tensor, location) = (shorten(&self.name), shorten(location));
-        Err(FormatError::ExternalData { file: file.to_owned(), tensor, location })
+        let problem =
+            "a model without a folder has only what is inside; read it from its file, or save it in one piece";
+        Err(external(file, self, location, problem))
     }
 
     fn shape(&self, file: &str) -> Result<Vec<usize>> {

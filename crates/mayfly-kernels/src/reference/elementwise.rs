@@ -68,6 +68,7 @@ pub fn act(act: Act, v: f64) -> f64 {
         Act::Sin => sin(v),
         Act::Cos => cos(v),
         Act::Erf => erf(v),
+        Act::Trunc => libm::trunc(v) + 0.0, // 0 rather than −0
         Act::Affine { mul, add } => v * f64::from(mul) + f64::from(add),
         Act::Clamp { lo, hi } => {
             if v < f64::from(lo) {
@@ -152,6 +153,7 @@ pub fn act_derivative(act: Act, v: f64) -> f64 {
         Act::Sin => cos(v),
         Act::Cos => -sin(v),
         Act::Erf => FRAC_2_SQRT_PI * exp(-v * v),
+        Act::Trunc => 0.0,
         Act::Affine { mul, .. } => f64::from(mul),
         Act::Clamp { lo, hi } => f64::from(v >= f64::from(lo) && v <= f64::from(hi)),
         Act::Fann(fann, steepness) => {

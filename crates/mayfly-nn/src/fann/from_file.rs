@@ -21,7 +21,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Model> {
 
 /// The network of a FANN file.
 ///
-/// Outputs are those of `fann_run`: the file's scaling parameters are kept, and applied by neither side.
+/// Outputs are those of `fann_run`: the file's scaling parameters are kept, and applied by [`Predictor`](crate::tabular::Predictor) alone.
 ///
 /// # Errors
 /// A file whose fields contradict each other, or a layer whose neurons have connections that cannot be told apart.

@@ -17,7 +17,7 @@ mod to_file;
 
 pub use cascade::{Cascade, CascadeReport, Cascaded, Stagnation};
 pub use from_file::{from_file, read};
-pub use scaling::{fold_inputs, fold_outputs};
+pub use scaling::{fold_inputs, fold_outputs, scaling};
 pub use to_file::{to_file, write};
 
 use mayfly_format::fann_net::{FannCascade, FannScaling, FannTraining};

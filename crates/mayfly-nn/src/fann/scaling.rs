@@ -1,7 +1,31 @@
 //! Scaling of data worked into the weights, so that a network takes and gives raw numbers.
+use super::{Extras, KEY};
 use crate::error::{NnError, Result};
+use crate::model::Model;
 use crate::scale::Scale;
-use mayfly_format::fann_net::{FannActivation, FannFile};
+use mayfly_format::fann_net::{FannActivation, FannFile, FannScaling};
+
+/// FANN's scaling parameters of a model that came from its file, if it had some.
+///
+/// Outputs of [`from_file`](super::from_file)'s networks are those of `fann_run`, for which raw inputs must be scaled first and outputs descaled;
+/// [`Predictor`](crate::tabular::Predictor) does both.
+///
+/// # Errors
+/// Metadata that is not FANN's, or scaling that does not fit the network.
+pub fn scaling(model: &Model) -> Result<Option<FannScaling>> {
+    let Some(extras) = model.other.get(KEY) else { return Ok(None) };
+    let what = "FANN's training parameters in the model";
+    let extras: Extras = serde_json::from_str(extras).map_err(|source| NnError::Json { what, source })?;
+    let sides = |s: &FannScaling| [s.input.columns().count(), s.output.columns().count()];
+    let want = [model.network.input_len(), model.network.output_len()];
+    match extras.scaling {
+        Some(scaling) if sides(&scaling) != want => Err(NnError::BadModel {
+            file: "the model".to_owned(),
+            what: format!("FANN's scaling is for {:?} inputs and outputs, the network has {want:?}", sides(&scaling)),
+        }),
+        scaling => Ok(scaling),
+    }
+}
 
 /// FANN cuts off what a neuron sums up: at this over the steepness.
 const LIMIT: f64 = 150.0;

@@ -1,5 +1,6 @@
 //! The gradient of a batch: cut into shards whose size depends on the network alone, computed by any number of threads, added in shard order.
 //! So the result has the same bits at any number of threads.
+use crate::activation::Activation;
 use crate::error::{NnError, Result};
 use crate::spec::Lowered;
 use mayfly_graph::{Graph, Op, Plan, PlanOptions, Session, gradient};
@@ -45,6 +46,32 @@ pub(super) struct Tally {
 pub(super) struct Measuring {
     pub span: FannSpan,
     pub limit: f32,
+    /// What the loss has inside, so that the training graph's prediction has not been through it, and the length of the rows that it is over.
+    pub inside: Option<(Activation, usize)>,
+}
+
+impl Measuring {
+    /// FANN's figures of the outputs that belong to a prediction of the training graph.
+    fn of(&self, prediction: &[f32], targets: &[f32]) -> FannMeasure {
+        let Some((inside, row)) = self.inside else {
+            return k::fann_measure(prediction, targets, self.span, self.limit);
+        };
+        let mut outputs = Buffer::from(prediction);
+        outputs.chunks_mut(row.max(1)).for_each(|row| squash(inside, row));
+        k::fann_measure(&outputs, targets, self.span, self.limit)
+    }
+}
+
+/// A softmax over the row, or a sigmoid of each of its values.
+fn squash(inside: Activation, row: &mut [f32]) {
+    if inside == Activation::Softmax {
+        let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row.iter_mut().for_each(|v| *v = libm::expf(*v - most));
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|v| *v /= sum);
+    } else {
+        row.iter_mut().for_each(|v| *v = 1.0 / (1.0 + libm::expf(-*v)));
+    }
 }
 
 /// What all shards have in common.
@@ -296,7 +323,7 @@ impl Worker {
         }
         session.set_step(job.number);
         session.backprop(job.params, grads)?;
-        let measure = job.measuring.map(|m| k::fann_measure(session.output(PREDICTION), job.rows.t, m.span, m.limit));
+        let measure = job.measuring.map(|m| m.of(session.output(PREDICTION), job.rows.t));
         let loss = session.output(LOSS).first().copied().unwrap_or(f32::NAN);
         self.done = Done { loss: f64::from(loss), rows, measure: measure.unwrap_or_default() };
         Ok(())

@@ -56,7 +56,10 @@ impl Trainer {
     pub fn new(network: Network, config: TrainConfig) -> Result<Self> {
         config.check(network.output_len())?;
         let lowered = network.spec().lower(Mode::Training { loss: &config.loss, seed: config.seed })?;
-        let measuring = config.measures().then_some(Measuring { span: lowered.span, limit: config.bit_fail_limit() });
+        let last = network.output_shape().last().copied().unwrap_or(1);
+        let inside = lowered.inside.map(|inside| (inside, last));
+        let measuring =
+            config.measures().then_some(Measuring { span: lowered.span, limit: config.bit_fail_limit(), inside });
         let engine = Engine::new(&lowered, config.threads, config.shard_rows, measuring)?;
         let running = lowered.momenta.iter().map(|(i, m)| (lowered.graph.params()[*i].range(), *m)).collect::<Vec<_>>();
         let len = network.params().len();

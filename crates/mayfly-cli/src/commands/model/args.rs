@@ -1,12 +1,30 @@
 //! The options of the commands on model files.
 use crate::support::data::{ColumnArgs, FileArgs};
 use clap::{Args, ValueEnum};
+use mayfly_nn::onnx::InputShape;
+use mayfly_nn::tabular::LoadOptions;
 use std::path::PathBuf;
 
+/// What an ONNX file may leave open.
+#[derive(Args, Debug, Clone, Default)]
+pub struct OpenArgs {
+    /// Shape of an ONNX network's input where the file leaves sizes free, rows first: 1,3,224,224
+    #[arg(long, value_name = "[INPUT=]N,N,…")]
+    pub shape: Option<InputShape>,
+}
+
+impl OpenArgs {
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions { shape: self.shape.clone(), ..LoadOptions::default() }
+    }
+}
+
 #[derive(Args, Debug)]
-pub struct ModelArg {
+pub struct InfoArgs {
     /// A model file; - is standard input
     pub model: PathBuf,
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -15,6 +33,8 @@ pub struct EvalArgs {
     pub model: PathBuf,
     /// A data file with the columns the model was trained on; - is standard input
     pub data: PathBuf,
+    #[command(flatten)]
+    pub open: OpenArgs,
     #[command(flatten)]
     pub files: FileArgs,
     #[command(flatten)]
@@ -30,6 +50,8 @@ pub struct PredictArgs {
     /// Write the predictions to a CSV file; - is standard output, which is where they go without this
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub open: OpenArgs,
     #[command(flatten)]
     pub files: FileArgs,
     #[command(flatten)]
@@ -47,6 +69,8 @@ pub struct ConvertArgs {
     /// The format of standard output
     #[arg(long = "to", value_enum, value_name = "FORMAT")]
     pub format: Option<ConvertTo>,
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 /// Formats that a model is converted to, where no extension says.
@@ -83,6 +107,8 @@ pub struct QuantizeArgs {
     /// Rows on which accuracy and speed are compared; - is standard input
     #[arg(long, value_name = "DATA")]
     pub calibrate: Option<PathBuf>,
+    #[command(flatten)]
+    pub open: OpenArgs,
     #[command(flatten)]
     pub files: FileArgs,
     #[command(flatten)]

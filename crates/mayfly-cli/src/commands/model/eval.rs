@@ -16,7 +16,7 @@ pub fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
     Files::reading([("the model", &*args.model), ("the data", &*args.data)])?;
     let (model, data) = (Input::open(&args.model)?, Input::open(&args.data)?);
     let rows = Rows { path: &data, files: &args.files, columns: &args.columns };
-    let metrics = Loaded::read(&model)?.measure(rows, ui)?;
+    let metrics = Loaded::read_with(&model, &args.open.options())?.measure(rows, ui)?;
     let mut object = metrics.json();
     object.insert("rows".into(), json!(metrics.rows()));
     ui.result(&format!("{}\n\n{}", metrics.headline(), metrics.details()), &Value::Object(object))
@@ -32,7 +32,7 @@ pub fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
     };
     files.refuse_json(ui)?;
     let (model, data) = (Input::open(&args.model)?, Input::open(&args.data)?);
-    let loaded = Loaded::read(&model)?;
+    let loaded = Loaded::read_with(&model, &args.open.options())?;
     let rows = Rows { path: &data, files: &args.files, columns: &args.columns };
     let encoder = loaded.encoder_for(rows, ui)?;
     let mut answers = Answers::new(&loaded, &encoder, ui.json);

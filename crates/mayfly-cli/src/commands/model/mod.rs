@@ -4,5 +4,6 @@ pub mod args;
 pub mod convert;
 mod dot;
 pub mod eval;
+mod graph;
 pub mod info;
 pub mod quantize;

@@ -26,7 +26,7 @@ pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
     files.refuse_json(ui)?;
     let from = Input::open(&args.model)?;
     let rows = args.calibrate.as_deref().map(Input::open).transpose()?;
-    let loaded = Loaded::read(&from)?;
+    let loaded = Loaded::read_with(&from, &args.open.options())?;
     let precision = match args.to {
         QuantizeTo::Int8 => Precision::Int8,
         QuantizeTo::Bf16 => Precision::Bf16,
@@ -36,7 +36,7 @@ pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
     // Measured as it will be read.
     let file = ModelFile::parse(&output.to_string(), &bytes, &ReadOptions::default())?;
     let model = Model::from_file(&output.to_string(), file, &Registry::new())?;
-    let small = Loaded { model, encoder: loaded.encoder.clone() };
+    let small = Loaded::new(model, loaded.encoder.clone())?;
     let rows = rows.as_deref().map(|path| Rows { path, files: &args.files, columns: &args.columns });
     let before = side(&loaded, std::fs::metadata(&*from)?.len(), rows, ui)?;
     let after = side(&small, bytes.len() as u64, rows, ui)?;

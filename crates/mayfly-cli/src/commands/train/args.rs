@@ -105,6 +105,15 @@ pub struct TrainArgs {
     /// Share of activations dropped in training
     #[arg(long, value_name = "P")]
     pub dropout: Option<f32>,
+    /// Stop when the mean square error of the training rows (of targets as the network sees them) is at most this
+    #[arg(long, value_name = "X")]
+    pub desired_error: Option<f64>,
+    /// How much the rows of each class count: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (1 for the others)
+    #[arg(long, value_name = "WEIGHTS")]
+    pub class_weights: Option<String>,
+    /// Go on with a network that mayfly train stored: its columns, its layers and its weights
+    #[arg(long, value_name = "MODEL")]
+    pub from: Option<PathBuf>,
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -160,6 +169,9 @@ impl TrainArgs {
             schedule: self.schedule.or(file.schedule),
             weight_decay: self.weight_decay.or(file.weight_decay),
             dropout: self.dropout.or(file.dropout),
+            desired_error: self.desired_error.or(file.desired_error),
+            class_weights: self.class_weights.or(file.class_weights),
+            from: self.from.or(file.from),
             seed: self.seed.or(file.seed),
             patience: self.patience.or(file.patience),
             threads: self.threads.or(file.threads),

@@ -1,10 +1,12 @@
 //! `mayfly train`: from a data file to a trained, measured, saved network.
 pub mod args;
+mod from;
 mod outcome;
 mod places;
 mod rows;
 mod settings;
 mod watch;
+mod weights;
 
 use crate::support::input::Input;
 use crate::support::metrics::{Metrics, Over, number};

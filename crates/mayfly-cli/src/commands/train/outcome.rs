@@ -31,8 +31,9 @@ pub(super) struct Curve {
 /// Trains a network of fixed size; `range` is that of the targets.
 pub(super) fn fit(settings: &Settings, rows: &mut Rows, range: [f32; 2], ui: Ui) -> Result<Outcome> {
     let network = settings.network(&rows.encoder, range)?;
-    let count = usize::try_from(rows.encoder.training_rows())?;
-    let config = settings.config(&rows.encoder, count)?;
+    let count = rows.training.rows().map_or_else(|| usize::try_from(rows.encoder.training_rows()), Ok)?;
+    let mut config = settings.config(&rows.encoder, count)?;
+    config.class_weights = settings.class_weights(rows)?;
     rows.say_plan(Some(network.param_count()), config.algorithm.name(), ui);
     let (loss, epochs) = (config.loss.clone(), config.epochs);
     let mut trainer = Trainer::new(network, config)?;

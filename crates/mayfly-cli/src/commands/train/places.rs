@@ -8,6 +8,7 @@ use crate::support::output::{Extensions, Files, Output, PICTURE};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
 use mayfly_format::data::Encoder;
+use mayfly_nn::tabular::ModelKind;
 use mayfly_nn::{Model, Network};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,14 +28,15 @@ impl Places {
     pub(super) fn of(args: &TrainArgs) -> Result<Places> {
         let test = args.test.as_deref().map(|path| ("the data of --test", path));
         let config = args.config.as_deref().map(|path| ("the file of --config", path));
-        let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(test).chain(config))?;
+        let from = args.from.as_deref().map(|path| ("the model of --from", path));
+        let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(test).chain(config).chain(from))?;
         let path = match &args.output {
             Some(path) => path.clone(),
             None => default_model(&args.data)?,
         };
         let model = files.writing("-o", &path, MODEL)?;
         let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
-        let kind = Kind::of(&path).unwrap_or(Kind::Native); // of standard output and devices
+        let kind = Kind::of(&path).unwrap_or(Kind::Model(ModelKind::Native)); // of standard output and devices
         Ok(Places { files, model, plot, kind })
     }
 
@@ -46,7 +48,7 @@ impl Places {
 
     /// Writes the model. Where that fails in the end, it is kept somewhere else: it may be the work of hours.
     pub(super) fn save(&self, model: Model, encoder: &Encoder, ui: Ui) -> Result<()> {
-        let loaded = Loaded { model, encoder: Some(encoder.clone()) };
+        let loaded = Loaded::new(model, Some(encoder.clone()))?;
         let Err(error) = convert::write(&loaded, self.kind, &self.model, "model", ui) else { return Ok(()) };
         let native = self.model.path().with_extension("mayfly");
         let name = native.file_name().map(PathBuf::from).unwrap_or_default();

@@ -36,8 +36,17 @@ impl Rows {
             true => FitOptions { split: Split { seed: settings.seed, ..Split::default() }, ..settings.fit.clone() },
             false => settings.fit.clone(),
         };
-        let encoder = Encoder::fit(source.as_mut(), &fit)?;
-        say_decisions(source.as_ref(), &encoder, ui);
+        let encoder = match &settings.base {
+            Some(base) => {
+                source = open_file(&args.data, &settings.open)?;
+                base.encoder.clone()
+            }
+            None => {
+                let encoder = Encoder::fit(source.as_mut(), &fit)?;
+                say_decisions(source.as_ref(), &encoder, ui);
+                encoder
+            }
+        };
         if fit.split != settings.fit.split {
             ui.note(format!("fewer than {SMALL} rows: all of them are trained on, none is held out"));
         }
@@ -80,7 +89,9 @@ impl Rows {
             let encoded = EncodedRows::new(source, &encoder, &RowOptions { part: Some(role), ..*options })?;
             Ok::<_, anyhow::Error>(Part::File(Box::new(Streamed::new(encoded, &encoder, rows))))
         };
-        let training = part(Role::Training, usize::try_from(encoder.training_rows()).ok())?;
+        // How many rows there are was counted when the encoder was fitted, which was on other rows for a stored network.
+        let count = if settings.base.is_some() { None } else { usize::try_from(encoder.training_rows()).ok() };
+        let training = part(Role::Training, count)?;
         let (validation, test) = (part(Role::Validation, None)?, part(Role::Test, None)?);
         Ok(Rows { encoder, training, validation, test })
     }

@@ -1,5 +1,8 @@
 //! What was asked for, and good choices for what was not.
 use super::args::{ScheduleName, Task, TrainArgs};
+use super::from::Base;
+use super::rows::Rows;
+use super::weights::class_weights;
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::{ColumnKind, Encoder, FitOptions, OpenOptions, Split, TargetEncoding, Task as FitTask};
 use mayfly_nn::fann::Cascade;
@@ -37,13 +40,19 @@ pub(super) struct Settings {
     threads: usize,
     dropout: f32,
     schedule: Schedule,
+    desired_error: Option<f64>,
+    class_weights: Option<String>,
+    /// The network to go on with.
+    pub(super) base: Option<Base>,
 }
 
 impl Settings {
     pub(super) fn choose(args: &TrainArgs) -> Result<Settings> {
+        let base = Base::read(args)?;
         let algorithm = algorithm(args)?;
+        check_desired_error(args)?;
         let fann = algorithm.as_ref().is_none_or(Algorithm::is_fann);
-        let seed = args.seed.unwrap_or(1);
+        let seed = args.seed.or(base.as_ref().and_then(|b| b.seed)).unwrap_or(1);
         let patience = match args.patience {
             Some(0) => None,
             Some(n) => Some(n),
@@ -52,12 +61,21 @@ impl Settings {
         let hidden_default = if fann { FannAct::SigmoidSymmetric.into_activation() } else { Act::Relu.into() };
         Ok(Settings {
             fit: fit_options(args, seed, patience.is_some())?,
-            open: open_options(args)?,
+            open: match &base {
+                Some(base) => args.files.over(base.encoder.open_options())?,
+                None => open_options(args)?,
+            },
             seed,
             hidden: hidden(args, fann),
             conv: args.conv.clone().unwrap_or_default(),
             activation: named(args.activation.as_deref())?.unwrap_or(hidden_default),
-            output_activation: named(args.output_activation.as_deref())?,
+            output_activation: match &base {
+                Some(base) => base.output_activation(),
+                None => named(args.output_activation.as_deref())?,
+            },
+            desired_error: args.desired_error,
+            class_weights: args.class_weights.clone(),
+            base,
             epochs: args.epochs.unwrap_or(300),
             batch: args.batch.map(|n| if n == 0 { BatchRows::Full } else { BatchRows::Rows(n) }),
             patience,
@@ -81,6 +99,9 @@ impl Settings {
 
     /// The network for encoded rows: dense layers, and an output that goes with the target.
     pub(super) fn network(&self, encoder: &Encoder, range: [f32; 2]) -> Result<Network> {
+        if let Some(base) = &self.base {
+            return Ok(base.network.clone());
+        }
         let mut spec = self.convolutions(NetworkSpec::new(&[encoder.input_width()]), encoder)?;
         for units in &self.hidden {
             spec = spec.with(Dense::new(*units, self.activation));
@@ -132,7 +153,8 @@ impl Settings {
         }
         let defaults = Cascade::default();
         // Classes are learnt when every output is on its side; there is no such mark for numbers.
-        let stop = (!encoder.labels().is_empty()).then_some(StopAt::BitFail { limit: 0.35, fails: 0 });
+        let learnt = (!encoder.labels().is_empty()).then_some(StopAt::BitFail { limit: 0.35, fails: 0 });
+        let stop = self.desired_error.map(StopAt::Mse).or(learnt);
         Some(Cascade {
             max_neurons: self.max_neurons,
             output: self.output_activation.unwrap_or_else(|| self.output_for(encoder, range)),
@@ -154,11 +176,17 @@ impl Settings {
         }
         config.batch = self.batch.unwrap_or(config.batch);
         config.epochs = self.epochs;
+        config.stop = self.desired_error.map(StopAt::Mse);
         config.schedule = self.schedule.clone();
         config.seed = self.seed;
         config.threads = self.threads;
         config.patience = self.patience;
         Ok(config)
+    }
+
+    /// The weights of the classes, if there are some.
+    pub(super) fn class_weights(&self, rows: &mut Rows) -> Result<Option<Vec<f32>>> {
+        self.class_weights.as_deref().map(|text| class_weights(text, rows)).transpose()
     }
 
     fn loss_for(&self, encoder: &Encoder) -> Loss {
@@ -167,6 +195,13 @@ impl Settings {
             Activation::Act(Act::Sigmoid) if !encoder.labels().is_empty() => Loss::BinaryCrossEntropy,
             _ => Loss::Mse,
         }
+    }
+}
+
+fn check_desired_error(args: &TrainArgs) -> Result<()> {
+    match args.desired_error {
+        Some(error) if !(error >= 0.0 && error.is_finite()) => bail!("--desired-error {error}: 0 or more is wanted"),
+        _ => Ok(()),
     }
 }
 
@@ -205,6 +240,7 @@ fn refuse_for_cascade(args: &TrainArgs) -> Result<()> {
         ("--schedule", args.schedule.is_some()),
         ("--weight-decay", args.weight_decay.is_some()),
         ("--dropout", args.dropout.is_some()),
+        ("--class-weights", args.class_weights.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((name, _)) => {

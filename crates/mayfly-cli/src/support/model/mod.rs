@@ -1,41 +1,44 @@
-//! Model files of every kind: what is loaded is a network and, where the file has one, its encoder.
-pub mod fann;
-pub mod onnx;
+//! Model files on the command line: the library's [`Predictor`], run over data files, with words for people.
 mod rows;
-pub mod scaling;
 
+use crate::support::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail};
 use mayfly_format::data::Encoder;
 use mayfly_nn::Model;
+use mayfly_nn::tabular::{LoadOptions, ModelKind, Predictor};
+use std::ops::Deref;
 use std::path::Path;
 
 pub use rows::Rows;
 
 /// A model with its preprocessing.
 pub struct Loaded {
-    pub model: Model,
-    /// How raw rows become inputs; files of other programs have none.
-    pub encoder: Option<Encoder>,
+    predictor: Predictor,
 }
 
-/// What an extension says of a model file.
+impl Deref for Loaded {
+    type Target = Predictor;
+
+    fn deref(&self) -> &Predictor {
+        &self.predictor
+    }
+}
+
+/// What an extension says of a file to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    Native,
-    FannNet,
-    Onnx,
+    Model(ModelKind),
     Dot,
 }
 
 impl Kind {
     /// The kind a path's extension names.
     pub fn of(path: &Path) -> Result<Kind> {
-        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
-            Some("mayfly" | "safetensors") => Ok(Kind::Native),
-            Some("net") => Ok(Kind::FannNet),
-            Some("onnx") => Ok(Kind::Onnx),
-            Some("dot") => Ok(Kind::Dot),
-            _ => bail!(
+        let is_drawing = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("dot"));
+        match ModelKind::of_name(path) {
+            Some(kind) => Ok(Kind::Model(kind)),
+            None if is_drawing => Ok(Kind::Dot),
+            None => bail!(
                 "{}: the extension says no model format; there are .mayfly, .safetensors, .net, .onnx and .dot",
                 path.display()
             ),
@@ -44,29 +47,37 @@ impl Kind {
 }
 
 impl Loaded {
+    /// A model as the library has it.
+    pub fn new(model: Model, encoder: Option<Encoder>) -> Result<Loaded> {
+        Ok(Loaded { predictor: Predictor::new(model, encoder)? })
+    }
+
     /// Reads a model file of any kind.
     pub fn read(path: &Path) -> Result<Loaded> {
-        let loaded = match Kind::of(path)? {
-            Kind::Native => Loaded::native(path),
-            Kind::FannNet => fann::read(path),
-            Kind::Onnx => onnx::read(path),
-            Kind::Dot => Err(anyhow!("a .dot file is a drawing; it can be written, not read")),
-        };
-        loaded.with_context(|| format!("cannot load {}", path.display()))
+        Loaded::read_with(path, &LoadOptions::default())
     }
 
-    fn native(path: &Path) -> Result<Loaded> {
-        let model = Model::load(path)?;
-        let encoder =
-            model.encoder.as_deref().map(serde_json::from_str).transpose().context("the encoder in the file")?;
-        Ok(Loaded { model, encoder })
-    }
-
-    /// What the classes are called: the encoder says so or, of a model of another program, its metadata. Empty when numbers are predicted.
-    pub fn labels(&self) -> Vec<String> {
-        match &self.encoder {
-            Some(encoder) => encoder.labels().to_vec(),
-            None => self.model.other.get("labels").and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default(),
+    /// Reads a model file of any kind, with what it leaves open. What there is to know about it is said on standard error.
+    pub fn read_with(path: &Path, options: &LoadOptions) -> Result<Loaded> {
+        let loaded = Predictor::load_with(path, options);
+        let predictor = loaded.with_context(|| format!("cannot load {}", path.display()))?;
+        for note in predictor.notes() {
+            Ui { json: false }.note(format!("{}: {note}", path.display()));
         }
+        Ok(Loaded { predictor })
+    }
+
+    /// Writes the model as a file of some kind. What is lost or differs is said on standard error.
+    pub fn write(&self, path: &Path, kind: ModelKind, ui: Ui) -> Result<()> {
+        let advised = |e: mayfly_nn::NnError| match (kind, &e) {
+            (ModelKind::Fann, mayfly_nn::NnError::LayerSpec { .. }) => anyhow!(
+                "{e}; mayfly train has --activation tanh and, for classes, --output-activation sigmoid, or --algorithm rprop"
+            ),
+            _ => anyhow!(e),
+        };
+        for note in self.save(path, kind).map_err(advised)? {
+            ui.note(format!("{}: {note}", path.display()));
+        }
+        Ok(())
     }
 }

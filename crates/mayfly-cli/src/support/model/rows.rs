@@ -93,7 +93,7 @@ impl Loaded {
         let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
         let mut batch = Batch::default();
         while rows.read(&mut batch, BATCH_ROWS)? > 0 {
-            each(&batch, &self.model.predict(&batch.inputs)?)?;
+            each(&batch, &self.predict(&batch.inputs)?)?;
         }
         for (column, cells) in rows.imputed() {
             let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };

@@ -63,6 +63,10 @@ impl Writer<'_> {
                 self.op2("Mul", x, &t)
             }
             Act::Square => self.op2("Mul", x, x),
+            Act::Trunc => {
+                let whole = self.put("Cast", &[x], vec![AttributeProto::int("to", 7)]);
+                self.put("Cast", &[&whole], vec![AttributeProto::int("to", 1)])
+            }
             Act::Affine { mul, add } => {
                 let y = self.with("Mul", x, mul);
                 self.with("Add", &y, add)

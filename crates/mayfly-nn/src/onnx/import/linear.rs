@@ -28,7 +28,7 @@ impl Cx {
             .map(|(i, dim)| if i == axis { vec![last] } else { dim.iter().map(place).collect() })
             .collect();
         let dims: Vec<usize> = rest.iter().map(|(_, n)| *n).chain([out]).collect();
-        Ok(Net::new(id, &dims, view))
+        Ok(Net::new(id, &dims, view).of(x.elements))
     }
 
     /// A two-dimensional constant as weights `[outputs, inputs]`.

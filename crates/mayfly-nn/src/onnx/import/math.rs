@@ -12,6 +12,7 @@ pub const OPS: &[(&str, Handler)] = &[
     ("Add", |cx, n| cx.arithmetic(n, Arith::Add)),
     ("And", |cx, n| cx.arithmetic(n, Arith::Mul)),
     ("Cast", Cx::cast),
+    ("Ceil", |cx, n| stepped(cx, n, Step::Ceil)),
     ("Celu", celu),
     ("Clip", clip),
     ("Cos", |cx, n| cx.unary(n, Act::Cos)),
@@ -20,6 +21,7 @@ pub const OPS: &[(&str, Handler)] = &[
     ("Equal", |cx, n| cx.arithmetic(n, Arith::Equal)),
     ("Erf", |cx, n| cx.unary(n, Act::Erf)),
     ("Exp", |cx, n| cx.unary(n, Act::Exp)),
+    ("Floor", |cx, n| stepped(cx, n, Step::Floor)),
     ("Gelu", gelu),
     ("Greater", |cx, n| cx.arithmetic(n, Arith::Greater)),
     ("GreaterOrEqual", |cx, n| cx.arithmetic(n, Arith::GreaterEqual)),
@@ -42,9 +44,10 @@ pub const OPS: &[(&str, Handler)] = &[
     ("Relu", |cx, n| cx.unary(n, Act::Relu)),
     ("Selu", selu),
     ("Sigmoid", |cx, n| cx.unary(n, Act::Sigmoid)),
+    ("Sign", |cx, n| stepped(cx, n, Step::Sign)),
     ("Sin", |cx, n| cx.unary(n, Act::Sin)),
     ("Softplus", |cx, n| cx.unary(n, Act::Softplus)),
-    ("Softsign", |cx, n| cx.unary(n, Act::Fann(mayfly_graph::FannAct::ElliotSymmetric, 1.0))),
+    ("Softsign", softsign),
     ("Sqrt", |cx, n| cx.unary(n, Act::Sqrt)),
     ("Sub", |cx, n| cx.arithmetic(n, Arith::Sub)),
     ("Sum", |cx, n| cx.fold(n, Arith::Add)),
@@ -115,8 +118,8 @@ impl Cx {
             Arith::Add if !any || both => a.checked_add(b),
             Arith::Sub if !any || both => a.checked_sub(b),
             Arith::Mul => a.checked_mul(b),
-            Arith::Div if !any || (b != 0 && a % b == 0) => a.checked_div(b),
-            Arith::Mod if !any || (b != 0 && a % b == 0) => {
+            Arith::Div if !any || a.checked_rem(b) == Some(0) => a.checked_div(b),
+            Arith::Mod if !any || a.checked_rem(b) == Some(0) => {
                 a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r })
             }
             Arith::Max if !any => Some(a.max(b)),
@@ -183,6 +186,11 @@ impl Cx {
 
     /// `a ∘ b`; with `alone` the operands are read by nobody else.
     pub fn arith(&mut self, op: Arith, a: &Val, b: &Val, alone: bool) -> Res<Val> {
+        let elements = match (op.compares(), a, b) {
+            (true, ..) => Elements::Bool,
+            (_, Val::Net(x), _) | (_, _, Val::Net(x)) => x.elements,
+            _ => Elements::Float,
+        };
         let mut y = match (a, b) {
             (Val::Host(a), Val::Host(b)) => return Ok(Val::Host(self.host_arith(op, a, b)?)),
             (Val::Net(a), Val::Net(b)) => self.both(op, a, b)?,
@@ -190,8 +198,13 @@ impl Cx {
             (Val::Host(a), Val::Net(b)) => self.host_first(op, a, b, alone)?,
             _ => return bad("arithmetic with class labels"),
         };
-        y.elements = if op.compares() { Elements::Bool } else { Elements::Float };
-        Ok(Val::Net(y))
+        y.elements = elements;
+        // Whole numbers divide to whole numbers.
+        Ok(Val::Net(if op == Arith::Div && elements == Elements::Int {
+            self.act(&y, Act::Trunc)?.of(elements)
+        } else {
+            y
+        }))
     }
 
     pub fn act(&mut self, x: &Net, act: Act) -> Res<Net> {
@@ -205,6 +218,10 @@ impl Cx {
             Arith::Sub => {
                 let minus = self.act(b, Act::Neg)?;
                 self.with_host(Arith::Add, &minus, a, false)
+            }
+            Arith::Div if b.elements == Elements::Int => {
+                let a = self.constant_like(b, &self.as_float(a)?)?;
+                self.both(op, &a, b)
             }
             Arith::Div => {
                 let inverse = self.act(b, Act::Reciprocal)?;
@@ -266,7 +283,7 @@ impl Cx {
         }
     }
 
-    fn with_number(&mut self, op: Arith, x: &Net, c: f32) -> Res<Net> {
+    pub fn with_number(&mut self, op: Arith, x: &Net, c: f32) -> Res<Net> {
         let scale = |mul, add| Act::Affine { mul, add };
         let act = match op {
             Arith::Add if c == 0.0 => Act::Identity,
@@ -274,6 +291,10 @@ impl Cx {
             Arith::Add => scale(1.0, c),
             Arith::Sub => scale(1.0, -c),
             Arith::Mul => scale(c, 0.0),
+            Arith::Div if x.elements == Elements::Int && c != 0.0 => {
+                let number = self.b.param("", "", &[], ParamKind::Constant, vec![c])?;
+                return Ok(x.at(self.b.push(GraphOp::Div { a: x.id, b: number })?));
+            }
             Arith::Div => scale(1.0 / c, 0.0),
             Arith::Max => Act::Clamp { lo: c, hi: f32::MAX },
             Arith::Min => Act::Clamp { lo: f32::MIN, hi: c },
@@ -372,7 +393,10 @@ impl Cx {
         match n.val(0)? {
             Val::Host(host) => {
                 let data = match &host.data {
-                    Data::I(v) if act == Act::Neg => Data::I(v.iter().map(|v| v.wrapping_neg()).collect()),
+                    Data::I(v) if act == Act::Neg => match v.iter().map(|v| v.checked_neg()).collect::<Option<_>>() {
+                        Some(negated) => Data::I(negated),
+                        None => return bad("the negative of the least integer"),
+                    },
                     Data::I(v) if matches!(act, Act::Affine { .. }) => {
                         Data::I(v.iter().map(|v| (*v == 0).into()).collect())
                     }
@@ -384,11 +408,7 @@ impl Cx {
                 };
                 Ok(vec![Val::Host(Host { data, ..host.clone() })])
             }
-            Val::Net(x) => {
-                let y = self.act(x, act)?;
-                let elements = if matches!(act, Act::Affine { .. }) { x.elements } else { Elements::Float };
-                Ok(vec![Val::Net(Net { elements, ..y })])
-            }
+            Val::Net(x) => Ok(vec![Val::Net(self.act(x, act)?.of(x.elements))]),
             _ => bad("a function of class labels"),
         }
     }
@@ -399,28 +419,50 @@ impl Cx {
             Val::Label(labels) => Val::Label(labels.clone()),
             Val::Host(host) => Val::Host(match (to, &host.data) {
                 (1 | 10 | 11 | 16, _) => self.as_float(host)?,
-                (2..=7 | 12 | 13, Data::F(v)) => {
-                    Host { data: Data::I(v.iter().map(|v| *v as i64).collect()), ..host.clone() }
-                }
+                (2..=7 | 12 | 13, Data::F(v)) => Host { data: whole(to, v.iter().map(|v| *v as i64))?, ..host.clone() },
                 (9, Data::F(v)) => {
                     Host { data: Data::I(v.iter().map(|v| (*v != 0.0).into()).collect()), ..host.clone() }
                 }
                 (9, Data::I(v)) => Host { data: Data::I(v.iter().map(|v| (*v != 0).into()).collect()), ..host.clone() },
-                (2..=7 | 12 | 13, Data::I(_)) => host.clone(),
+                (2..=7 | 12 | 13, Data::I(v)) => Host { data: whole(to, v.iter().copied())?, ..host.clone() },
                 _ => return bad(format!("to the element type {to}")),
             }),
             Val::Net(x) => Val::Net(match (to, x.elements) {
-                (1 | 11, _) | (9, Elements::Bool) | (6 | 7, Elements::Int) => x.clone(),
-                (6 | 7, _) => Net { elements: Elements::Int, ..x.clone() },
+                (1 | 11, _) => x.clone().of(Elements::Float),
+                (9, Elements::Bool) | (6 | 7, Elements::Int) => x.clone(),
+                (9, _) => {
+                    let is_zero = self.with_number(Arith::Equal, x, 0.0)?;
+                    self.act(&is_zero, Act::Affine { mul: -1.0, add: 1.0 })?.of(Elements::Bool)
+                }
+                (6 | 7, Elements::Bool) => x.clone().of(Elements::Int),
+                // Looking up rows cuts numbers off by itself.
+                (6 | 7, Elements::Float) if self.indices.contains(n.output()) => x.clone().of(Elements::Int),
+                (6 | 7, Elements::Float) => self.act(x, Act::Trunc)?.of(Elements::Int),
                 _ => {
                     return bad(format!(
-                        "of values that depend on the input to the element type {to}; float, double and integers (for looking up rows) are imported"
+                        "of values that depend on the input to the element type {to}; float, double, int32, int64 and bool are imported"
                     ));
                 }
             }),
             Val::Absent(why) => return bad(*why),
         }])
     }
+}
+
+/// Integers of an element type; what does not fit it would wrap around there.
+fn whole(to: i64, values: impl Iterator<Item = i64>) -> Res<Data> {
+    let range = match to {
+        2 => 0..=255,
+        3 => -128..=127,
+        4 => 0..=65_535,
+        5 => -32_768..=32_767,
+        6 => i64::from(i32::MIN)..=i64::from(i32::MAX),
+        12 => 0..=i64::from(u32::MAX),
+        13 => 0..=i64::MAX,
+        _ => i64::MIN..=i64::MAX,
+    };
+    let fits = |v: i64| if range.contains(&v) { Ok(v) } else { bad(format!("{v} does not fit the element type {to}")) };
+    Ok(Data::I(values.map(fits).collect::<Res<Vec<_>>>()?.into()))
 }
 
 /// Makes the atoms of both sides the same, dimension by dimension; a side without atoms repeats.
@@ -461,6 +503,55 @@ fn meet(a: &mut Net, b: &mut Net, ka: Key, kb: Key) -> bool {
     a.reserve(b.next_key());
     b.rename(kb, ka);
     true
+}
+
+/// `x / (1 + |x|)`. FANN's symmetric Elliot function is the same up to 150, where FANN cuts off.
+fn softsign(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
+    let x = match n.val(0)? {
+        Val::Host(host) => return Ok(vec![Val::Host(cx.as_float(host)?.map(|v| v / (1.0 + v.abs()))?)]),
+        _ => n.net(0)?.clone(),
+    };
+    let size = cx.act(&x, Act::Abs)?;
+    let size = cx.with_number(Arith::Add, &size, 1.0)?;
+    Ok(vec![Val::Net(cx.both(Arith::Div, &x, &size)?)])
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Floor,
+    Ceil,
+    Sign,
+}
+
+/// What jumps, from numbers cut towards zero and comparisons.
+fn stepped(cx: &mut Cx, n: &Node<'_>, step: Step) -> Res<Vec<Val>> {
+    let x = match n.val(0)? {
+        Val::Host(host) => {
+            let f: fn(f32) -> f32 = match step {
+                Step::Floor => f32::floor,
+                Step::Ceil => f32::ceil,
+                Step::Sign => |v: f32| f32::from(i8::from(v > 0.0) - i8::from(v < 0.0)),
+            };
+            return Ok(vec![Val::Host(cx.as_float(host)?.map(f)?)]);
+        }
+        _ => n.net(0)?.clone(),
+    };
+    let y = match step {
+        Step::Sign => {
+            let (above, below) = (cx.with_number(Arith::Greater, &x, 0.0)?, cx.with_number(Arith::Less, &x, 0.0)?);
+            cx.both(Arith::Sub, &above, &below)?
+        }
+        Step::Floor | Step::Ceil => {
+            let cut = cx.act(&x, Act::Trunc)?;
+            let (op, low, high) = match step {
+                Step::Floor => (Arith::Sub, &x, &cut),
+                _ => (Arith::Add, &cut, &x),
+            };
+            let over = cx.both(Arith::Less, low, high)?;
+            cx.both(op, &cut, &over)?
+        }
+    };
+    Ok(vec![Val::Net(y.of(x.elements))])
 }
 
 fn selu(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
@@ -520,6 +611,9 @@ fn pow(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
         return Ok(vec![Val::Host(base.map(|x| libm::powf(x, p))?)]);
     }
     let x = n.net(0)?;
+    if x.elements == Elements::Int && ![1.0, 2.0, 3.0].contains(&p) {
+        return bad(format!("whole numbers to the power of {p}"));
+    }
     let y = if p == 2.0 {
         cx.act(x, Act::Square)?
     } else if p == 0.5 {
@@ -534,7 +628,7 @@ fn pow(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
     } else {
         return bad(format!("the exponent {p}; -1, 0.5, 1, 2 and 3 are imported"));
     };
-    Ok(vec![Val::Net(y)])
+    Ok(vec![Val::Net(y.of(x.elements))])
 }
 
 fn choose(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
@@ -562,7 +656,12 @@ fn choose(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
     };
     let ids = [put(&Side::Net(c))?, put(&sides[0])?, put(&sides[1])?];
     let id = cx.b.push(GraphOp::Select { c: ids[0], a: ids[1], b: ids[2] })?;
-    Ok(vec![Val::Net(Net { elements: Elements::Float, ..wide.at(id) })])
+    let elements = match (n.val(1)?, n.val(2)?) {
+        (Val::Net(x), _) | (_, Val::Net(x)) => x.elements,
+        (Val::Host(Host { data: Data::I(_), .. }), _) => Elements::Int,
+        _ => Elements::Float,
+    };
+    Ok(vec![Val::Net(wide.at(id).of(elements))])
 }
 
 /// What a Where takes: one number, or a value of every row.

@@ -2,7 +2,7 @@
 use super::super::error::{Res, bad};
 use super::host::{Data, Host};
 use super::math::Arith;
-use super::net::Net;
+use super::net::{Elements, Net};
 use super::{Cx, Handler, Node, Val};
 use crate::activation::Activation;
 use crate::layers::{GraphOp, ParamKind, Reduction};
@@ -24,7 +24,7 @@ fn constant(values: &[f32]) -> Host {
 
 /// `(x − offset) · scale`
 fn scaler(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
-    let mut x = n.net(0)?.clone();
+    let mut x = n.net(0)?.clone().of(Elements::Float);
     let columns = x.fixed(x.rank().saturating_sub(1), "columns in")?;
     for (name, op) in [("offset", Arith::Sub), ("scale", Arith::Mul)] {
         if let Some(values) = n.proto.floats(name)? {
@@ -38,7 +38,7 @@ fn scaler(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
 }
 
 fn normalizer(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
-    let x = n.net(0)?;
+    let x = &n.net(0)?.clone().of(Elements::Float);
     let last = [x.rank().saturating_sub(1)];
     let size = match n.proto.text_or("norm", "MAX")? {
         "L1" => {
@@ -53,12 +53,15 @@ fn normalizer(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
         "MAX" => cx.reduced(x, &last, Reduction::Max, true)?,
         other => return bad(format!("norm = {other:?}")),
     };
+    // A row of size 0 stays as it is: divided by 1.
+    let is_zero = cx.with_number(Arith::Equal, &size, 0.0)?;
+    let size = cx.both(Arith::Add, &size, &is_zero)?;
     Ok(vec![Val::Net(cx.both(Arith::Div, x, &size)?)])
 }
 
 /// The sums `x · coefficientsᵀ + intercepts` of a linear model with `outputs` rows of coefficients.
 fn sums(cx: &mut Cx, n: &Node<'_>, name: &str, outputs: usize) -> Res<Net> {
-    let x = n.net(0)?;
+    let x = &n.net(0)?.clone().of(Elements::Float);
     let axis = x.rank().saturating_sub(1);
     let columns = x.fixed(axis, "columns in")?;
     let coefficients = n.proto.floats("coefficients")?.unwrap_or_default();

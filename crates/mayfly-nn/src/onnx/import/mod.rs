@@ -6,6 +6,7 @@ mod builder;
 mod chain;
 mod conv;
 mod finish;
+mod given;
 mod host;
 mod layout;
 mod linear;
@@ -20,10 +21,12 @@ use super::error::{OnnxError, Res, bad};
 use crate::error::Result;
 use crate::model::Model;
 use builder::Builder;
+use given::Given;
+pub use given::InputShape;
 use host::{Budget, Host};
-use mayfly_format::onnx::{DimensionValue, GraphProto, ModelProto, NodeProto, TypeValue, ValueInfoProto};
+use mayfly_format::onnx::{GraphProto, ModelProto, NodeProto};
 use net::Net;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -37,6 +40,8 @@ pub struct ImportOptions {
     pub output: Option<String>,
     /// Sizes for free dimensions other than the batch, by their names.
     pub sizes: BTreeMap<String, usize>,
+    /// The whole shape of the input: sizes for all of its free dimensions, named or not.
+    pub shape: Option<InputShape>,
 }
 
 /// An imported model.
@@ -70,6 +75,8 @@ struct Cx {
     opset: i64,
     /// How often each value is read.
     uses: HashMap<String, usize>,
+    /// Values that only look up rows of tables, which takes whole numbers of them.
+    indices: HashSet<String>,
     /// Class labels found so far.
     labels: Option<Rc<[String]>>,
 }
@@ -91,6 +98,11 @@ impl Node<'_> {
             Some(val) => Ok(val),
             None => bad(format!("input {i} is missing")),
         }
+    }
+
+    /// The name of the first output.
+    fn output(&self) -> &str {
+        self.proto.output.first().map_or("", String::as_str)
     }
 
     fn net(&self, i: usize) -> Res<&Net> {
@@ -143,7 +155,7 @@ pub fn operators() -> Vec<&'static str> {
     names
 }
 
-fn full_name(node: &NodeProto) -> String {
+pub(super) fn full_name(node: &NodeProto) -> String {
     match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
         domain => format!("{domain}::{}", node.op_type),
@@ -170,7 +182,7 @@ pub fn read(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Imported>
 pub fn import(model: &ModelProto, options: &ImportOptions) -> Result<Imported> {
     model.check()?;
     let graph = model.graph()?;
-    let (name, row, batch) = input_of(graph, options)?;
+    let Given { name, row, batch, elements } = given::input_of(graph, options)?;
     let weights: usize = graph.initializer.iter().map(|t| t.raw_data.len() / 4 + t.float_data.len()).sum();
     let mut cx = Cx {
         b: Builder::new(&row).map_err(|e| model_error(format!("the input {name:?}: {}", e.0)))?,
@@ -179,10 +191,11 @@ pub fn import(model: &ModelProto, options: &ImportOptions) -> Result<Imported> {
         budget: Budget(weights.saturating_mul(16).saturating_add(1 << 24)),
         opset: model.opset_version().unwrap_or(1),
         uses: uses(graph),
+        indices: indices(graph),
         labels: None,
     };
     let mut values = initializers(graph)?;
-    let mut input = Net::plain(0, &row);
+    let mut input = Net { elements, ..Net::plain(0, &row) };
     input.view[0] = cx.lead();
     values.insert(name, Val::Net(input));
     for node in &graph.node {
@@ -226,6 +239,16 @@ fn uses(graph: &GraphProto) -> HashMap<String, usize> {
     uses
 }
 
+/// The values that nothing but the second input of a Gather reads.
+fn indices(graph: &GraphProto) -> HashSet<String> {
+    let reads = |n: &NodeProto, i: usize| n.op_type == "Gather" && i == 1;
+    let read = graph.node.iter().flat_map(|n| n.input.iter().enumerate().map(move |(i, name)| (name, reads(n, i))));
+    let (looked_up, other): (Vec<_>, Vec<_>) = read.partition(|(_, is_index)| *is_index);
+    let elsewhere: HashSet<&String> =
+        other.into_iter().map(|(name, _)| name).chain(graph.output.iter().map(|o| &o.name)).collect();
+    looked_up.into_iter().map(|(name, _)| name).filter(|name| !elsewhere.contains(name)).cloned().collect()
+}
+
 fn initializers(graph: &GraphProto) -> Result<HashMap<String, Val>> {
     let mut values = HashMap::new();
     for tensor in &graph.initializer {
@@ -234,48 +257,4 @@ fn initializers(graph: &GraphProto) -> Result<HashMap<String, Val>> {
         values.insert(tensor.name.clone(), Val::Host(host));
     }
     Ok(values)
-}
-
-/// The name of the input, the dimensions of a row, and the number of rows if it is fixed.
-fn input_of(graph: &GraphProto, options: &ImportOptions) -> Result<(String, Vec<usize>, Option<i64>), OnnxError> {
-    let known = |name: &str| graph.initializer.iter().any(|t| t.name == name);
-    let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(|i| !known(&i.name)).collect();
-    let [input] = inputs.as_slice() else {
-        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
-        return Err(model_error(format!(
-            "{} inputs ({}); networks with one input are imported",
-            names.len(),
-            names.join(", ")
-        )));
-    };
-    let refuse = |what: String| model_error(format!("the input {:?}: {what}", input.name));
-    let Some(TypeValue::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        return Err(refuse("its type is not a tensor".to_owned()));
-    };
-    let Some(shape) = &tensor.shape else {
-        return Err(refuse("its shape is not known; export it with a shape".to_owned()));
-    };
-    if ![1, 7, 6, 10, 11].contains(&tensor.elem_type) {
-        return Err(refuse(format!(
-            "elements of type {}; floating-point numbers and integers are imported",
-            tensor.elem_type
-        )));
-    }
-    let size = |i: usize| match shape.dim.get(i).and_then(|d| d.value.as_ref()) {
-        Some(DimensionValue::DimValue(n)) if *n > 0 => Ok(Some(*n)),
-        Some(DimensionValue::DimParam(name)) if i > 0 => Ok(options.sizes.get(name).map(|n| *n as i64)),
-        Some(DimensionValue::DimValue(n)) if *n < 0 => Err(refuse(format!("dimension {i} is {n}"))),
-        _ => Ok(None),
-    };
-    let rank = shape.dim.len();
-    if !(2..=4).contains(&rank) {
-        return Err(refuse(format!("{rank} dimensions; 2 to 4 are imported, of which the first is the batch")));
-    }
-    let row = (1..rank).map(|i| match size(i)? {
-        Some(n) => usize::try_from(n).map_err(|_| refuse(format!("dimension {i} is {n}"))),
-        None => Err(refuse(format!(
-            "dimension {i} is free; export the model with a fixed size, or give one (ImportOptions::sizes)"
-        ))),
-    });
-    Ok((input.name.clone(), row.collect::<Result<_, _>>()?, size(0)?))
 }

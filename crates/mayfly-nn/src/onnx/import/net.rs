@@ -13,7 +13,7 @@ pub const B: Key = 0;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Elements {
     Float,
-    /// Numbers that the graph takes for integers: only to look up rows.
+    /// Whole numbers. Held as f32, so exact up to 2²⁴.
     Int,
     /// 0 and 1.
     Bool,
@@ -50,6 +50,11 @@ impl Net {
     /// The same view over another value stored in the same order.
     pub fn at(&self, id: usize) -> Net {
         Net { id, ..self.clone() }
+    }
+
+    /// The same value with elements of this kind.
+    pub fn of(self, elements: Elements) -> Net {
+        Net { elements, ..self }
     }
 
     /// Drops atoms of size 1.

@@ -1,6 +1,6 @@
 //! Softmax, norms and reductions.
 use super::super::error::{Res, bad};
-use super::net::{Key, Net};
+use super::net::{Elements, Key, Net};
 use super::{Cx, Handler, Node, Val};
 use crate::activation::Activation;
 use crate::layers::{GraphOp, ParamKind, Reduction};
@@ -113,5 +113,11 @@ fn reduce(cx: &mut Cx, n: &Node<'_>, x: &Net, reduction: Reduction) -> Res<Net> 
     } else {
         axes.iter().map(|a| n.axis(*a, x.rank())).collect::<Res<Vec<_>>>()?
     };
+    if (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
+        return bad(format!("axes = {axes:?}, in which a dimension comes twice"));
+    }
+    if x.elements != Elements::Float && reduction == Reduction::Mean {
+        return bad("the mean of whole numbers, which would be a whole number; cast them to float before");
+    }
     cx.reduced(x, &axes, reduction, keep)
 }

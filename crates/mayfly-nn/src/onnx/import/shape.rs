@@ -62,8 +62,8 @@ fn range(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
     if step == 0 || (cx.free && [start, end].iter().any(|v| *v != 0 && v % cx.batch == 0)) {
         return bad("a step of 0, or a range over the rows");
     }
-    let count = end.saturating_sub(start).saturating_add(step - step.signum()) / step;
-    let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
+    let (span, by) = (i128::from(end) - i128::from(start), i128::from(step));
+    let count = usize::try_from(((span + by - by.signum()) / by).max(0)).unwrap_or(usize::MAX);
     cx.budget.spend(count)?;
     Ok(vec![Val::Host(Host::ints_of(
         (0..count as i64).map(|i| start.saturating_add(i.saturating_mul(step))).collect(),
@@ -387,6 +387,7 @@ fn slice(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
         return bad("starts, ends, axes and steps of different lengths");
     }
     let mut value = n.val(0)?.clone();
+    let mut cut = Vec::new();
     for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
         let (rank, dims) = match &value {
             Val::Net(x) => (x.rank(), x.dims(cx.batch)?),
@@ -394,6 +395,10 @@ fn slice(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
             _ => return bad("of class labels"),
         };
         let axis = n.axis(*axis, rank)?;
+        if cut.contains(&axis) {
+            return bad(format!("axes = {axes:?}, in which a dimension comes twice"));
+        }
+        cut.push(axis);
         let size = dims[axis];
         if *step == 1 && (*start == 0 || start.saturating_add(size) <= 0) && *end >= size {
             continue;
@@ -475,7 +480,7 @@ fn concat(cx: &mut Cx, n: &Node<'_>) -> Res<Vec<Val>> {
         _ => bad("of class labels"),
     });
     let nets = nets.collect::<Res<Vec<_>>>()?;
-    Ok(vec![Val::Net(cx.joined(&nets, axis)?)])
+    Ok(vec![Val::Net(cx.joined(&nets, axis)?.of(first.elements))])
 }
 
 impl Cx {
