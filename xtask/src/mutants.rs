@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// No fault is put in after this many minutes.
     #[arg(long)]
     minutes: Option<u64>,
+    /// Puts the faults into the files at hand, which must be committed: where these are compiled already it saves the first build.
+    #[arg(long)]
+    here: bool,
     /// Writes what happened into docs/design/testing.md.
     #[arg(long)]
     write: bool,
@@ -60,20 +63,25 @@ pub(crate) fn run_mutants(args: &Args) -> Result<()> {
     let path = root().join(format!("xtask/mutants/{}.txt", args.list));
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let list = parse(&text)?;
-    let work = Worktree::open()?;
+    let work = if args.here { Checkout::at_hand()? } else { Checkout::beside_the_build()? };
     let (start, minutes) = (Instant::now(), args.minutes.unwrap_or(u64::MAX));
     let is_time_left = |_: &&Fault| start.elapsed().as_secs() / 60 < minutes;
     let wanted = |fault: &&Fault| args.only.as_ref().is_none_or(|only| fault.name.contains(only.as_str()));
     let chosen = list.iter().skip(args.skip).take(args.take.unwrap_or(usize::MAX)).filter(wanted);
-    let (mut rows, mut sound) = (Vec::new(), Vec::new());
+    let (mut rows, mut sound, mut void) = (Vec::new(), Vec::new(), 0);
     for fault in chosen.take_while(is_time_left) {
         if !sound.contains(&&fault.tests) {
             ensure!(failure(&mut work.tests(&fault.tests))?.is_none(), "the tests fail without any fault");
             sound.push(&fault.tests);
         }
-        let verdict = match work.with_fault(fault, || failure(&mut work.tests(&fault.tests)))? {
-            Some(test) => Verdict::Caught(test),
-            None => Verdict::Survived,
+        let verdict = match work.with_fault(fault, || failure(&mut work.tests(&fault.tests))) {
+            Ok(Some(test)) => Verdict::Caught(test),
+            Ok(None) => Verdict::Survived,
+            Err(error) => {
+                say(&format!("{error:#}"));
+                void += 1;
+                continue;
+            }
         };
         print(&row(fault, &verdict));
         rows.push((fault, verdict));
@@ -83,10 +91,10 @@ pub(crate) fn run_mutants(args: &Args) -> Result<()> {
     if args.write {
         note(&args.list, &list, &rows)?;
     }
-    if survivors > 0 {
-        bail!("{survivors} faults went unnoticed");
+    match survivors + void {
+        0 => Ok(()),
+        _ => bail!("{survivors} faults went unnoticed, {void} could not be put in"),
     }
-    Ok(())
 }
 
 /// A list as text: `tests: ARGUMENTS` for what follows, and for each fault a line with its name, `@ FILE`, lines that begin with `-` (what is there) and with `+` (what takes its place).
@@ -128,10 +136,16 @@ fn push_line(text: &mut String, line: &str) {
 }
 
 /// A checkout of the last commit.
-struct Worktree(PathBuf);
+struct Checkout(PathBuf);
 
-impl Worktree {
-    fn open() -> Result<Worktree> {
+impl Checkout {
+    fn at_hand() -> Result<Checkout> {
+        let changed = output(&mut program("git", &["status", "--porcelain", "--untracked-files=no"]))?;
+        ensure!(changed.is_empty(), "--here needs every file committed; these are not:\n{changed}");
+        Checkout::new(root())
+    }
+
+    fn beside_the_build() -> Result<Checkout> {
         let folder = target().join("mutants-work");
         let (shown, head) = (folder.display().to_string(), output(&mut program("git", &["rev-parse", "HEAD"]))?);
         if folder.join("Cargo.toml").exists() {
@@ -140,15 +154,18 @@ impl Worktree {
             run(&mut program("git", &["worktree", "prune"]))?;
             run(&mut program("git", &["worktree", "add", "--detach", &shown, head.trim()]))?;
         }
-        let work = Worktree(folder);
-        std::fs::write(work.0.join("mutants-nextest.toml"), NEXTEST)?;
-        Ok(work)
+        Checkout::new(folder)
+    }
+
+    fn new(folder: PathBuf) -> Result<Checkout> {
+        std::fs::write(config(), NEXTEST)?;
+        Ok(Checkout(folder))
     }
 
     /// The command that runs the tests.
     fn tests(&self, tests: &[String]) -> Command {
-        let mut command = cargo(&["nextest", "run", "--color", "never", "--config-file", "mutants-nextest.toml"]);
-        command.args(tests).current_dir(&self.0).env("CARGO_TARGET_DIR", target());
+        let mut command = cargo(&["nextest", "run", "--color", "never", "--config-file"]);
+        command.arg(config()).args(tests).current_dir(&self.0).env("CARGO_TARGET_DIR", target());
         command
     }
 
@@ -168,6 +185,11 @@ impl Worktree {
 /// Where things are built, kept between runs.
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Nextest's settings.
+fn config() -> PathBuf {
+    target().join("mutants-nextest.toml")
 }
 
 /// Runs tests: the first that failed, or none. Code that does not compile is an error.
