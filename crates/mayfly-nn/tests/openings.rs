@@ -380,3 +380,66 @@ fn running_statistics_are_told_apart() {
     let want = network.layout().iter().find(|info| info.name == "layers.0.running").unwrap();
     assert_eq!((running, want.role), (vec![want.range()], Role::RunningStat));
 }
+
+/// The mean over a row of `mask · (p − t)²`.
+#[derive(Debug)]
+struct MaskedSquares;
+
+impl CustomOp for MaskedSquares {
+    fn name(&self) -> &'static str {
+        "masked_squares"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [p, t, mask] if p == t && p == mask => Shape::batched(&[]).map_err(|e| e.to_string()),
+            _ => Err(format!("three values of one shape are needed, not {inputs:?}")),
+        }
+    }
+    fn forward(&self, rows: &mut [f32], inputs: &[&[f32]], _: &[Dims]) {
+        let n = inputs[0].len() / rows.len();
+        for (r, row) in rows.iter_mut().enumerate() {
+            let each = (r * n..(r + 1) * n).map(|i| inputs[2][i] * (inputs[0][i] - inputs[1][i]).powi(2));
+            *row = each.sum::<f32>() / n as f32;
+        }
+    }
+    fn backward(&self, which: usize, d: &mut [f32], drows: &[f32], inputs: &[&[f32]], _: &[f32], _: &[Dims]) {
+        assert!(which < 2, "nothing learns from the mask");
+        let (n, sign) = (d.len() / drows.len(), if which == 0 { 2.0 } else { -2.0 });
+        for (i, d) in d.iter_mut().enumerate() {
+            *d = sign * drows[i / n] * inputs[2][i] * (inputs[0][i] - inputs[1][i]) / n as f32;
+        }
+    }
+}
+
+#[test]
+fn a_loss_of_ones_own_reads_further_inputs() {
+    let spec = || NetworkSpec::dense(3, &[4], Act::Tanh.into(), 2, Activation::IDENTITY);
+    let masked = || Loss::Custom(CustomLoss::new(MaskedSquares).reading(["mask"]));
+    let (x, t) = (values(15, 1), values(10, 2));
+    let network = Network::new(spec().with_input("mask", &[2]), 1).unwrap();
+    let gradient = |mask: &[f32]| {
+        let mut trainer =
+            Trainer::new(network.clone(), TrainConfig { loss: masked(), ..TrainConfig::default() }).unwrap();
+        trainer.step_with(&x, &[mask], &t, None).unwrap();
+        trainer.gradient().to_vec()
+    };
+    let mut plain = Trainer::new(Network::new(spec(), 1).unwrap(), TrainConfig::default()).unwrap();
+    plain.step(&x, &t).unwrap();
+    let ones = gradient(&[1.0; 10]);
+    assert!(ones.iter().zip(plain.gradient()).all(|(a, b)| (a - b).abs() < 1e-6), "a mask of ones is none");
+    // The second output's bias comes last.
+    let first: Vec<f32> = (0..10).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect();
+    let some = gradient(&first);
+    assert!(some.last() == Some(&0.0) && ones.last() != Some(&0.0) && some[some.len() - 2] == ones[ones.len() - 2]);
+    let unknown =
+        Trainer::new(Network::new(spec(), 1).unwrap(), TrainConfig { loss: masked(), ..TrainConfig::default() });
+    assert!(unknown.err().unwrap().to_string().contains("mask"));
+    // Checkpoints record what it reads.
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { loss: masked(), ..TrainConfig::default() };
+    let trainer = Trainer::new(network, config.clone()).unwrap();
+    trainer.checkpoint(folder.path().join("masked")).unwrap();
+    let registry = Registry::new().with_loss(MaskedSquares);
+    let again = Trainer::resume_with(folder.path().join("masked"), &registry).unwrap();
+    assert_eq!(again.config(), &config);
+}

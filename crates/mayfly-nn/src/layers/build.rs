@@ -47,6 +47,15 @@ impl Build {
         }
     }
 
+    /// One of the network's further inputs.
+    pub(crate) fn extra(&self, name: &str) -> Result<NodeId> {
+        let found = self.extras.iter().find(|(known, _)| known == name);
+        found.map(|(_, id)| *id).ok_or_else(|| {
+            let known = self.extras.iter().map(|(known, _)| known.clone()).collect();
+            NnError::UnknownName { kind: "input", name: name.to_owned(), known }
+        })
+    }
+
     /// Builds the network's own sequence of layers.
     pub(crate) fn layers(&mut self, layers: &[LayerSpec], x: NodeId) -> Result<NodeId> {
         let mut cx = LayerCx { build: self, path: String::new(), seen: Seen::new(x) };
@@ -110,11 +119,7 @@ impl LayerCx<'_> {
     /// # Errors
     /// The network has no input of this name.
     pub fn input(&self, name: &str) -> Result<NodeId> {
-        let found = self.build.extras.iter().find(|(known, _)| known == name);
-        found.map(|(_, id)| *id).ok_or_else(|| {
-            let known = self.build.extras.iter().map(|(known, _)| known.clone()).collect();
-            NnError::UnknownName { kind: "input", name: name.to_owned(), known }
-        })
+        self.build.extra(name)
     }
 
     /// Builds layers one after another on `x`, as parts of this layer, and returns the last one's output. Their parameters are named `<this>.layers.<i>…`.
