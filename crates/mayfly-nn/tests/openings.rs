@@ -84,8 +84,7 @@ impl Dataset for Sides {
     fn next_with(&mut self, x: &mut [f32], t: &mut [f32], extras: &mut [&mut [f32]]) -> Result<usize> {
         let rows = (x.len() / 3).min(self.order.len() - self.at);
         let [other, weight, side] = extras else { panic!("{} extras", extras.len()) };
-        for i in 0..rows {
-            let row = self.order[self.at + i];
+        for (i, row) in self.order[self.at..self.at + rows].iter().copied().enumerate() {
             let part = |n: usize, len: usize| &self.parts[n][row * len..(row + 1) * len];
             x[i * 3..i * 3 + 3].copy_from_slice(part(0, 3));
             side[i * 3..i * 3 + 3].copy_from_slice(part(1, 3));
