@@ -1,6 +1,7 @@
 //! `cargo xtask mutants LIST`: puts the faults of `xtask/mutants/LIST.txt` into the code, one at a time, and runs the tests that should notice.
 //!
-//! The work is done in a git worktree of the last commit, never in the files at hand. A fault that changes nothing (its text is not there, or there twice) or that
+//! The work is done in a git worktree of the last commit beside the build's output (`mutants-work`, kept so that the next run compiles less), never in the
+//! files at hand. A fault that changes nothing (its text is not there, or there twice) or that
 //! does not compile is an error of the list, not a caught fault.
 
 use crate::process::{cargo, output, print, program, root, run, say};
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 /// Where tallies are written down.
 const PAGE: &str = "docs/design/testing.md";
@@ -27,23 +29,23 @@ pub(crate) struct Args {
     /// Only faults whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// No fault is put in after this many minutes.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Puts the faults into the files at hand, which must be committed: where these are compiled already it saves the first build.
+    #[arg(long)]
+    here: bool,
     /// Writes what happened into docs/design/testing.md.
     #[arg(long)]
     write: bool,
-}
-
-/// A list of faults and the tests that should notice them.
-#[derive(Debug, PartialEq)]
-struct List {
-    /// Arguments of `cargo nextest run`.
-    tests: Vec<String>,
-    faults: Vec<Fault>,
 }
 
 /// One fault.
 #[derive(Debug, PartialEq)]
 struct Fault {
     name: String,
+    /// The tests that should notice it: arguments of `cargo nextest run`.
+    tests: Vec<String>,
     file: String,
     old: String,
     new: String,
@@ -61,48 +63,52 @@ pub(crate) fn run_mutants(args: &Args) -> Result<()> {
     let path = root().join(format!("xtask/mutants/{}.txt", args.list));
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let list = parse(&text)?;
-    let work = Worktree::add()?;
-    let folder = work.0.display().to_string();
-    say(&format!("faults go into {folder}, a worktree of the last commit"));
-    say("first without a fault:");
-    let tests = |tests: &[String]| work.tests(tests);
-    ensure!(failure(&mut tests(&list.tests))?.is_none(), "the tests fail without any fault");
+    let work = if args.here { Checkout::at_hand()? } else { Checkout::beside_the_build()? };
+    let (start, minutes) = (Instant::now(), args.minutes.unwrap_or(u64::MAX));
+    let is_time_left = |_: &&Fault| start.elapsed().as_secs() / 60 < minutes;
     let wanted = |fault: &&Fault| args.only.as_ref().is_none_or(|only| fault.name.contains(only.as_str()));
-    let chosen = list.faults.iter().skip(args.skip).take(args.take.unwrap_or(usize::MAX)).filter(wanted);
-    let mut rows = Vec::new();
-    for fault in chosen {
-        let verdict = work.with_fault(fault, || failure(&mut tests(&list.tests)))?;
-        let caught = match verdict {
-            Some(test) => Verdict::Caught(test),
-            None => Verdict::Survived,
-        };
-        rows.push((fault, caught));
-        if let Some((fault, verdict)) = rows.last() {
-            print(&row(fault, verdict));
+    let chosen = list.iter().skip(args.skip).take(args.take.unwrap_or(usize::MAX)).filter(wanted);
+    let (mut rows, mut sound, mut void) = (Vec::new(), Vec::new(), 0);
+    for fault in chosen.take_while(is_time_left) {
+        if !sound.contains(&&fault.tests) {
+            ensure!(failure(&mut work.tests(&fault.tests))?.is_none(), "the tests fail without any fault");
+            sound.push(&fault.tests);
         }
+        let verdict = match work.with_fault(fault, || failure(&mut work.tests(&fault.tests))) {
+            Ok(Some(test)) => Verdict::Caught(test),
+            Ok(None) => Verdict::Survived,
+            Err(error) => {
+                say(&format!("{error:#}"));
+                void += 1;
+                continue;
+            }
+        };
+        print(&row(fault, &verdict));
+        rows.push((fault, verdict));
     }
     let survivors = rows.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Survived)).count();
     say(&format!("{} faults put in, {} caught, {survivors} survived", rows.len(), rows.len() - survivors));
     if args.write {
         note(&args.list, &list, &rows)?;
     }
-    if survivors > 0 {
-        bail!("{survivors} faults went unnoticed");
+    match survivors + void {
+        0 => Ok(()),
+        _ => bail!("{survivors} faults went unnoticed, {void} could not be put in"),
     }
-    Ok(())
 }
 
-/// A list as text: `tests: ARGUMENTS`, then for each fault a line with its name, `@ FILE`, lines that begin with `-` (what is there) and with `+` (what takes its place).
-fn parse(text: &str) -> Result<List> {
-    let mut list = List { tests: Vec::new(), faults: Vec::new() };
+/// A list as text: `tests: ARGUMENTS` for what follows, and for each fault a line with its name, `@ FILE`, lines that begin with `-` (what is there) and with `+` (what takes its place).
+fn parse(text: &str) -> Result<Vec<Fault>> {
+    let (mut faults, mut tests): (Vec<Fault>, Vec<String>) = (Vec::new(), Vec::new());
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.trim().is_empty());
     for (at, line) in lines {
-        let fault = list.faults.last_mut();
-        if let Some(tests) = line.strip_prefix("tests:") {
-            list.tests = tests.split_whitespace().map(str::to_owned).collect();
+        let fault = faults.last_mut();
+        if let Some(arguments) = line.strip_prefix("tests:") {
+            tests = arguments.split_whitespace().map(str::to_owned).collect();
         } else if !line.starts_with(['@', '-', '+']) {
             let name = line.trim().to_owned();
-            list.faults.push(Fault { name, file: String::new(), old: String::new(), new: String::new() });
+            let (tests, file, old, new) = (tests.clone(), String::new(), String::new(), String::new());
+            faults.push(Fault { name, tests, file, old, new });
         } else {
             let fault = fault.with_context(|| format!("line {}: a fault begins with its name", at + 1))?;
             let (kind, rest) = line.split_at(1);
@@ -114,11 +120,11 @@ fn parse(text: &str) -> Result<List> {
             }
         }
     }
-    ensure!(!list.tests.is_empty(), "no line `tests:`");
-    let empty = list.faults.iter().find(|f| f.file.is_empty() || f.old.is_empty() || f.old == f.new);
+    ensure!(faults.iter().all(|fault| !fault.tests.is_empty()), "no line `tests:` before the first fault");
+    let empty = faults.iter().find(|f| f.file.is_empty() || f.old.is_empty() || f.old == f.new);
     match empty {
         Some(fault) => bail!("the fault {:?} changes nothing", fault.name),
-        None => Ok(list),
+        None => Ok(faults),
     }
 }
 
@@ -129,26 +135,37 @@ fn push_line(text: &mut String, line: &str) {
     text.push_str(line);
 }
 
-/// A checkout of its own, removed when dropped.
-struct Worktree(PathBuf);
+/// A checkout of the last commit.
+struct Checkout(PathBuf);
 
-impl Worktree {
-    fn add() -> Result<Worktree> {
+impl Checkout {
+    fn at_hand() -> Result<Checkout> {
+        let changed = output(&mut program("git", &["status", "--porcelain", "--untracked-files=no"]))?;
+        ensure!(changed.is_empty(), "--here needs every file committed; these are not:\n{changed}");
+        Checkout::new(root())
+    }
+
+    fn beside_the_build() -> Result<Checkout> {
         let folder = target().join("mutants-work");
-        let shown = folder.display().to_string();
-        if folder.exists() {
-            run(&mut program("git", &["worktree", "remove", "--force", &shown]))?;
+        let (shown, head) = (folder.display().to_string(), output(&mut program("git", &["rev-parse", "HEAD"]))?);
+        if folder.join("Cargo.toml").exists() {
+            run(program("git", &["checkout", "--quiet", "--force", "--detach", head.trim()]).current_dir(&folder))?;
+        } else {
+            run(&mut program("git", &["worktree", "prune"]))?;
+            run(&mut program("git", &["worktree", "add", "--detach", &shown, head.trim()]))?;
         }
-        run(&mut program("git", &["worktree", "add", "--detach", &shown, "HEAD"]))?;
-        let work = Worktree(folder);
-        std::fs::write(work.0.join("mutants-nextest.toml"), NEXTEST)?;
-        Ok(work)
+        Checkout::new(folder)
+    }
+
+    fn new(folder: PathBuf) -> Result<Checkout> {
+        std::fs::write(config(), NEXTEST)?;
+        Ok(Checkout(folder))
     }
 
     /// The command that runs the tests.
     fn tests(&self, tests: &[String]) -> Command {
-        let mut command = cargo(&["nextest", "run", "--color", "never", "--config-file", "mutants-nextest.toml"]);
-        command.args(tests).current_dir(&self.0).env("CARGO_TARGET_DIR", target());
+        let mut command = cargo(&["nextest", "run", "--color", "never", "--config-file"]);
+        command.arg(config()).args(tests).current_dir(&self.0).env("CARGO_TARGET_DIR", target());
         command
     }
 
@@ -165,18 +182,14 @@ impl Worktree {
     }
 }
 
-impl Drop for Worktree {
-    fn drop(&mut self) {
-        let shown = self.0.display().to_string();
-        if let Err(error) = output(&mut program("git", &["worktree", "remove", "--force", &shown])) {
-            say(&format!("{shown} is still there: {error}"));
-        }
-    }
-}
-
 /// Where things are built, kept between runs.
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Nextest's settings.
+fn config() -> PathBuf {
+    target().join("mutants-nextest.toml")
 }
 
 /// Runs tests: the first that failed, or none. Code that does not compile is an error.
@@ -217,7 +230,7 @@ fn short(file: &str) -> &str {
 }
 
 /// Puts the rows into the page; those of faults that were not tried now stay.
-fn note(name: &str, list: &List, rows: &[(&Fault, Verdict)]) -> Result<()> {
+fn note(name: &str, list: &[Fault], rows: &[(&Fault, Verdict)]) -> Result<()> {
     let path = root().join(PAGE);
     let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
     std::fs::write(&path, noted(&page, name, list, rows)?)?;
@@ -225,14 +238,14 @@ fn note(name: &str, list: &List, rows: &[(&Fault, Verdict)]) -> Result<()> {
     Ok(())
 }
 
-fn noted(page: &str, name: &str, list: &List, rows: &[(&Fault, Verdict)]) -> Result<String> {
+fn noted(page: &str, name: &str, list: &[Fault], rows: &[(&Fault, Verdict)]) -> Result<String> {
     let (begin, end) = (format!("<!-- mutants {name} -->\n"), format!("<!-- end of mutants {name} -->"));
     let marked = || format!("{PAGE} has no `{}` … `{end}`", begin.trim_end());
     let (head, rest) = page.split_once(&begin).with_context(marked)?;
     let (old, tail) = rest.split_once(&end).with_context(marked)?;
     let mut table = String::new();
     let (mut tried, mut survived) = (0, 0);
-    for fault in &list.faults {
+    for fault in list {
         let now = rows.iter().find(|(other, _)| *other == fault).map(|(_, verdict)| row(fault, verdict));
         let before = || old.lines().find(|line| line.starts_with(&format!("| {} | ", fault.name))).map(str::to_owned);
         let Some(line) = now.or_else(before) else { continue };
@@ -240,8 +253,7 @@ fn noted(page: &str, name: &str, list: &List, rows: &[(&Fault, Verdict)]) -> Res
         survived += usize::from(line.ends_with("| **nothing** |"));
         writeln!(table, "{line}")?;
     }
-    let tally =
-        format!("{tried} of {} faults put in: {} caught, {survived} unnoticed.", list.faults.len(), tried - survived);
+    let tally = format!("{tried} of {} faults put in: {} caught, {survived} unnoticed.", list.len(), tried - survived);
     Ok(format!("{head}{begin}{tally}\n\n| fault | file | caught by |\n|---|---|---|\n{table}{end}{tail}"))
 }
 
@@ -249,18 +261,21 @@ fn noted(page: &str, name: &str, list: &List, rows: &[(&Fault, Verdict)]) -> Res
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# a comment\ntests: -p some-crate --lib\n\nthe sum is a difference\n@ crates/some/src/lib.rs\n- a + b\n+ a - b\n\ntwo lines\n@ x.rs\n- if a {\n-     b\n+ {\n";
+    const TEXT: &str = "# a comment\ntests: -p some-crate\n\nthe sum is a difference\n@ crates/some/src/lib.rs\n- a + b\n+ a - b\n\ntests: --lib\ntwo lines\n@ x.rs\n- if a {\n-     b\n+ {\n";
 
-    fn list() -> List {
+    fn list() -> Vec<Fault> {
         parse(TEXT).unwrap()
     }
 
     #[test]
     fn lists_are_read() {
         let list = list();
-        assert_eq!(list.tests, ["-p", "some-crate", "--lib"]);
-        let [sum, lines] = &list.faults[..] else { panic!("{list:?}") };
+        let [sum, lines] = &list[..] else { panic!("{list:?}") };
         assert_eq!((sum.name.as_str(), sum.file.as_str()), ("the sum is a difference", "crates/some/src/lib.rs"));
+        assert_eq!(
+            (&sum.tests[..], &lines.tests[..]),
+            (&["-p".to_owned(), "some-crate".to_owned()][..], &["--lib".to_owned()][..])
+        );
         assert_eq!((sum.old.as_str(), sum.new.as_str()), ("a + b", "a - b"));
         assert_eq!((lines.old.as_str(), lines.new.as_str()), ("if a {\n    b", "{"));
         assert!(parse("tests: x\nname\n@ f\n- a\n+ a\n").is_err(), "a fault that changes nothing");
@@ -279,9 +294,9 @@ mod tests {
     fn what_was_tried_before_stays_in_the_page() {
         let list = list();
         let page = "A\n<!-- mutants x -->\n<!-- end of mutants x -->\nB\n";
-        let first = noted(page, "x", &list, &[(&list.faults[0], Verdict::Caught("t u".into()))]).unwrap();
+        let first = noted(page, "x", &list, &[(&list[0], Verdict::Caught("t u".into()))]).unwrap();
         assert!(first.contains("1 of 2 faults put in: 1 caught, 0 unnoticed."), "{first}");
-        let second = noted(&first, "x", &list, &[(&list.faults[1], Verdict::Survived)]).unwrap();
+        let second = noted(&first, "x", &list, &[(&list[1], Verdict::Survived)]).unwrap();
         assert!(second.contains("2 of 2 faults put in: 1 caught, 1 unnoticed."), "{second}");
         assert!(
             second.contains(

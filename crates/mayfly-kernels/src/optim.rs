@@ -106,7 +106,7 @@ pub struct RmsProp {
 
 impl Default for RmsProp {
     fn default() -> Self {
-        Self { lr: 0.01, alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 }
+        Self { lr: 1e-3, alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 }
     }
 }
 

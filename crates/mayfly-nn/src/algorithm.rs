@@ -193,76 +193,89 @@ pub struct Sarprop {
     pub temperature: f32,
 }
 
+// What settings are by default is written down once, beside the kernels.
+
 impl Default for Sgd {
     fn default() -> Self {
-        Sgd { lr: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+        let k::Sgd { lr, momentum, form, weight_decay } = k::Sgd::default();
+        Sgd { lr, momentum, nesterov: form == k::Momentum::Nesterov, weight_decay }
     }
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+        let k::Adam { lr, beta1, beta2, eps, weight_decay, .. } = k::Adam::default();
+        Adam { lr, beta1, beta2, eps, weight_decay }
     }
 }
 
 impl Default for AdamW {
     fn default() -> Self {
-        AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 }
+        let k::Adam { lr, beta1, beta2, eps, weight_decay, .. } = k::Adam::w();
+        AdamW { lr, beta1, beta2, eps, weight_decay }
     }
 }
 
 impl Default for RmsProp {
     fn default() -> Self {
-        RmsProp { lr: 1e-3, alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 }
+        let k::RmsProp { lr, alpha, eps, momentum, weight_decay } = k::RmsProp::default();
+        RmsProp { lr, alpha, eps, momentum, weight_decay }
     }
 }
 
 impl Default for Adagrad {
     fn default() -> Self {
-        Adagrad { lr: 0.01, lr_decay: 0.0, eps: 1e-10, weight_decay: 0.0 }
+        let k::Adagrad { lr, lr_decay, eps, weight_decay, .. } = k::Adagrad::default();
+        Adagrad { lr, lr_decay, eps, weight_decay }
     }
 }
 
 impl Default for Lion {
     fn default() -> Self {
-        Lion { lr: 1e-4, beta1: 0.9, beta2: 0.99, weight_decay: 0.0 }
+        let k::Lion { lr, beta1, beta2, weight_decay } = k::Lion::default();
+        Lion { lr, beta1, beta2, weight_decay }
     }
 }
 
 impl Default for Incremental {
     fn default() -> Self {
-        Incremental { learning_rate: 0.7, learning_momentum: 0.0 }
+        let k::FannIncremental { learning_rate, learning_momentum } = k::FannIncremental::default();
+        Incremental { learning_rate, learning_momentum }
     }
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Batch { learning_rate: 0.7 }
+        Batch { learning_rate: k::FannIncremental::default().learning_rate }
     }
 }
 
 impl Default for Rprop {
     fn default() -> Self {
-        Rprop { increase_factor: 1.2, decrease_factor: 0.5, delta_min: 0.0, delta_max: 50.0, delta_zero: 0.1 }
+        let k::Rprop { increase_factor, decrease_factor, delta_min, delta_max, delta_zero } = k::Rprop::default();
+        Rprop { increase_factor, decrease_factor, delta_min, delta_max, delta_zero }
     }
 }
 
 impl Default for Quickprop {
     fn default() -> Self {
-        Quickprop { learning_rate: 0.7, mu: 1.75, decay: -1e-4 }
+        let k::Quickprop { learning_rate, mu, decay } = k::Quickprop::default();
+        Quickprop { learning_rate, mu, decay }
     }
 }
 
 impl Default for Sarprop {
     fn default() -> Self {
+        let k::Sarprop { increase_factor, decrease_factor, delta_max, weight_decay_shift, .. } = k::Sarprop::default();
+        let k::Sarprop { step_error_threshold_factor, step_error_shift, temperature, .. } = k::Sarprop::default();
         Sarprop {
-            increase_factor: 1.2,
-            decrease_factor: 0.5,
-            delta_max: 50.0,
-            weight_decay_shift: -6.644,
-            step_error_threshold_factor: 0.1,
-            step_error_shift: 1.385,
-            temperature: 0.015,
+            increase_factor,
+            decrease_factor,
+            delta_max,
+            weight_decay_shift,
+            step_error_threshold_factor,
+            step_error_shift,
+            temperature,
         }
     }
 }
@@ -416,6 +429,21 @@ impl Algorithm {
             Algorithm::Quickprop(o) => Some(&mut o.learning_rate),
             Algorithm::Rprop(_) | Algorithm::Sarprop(_) => None,
         }
+    }
+
+    /// The same algorithm with another weight decay; none for FANN's, which have none of this kind.
+    pub fn with_weight_decay(mut self, decay: f32) -> Option<Algorithm> {
+        let place = match &mut self {
+            Algorithm::Sgd(o) => &mut o.weight_decay,
+            Algorithm::Adam(o) => &mut o.weight_decay,
+            Algorithm::AdamW(o) => &mut o.weight_decay,
+            Algorithm::RmsProp(o) => &mut o.weight_decay,
+            Algorithm::Adagrad(o) => &mut o.weight_decay,
+            Algorithm::Lion(o) => &mut o.weight_decay,
+            _ => return None,
+        };
+        *place = decay;
+        Some(self)
     }
 
     /// The learning rate, where there is one.

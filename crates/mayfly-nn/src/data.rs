@@ -2,6 +2,9 @@
 use crate::error::{NnError, Result, expect_len};
 use mayfly_base::{Rng, mix};
 
+/// The name under which a data set gives its rows' weights.
+pub const WEIGHT: &str = "weight";
+
 /// In which order an epoch sees the rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
@@ -34,17 +37,33 @@ pub trait Dataset {
     /// A source that cannot be read, or values that make no sense.
     fn next(&mut self, x: &mut [f32], t: &mut [f32]) -> Result<usize>;
 
-    /// All rows as they are, where they lie in memory: `(inputs, targets)`. Training on whole batches then copies nothing.
+    /// What a row has besides inputs and targets: name and values a row. A network's further inputs go by their names; [`WEIGHT`], of one value, is how much
+    /// the row counts.
+    fn extras(&self) -> Vec<(String, usize)> {
+        Vec::new()
+    }
+
+    /// As [`Dataset::next`], and fills one slice for each of [`Dataset::extras`]. Data sets with extras must have it.
+    ///
+    /// # Errors
+    /// As for [`Dataset::next`].
+    fn next_with(&mut self, x: &mut [f32], t: &mut [f32], _extras: &mut [&mut [f32]]) -> Result<usize> {
+        self.next(x, t)
+    }
+
+    /// All rows as they are, where they lie in memory: `(inputs, targets)`. Training on whole batches then copies nothing, unless there are extras.
     fn in_place(&self) -> Option<(&[f32], &[f32])> {
         None
     }
 }
 
-/// Rows in memory; shuffled exactly.
+/// Rows in memory, owned ([`InMemory`]) or borrowed ([`Borrowed`]); shuffled exactly.
 #[derive(Clone, PartialEq, Debug)]
-pub struct InMemory {
-    x: Vec<f32>,
-    t: Vec<f32>,
+pub struct RowsOf<S> {
+    x: S,
+    t: S,
+    /// One a row, or none.
+    weights: Option<S>,
     input_len: usize,
     target_len: usize,
     /// Which row comes when; empty for rows as they are.
@@ -52,26 +71,28 @@ pub struct InMemory {
     at: usize,
 }
 
+/// Rows in memory.
+pub type InMemory = RowsOf<Vec<f32>>;
+
+/// Rows that lie in somebody else's memory.
+///
+/// ```
+/// use mayfly_nn::{Act, Borrowed, Network, NetworkSpec, TrainConfig, Trainer};
+/// let (inputs, targets) = ([0.0, 0.5, 1.0], [1.0, 2.0, 3.0]);
+/// let mut rows = Borrowed::new(1, 1, &inputs, &targets)?.with_weights(&[1.0, 2.0, 1.0])?;
+/// let network = Network::new(NetworkSpec::dense(1, &[], Act::Relu.into(), 1, Act::Identity.into()), 1)?;
+/// Trainer::new(network, TrainConfig::default())?.fit(&mut rows, None, &mut ())?;
+/// # Ok::<(), mayfly_nn::NnError>(())
+/// ```
+pub type Borrowed<'a> = RowsOf<&'a [f32]>;
+
 impl InMemory {
     /// Rows of `input_len` inputs and `target_len` targets, one after another.
     ///
     /// # Errors
     /// Values that do not make up the same number of whole rows.
     pub fn new(input_len: usize, target_len: usize, x: Vec<f32>, t: Vec<f32>) -> Result<Self> {
-        if input_len == 0 || target_len == 0 {
-            return Err(NnError::option(
-                "row length",
-                format!("{input_len} inputs and {target_len} targets"),
-                "both must be at least 1",
-            ));
-        }
-        let rows = x.len() / input_len;
-        expect_len("inputs", rows * input_len, x.len())?;
-        expect_len("targets", rows * target_len, t.len())?;
-        if u32::try_from(rows).is_err() {
-            return Err(NnError::option("rows", rows, "at most 4294967295 fit into memory; stream them"));
-        }
-        Ok(InMemory { x, t, input_len, target_len, order: Vec::new(), at: 0 })
+        RowsOf::of(input_len, target_len, x, t)
     }
 
     /// From pairs of input and target rows.
@@ -91,25 +112,70 @@ impl InMemory {
         let (input_len, target_len) = lens.ok_or(NnError::NoRows { what: "given" })?;
         InMemory::new(input_len, target_len, x, t)
     }
+}
+
+impl<'a> Borrowed<'a> {
+    /// Rows of `input_len` inputs and `target_len` targets, one after another.
+    ///
+    /// # Errors
+    /// Values that do not make up the same number of whole rows.
+    pub fn new(input_len: usize, target_len: usize, x: &'a [f32], t: &'a [f32]) -> Result<Self> {
+        RowsOf::of(input_len, target_len, x, t)
+    }
+}
+
+impl<S: AsRef<[f32]>> RowsOf<S> {
+    fn of(input_len: usize, target_len: usize, x: S, t: S) -> Result<Self> {
+        if input_len == 0 || target_len == 0 {
+            return Err(NnError::option(
+                "row length",
+                format!("{input_len} inputs and {target_len} targets"),
+                "both must be at least 1",
+            ));
+        }
+        let rows = x.as_ref().len() / input_len;
+        expect_len("inputs", rows * input_len, x.as_ref().len())?;
+        expect_len("targets", rows * target_len, t.as_ref().len())?;
+        if u32::try_from(rows).is_err() {
+            return Err(NnError::option("rows", rows, "at most 4294967295 fit into memory; stream them"));
+        }
+        Ok(RowsOf { x, t, weights: None, input_len, target_len, order: Vec::new(), at: 0 })
+    }
+
+    /// The same rows, each counting as much as its weight: the loss of a row is multiplied by it.
+    ///
+    /// # Errors
+    /// Not one weight a row, or one that is negative or not finite.
+    pub fn with_weights(mut self, weights: S) -> Result<Self> {
+        expect_len("row weights", self.len(), weights.as_ref().len())?;
+        check_weights(weights.as_ref())?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.x.len() / self.input_len
+        self.inputs().len() / self.input_len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.x.is_empty()
+        self.inputs().is_empty()
     }
 
     /// All inputs, row by row.
     pub fn inputs(&self) -> &[f32] {
-        &self.x
+        self.x.as_ref()
     }
 
     /// All targets, row by row.
     pub fn targets(&self) -> &[f32] {
-        &self.t
+        self.t.as_ref()
+    }
+
+    /// The rows' weights, where they have some.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_ref().map(AsRef::as_ref)
     }
 
     /// Holds a random share of the rows back: `(the rest, the share)`, both in their old order. The same seed gives the same parts.
@@ -130,20 +196,39 @@ impl InMemory {
     }
 
     fn pick(&self, keep: impl Fn(usize) -> bool) -> InMemory {
-        let rows = |values: &[f32], len: usize| {
+        let rows = |values: &[f32], len: usize| -> Vec<f32> {
             let kept = values.chunks_exact(len).enumerate().filter(|(row, _)| keep(*row));
             kept.flat_map(|(_, values)| values.iter().copied()).collect()
         };
-        let (x, t) = (rows(&self.x, self.input_len), rows(&self.t, self.target_len));
-        InMemory { x, t, input_len: self.input_len, target_len: self.target_len, order: Vec::new(), at: 0 }
+        let (x, t) = (rows(self.inputs(), self.input_len), rows(self.targets(), self.target_len));
+        let weights = self.weights().map(|weights| rows(weights, 1));
+        RowsOf { x, t, weights, input_len: self.input_len, target_len: self.target_len, order: Vec::new(), at: 0 }
     }
 
     fn row(&self, at: usize) -> usize {
         self.order.get(at).map_or(at, |row| *row as usize)
     }
+
+    /// Copies the next rows of one part.
+    fn copy(&self, to: &mut [f32], from: &[f32], len: usize, rows: usize) {
+        for (i, to) in to.chunks_exact_mut(len).take(rows).enumerate() {
+            let row = self.row(self.at + i);
+            to.copy_from_slice(&from[row * len..(row + 1) * len]);
+        }
+    }
 }
 
-impl Dataset for InMemory {
+/// Refuses weights of rows that are negative or not finite.
+pub(crate) fn check_weights(weights: &[f32]) -> Result<()> {
+    match weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
+        Some(row) => {
+            Err(NnError::option("weight of a row", weights[row], format!("row {row} needs a number from 0 on")))
+        }
+        None => Ok(()),
+    }
+}
+
+impl<S: AsRef<[f32]>> Dataset for RowsOf<S> {
     fn input_len(&self) -> usize {
         self.input_len
     }
@@ -167,19 +252,27 @@ impl Dataset for InMemory {
     }
 
     fn next(&mut self, x: &mut [f32], t: &mut [f32]) -> Result<usize> {
+        self.next_with(x, t, &mut [])
+    }
+
+    fn extras(&self) -> Vec<(String, usize)> {
+        self.weights.iter().map(|_| (WEIGHT.to_owned(), 1)).collect()
+    }
+
+    fn next_with(&mut self, x: &mut [f32], t: &mut [f32], extras: &mut [&mut [f32]]) -> Result<usize> {
         let (n, m) = (self.input_len, self.target_len);
         let rows = (x.len() / n).min(t.len() / m).min(self.len() - self.at);
-        for (i, (x, t)) in x.chunks_exact_mut(n).zip(t.chunks_exact_mut(m)).take(rows).enumerate() {
-            let row = self.row(self.at + i);
-            x.copy_from_slice(&self.x[row * n..(row + 1) * n]);
-            t.copy_from_slice(&self.t[row * m..(row + 1) * m]);
+        self.copy(x, self.inputs(), n, rows);
+        self.copy(t, self.targets(), m, rows);
+        if let (Some(weights), Some(to)) = (self.weights(), extras.first_mut()) {
+            self.copy(to, weights, 1, rows);
         }
         self.at += rows;
         Ok(rows)
     }
 
     fn in_place(&self) -> Option<(&[f32], &[f32])> {
-        Some((&self.x, &self.t))
+        Some((self.inputs(), self.targets()))
     }
 }
 

@@ -82,6 +82,16 @@ pub enum NnError {
         /// What the data has.
         got: usize,
     },
+    /// One of a network's further inputs that the rows lack, have in another size, or have and the network does not.
+    #[error("input {name:?}: the network takes {want} values a row, the rows have {got}")]
+    InputShape {
+        /// The input's name.
+        name: String,
+        /// Values a row that the network takes; 0 if it has no such input.
+        want: usize,
+        /// Values a row that came; 0 if there are none.
+        got: usize,
+    },
     /// An input that names a row of an embedding table, and there is no such row.
     #[error("row {row}, input {column} is {value}; the embedding takes whole numbers from 0 to {}", rows - 1)]
     EmbeddingId {

@@ -48,24 +48,27 @@ pub use activation::Activation;
 pub use algorithm::{
     Adagrad, Adam, AdamW, Algorithm, Batch, Incremental, Lion, Quickprop, RmsProp, Rprop, Sarprop, Sgd,
 };
-pub use data::{Dataset, InMemory, Order, balanced_class_weights, class_of};
+pub use data::{Borrowed, Dataset, InMemory, Order, RowsOf, WEIGHT, balanced_class_weights, class_of};
 pub use error::{Divergence, NnError, Result};
 pub use init::{Init, ParamInit, Part};
 pub use layers::*;
 pub use loss::{CustomLoss, FannError, Loss};
-pub use mayfly_graph::{Act, CustomActivation, CustomOp, Dims, FannAct, Graph, NodeId, Precision, Session, Shape};
+pub use mayfly_graph::{
+    Act, CustomActivation, CustomOp, Dims, FannAct, Graph, NodeId, ParamInfo, Precision, Role, Session, Shape,
+};
 pub use metrics::{
     Classification, ClassificationTally, Figures, Regression, RegressionTally, Tally, classification, regression,
 };
 pub use model::Model;
 pub use network::{Mask, Network};
-pub use optimiser::{Optimiser, StepInfo};
+pub use optimiser::{Optimiser, StepInfo, Stretch};
 pub use registry::Registry;
 pub use scale::Scale;
 pub use schedule::Schedule;
 pub use shared::SharedNetwork;
-pub use spec::{Lowered, Mode, NetworkSpec};
+pub use spec::{ExtraInput, Lowered, Mode, NetworkSpec};
 pub use stream::Streamed;
 pub use train::{
-    BatchReport, BatchRows, Control, EpochReport, FitReport, Observer, StopAt, Stopped, TrainConfig, Trainer, mean_loss,
+    BatchReport, BatchRows, Control, EpochReport, FitReport, GradientHook, GradientInfo, Observer, ParamGroup, Penalty,
+    PenaltyForm, StopAt, Stopped, TrainConfig, Trainer, mean_loss,
 };

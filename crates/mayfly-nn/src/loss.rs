@@ -41,7 +41,7 @@ pub enum Loss {
         /// What is done to the error before it is propagated.
         error: FannError,
     },
-    /// One of the user's own: `(prediction [batch, ..], target) → [batch]`.
+    /// One of the user's own: `(prediction [batch, ..], target, further inputs of the network) → [batch]`.
     Custom(CustomLoss),
 }
 
@@ -98,21 +98,54 @@ pub enum FannError {
 /// # Ok::<(), mayfly_nn::NnError>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "WrittenLoss", into = "WrittenLoss")]
 pub struct CustomLoss {
     name: String,
-    #[serde(skip)]
+    /// Further inputs of the network that it reads behind prediction and target.
+    inputs: Vec<String>,
     op: Option<Arc<dyn CustomOp>>,
+}
+
+/// As checkpoints record it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenLoss {
+    Name(String),
+    Reading { name: String, inputs: Vec<String> },
+}
+
+impl From<WrittenLoss> for CustomLoss {
+    fn from(written: WrittenLoss) -> Self {
+        let (name, inputs) = match written {
+            WrittenLoss::Name(name) => (name, Vec::new()),
+            WrittenLoss::Reading { name, inputs } => (name, inputs),
+        };
+        CustomLoss { name, inputs, op: None }
+    }
+}
+
+impl From<CustomLoss> for WrittenLoss {
+    fn from(CustomLoss { name, inputs, .. }: CustomLoss) -> Self {
+        if inputs.is_empty() { WrittenLoss::Name(name) } else { WrittenLoss::Reading { name, inputs } }
+    }
 }
 
 impl CustomLoss {
     /// Wraps the operation; its name is what checkpoints record.
     pub fn new(op: impl CustomOp + 'static) -> Self {
-        Self::from_arc(Arc::new(op))
+        CustomLoss { name: op.name().to_owned(), inputs: Vec::new(), op: Some(Arc::new(op)) }
     }
 
-    pub(crate) fn from_arc(op: Arc<dyn CustomOp>) -> Self {
-        CustomLoss { name: op.name().to_owned(), op: Some(op) }
+    /// The same loss, whose operation also reads these further inputs of the network: a mask of what counts, for instance.
+    #[must_use]
+    pub fn reading<N: Into<String>>(mut self, inputs: impl IntoIterator<Item = N>) -> Self {
+        self.inputs = inputs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The further inputs of the network that it reads.
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
     }
 
     /// The operation.
@@ -124,10 +157,10 @@ impl CustomLoss {
     }
 }
 
-/// Two are equal when they have the same name.
+/// Two are equal when they have the same name and read the same.
 impl PartialEq for CustomLoss {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name == other.name && self.inputs == other.inputs
     }
 }
 
@@ -177,7 +210,7 @@ impl Loss {
         if let Loss::Custom(custom) = self
             && custom.op.is_none()
         {
-            *custom = CustomLoss::from_arc(registry.loss(&custom.name)?);
+            custom.op = Some(registry.loss(&custom.name)?);
         }
         Ok(())
     }

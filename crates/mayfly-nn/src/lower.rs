@@ -10,13 +10,14 @@ use mayfly_kernels::{self as k, FannSpan};
 pub(crate) fn attach_loss(build: &mut Build, y: NodeId, loss: &Loss) -> Result<NodeId> {
     loss.check()?;
     let prediction = compared(build, y, loss)?;
+    let further = further_inputs(build, loss)?;
     let g = &mut build.graph;
     let shape = g.shape(prediction)?;
     let t = g.input("t", shape)?;
     let w = g.input("w", Shape::batched(&[])?)?;
     let rows = match loss {
         Loss::CrossEntropy { smoothing } if shape.rank() > 2 => sequence_cross_entropy(g, prediction, t, *smoothing)?,
-        Loss::Custom(custom) => g.custom(custom.op()?, &[prediction, t])?,
+        Loss::Custom(custom) => g.custom(custom.op()?, &[&[prediction, t], &further[..]].concat())?,
         other => g.loss_rows(graph_loss(other, build.last_act, y)?, prediction, t)?,
     };
     let g = &mut build.graph;
@@ -24,6 +25,12 @@ pub(crate) fn attach_loss(build: &mut Build, y: NodeId, loss: &Loss) -> Result<N
     g.output("prediction", prediction)?;
     g.output("loss", loss)?;
     Ok(loss)
+}
+
+/// What a loss of the user's own reads besides prediction and target.
+fn further_inputs(build: &Build, loss: &Loss) -> Result<Vec<NodeId>> {
+    let Loss::Custom(custom) = loss else { return Ok(Vec::new()) };
+    custom.inputs().iter().map(|name| build.extra(name)).collect()
 }
 
 /// What the loss compares with the targets: the sums before a softmax or sigmoid where the loss has that inside, else the outputs.

@@ -86,10 +86,9 @@ impl Model {
     /// Weights that the precision cannot hold: those that are not finite in int8, and in bf16 those so near the largest f32 that they would become infinite.
     pub fn quantised(&self, precision: Precision) -> Result<Model> {
         let mut file = Model { precision, ..self.clone() }.to_file()?;
-        let registry = Registry::new();
         file.other.insert(PRECISION.to_owned(), precision_name(precision).to_owned());
         // The description may hold layers of the user's own, which JSON would lose: it is taken over as it is.
-        Model::from_parts("model", file, self.network.spec().clone(), &registry)
+        Model::from_parts("model", file, self.network.spec().clone())
     }
 
     /// A session that runs `batch` rows at a time, at the model's precision.
@@ -134,6 +133,23 @@ impl Model {
         Model::from_file(&path.display().to_string(), file, registry)
     }
 
+    /// The file that [`Model::save`] writes, as bytes: for models that are sent or embedded.
+    ///
+    /// # Errors
+    /// Parameters that are NaN.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(self.to_file()?.to_bytes(NanPolicy::Refuse)?)
+    }
+
+    /// A model from the bytes of its file; layers of the user's own are looked up in `registry`.
+    ///
+    /// # Errors
+    /// As for [`Model::load_with`].
+    pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Model> {
+        let name = "model in memory";
+        Model::from_file(name, ModelFile::parse(name, bytes, &ReadOptions::default())?, registry)
+    }
+
     /// The file's content.
     ///
     /// # Errors
@@ -159,10 +175,10 @@ impl Model {
     /// As for [`Model::load_with`].
     pub fn from_file(name: &str, file: ModelFile, registry: &Registry) -> Result<Model> {
         let spec = NetworkSpec::from_json(&file.spec, registry)?;
-        Model::from_parts(name, file, spec, registry)
+        Model::from_parts(name, file, spec)
     }
 
-    fn from_parts(name: &str, mut file: ModelFile, spec: NetworkSpec, _: &Registry) -> Result<Model> {
+    fn from_parts(name: &str, mut file: ModelFile, spec: NetworkSpec) -> Result<Model> {
         let precision = match file.other.remove(PRECISION).as_deref() {
             None | Some("f32") => Precision::F32,
             Some("bf16") => Precision::Bf16,

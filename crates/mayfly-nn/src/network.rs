@@ -4,9 +4,10 @@ use crate::init::{Init, NetSize, Part};
 use crate::layers::LayerSpec;
 use crate::spec::{Lowered, Mode, NetworkSpec};
 use mayfly_base::Rng;
-use mayfly_graph::{ParamInfo, Precision, Session};
+use mayfly_graph::{ParamInfo, Precision, Role, Session};
 use mayfly_kernels::{self as k, Buffer};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that [`Network::predict`] runs at a time.
@@ -29,6 +30,8 @@ pub struct Network {
     params: Buffer<f32>,
     mask: Option<Mask>,
     output: Vec<usize>,
+    /// Name and values a row of each further input.
+    extras: Vec<(String, usize)>,
 }
 
 /// Which connections of a sparse network exist: 1 or 0 for each parameter. Absent ones are zero and stay zero in training.
@@ -98,7 +101,8 @@ impl Network {
         if let Some(mask) = &mask {
             mask.apply(&mut params);
         }
-        Ok(Network { spec, layout: Arc::from(graph.params()), params, mask, output })
+        let extras = spec.extra_inputs.iter().map(|extra| (extra.name.clone(), extra.shape.iter().product())).collect();
+        Ok(Network { spec, layout: Arc::from(graph.params()), params, mask, output, extras })
     }
 
     /// The description.
@@ -109,6 +113,17 @@ impl Network {
     /// Values in a row of inputs.
     pub fn input_len(&self) -> usize {
         self.spec.input.iter().product()
+    }
+
+    /// The inputs besides the first: name and values a row, in the order in which sessions take them.
+    pub fn extra_inputs(&self) -> &[(String, usize)] {
+        &self.extras
+    }
+
+    /// Ranges of the parameters that follow statistics of the batches (batch norm's mean and variance): no optimiser may move them, and where trainings are
+    /// merged they are averaged apart.
+    pub fn running(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.layout.iter().filter(|info| info.role == Role::RunningStat).map(ParamInfo::range)
     }
 
     /// Values in a row of outputs.
@@ -188,6 +203,9 @@ impl Network {
     /// # Errors
     /// Values that do not make up whole rows.
     pub fn predict_with(&self, x: &[f32], precision: Precision) -> Result<Vec<f32>> {
+        if let Some((name, want)) = self.extras.first() {
+            return Err(NnError::InputShape { name: name.clone(), want: *want, got: 0 });
+        }
         let rows = self.check_rows(x)?;
         let mut y = Vec::with_capacity(rows * self.output_len());
         let step = rows.clamp(1, PREDICT_ROWS);
@@ -204,6 +222,49 @@ impl Network {
             }
         }
         Ok(y)
+    }
+
+    /// As [`Network::predict`], for networks with further inputs: each by its name, as many rows as `x` has.
+    ///
+    /// # Errors
+    /// An input that is missing, that the network does not have, or that has another number of rows.
+    pub fn predict_named(&self, x: &[f32], extras: &[(&str, &[f32])]) -> Result<Vec<f32>> {
+        let rows = self.check_rows(x)?;
+        let parts = self.in_order(rows, extras)?;
+        let mut y = Vec::with_capacity(rows * self.output_len());
+        let shared = self.shared(Precision::F32)?;
+        let mut session: Option<Session> = None;
+        let mut start = 0;
+        while start < rows {
+            let batch = (rows - start).min(PREDICT_ROWS);
+            let session = match session.take().filter(|s| s.plan().batch() == batch) {
+                Some(made) => session.insert(made),
+                None => session.insert(shared.session(batch)?),
+            };
+            for (i, (values, (_, len))) in parts.iter().zip(&self.extras).enumerate() {
+                session.input_mut(i + 1).copy_from_slice(&values[start * len..(start + batch) * len]);
+            }
+            y.extend_from_slice(session.infer(&x[start * self.input_len()..(start + batch) * self.input_len()])?);
+            start += batch;
+        }
+        Ok(y)
+    }
+
+    /// The further inputs in the network's order, each with as many rows as there are.
+    fn in_order<'a>(&self, rows: usize, extras: &[(&str, &'a [f32])]) -> Result<Vec<&'a [f32]>> {
+        if let Some((name, values)) =
+            extras.iter().find(|(name, _)| !self.extras.iter().any(|(known, _)| known == name))
+        {
+            return Err(NnError::InputShape { name: (*name).to_owned(), want: 0, got: values.len() / rows.max(1) });
+        }
+        let find = |(name, len): &(String, usize)| {
+            let values = extras.iter().find(|(given, _)| given == name).map_or(&[][..], |(_, values)| *values);
+            match values.len() == rows * len {
+                true => Ok(values),
+                false => Err(NnError::InputShape { name: name.clone(), want: *len, got: values.len() / rows.max(1) }),
+            }
+        };
+        self.extras.iter().map(find).collect()
     }
 
     /// How many rows `x` holds; checks embedding numbers too.

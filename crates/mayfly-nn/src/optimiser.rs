@@ -31,6 +31,23 @@ pub struct StepInfo {
     pub seed: u64,
 }
 
+/// Parameters one after another that are trained alike.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stretch {
+    /// Where they are in the flat array.
+    pub range: Range<usize>,
+    /// Factor on the learning rate, besides the step's.
+    pub rate: f32,
+    /// Weight decay in place of the algorithm's.
+    pub weight_decay: Option<f32>,
+}
+
+impl From<Range<usize>> for Stretch {
+    fn from(range: Range<usize>) -> Self {
+        Stretch { range, rate: 1.0, weight_decay: None }
+    }
+}
+
 impl Optimiser {
     /// The algorithm at its start, for `len` parameters.
     ///
@@ -75,14 +92,15 @@ impl Optimiser {
         Ok(())
     }
 
-    /// One step of the parameters in `ranges` along their gradients. Allocates nothing.
+    /// One step of the parameters in `stretches` along their gradients. Allocates nothing.
     ///
     /// # Errors
     /// Arrays that do not have one value for each parameter.
-    pub fn step(&mut self, params: &mut [f32], grads: &[f32], ranges: &[Range<usize>], info: &StepInfo) -> Result<()> {
+    pub fn step(&mut self, params: &mut [f32], grads: &[f32], stretches: &[Stretch], info: &StepInfo) -> Result<()> {
         expect_len("the gradient array", params.len(), grads.len())?;
         self.steps += 1;
-        for range in ranges {
+        for stretch in stretches {
+            let range = &stretch.range;
             let (Some(p), Some(g)) = (params.get_mut(range.clone()), grads.get(range.clone())) else {
                 return Err(NnError::Length {
                     what: "the parameter array".to_owned(),
@@ -90,16 +108,25 @@ impl Optimiser {
                     got: grads.len(),
                 });
             };
-            self.step_range(p, g, range.clone(), info);
+            self.step_stretch(p, g, stretch, info);
         }
         Ok(())
     }
 
-    fn step_range(&mut self, p: &mut [f32], g: &[f32], range: Range<usize>, info: &StepInfo) {
-        let (isa, steps) = (self.isa, self.steps);
-        let first = self.first.get_mut(range.clone()).unwrap_or_default();
-        let second = self.second.get_mut(range).unwrap_or_default();
-        match &self.algorithm {
+    fn step_stretch(&mut self, p: &mut [f32], g: &[f32], stretch: &Stretch, info: &StepInfo) {
+        let (isa, steps, start) = (self.isa, self.steps, stretch.range.start);
+        let info = &StepInfo { rate: info.rate * stretch.rate, ..*info };
+        let first = self.first.get_mut(stretch.range.clone()).unwrap_or_default();
+        let second = self.second.get_mut(stretch.range.clone()).unwrap_or_default();
+        let own;
+        let algorithm = match stretch.weight_decay {
+            Some(decay) => {
+                own = self.algorithm.clone().with_weight_decay(decay);
+                own.as_ref().unwrap_or(&self.algorithm)
+            }
+            None => &self.algorithm,
+        };
+        match algorithm {
             Algorithm::Sgd(o) => k::sgd(isa, p, g, (o.momentum != 0.0).then_some(first), &o.kernel(info.rate)),
             Algorithm::Adam(o) => k::adam(isa, p, g, first, second, &o.kernel(info.rate, steps)),
             Algorithm::AdamW(o) => k::adam(isa, p, g, first, second, &o.kernel(info.rate, steps)),
@@ -113,7 +140,7 @@ impl Optimiser {
             Algorithm::Rprop(o) => k::irprop_minus(isa, p, g, first, second, &o.kernel()),
             Algorithm::Quickprop(o) => k::quickprop(isa, p, g, first, second, info.rows, &o.kernel(info.rate)),
             Algorithm::Sarprop(o) => {
-                let noise = |i: usize| Rng::stream(info.seed ^ steps, i as u64).uniform_f32();
+                let noise = |i: usize| Rng::stream(info.seed ^ steps, (start + i) as u64).uniform_f32();
                 let epoch = u32::try_from(info.epoch).unwrap_or(u32::MAX);
                 k::sarprop(p, g, first, second, epoch, info.mse, &o.kernel(), noise);
             }

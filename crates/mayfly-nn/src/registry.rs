@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-type LayerMaker = Arc<dyn Fn(&Value) -> Result<Arc<dyn CustomLayer>> + Send + Sync>;
+type LayerMaker = Arc<dyn Fn(&Value, &Registry) -> Result<Arc<dyn CustomLayer>> + Send + Sync>;
 
 /// What a program adds to the built-in layers and losses. Files name them; loading looks them up here.
 #[derive(Clone, Default)]
@@ -30,7 +30,26 @@ impl Registry {
         name: impl Into<String>,
         make: impl Fn(&Value) -> Result<Arc<dyn CustomLayer>> + Send + Sync + 'static,
     ) -> Self {
+        self.layers.insert(name.into(), Arc::new(move |config: &Value, _: &Registry| make(config)));
+        self
+    }
+
+    /// Adds a layer that holds other layers: `make` gets the registry too, to find theirs ([`LayerSpec::bind`](crate::LayerSpec::bind)).
+    #[must_use]
+    pub fn with_container(
+        mut self,
+        name: impl Into<String>,
+        make: impl Fn(&Value, &Registry) -> Result<Arc<dyn CustomLayer>> + Send + Sync + 'static,
+    ) -> Self {
         self.layers.insert(name.into(), Arc::new(make));
+        self
+    }
+
+    /// What another registry has too, as a crate of layers offers it.
+    #[must_use]
+    pub fn with_all(mut self, other: Registry) -> Self {
+        self.layers.extend(other.layers);
+        self.losses.extend(other.losses);
         self
     }
 
@@ -61,7 +80,7 @@ impl Registry {
     pub(crate) fn layer(&self, name: &str, config: &Value) -> Result<Arc<dyn CustomLayer>> {
         let make =
             self.layers.get(name).ok_or_else(|| NnError::Unregistered { kind: "layer", name: name.to_owned() })?;
-        make(config)
+        make(config, self)
     }
 
     pub(crate) fn loss(&self, name: &str) -> Result<Arc<dyn CustomOp>> {

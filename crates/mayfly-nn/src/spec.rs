@@ -24,9 +24,25 @@ use serde::{Deserialize, Serialize};
 pub struct NetworkSpec {
     /// The shape of one row, at most three dimensions: `[features]`, `[time, features]`, `[channels, length]`, `[channels, height, width]`.
     pub input: Vec<usize>,
+    /// Further inputs of a row, for layers that read them by name ([`LayerCx::input`](crate::LayerCx::input)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_inputs: Vec<ExtraInput>,
     /// The layers in order.
     pub layers: Vec<LayerSpec>,
 }
+
+/// An input of a network besides the first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraInput {
+    /// What layers and data sets call it.
+    pub name: String,
+    /// The shape of one row.
+    pub shape: Vec<usize>,
+}
+
+/// Names of inputs that have a meaning of their own in training graphs and data sets.
+const RESERVED: [&str; 5] = ["x", "t", "w", "y", crate::data::WEIGHT];
 
 /// What a graph is wanted for.
 #[derive(Clone, Copy, Debug)]
@@ -70,13 +86,20 @@ pub struct Lowered {
 impl NetworkSpec {
     /// A network without layers on rows of the shape `input`.
     pub fn new(input: &[usize]) -> Self {
-        NetworkSpec { input: input.to_vec(), layers: Vec::new() }
+        NetworkSpec { input: input.to_vec(), extra_inputs: Vec::new(), layers: Vec::new() }
     }
 
     /// The same network with one more layer.
     #[must_use]
     pub fn with(mut self, layer: impl Into<LayerSpec>) -> Self {
         self.layers.push(layer.into());
+        self
+    }
+
+    /// The same network with one more input of rows of the shape `shape`.
+    #[must_use]
+    pub fn with_input(mut self, name: impl Into<String>, shape: &[usize]) -> Self {
+        self.extra_inputs.push(ExtraInput { name: name.into(), shape: shape.to_vec() });
         self
     }
 
@@ -100,8 +123,16 @@ impl NetworkSpec {
     pub fn from_json(json: &str, registry: &Registry) -> Result<Self> {
         let mut spec: NetworkSpec = serde_json::from_str(json)
             .map_err(|source| NnError::Json { what: "the description of the network", source })?;
-        bind(&mut spec.layers, registry)?;
+        spec.bind(registry)?;
         Ok(spec)
+    }
+
+    /// Finds the code of layers of the user's own in a description that was read by other means than [`NetworkSpec::from_json`].
+    ///
+    /// # Errors
+    /// A layer that is not in the registry.
+    pub fn bind(&mut self, registry: &Registry) -> Result<()> {
+        self.layers.iter_mut().try_for_each(|layer| layer.bind(registry))
     }
 
     /// The network as JSON.
@@ -123,6 +154,7 @@ impl NetworkSpec {
         };
         let mut build = Build::new(purpose);
         let x = build.graph.input("x", Shape::batched(&self.input)?)?;
+        self.add_extra_inputs(&mut build)?;
         let y = build.layers(&self.layers, x)?;
         let loss = match mode {
             Mode::Inference => {
@@ -138,6 +170,18 @@ impl NetworkSpec {
         };
         let Build { graph, inits, momenta, taps, .. } = build;
         Ok(Lowered { graph, inits, momenta, taps, loss, span, inside })
+    }
+
+    fn add_extra_inputs(&self, build: &mut Build) -> Result<()> {
+        for ExtraInput { name, shape } in &self.extra_inputs {
+            let is_taken = RESERVED.contains(&name.as_str()) || build.extras.iter().any(|(other, _)| other == name);
+            if is_taken || name.is_empty() {
+                return Err(NnError::option("name of an input", format!("{name:?}"), "it is taken; choose another"));
+            }
+            let id = build.graph.input(name, Shape::batched(shape)?)?;
+            build.extras.push((name.clone(), id));
+        }
+        Ok(())
     }
 
     /// The shape of a row of outputs.
@@ -168,10 +212,16 @@ impl NetworkSpec {
     }
 }
 
-fn bind(layers: &mut [LayerSpec], registry: &Registry) -> Result<()> {
-    layers.iter_mut().try_for_each(|layer| match layer {
-        LayerSpec::Custom(custom) => custom.bind(registry),
-        LayerSpec::Residual(residual) => bind(&mut residual.0, registry),
-        _ => Ok(()),
-    })
+impl LayerSpec {
+    /// Finds the code of layers of the user's own, this one and those inside it.
+    ///
+    /// # Errors
+    /// A layer that is not in the registry.
+    pub fn bind(&mut self, registry: &Registry) -> Result<()> {
+        match self {
+            LayerSpec::Custom(custom) => custom.bind(registry),
+            LayerSpec::Residual(residual) => residual.0.iter_mut().try_for_each(|layer| layer.bind(registry)),
+            _ => Ok(()),
+        }
+    }
 }

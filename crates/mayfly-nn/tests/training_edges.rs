@@ -559,7 +559,7 @@ fn fann_steps(algorithm: Algorithm, start: f32, gradients: &[f32]) -> Vec<f32> {
     let mut w = [start];
     let step = |g: &f32| {
         let info = StepInfo { rate: 1.0, rows: 1, epoch: 0, mse: 0.1, seed: 1 };
-        optimiser.step(&mut w, &[*g], std::slice::from_ref(&(0..1)), &info).unwrap();
+        optimiser.step(&mut w, &[*g], &[(0..1).into()], &info).unwrap();
         w[0]
     };
     gradients.iter().map(step).collect()

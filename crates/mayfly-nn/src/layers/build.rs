@@ -24,6 +24,8 @@ pub(crate) struct Build {
     /// Parameters (by number) that follow a running statistic, with their momentum.
     pub momenta: Vec<(usize, f32)>,
     pub purpose: Purpose,
+    /// The network's inputs besides the first, by name.
+    pub extras: Vec<(String, NodeId)>,
     /// The output of each layer of the outermost sequence.
     pub taps: Vec<(String, NodeId)>,
     /// The activation applied last, with its input and output.
@@ -38,10 +40,20 @@ impl Build {
             inits: Vec::new(),
             momenta: Vec::new(),
             purpose,
+            extras: Vec::new(),
             taps: Vec::new(),
             last_act: None,
             dropouts: 0,
         }
+    }
+
+    /// One of the network's further inputs.
+    pub(crate) fn extra(&self, name: &str) -> Result<NodeId> {
+        let found = self.extras.iter().find(|(known, _)| known == name);
+        found.map(|(_, id)| *id).ok_or_else(|| {
+            let known = self.extras.iter().map(|(known, _)| known.clone()).collect();
+            NnError::UnknownName { kind: "input", name: name.to_owned(), known }
+        })
     }
 
     /// Builds the network's own sequence of layers.
@@ -102,6 +114,22 @@ impl LayerCx<'_> {
         }
     }
 
+    /// One of the network's further inputs ([`NetworkSpec::extra_inputs`](crate::NetworkSpec)), `[batch, ..]`.
+    ///
+    /// # Errors
+    /// The network has no input of this name.
+    pub fn input(&self, name: &str) -> Result<NodeId> {
+        self.build.extra(name)
+    }
+
+    /// Builds layers one after another on `x`, as parts of this layer, and returns the last one's output. Their parameters are named `<this>.layers.<i>…`.
+    ///
+    /// # Errors
+    /// Layers that do not fit together.
+    pub fn layers(&mut self, layers: &[LayerSpec], x: NodeId) -> Result<NodeId> {
+        Ok(self.sequence(layers, x)?.last().map_or(x, |(_, y)| *y))
+    }
+
     /// Whether the graph is for training: dropout drops, batch norm uses the batch's statistics.
     pub fn is_training(&self) -> bool {
         self.build.purpose != Purpose::Run
@@ -138,8 +166,12 @@ impl LayerCx<'_> {
         self.declare(name, dims, ParamInit { scheme: init, part: Part::Other, fan_in: 1, fan_out: 1 })
     }
 
-    /// A parameter that follows a statistic of the batches: after each step it moves by `momentum` of the way.
-    pub(crate) fn running(&mut self, name: &str, dims: &[usize], init: Init, momentum: f32) -> Result<NodeId> {
+    /// A parameter that follows a statistic of the batches: after each step it moves by `momentum` of the way. No optimiser touches it; what an operation
+    /// gives as its gradient is the parameter less the batch's statistic.
+    ///
+    /// # Errors
+    /// A name that the layer used before, or an impossible shape.
+    pub fn running(&mut self, name: &str, dims: &[usize], init: Init, momentum: f32) -> Result<NodeId> {
         self.build.momenta.push((self.build.inits.len(), momentum));
         self.build.inits.push(ParamInit { scheme: init, part: Part::Other, fan_in: 1, fan_out: 1 });
         let name = self.named(name);

@@ -1,5 +1,6 @@
 //! Checkpoints: a model file with everything that training needs to go on, to the last bit.
 use super::config::TrainConfig;
+use super::penalty::{Penalty, PenaltyForm};
 use super::report::{EpochReport, Stopped};
 use super::state::{Best, State};
 use super::trainer::Trainer;
@@ -17,6 +18,9 @@ use std::path::Path;
 const BEST: &str = "checkpoint.best";
 const FIRST: &str = "checkpoint.first";
 const SECOND: &str = "checkpoint.second";
+/// What a penalty pulls towards, and by how much.
+const TOWARDS: &str = "checkpoint.towards";
+const IMPORTANCE: &str = "checkpoint.importance";
 
 /// The rest, as JSON in the file's metadata.
 #[derive(Serialize, Deserialize)]
@@ -30,8 +34,16 @@ struct Saved {
     ended: Option<Stopped>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     stepped: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    penalty: Option<SavedPenalty>,
     plateau: Plateau,
     history: Vec<EpochReport>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedPenalty {
+    strength: f32,
+    form: PenaltyForm,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,8 +70,12 @@ impl Trainer {
                 .map_err(|source| NnError::Json { what: "the state of the training", source })?,
         );
         let [first, second] = self.optimiser.state();
-        let best = self.state.best.as_ref().map(|best| &best.params[..]);
-        for (name, values) in [(BEST, best.unwrap_or_default()), (FIRST, first), (SECOND, second)] {
+        let best = self.state.best.as_ref().map(|best| &best.params[..]).unwrap_or_default();
+        let penalty = self.penalty.as_ref();
+        let towards = penalty.map(|penalty| &penalty.towards[..]).unwrap_or_default();
+        let importance = penalty.and_then(|penalty| penalty.importance.as_deref()).unwrap_or_default();
+        let parts = [(BEST, best), (FIRST, first), (SECOND, second), (TOWARDS, towards), (IMPORTANCE, importance)];
+        for (name, values) in parts {
             if !values.is_empty() {
                 file.tensors.push(Tensor {
                     name: name.to_owned(),
@@ -81,6 +97,7 @@ impl Trainer {
             waited: *waited,
             ended: *ended,
             stepped: *stepped,
+            penalty: self.penalty.as_ref().map(|p| SavedPenalty { strength: p.strength, form: p.form }),
             plateau: *plateau,
             history: history.clone(),
         }
@@ -111,10 +128,15 @@ impl Trainer {
         let mut saved: Saved = serde_json::from_str(&json)
             .map_err(|source| NnError::Json { what: "the state of the training", source })?;
         saved.config.loss.bind(registry)?;
-        let [best, first, second] = [BEST, FIRST, SECOND].map(|part| take(&mut file, part));
+        let [best, first, second, towards, importance] =
+            [BEST, FIRST, SECOND, TOWARDS, IMPORTANCE].map(|part| take(&mut file, part));
         let network = from_tensors(&name, NetworkSpec::from_json(&file.spec, registry)?, file.tensors)?;
         let mut trainer = Trainer::new(network, saved.config.clone())?;
         trainer.optimiser.restore(saved.steps, &first, &second)?;
+        if let Some(SavedPenalty { strength, form }) = saved.penalty {
+            let importance = (!importance.is_empty()).then_some(importance);
+            trainer.set_penalty(Some(Penalty { strength, towards, importance, form }))?;
+        }
         trainer.state = saved.into_state(&name, &best, trainer.network.params().len())?;
         Ok(trainer)
     }

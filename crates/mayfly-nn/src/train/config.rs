@@ -1,4 +1,5 @@
 //! The settings of a training.
+use super::groups::ParamGroup;
 use crate::algorithm::{Adam, Algorithm};
 use crate::error::{NnError, Result};
 use crate::loss::Loss;
@@ -37,6 +38,9 @@ pub struct TrainConfig {
     pub min_delta: f64,
     /// Weights of the classes of one-hot targets, or of 0 and 1 for a single output; see [`balanced_class_weights`](crate::balanced_class_weights).
     pub class_weights: Option<Vec<f32>>,
+    /// Parts of the network that are trained in their own way; all others as the algorithm says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ParamGroup>,
     /// Training stops when this is reached.
     pub stop: Option<StopAt>,
 }
@@ -86,6 +90,7 @@ impl Default for TrainConfig {
             patience: None,
             min_delta: 0.0,
             class_weights: None,
+            groups: Vec::new(),
             stop: None,
         }
     }

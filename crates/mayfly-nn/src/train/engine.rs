@@ -23,11 +23,13 @@ const MOST_THREADS: usize = 256;
 /// Dropout counts the shards of a step within this many.
 const SHARDS_A_STEP: u64 = 1 << 24;
 
-/// Rows of a batch: inputs, targets, one weight each.
+/// Rows of a batch: what the graph takes of each, and one weight each.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
-    pub x: &'a [f32],
-    pub t: &'a [f32],
+    /// In the order of the graph's inputs: the first, the further ones, targets.
+    pub parts: &'a [&'a [f32]],
+    /// Values a row of each part.
+    pub lens: &'a [usize],
     pub w: &'a [f32],
 }
 
@@ -78,8 +80,6 @@ fn squash(inside: Activation, row: &mut [f32]) {
 #[derive(Clone, Copy)]
 struct Cut {
     shard_rows: usize,
-    /// Values in a row of inputs and of targets.
-    lens: [usize; 2],
     measuring: Option<Measuring>,
 }
 
@@ -87,6 +87,9 @@ struct Cut {
 #[derive(Clone, Copy)]
 struct Job<'a> {
     rows: Rows<'a>,
+    /// Its rows among them.
+    start: usize,
+    end: usize,
     params: &'a [f32],
     /// Distinguishes the shard for dropout.
     number: u64,
@@ -122,10 +125,14 @@ struct Done {
     measure: FannMeasure,
 }
 
-impl<'a> Rows<'a> {
-    fn cut(self, range: Range<usize>, [inputs, targets]: [usize; 2]) -> Rows<'a> {
-        let of = |values: &'a [f32], len: usize| values.get(range.start * len..range.end * len).unwrap_or_default();
-        Rows { x: of(self.x, inputs), t: of(self.t, targets), w: of(self.w, 1) }
+impl<'a> Job<'a> {
+    fn rows(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// The shard's part of some values of all rows.
+    fn of(&self, values: &'a [f32], len: usize) -> &'a [f32] {
+        values.get(self.start * len..self.end * len).unwrap_or_default()
     }
 }
 
@@ -138,8 +145,7 @@ impl Cut {
     fn job<'a>(&self, rows: Rows<'a>, params: &'a [f32], number: u64, index: usize) -> Job<'a> {
         let start = index * self.shard_rows;
         let end = (start + self.shard_rows).min(rows.w.len());
-        let rows = rows.cut(start..end, self.lens);
-        Job { rows, params, number: number.wrapping_add(index as u64), measuring: self.measuring }
+        Job { rows, start, end, params, number: number.wrapping_add(index as u64), measuring: self.measuring }
     }
 }
 
@@ -164,12 +170,10 @@ impl Engine {
             return Err(NnError::option("mode", "inference", "training needs a graph with a loss"));
         };
         let graph = gradient(&lowered.graph, loss)?;
-        let row_len =
-            |i: usize| graph.inputs().get(i).and_then(|(_, id)| graph.shape(*id).ok()).map_or(1, |s| s.row_len());
         let shard_rows = if shard_rows == 0 { choose_shard_rows(&lowered.graph) } else { shard_rows.min(MOST_ROWS) };
         let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
         Ok(Engine {
-            cut: Cut { shard_rows, lens: [row_len(0), row_len(1)], measuring },
+            cut: Cut { shard_rows, measuring },
             running: lowered.momenta.iter().map(|(i, _)| graph.params()[*i].range()).collect(),
             threads: threads.min(MOST_THREADS),
             isa: Isa::detect(),
@@ -178,11 +182,6 @@ impl Engine {
             workers: vec![Worker::default()],
             graph,
         })
-    }
-
-    /// Values in a row of inputs and of targets.
-    pub(super) fn lens(&self) -> [usize; 2] {
-        self.cut.lens
     }
 
     /// A good number of rows to read at a time where all `rows` rows are one batch: whole shards, or everything.
@@ -223,7 +222,7 @@ impl Engine {
         let Some(worker) = self.workers.first_mut() else { return Ok(()) };
         if tally.shards == 0 {
             worker.run(job, grads)?;
-            scale_all(self.isa, grads, &self.running, job.rows.w.len() as f32);
+            scale_all(self.isa, grads, &self.running, job.rows() as f32);
             tally.add(worker.done);
             return Ok(());
         }
@@ -314,16 +313,19 @@ impl Worker {
 
     /// Computes a shard, its gradient into `grads`.
     fn run(&mut self, job: &Job<'_>, grads: &mut [f32]) -> Result<()> {
-        let rows = job.rows.w.len();
+        let rows = job.rows();
         let Some(session) = self.sessions.iter_mut().find(|s| s.plan().batch() == rows) else {
             return Err(NnError::NoRows { what: "planned" }); // `prepare` made one for every size of shard
         };
-        for (i, values) in [job.rows.x, job.rows.t, job.rows.w].into_iter().enumerate() {
-            session.input_mut(i).copy_from_slice(values);
+        let Rows { parts, lens, w } = job.rows;
+        for (i, (values, len)) in parts.iter().zip(lens).enumerate() {
+            session.input_mut(i).copy_from_slice(job.of(values, *len));
         }
+        session.input_mut(parts.len()).copy_from_slice(job.of(w, 1));
         session.set_step(job.number);
         session.backprop(job.params, grads)?;
-        let measure = job.measuring.map(|m| m.of(session.output(PREDICTION), job.rows.t));
+        let (t, len) = (parts.last().copied().unwrap_or_default(), lens.last().copied().unwrap_or(1));
+        let measure = job.measuring.map(|m| m.of(session.output(PREDICTION), job.of(t, len)));
         let loss = session.output(LOSS).first().copied().unwrap_or(f32::NAN);
         self.done = Done { loss: f64::from(loss), rows, measure: measure.unwrap_or_default() };
         Ok(())

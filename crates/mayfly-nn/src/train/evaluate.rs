@@ -1,13 +1,12 @@
 //! The loss of rows that are not trained on.
-use super::read::Pass;
-use super::trainer::weigh_classes;
+use super::read::{Batch, Pass};
+use super::trainer::weigh;
 use crate::data::{Dataset, Order};
 use crate::error::{NnError, Result};
 use crate::loss::Loss;
 use crate::network::{Network, check_ids};
 use crate::spec::{Mode, NetworkSpec};
 use mayfly_graph::{Graph, Plan, PlanOptions, Session};
-use mayfly_kernels::Buffer;
 
 /// Rows that are run at a time.
 const ROWS: usize = 256;
@@ -20,66 +19,67 @@ const LOSS: usize = 1;
 pub(super) struct Evaluator {
     graph: Graph,
     sessions: Vec<Session>,
-    lens: [usize; 2],
-    x: Buffer<f32>,
-    t: Buffer<f32>,
+    lens: Vec<usize>,
+    batch: Batch,
 }
 
 impl Evaluator {
     pub(super) fn new(spec: &NetworkSpec, loss: &Loss) -> Result<Self> {
         let graph = spec.lower(Mode::Evaluation { loss })?.graph;
-        let row_len =
-            |i: usize| graph.inputs().get(i).and_then(|(_, id)| graph.shape(*id).ok()).map_or(1, |s| s.row_len());
-        let lens = [row_len(0), row_len(1)];
-        Ok(Evaluator { graph, sessions: Vec::new(), lens, x: Buffer::zeroed(0), t: Buffer::zeroed(0) })
+        Ok(Evaluator { lens: part_lens(&graph), graph, sessions: Vec::new(), batch: Batch::default() })
     }
 
-    /// The mean loss of all rows of `data`; with `classes`, each row's counts as much as its class.
+    /// The mean loss of all rows of `data` under `params`; rows count by their weights, where they have some, and with `classes` by their class.
     pub(super) fn mean_loss(
         &mut self,
-        spec: &NetworkSpec,
+        network: &Network,
         params: &[f32],
         classes: Option<&[f32]>,
         data: &mut dyn Dataset,
     ) -> Result<f64> {
-        self.make_room(data.rows());
         self.sessions.iter_mut().try_for_each(|session| session.set_params(params))?;
-        let mut pass = Pass::start(data, Order::AsIs)?;
-        let (mut sum, mut total) = (0.0, 0);
+        let mut pass = Pass::start(data, Order::AsIs, network)?;
+        let rows = data.rows().unwrap_or(ROWS).clamp(1, ROWS);
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.fit(&self.lens, rows, pass.is_weighted())?;
+        let (mut sum, mut total, mut any) = (0.0, 0.0, false);
         loop {
-            let rows = pass.read(data, &mut self.x, &mut self.t)?;
+            let rows = pass.read(data, &mut batch)?;
             if rows == 0 {
                 break;
             }
-            check_ids(spec, &self.x[..rows * self.lens[0]])?;
-            sum += self.sum_loss(rows, params, classes)?;
-            total += rows;
+            let (loss, weight) = batch.with(rows, |parts, own| {
+                check_ids(network.spec(), parts.first().copied().unwrap_or_default())?;
+                self.sum_loss(rows, (parts, own), params, classes)
+            })?;
+            (sum, total, any) = (sum + loss, total + weight, true);
         }
-        if total == 0 { Err(NnError::NoRows { what: "validation" }) } else { Ok(sum / total as f64) }
+        self.batch = batch;
+        match any {
+            true if total > 0.0 => Ok(sum / total),
+            true => Err(NnError::option("weights of the rows", "all 0", "some rows must count")),
+            false => Err(NnError::NoRows { what: "validation" }),
+        }
     }
 
-    /// Memory for as many rows as are run at a time.
-    fn make_room(&mut self, rows: Option<usize>) {
-        let rows = rows.unwrap_or(ROWS).clamp(1, ROWS);
-        if self.x.len() < rows * self.lens[0] {
-            (self.x, self.t) = (Buffer::zeroed(rows * self.lens[0]), Buffer::zeroed(rows * self.lens[1]));
-        }
-    }
-
-    /// The loss summed over the first `rows` rows.
-    fn sum_loss(&mut self, rows: usize, params: &[f32], classes: Option<&[f32]>) -> Result<f64> {
+    /// The loss summed over some rows, and what they count together.
+    fn sum_loss(
+        &mut self,
+        rows: usize,
+        (parts, own): (&[&[f32]], Option<&[f32]>),
+        params: &[f32],
+        classes: Option<&[f32]>,
+    ) -> Result<(f64, f64)> {
         let at = self.session(rows, params)?;
-        let Some(session) = self.sessions.get_mut(at) else { return Ok(f64::NAN) };
-        let (x, t) = (&self.x[..rows * self.lens[0]], &self.t[..rows * self.lens[1]]);
-        session.input_mut(0).copy_from_slice(x);
-        session.input_mut(1).copy_from_slice(t);
-        let weights = session.input_mut(2);
-        weights.fill(1.0);
-        if let Some(classes) = classes {
-            weigh_classes(weights, t, classes, 1.0);
+        let Some(session) = self.sessions.get_mut(at) else { return Ok((f64::NAN, 0.0)) };
+        for (i, values) in parts.iter().enumerate() {
+            session.input_mut(i).copy_from_slice(values);
         }
+        let weights = session.input_mut(parts.len());
+        weigh(weights, parts.last().copied().unwrap_or_default(), classes, own, 1.0)?;
+        let total = own.map_or(rows as f64, |own| own.iter().map(|w| f64::from(*w)).sum());
         session.run();
-        Ok(session.output(LOSS).first().map_or(f64::NAN, |loss| f64::from(*loss)))
+        Ok((session.output(LOSS).first().map_or(f64::NAN, |loss| f64::from(*loss)), total))
     }
 
     /// Where the session for this many rows is.
@@ -96,23 +96,17 @@ impl Evaluator {
     }
 }
 
-/// The mean loss of a network over all rows of `data`, with its layers as in use (nothing dropped, running statistics).
+/// Values a row of each input of a graph with a loss, but for the row weights, which come last.
+pub(super) fn part_lens(graph: &Graph) -> Vec<usize> {
+    let inputs = graph.inputs();
+    let parts = inputs.iter().take(inputs.len().saturating_sub(1));
+    parts.map(|(_, id)| graph.shape(*id).map_or(1, |shape| shape.row_len())).collect()
+}
+
+/// The mean loss of a network over all rows of `data`, with its layers as in use (nothing dropped, running statistics); rows count by their weights.
 ///
 /// # Errors
 /// Data that does not fit the network, or a loss that does not.
 pub fn mean_loss(network: &Network, loss: &Loss, data: &mut dyn Dataset) -> Result<f64> {
-    check_data(network, data)?;
-    Evaluator::new(network.spec(), loss)?.mean_loss(network.spec(), network.params(), None, data)
-}
-
-/// Refuses data whose rows do not fit the network.
-pub(super) fn check_data(network: &Network, data: &dyn Dataset) -> Result<()> {
-    for (what, want, got) in
-        [("inputs", network.input_len(), data.input_len()), ("targets", network.output_len(), data.target_len())]
-    {
-        if want != got {
-            return Err(NnError::DataShape { what, want, got });
-        }
-    }
-    Ok(())
+    Evaluator::new(network.spec(), loss)?.mean_loss(network, network.params(), None, data)
 }

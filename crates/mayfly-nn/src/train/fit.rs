@@ -1,8 +1,8 @@
 //! Epochs: reading rows, validation, when to stop.
 use super::config::{BatchRows, StopAt, TrainConfig};
 use super::engine::Tally;
-use super::evaluate::{Evaluator, check_data};
-use super::read::Pass;
+use super::evaluate::Evaluator;
+use super::read::{Batch, Pass, check_data};
 use super::report::{BatchReport, Control, EpochReport, FitReport, Observer, Stopped};
 use super::state::Aside;
 use super::trainer::Trainer;
@@ -12,9 +12,6 @@ use crate::spec::NetworkSpec;
 use mayfly_base::mix;
 use mayfly_kernels::{Buffer, FannMeasure};
 use std::mem;
-
-/// Values of a batch that is read at once, at most: 8 GiB.
-const BATCH_VALUES: usize = 1 << (if usize::BITS > 32 { 31 } else { 26 });
 
 /// An epoch's sums so far.
 #[derive(Default)]
@@ -109,19 +106,21 @@ impl Trainer {
     /// A step on all rows at once.
     fn whole(&mut self, train: &mut dyn Dataset, alone: bool) -> Result<Sums> {
         self.rate = self.rate_at(0.0);
-        if let Some((x, t)) = train.in_place() {
+        let shown = if train.extras().is_empty() { train.in_place() } else { None };
+        if let Some((x, t)) = shown {
             if x.is_empty() {
                 return Ok(Sums::default());
             }
-            let rows = self.count_rows(x, t)?;
+            let parts = [x, t];
+            let rows = self.count_rows(&parts)?;
             self.fill_weights(rows);
-            let tally = self.gradient_of(x, t)?;
-            return self.only_step(x, t, &tally, alone);
+            let tally = self.gradient_of(&parts, None)?;
+            return self.only_step(&parts, &tally, alone);
         }
-        let mut pass = Pass::start(train, Order::AsIs)?;
-        let [mut x, mut t] = self.take_batch(self.engine.chunk_rows(train.rows()))?;
-        let result = self.accumulate_all(train, &mut pass, &mut x, &mut t);
-        self.batch = [x, t];
+        let mut pass = Pass::start(train, Order::AsIs, &self.network)?;
+        let mut batch = self.take_batch(self.engine.chunk_rows(train.rows()), &pass)?;
+        let result = self.accumulate_all(train, &mut pass, &mut batch);
+        self.batch = batch;
         let mut tally = result?;
         if tally.rows == 0 {
             return Ok(Sums::default());
@@ -129,41 +128,33 @@ impl Trainer {
         if !self.config.loss.sums_rows() {
             self.average(&mut tally);
         }
-        self.only_step(&[], &[], &tally, alone)
+        self.only_step(&[], &tally, alone)
     }
 
     /// The step of an epoch that has no other. Its loss is that of the weights before it: without validation rows these may be the best so far.
-    fn only_step(&mut self, x: &[f32], t: &[f32], tally: &Tally, alone: bool) -> Result<Sums> {
+    fn only_step(&mut self, parts: &[&[f32]], tally: &Tally, alone: bool) -> Result<Sums> {
         let mut sums = self.sums(tally);
         if alone {
             let report = self.report(&sums, None);
             sums.kept = Some(self.keep_if_best(&report));
         }
-        self.apply(x, t, tally)?;
+        self.apply(parts, tally)?;
         Ok(sums)
     }
 
     /// The gradient of all rows, each counting 1.
-    fn accumulate_all(
-        &mut self,
-        train: &mut dyn Dataset,
-        pass: &mut Pass,
-        x: &mut [f32],
-        t: &mut [f32],
-    ) -> Result<Tally> {
-        let [inputs, targets] = self.engine.lens();
+    fn accumulate_all(&mut self, train: &mut dyn Dataset, pass: &mut Pass, batch: &mut Batch) -> Result<Tally> {
         let mut tally = Tally::default();
         loop {
-            let rows = pass.read(train, x, t)?;
+            let rows = pass.read(train, batch)?;
             if rows == 0 {
                 return Ok(tally);
             }
-            let (x, t) = (&x[..rows * inputs], &t[..rows * targets]);
             self.fill_weights_with(rows, 1.0);
-            self.accumulate(x, t, &mut tally)?;
-            if !tally.loss.is_finite() {
-                return Err(self.diverged(x, t, tally.loss as f32));
-            }
+            batch.with(rows, |parts, weights| {
+                self.accumulate(parts, weights, &mut tally)?;
+                if tally.loss.is_finite() { Ok(()) } else { Err(self.diverged(parts, tally.loss as f32)) }
+            })?;
         }
     }
 
@@ -174,38 +165,38 @@ impl Trainer {
         alone: bool,
         observer: &mut dyn Observer,
     ) -> Result<Sums> {
-        let total = train.rows();
-        let n = total.map_or(n, |rows| n.min(rows.max(1)));
-        let [mut x, mut t] = self.take_batch(n)?;
-        let result = self.batches(train, (total, alone), &mut x, &mut t, observer);
-        self.batch = [x, t];
+        let n = train.rows().map_or(n, |rows| n.min(rows.max(1)));
+        let mut pass = Pass::start(train, self.order(), &self.network)?;
+        let mut batch = self.take_batch(n, &pass)?;
+        let result = self.batches(train, alone, &mut pass, &mut batch, observer);
+        self.batch = batch;
         result
     }
 
     fn batches(
         &mut self,
         train: &mut dyn Dataset,
-        (total, alone): (Option<usize>, bool),
-        x: &mut [f32],
-        t: &mut [f32],
+        alone: bool,
+        pass: &mut Pass,
+        batch: &mut Batch,
         observer: &mut dyn Observer,
     ) -> Result<Sums> {
-        let [inputs, targets] = self.engine.lens();
+        let total = train.rows();
         let mut sums = Sums::default();
         self.rate = self.rate_at(0.0);
-        let mut pass = Pass::start(train, self.order())?;
         loop {
-            let rows = pass.read(train, x, t)?;
+            let rows = pass.read(train, batch)?;
             if rows == 0 {
                 return Ok(sums);
             }
             if let Some(total) = total.filter(|_| self.config.schedule.is_smooth()) {
                 self.rate = self.rate_at(sums.rows as f64 / total.max(1) as f64);
             }
-            let (x, t) = (&x[..rows * inputs], &t[..rows * targets]);
             self.fill_weights(rows);
-            let tally = self.gradient_of(x, t)?;
-            let step = self.only_step(x, t, &tally, alone && total == Some(rows))?;
+            let step = batch.with(rows, |parts, weights| {
+                let tally = self.gradient_of(parts, weights)?;
+                self.only_step(parts, &tally, alone && total == Some(rows))
+            })?;
             sums.kept = step.kept;
             sums.loss += step.loss;
             sums.rows += rows;
@@ -226,15 +217,10 @@ impl Trainer {
     }
 
     /// Memory for `rows` rows, taken out of the trainer.
-    fn take_batch(&mut self, rows: usize) -> Result<[Buffer<f32>; 2]> {
-        let [inputs, targets] = self.engine.lens();
-        if rows.checked_mul(inputs.saturating_add(targets)).is_none_or(|values| values > BATCH_VALUES) {
-            let want = format!("at most {BATCH_VALUES} values are read at once; use smaller batches, or full ones");
-            return Err(NnError::option("batch", format!("{rows} rows of unknown number"), want));
-        }
-        let [x, t] = mem::replace(&mut self.batch, [Buffer::zeroed(0), Buffer::zeroed(0)]);
-        let fitting = |buffer: Buffer<f32>, len: usize| if buffer.len() == len { buffer } else { Buffer::zeroed(len) };
-        Ok([fitting(x, rows * inputs), fitting(t, rows * targets)])
+    fn take_batch(&mut self, rows: usize, pass: &Pass) -> Result<Batch> {
+        let mut batch = mem::take(&mut self.batch);
+        batch.fit(&self.lens, rows, pass.is_weighted())?;
+        Ok(batch)
     }
 
     /// The order of this epoch's rows, whatever happened in the epochs before.
@@ -254,9 +240,8 @@ impl Trainer {
 
     fn validate(&mut self, data: &mut dyn Dataset) -> Result<f64> {
         check_data(&self.network, data)?;
-        let params = self.network.params();
         let evaluator = evaluator(&mut self.evaluator, self.network.spec(), &self.config)?;
-        evaluator.mean_loss(self.network.spec(), params, None, data)
+        evaluator.mean_loss(&self.network, self.network.params(), None, data)
     }
 
     /// Enters the epoch into the books.
@@ -281,7 +266,7 @@ impl Trainer {
             epoch: self.state.epoch + 1,
             train_loss: sums.loss / rows,
             validation_loss,
-            mse: measured.then(|| sums.measure.squared / (rows * self.engine.lens()[1] as f64)),
+            mse: measured.then(|| sums.measure.squared / (rows * self.network.output_len() as f64)),
             bit_fail: measured.then_some(sums.measure.bit_fail),
             rows: sums.rows,
             rate: self.rate,
@@ -334,10 +319,10 @@ impl Trainer {
         if !alone || aimed || best.params[..] == *network.params() {
             return Ok(false);
         }
-        let (spec, classes) = (network.spec(), config.class_weights.as_deref());
-        let evaluator = evaluator(place, spec, config)?;
-        let kept = evaluator.mean_loss(spec, &best.params, classes, train)?;
-        let last = evaluator.mean_loss(spec, network.params(), classes, train)?;
+        let classes = config.class_weights.as_deref();
+        let evaluator = evaluator(place, network.spec(), config)?;
+        let kept = evaluator.mean_loss(network, &best.params, classes, train)?;
+        let last = evaluator.mean_loss(network, network.params(), classes, train)?;
         Ok(last <= kept || (last.is_finite() && !kept.is_finite()))
     }
 

@@ -2,11 +2,15 @@
 use super::config::TrainConfig;
 use super::diverge;
 use super::engine::{Engine, Measuring, Rows, Tally};
-use super::evaluate::Evaluator;
+use super::evaluate::{Evaluator, part_lens};
+use super::groups::stretches;
+use super::penalty::{GradientHook, GradientInfo, Penalty, PenaltyForm};
+use super::read::Batch;
 use super::state::State;
+use crate::data::check_weights;
 use crate::error::{Divergence, NnError, Result, expect_len};
 use crate::network::{Network, check_ids};
-use crate::optimiser::{Optimiser, StepInfo};
+use crate::optimiser::{Optimiser, StepInfo, Stretch};
 use crate::spec::Mode;
 use mayfly_base::mix;
 use mayfly_kernels::{self as k, Buffer, Isa};
@@ -32,19 +36,24 @@ pub struct Trainer {
     pub(super) engine: Engine,
     isa: Isa,
     grads: Buffer<f32>,
-    /// One weight a row, for batches whose rows all count the same.
+    /// Values a row of the graph's inputs: the first, the further ones, targets.
+    pub(super) lens: Vec<usize>,
+    /// One weight a row.
     weights: Buffer<f32>,
-    /// Ranges of parameters that the optimiser moves.
-    trained: Vec<Range<usize>>,
-    /// Ranges of running statistics with their momentum.
-    running: Vec<(Range<usize>, f32)>,
-    /// How many of them are in use, and their value.
+    /// How many of them are in use, and their value, if they all have the same.
     weights_for: usize,
     weight: f32,
+    weights_are_alike: bool,
+    /// What the optimiser moves.
+    stretches: Vec<Stretch>,
+    /// Ranges of running statistics with their momentum.
+    running: Vec<(Range<usize>, f32)>,
+    pub(super) penalty: Option<Penalty>,
+    hook: Option<GradientHook>,
     /// The schedule's factor now.
     pub(super) rate: f32,
-    /// Inputs and targets of a batch that is read.
-    pub(super) batch: [Buffer<f32>; 2],
+    /// Rows of a batch that is read.
+    pub(super) batch: Batch,
     pub(super) evaluator: Option<Evaluator>,
 }
 
@@ -65,14 +74,18 @@ impl Trainer {
         let len = network.params().len();
         Ok(Trainer {
             optimiser: Optimiser::new(config.algorithm.clone(), len)?,
-            trained: gaps(&running, len),
+            stretches: stretches(network.layout(), &config.groups, &config.algorithm)?,
+            lens: part_lens(&lowered.graph),
             rate: config.schedule.factor(0.0, config.epochs),
             isa: Isa::detect(),
             grads: Buffer::zeroed(len),
             weights: Buffer::zeroed(0),
             weights_for: 0,
             weight: 0.0,
-            batch: [Buffer::zeroed(0), Buffer::zeroed(0)],
+            weights_are_alike: true,
+            penalty: None,
+            hook: None,
+            batch: Batch::default(),
             state: State::default(),
             evaluator: None,
             network,
@@ -110,6 +123,23 @@ impl Trainer {
         self.state.epoch
     }
 
+    /// Pulls the parameters towards given values from now on, or no more. Checkpoints carry the penalty.
+    ///
+    /// # Errors
+    /// Arrays that do not have one value for each parameter, and numbers that are negative or not finite.
+    pub fn set_penalty(&mut self, penalty: Option<Penalty>) -> Result<()> {
+        if let Some(penalty) = &penalty {
+            penalty.check(self.network.params().len())?;
+        }
+        self.penalty = penalty;
+        Ok(())
+    }
+
+    /// Lets a hook see, and change, every gradient from now on, or no longer. Checkpoints do not carry it: set it again after a resume.
+    pub fn set_gradient_hook(&mut self, hook: Option<GradientHook>) {
+        self.hook = hook;
+    }
+
     /// The gradient of the last step, in the layout of the parameters.
     pub fn gradient(&self) -> &[f32] {
         &self.grads
@@ -122,23 +152,53 @@ impl Trainer {
     /// # Errors
     /// Values that are not whole rows, or numbers that are not finite.
     pub fn step(&mut self, x: &[f32], t: &[f32]) -> Result<f32> {
-        let rows = self.count_rows(x, t)?;
+        self.step_on(&[x, t], None)
+    }
+
+    /// As [`Trainer::step`], for networks with further inputs, one slice each in the network's order, and for rows with weights.
+    ///
+    /// # Errors
+    /// As for [`Trainer::step`], and weights that are negative or not finite.
+    pub fn step_with(&mut self, x: &[f32], extras: &[&[f32]], t: &[f32], weights: Option<&[f32]>) -> Result<f32> {
+        let parts: Vec<&[f32]> = [x].into_iter().chain(extras.iter().copied()).chain([t]).collect();
+        self.step_on(&parts, weights)
+    }
+
+    fn step_on(&mut self, parts: &[&[f32]], weights: Option<&[f32]>) -> Result<f32> {
+        let rows = self.count_rows(parts)?;
+        if let Some(weights) = weights {
+            expect_len("row weights", rows, weights.len())?;
+        }
         self.fill_weights(rows);
         (self.state.aside, self.state.stepped) = (None, true);
-        let tally = self.gradient_of(x, t)?;
-        self.apply(x, t, &tally)?;
+        let tally = self.gradient_of(parts, weights)?;
+        self.apply(parts, &tally)?;
         Ok(tally.loss as f32)
     }
 
-    pub(super) fn count_rows(&self, x: &[f32], t: &[f32]) -> Result<usize> {
-        let [inputs, targets] = self.engine.lens();
+    /// How many rows there are, the same in every part.
+    pub(super) fn count_rows(&self, parts: &[&[f32]]) -> Result<usize> {
         let before = self.weights_for;
-        if before > 0 && x.len() == inputs * before && t.len() == targets * before {
+        if let ([x, t], [inputs, targets]) = (parts, &self.lens[..])
+            && before > 0
+            && x.len() == inputs * before
+            && t.len() == targets * before
+        {
             return Ok(before); // spares the usual step a division
         }
-        let rows = x.len() / inputs;
-        expect_len("inputs", rows.max(1) * inputs, x.len())?;
-        expect_len("targets", rows * targets, t.len())?;
+        let extras = self.network.extra_inputs();
+        if let Some((name, want)) = extras.get(parts.len().saturating_sub(2)..).and_then(<[_]>::first) {
+            return Err(NnError::InputShape { name: name.clone(), want: *want, got: 0 });
+        }
+        expect_len("parts of a row", self.lens.len(), parts.len())?;
+        let (inputs, x) = (self.lens.first().copied().unwrap_or(1).max(1), parts.first().map_or(0, |x| x.len()));
+        let rows = x / inputs;
+        expect_len("inputs", rows.max(1) * inputs, x)?;
+        for ((part, len), (name, _)) in parts.iter().zip(&self.lens).skip(1).zip(extras) {
+            expect_len(&format!("input {name:?}"), rows * len, part.len())?;
+        }
+        let targets = self.lens.last().copied().unwrap_or(1);
+        expect_len("targets", rows * targets, parts.last().map_or(0, |t| t.len()))?;
         Ok(rows)
     }
 
@@ -149,45 +209,47 @@ impl Trainer {
     }
 
     pub(super) fn fill_weights_with(&mut self, rows: usize, value: f32) {
-        if self.weights_for == rows && self.weight == value {
+        if self.weights_for == rows && self.weight == value && self.weights_are_alike {
             return;
         }
         if self.weights.len() < rows {
             self.weights = Buffer::zeroed(rows);
         }
         self.weights.iter_mut().take(rows).for_each(|w| *w = value);
-        (self.weights_for, self.weight) = (rows, value);
+        (self.weights_for, self.weight, self.weights_are_alike) = (rows, value, true);
     }
 
-    /// The gradient of a batch whose rows' weights are filled in.
-    pub(super) fn gradient_of(&mut self, x: &[f32], t: &[f32]) -> Result<Tally> {
+    /// The gradient of a batch whose rows' weights are filled in, but for their own.
+    pub(super) fn gradient_of(&mut self, parts: &[&[f32]], own: Option<&[f32]>) -> Result<Tally> {
         let mut tally = Tally::default();
-        self.accumulate(x, t, &mut tally)?;
+        self.accumulate(parts, own, &mut tally)?;
         Ok(tally)
     }
 
     /// Adds some rows' gradient to the batch's.
-    pub(super) fn accumulate(&mut self, x: &[f32], t: &[f32], tally: &mut Tally) -> Result<()> {
-        let Trainer { weights, network, grads, engine, config, optimiser, .. } = self;
+    pub(super) fn accumulate(&mut self, parts: &[&[f32]], own: Option<&[f32]>, tally: &mut Tally) -> Result<()> {
+        let Trainer { weights, network, grads, engine, config, optimiser, lens, .. } = self;
         let weights = weights.get_mut(..self.weights_for).unwrap_or_default();
-        if let Some(classes) = &config.class_weights {
-            weigh_classes(weights, t, classes, self.weight);
+        let (x, t) = (parts.first().copied().unwrap_or_default(), parts.last().copied().unwrap_or_default());
+        if config.class_weights.is_some() || own.is_some() {
+            weigh(weights, t, config.class_weights.as_deref(), own, self.weight)?;
+            self.weights_are_alike = false;
         }
         check_ids(network.spec(), x)?;
-        engine.accumulate(Rows { x, t, w: weights }, network.params(), grads, optimiser.steps(), tally)
+        let rows = Rows { parts, lens, w: weights };
+        engine.accumulate(rows, network.params(), grads, optimiser.steps(), tally)
     }
 
-    /// Uses the gradient: clips it, masks it, moves the parameters. `x` and `t` are only looked at when something is not finite.
-    pub(super) fn apply(&mut self, x: &[f32], t: &[f32], tally: &Tally) -> Result<()> {
+    /// Uses the gradient: masks it, adds the penalty's, shows it to the hook, clips it, moves the parameters. `parts` are only looked at when something is not
+    /// finite.
+    pub(super) fn apply(&mut self, parts: &[&[f32]], tally: &Tally) -> Result<()> {
         if !tally.loss.is_finite() {
-            return Err(self.diverged(x, t, tally.loss as f32));
+            return Err(self.diverged(parts, tally.loss as f32));
         }
         self.engine.finish(&mut self.grads, tally);
-        if let Some(mask) = self.network.mask() {
-            mask.apply(&mut self.grads);
-        }
+        self.finish_gradient(tally.rows)?;
         if let Some(limit) = self.config.clip_norm {
-            clip(self.isa, &mut self.grads, &self.trained, limit);
+            clip(self.isa, &mut self.grads, &self.stretches, limit);
         }
         let info = StepInfo {
             rate: self.rate,
@@ -196,31 +258,51 @@ impl Trainer {
             mse: self.mse(tally) as f32,
             seed: mix(self.config.seed),
         };
-        self.optimiser.step(self.network.params_mut(), &self.grads, &self.trained, &info)?;
+        self.optimiser.step(self.network.params_mut(), &self.grads, &self.stretches, &info)?;
         for (range, momentum) in &self.running {
             let (p, g) = (self.network.params_mut().get_mut(range.clone()), self.grads.get(range.clone()));
             k::axpy(self.isa, p.unwrap_or_default(), -momentum, g.unwrap_or_default());
         }
+        if let Some(penalty) = self.penalty.as_ref().filter(|p| p.form == PenaltyForm::Decoupled) {
+            let rate = self.rate * self.config.algorithm.learning_rate().unwrap_or(1.0);
+            penalty.pull(self.network.params_mut(), rate, &self.stretches);
+        }
         self.network.apply_mask();
+        Ok(())
+    }
+
+    /// What is done to a gradient before it is clipped.
+    fn finish_gradient(&mut self, rows: usize) -> Result<()> {
+        let Trainer { network, grads, penalty, hook, stretches, state, optimiser, .. } = self;
+        if let Some(penalty) = penalty.as_ref().filter(|p| p.form == PenaltyForm::Gradient) {
+            penalty.add_gradient(network.params(), grads, stretches);
+        }
+        if let Some(hook) = hook {
+            let info = GradientInfo { epoch: state.epoch + 1, step: optimiser.steps(), rows, params: network.params() };
+            hook(&info, grads)?;
+        }
+        if let Some(mask) = network.mask() {
+            mask.apply(grads);
+        }
         Ok(())
     }
 
     /// Divides the gradient of a batch whose rows counted 1 each by their number.
     pub(super) fn average(&mut self, tally: &mut Tally) {
         let share = 1.0 / tally.rows.max(1) as f32;
-        for range in &self.trained {
-            k::scale(self.isa, self.grads.get_mut(range.clone()).unwrap_or_default(), share);
+        for range in gaps(&self.running, self.grads.len()) {
+            k::scale(self.isa, self.grads.get_mut(range).unwrap_or_default(), share);
         }
         tally.loss /= tally.rows.max(1) as f64;
     }
 
     /// FANN's mean square error of some rows.
     pub(super) fn mse(&self, tally: &Tally) -> f64 {
-        tally.measure.squared / (tally.rows * self.engine.lens()[1]).max(1) as f64
+        tally.measure.squared / (tally.rows * self.network.output_len()).max(1) as f64
     }
 
-    pub(super) fn diverged(&self, x: &[f32], t: &[f32], loss: f32) -> NnError {
-        let cause = diverge::find(&self.network, x, t, &self.grads, loss);
+    pub(super) fn diverged(&self, parts: &[&[f32]], loss: f32) -> NnError {
+        let cause = diverge::find(&self.network, parts, &self.grads, loss);
         NnError::Diverged { epoch: self.state.epoch + 1, step: self.optimiser.steps() + 1, cause }
     }
 
@@ -246,23 +328,37 @@ fn gaps(ranges: &[(Range<usize>, f32)], len: usize) -> Vec<Range<usize>> {
     starts.zip(ends).map(|(start, end)| start..end).filter(|r| !r.is_empty()).collect()
 }
 
-/// Shortens the gradient, as one vector over `ranges`, to `limit`.
-fn clip(isa: Isa, grads: &mut [f32], ranges: &[Range<usize>], limit: f32) {
-    let square: f32 = ranges.iter().map(|r| k::sum_sq(isa, grads.get(r.clone()).unwrap_or_default())).sum();
+/// Shortens the gradient, as one vector over all that is trained, to `limit`.
+fn clip(isa: Isa, grads: &mut [f32], trained: &[Stretch], limit: f32) {
+    let ranges = || trained.iter().map(|stretch| stretch.range.clone());
+    let square: f32 = ranges().map(|r| k::sum_sq(isa, grads.get(r).unwrap_or_default())).sum();
     let norm = square.sqrt();
     if norm > limit {
-        ranges.iter().for_each(|r| k::scale(isa, grads.get_mut(r.clone()).unwrap_or_default(), limit / norm));
+        ranges().for_each(|r| k::scale(isa, grads.get_mut(r).unwrap_or_default(), limit / norm));
     }
 }
 
-/// Each row's weight is that of its class; targets between classes mix their weights.
-pub(super) fn weigh_classes(weights: &mut [f32], targets: &[f32], classes: &[f32], each: f32) {
-    let columns = targets.len() / weights.len().max(1);
-    for (w, row) in weights.iter_mut().zip(targets.chunks_exact(columns.max(1))) {
-        *w = each
-            * match (row, classes) {
+/// Each row's weight: `each` times that of its class (targets between classes mix their weights) times its own.
+pub(super) fn weigh(
+    weights: &mut [f32],
+    targets: &[f32],
+    classes: Option<&[f32]>,
+    own: Option<&[f32]>,
+    each: f32,
+) -> Result<()> {
+    weights.fill(each);
+    if let Some(classes) = classes {
+        let columns = targets.len() / weights.len().max(1);
+        for (w, row) in weights.iter_mut().zip(targets.chunks_exact(columns.max(1))) {
+            *w *= match (row, classes) {
                 ([t], [no, yes]) => no + (yes - no) * t.clamp(0.0, 1.0),
                 _ => row.iter().zip(classes).map(|(t, c)| t.max(0.0) * c).sum::<f32>(),
             };
+        }
     }
+    if let Some(own) = own {
+        check_weights(own)?;
+        weights.iter_mut().zip(own).for_each(|(w, own)| *w *= own);
+    }
+    Ok(())
 }

@@ -70,7 +70,7 @@ impl Pool {
                 mse: outputs.mse() as f32,
                 seed: config.seed,
             };
-            let all = 0..self.params.len();
+            let all = (0..self.params.len()).into();
             optimiser.step(&mut self.params, &self.grads, &[all], &info)?;
         }
         Ok(0)

@@ -138,7 +138,7 @@ impl Outputs {
             features.gradient(&mut grads, &self.slopes, &mut self.scratch);
             let info =
                 StepInfo { rate: 1.0, rows: features.rows(), epoch: epoch as u64, mse: mse as f32, seed: config.seed };
-            let all = 0..self.weights.len();
+            let all = (0..self.weights.len()).into();
             optimiser.step(&mut self.weights, &grads, &[all], &info)?;
         }
         Ok(0)
