@@ -226,7 +226,9 @@ fn frozen_parameters_stay_and_patterns_that_name_nothing_are_refused() {
         let config = TrainConfig { groups, loss: Loss::Mse, ..TrainConfig::new(algorithm) };
         let mut trainer = Trainer::new(network.clone(), config).unwrap();
         let mut data = InMemory::new(2, 1, values(40, 1), values(20, 2)).unwrap();
-        (0..3).for_each(|_| drop(trainer.epoch(&mut data, None).unwrap()));
+        for _ in 0..3 {
+            trainer.epoch(&mut data, None).unwrap();
+        }
         for (info, before) in network.named_params() {
             let moved = trainer.network().param(&info.name).unwrap() != before;
             let frozen = info.name.starts_with("layers.1.") || info.name.ends_with(".bias");

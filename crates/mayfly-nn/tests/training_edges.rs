@@ -478,7 +478,9 @@ fn each_epoch_has_an_order_of_its_own() {
         let config = TrainConfig { epochs: 5, seed, shuffle, ..TrainConfig::default() };
         let mut data = Watched(rows.clone(), Vec::new());
         let mut trainer = Trainer::new(line(1.0), config).unwrap();
-        (0..5).for_each(|_| drop(trainer.epoch(&mut data, None).unwrap()));
+        for _ in 0..5 {
+            trainer.epoch(&mut data, None).unwrap();
+        }
         data.1
     };
     let distinct = |orders: &[Order]| {

@@ -145,7 +145,7 @@ mod tests {
             let mut tally = RegressionTally::new(2);
             let row = |r: &[f64; 4]| ([r[0] * scale, r[1]], [r[2] * scale, r[3]]);
             rows.iter().map(row).for_each(|(p, t)| tally.add(&p, &t));
-            let column = |i: usize| -> Vec<f64> { rows.iter().map(|r| if i % 2 == 0 { r[i] * scale } else { r[i] }).collect() };
+            let column = |i: usize| -> Vec<f64> { rows.iter().map(|r| if i.is_multiple_of(2) { r[i] * scale } else { r[i] }).collect() };
             let want = (r2_of_column(&column(0), &column(2)) + r2_of_column(&column(1), &column(3))) / 2.0;
             let got = tally.finish();
             prop_assert!((got.r2 - want).abs() <= 1e-6 * want.abs().max(1.0), "{} and {want}", got.r2);

@@ -141,10 +141,10 @@ impl ByTheBook {
             for says in &self.0 {
                 match *says {
                     Says::Admit { by, who } if stand.contains(&by) && self.stays(by, who) => drop(stand.insert(who)),
-                    Says::Rotate { old, new, .. } if stand.contains(&old) && !shut.contains(&old) => {
-                        if self.successors(old).len() == 1 {
-                            stand.insert(new);
-                        }
+                    Says::Rotate { old, new, .. }
+                        if stand.contains(&old) && !shut.contains(&old) && self.successors(old).len() == 1 =>
+                    {
+                        stand.insert(new);
                     }
                     _ => {}
                 }
