@@ -148,7 +148,9 @@ fn errors_say_what_and_where() {
     assert!(error(&mayfly(d, &["train", "points.csv", "--algorithm", "adma"])).contains("adma"));
     std::fs::write(d.join("broken.mayfly"), b"not a model").unwrap();
     assert!(error(&mayfly(d, &["eval", "broken.mayfly", "points.csv"])).contains("broken.mayfly"));
-    assert!(error(&mayfly(d, &["info", "model.txt"])).contains(".mayfly"));
+    std::fs::write(d.join("model.txt"), b"no model either").unwrap();
+    let said = error(&mayfly(d, &["info", "model.txt"]));
+    assert!(said.contains("model.txt") && said.contains(".mayfly"), "{said}");
     let absent = error(&mayfly(d, &["train", "nothere.csv"]));
     assert_eq!(absent.trim(), "error: nothere.csv: No such file or directory (os error 2)");
     assert!(mayfly(d, &["train", "points.csv", "-o", "m.mayfly", "--epochs", "2"]).status.success());

@@ -119,7 +119,6 @@ mod tests {
         for (from, to) in [
             ("mayfly-graph", "mayfly-nn"),
             ("mayfly-kernels", "mayfly-format"),
-            ("mayfly-kernels", "mayfly-base"),
             ("mayfly-forecast", "mayfly-adapt"),
             ("mayfly-node", "mayfly"),
             ("mayfly-serve", "mayfly-cli"),
