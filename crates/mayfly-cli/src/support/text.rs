@@ -2,11 +2,12 @@
 use serde_json::Value;
 
 /// One line: whatever would move the cursor, change colours, break the line or turn the direction of writing is shown by its code.
+#[cfg(any(test, feature = "swarm"))]
 pub fn plain(text: &str) -> String {
     shown(text, |_| false)
 }
 
-/// As [`plain`], for texts of several lines: line breaks and tabs stay.
+/// Whatever would move the cursor, change colours or turn the direction of writing is shown by its code; line breaks and tabs stay.
 pub fn lines(text: &str) -> String {
     shown(text, |c| matches!(c, '\n' | '\t'))
 }
