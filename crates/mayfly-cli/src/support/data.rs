@@ -188,8 +188,8 @@ pub fn reading_line(reading: &Reading) -> Option<String> {
         other => format!("{:?}", char::from(other)),
     };
     let header = match reading.header_line {
-        Some(line) => format!("names of columns in line {line}"),
-        None => "no names of columns (x1, x2 …)".to_owned(),
+        Some(line) => format!("header in line {line}"),
+        None => "no header (columns are called x1, x2 …)".to_owned(),
     };
     let decimal = if reading.decimal == Some(Decimal::Comma) { ", decimal commas" } else { "" };
     let skipped = match reading.skipped_lines {
@@ -197,7 +197,7 @@ pub fn reading_line(reading: &Reading) -> Option<String> {
         1 => ", one line above the table skipped".to_owned(),
         n => format!(", {n} lines above the table skipped"),
     };
-    Some(format!("columns parted by {delimiter}, {header}{decimal}{skipped}"))
+    Some(format!("columns separated by {delimiter}, {header}{decimal}{skipped}"))
 }
 
 #[cfg(test)]

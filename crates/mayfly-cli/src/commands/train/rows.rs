@@ -117,13 +117,13 @@ impl Rows {
         let held = match (&self.validation, self.validation.rows(), self.test.rows()) {
             (Part::File(_), ..) => ", read from the file in every epoch".to_string(),
             (_, Some(0), Some(0)) => ", none held out: figures are over the training rows".to_string(),
-            (_, Some(0), _) => format!(", {} to test", count(&self.test)),
+            (_, Some(0), _) => format!(", {} for testing", count(&self.test)),
             (_, Some(n), Some(0)) => {
-                format!(", {} held out to stop in time, none to test: figures are over the training rows", grouped(n))
+                format!(", {} held out for validation, none to test: figures are over the training rows", grouped(n))
             }
             (_, n, _) => {
                 format!(
-                    ", {} held out to stop in time, {} to test",
+                    ", {} held out for validation, {} for testing",
                     n.map(grouped).unwrap_or_default(),
                     count(&self.test)
                 )
