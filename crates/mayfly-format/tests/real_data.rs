@@ -99,7 +99,7 @@ fn a_table_with_dates_trains_without_them() {
     assert_eq!((encoder.task(), encoder.input_width()), (Task::Regress, 6));
     assert_eq!(
         encoder.left_out().iter().map(|l| (l.name.as_str(), l.reason)).collect::<Vec<_>>(),
-        [("date", Reason::Text)]
+        [("date", Reason::Date)]
     );
     let rows = RowOptions { split, ..RowOptions::default() };
     let tables = Tables::read(&mut EncodedRows::new(open(&path), &encoder, &rows).unwrap(), 1 << 30).unwrap();
