@@ -15,7 +15,9 @@ const GELU_CUBIC: f32 = 0.044_715;
 #[inline(always)]
 pub(crate) fn act_vec<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
     match act {
-        Act::Identity | Act::Relu | Act::LeakyRelu { .. } => act_inline(s, act, v),
+        Act::Identity => v,
+        Act::Relu => Relu {}.value(s, v),
+        Act::LeakyRelu { slope } => LeakyRelu { slope }.value(s, v),
         _ => s.act(act, v),
     }
 }
@@ -24,9 +26,73 @@ pub(crate) fn act_vec<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
 #[inline(always)]
 pub(crate) fn act_bwd_vec<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32) -> S::F32 {
     match act {
-        Act::Identity | Act::Relu | Act::LeakyRelu { .. } => act_bwd_inline(s, act, dy, saved),
+        Act::Identity => dy,
+        Act::Relu => Relu {}.slope(s, dy, saved),
+        Act::LeakyRelu { slope } => LeakyRelu { slope }.slope(s, dy, saved),
         _ => s.act_bwd(act, dy, saved),
     }
+}
+
+/// An activation that is known where its loop is compiled. [`act_inline`] there instead would bring all functions along, only to drop them again:
+/// half of the time that this crate took to compile.
+pub(crate) trait Function: Copy {
+    /// `act(v)`
+    fn value<S: Simd>(self, s: S, v: S::F32) -> S::F32;
+    /// `dy · act'` from what [`Act::saves`] names.
+    fn slope<S: Simd>(self, s: S, dy: S::F32, saved: S::F32) -> S::F32;
+}
+
+/// One call for each vector: short to compile.
+#[derive(Clone, Copy)]
+pub(crate) struct Called(pub(crate) Act);
+
+impl Function for Called {
+    #[inline(always)]
+    fn value<S: Simd>(self, s: S, v: S::F32) -> S::F32 {
+        s.act(self.0, v)
+    }
+
+    #[inline(always)]
+    fn slope<S: Simd>(self, s: S, dy: S::F32, saved: S::F32) -> S::F32 {
+        s.act_bwd(self.0, dy, saved)
+    }
+}
+
+/// `Name { parameters }: |s, v| value, |dy| slope`, where the slope's `v` is what was saved.
+macro_rules! functions {
+    ($($name:ident { $($field:ident),* }: |$s:ident, $v:ident| $value:expr, |$dy:ident| $slope:expr;)*) => { $(
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name { $(pub(crate) $field: f32),* }
+
+        impl Function for $name {
+            #[inline(always)]
+            fn value<S: Simd>(self, $s: S, $v: S::F32) -> S::F32 {
+                $(let $field = self.$field;)*
+                $value
+            }
+
+            #[inline(always)]
+            fn slope<S: Simd>(self, $s: S, $dy: S::F32, $v: S::F32) -> S::F32 {
+                $(let $field = self.$field;)*
+                $slope
+            }
+        }
+    )* };
+}
+
+functions! {
+    Identity {}: |_s, v| v, |dy| { let _ = v; dy };
+    Affine { mul, add }:
+        |s, v| s.mul_add(v, s.splat(mul), s.splat(add)),
+        |dy| { let _ = (v, add); s.mul(dy, s.splat(mul)) };
+    Relu {}: |s, v| relu(s, v), |dy| s.select(s.gt(v, s.zero()), dy, s.zero());
+    LeakyRelu { slope }:
+        |s, v| s.select(s.gt(v, s.zero()), v, s.mul(v, s.splat(slope))),
+        |dy| s.select(s.gt(v, s.zero()), dy, s.mul(dy, s.splat(slope)));
+    Gelu {}: |s, v| s.mul(v, normal_cdf(s, v)), |dy| s.mul(dy, gelu_slope(s, v));
+    Silu {}: |s, v| s.mul(v, math::sigmoid(s, v)), |dy| s.mul(dy, silu_slope(s, v));
+    Tanh {}: |s, v| math::tanh(s, v), |dy| s.mul(dy, s.neg_mul_add(v, v, s.splat(1.0)));
+    Sigmoid {}: |s, v| math::sigmoid(s, v), |dy| s.mul(dy, s.neg_mul_add(v, v, v));
 }
 
 /// [`act_inline`] out of line, for vectors that need no instructions beyond the target's own.
@@ -73,22 +139,22 @@ pub(crate) use act_calls;
 /// `act(v)`
 #[inline(always)]
 pub(crate) fn act_inline<S: Simd>(s: S, act: Act, v: S::F32) -> S::F32 {
-    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let one = s.splat(1.0);
     match act {
         Act::Identity => v,
-        Act::Relu => relu(s, v),
-        Act::LeakyRelu { slope } => s.select(s.gt(v, zero), v, s.mul(v, s.splat(slope))),
+        Act::Relu => Relu {}.value(s, v),
+        Act::LeakyRelu { slope } => LeakyRelu { slope }.value(s, v),
         Act::Elu { alpha } => elu(s, v, one, s.splat(alpha)),
         Act::Selu => elu(s, v, s.splat(SELU_LAMBDA), s.splat(SELU_LAMBDA * SELU_ALPHA)),
-        Act::Gelu => s.mul(v, normal_cdf(s, v)),
+        Act::Gelu => Gelu {}.value(s, v),
         Act::GeluTanh => s.mul(v, math::sigmoid(s, gelu_tanh_inner(s, v))),
-        Act::Silu => s.mul(v, math::sigmoid(s, v)),
+        Act::Silu => Silu {}.value(s, v),
         Act::Mish => mish(s, v),
         Act::Softplus => softplus(s, v),
         Act::HardSwish => s.mul(v, hard_sigmoid(s, v)),
         Act::HardSigmoid => hard_sigmoid(s, v),
-        Act::Tanh => math::tanh(s, v),
-        Act::Sigmoid => math::sigmoid(s, v),
+        Act::Tanh => Tanh {}.value(s, v),
+        Act::Sigmoid => Sigmoid {}.value(s, v),
         Act::Exp => math::exp(s, v),
         Act::Log => math::log(s, v),
         Act::Sqrt => s.sqrt(v),
@@ -114,8 +180,8 @@ pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32)
     let positive = s.gt(v, zero);
     match act {
         Act::Identity => dy,
-        Act::Relu => s.select(positive, dy, zero),
-        Act::LeakyRelu { slope } => s.select(positive, dy, s.mul(dy, s.splat(slope))),
+        Act::Relu => Relu {}.slope(s, dy, saved),
+        Act::LeakyRelu { slope } => LeakyRelu { slope }.slope(s, dy, saved),
         Act::Elu { alpha } => {
             let below = if act.saves() == Saves::Output {
                 s.add(v, s.splat(alpha))
@@ -128,13 +194,9 @@ pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32)
             let below = s.add(v, s.splat(SELU_LAMBDA * SELU_ALPHA));
             s.mul(dy, s.select(positive, s.splat(SELU_LAMBDA), below))
         }
-        Act::Gelu => s.mul(dy, gelu_slope(s, v)),
+        Act::Gelu => Gelu {}.slope(s, dy, saved),
         Act::GeluTanh => s.mul(dy, gelu_tanh_slope(s, v)),
-        Act::Silu => {
-            let g = math::sigmoid(s, v);
-            let slope = s.mul_add(s.mul(v, g), s.sub(one, g), g);
-            s.mul(dy, slope)
-        }
+        Act::Silu => Silu {}.slope(s, dy, saved),
         Act::Mish => s.mul(dy, mish_slope(s, v)),
         Act::Softplus => s.neg(s.mul(dy, math::expm1_negative(s, s.neg(v)))),
         Act::HardSwish => s.mul(dy, hard_swish_slope(s, v)),
@@ -142,8 +204,8 @@ pub(crate) fn act_bwd_inline<S: Simd>(s: S, act: Act, dy: S::F32, saved: S::F32)
             let inside = s.select(s.lt(v, one), s.mul(dy, s.splat(1.0 / 6.0)), zero);
             s.select(positive, inside, zero)
         }
-        Act::Tanh => s.mul(dy, s.neg_mul_add(v, v, one)),
-        Act::Sigmoid => s.mul(dy, s.neg_mul_add(v, v, v)),
+        Act::Tanh => Tanh {}.slope(s, dy, saved),
+        Act::Sigmoid => Sigmoid {}.slope(s, dy, saved),
         Act::Exp => s.mul(dy, v),
         Act::Log => s.div(dy, v),
         Act::Sqrt => s.div(s.mul(dy, s.splat(0.5)), v),
@@ -220,6 +282,12 @@ fn gelu_slope<S: Simd>(s: S, v: S::F32) -> S::F32 {
     let density = math::exp_negative(s, s.mul(s.mul(v, v), s.splat(-0.5)));
     let density = s.mul(density, s.splat(0.398_942_28));
     s.mul_add(v, density, normal_cdf(s, v))
+}
+
+#[inline(always)]
+fn silu_slope<S: Simd>(s: S, v: S::F32) -> S::F32 {
+    let g = math::sigmoid(s, v);
+    s.mul_add(s.mul(v, g), s.sub(s.splat(1.0), g), g)
 }
 
 /// Twice the argument of the tanh: `(1 + tanh(u)) / 2` is `sigmoid(2u)`.

@@ -2,7 +2,7 @@
 
 use crate::Isa;
 use crate::act::Act;
-use crate::act_vec::{act_bwd_inline, act_inline};
+use crate::act_vec::{self, Function};
 use crate::math;
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::{MAX_LANES, SimdExt};
@@ -58,38 +58,21 @@ fn update<S: Simd, F: Map2>(s: S, y: &mut [f32], x: &[f32], f: F) {
     s.store_part(y, f.map(s, s.load_part(y), s.load_part(rest)));
 }
 
-/// An activation, inlined.
+/// An activation's value and, of two vectors, its derivative.
 #[derive(Clone, Copy)]
-struct Inlined(Act);
-/// An activation, called.
-#[derive(Clone, Copy)]
-struct Called(Act);
+struct Of<F>(F);
 
-impl Map1 for Inlined {
+impl<F: Function> Map1 for Of<F> {
     #[inline(always)]
     fn map<S: Simd>(self, s: S, v: S::F32) -> S::F32 {
-        act_inline(s, self.0, v)
+        self.0.value(s, v)
     }
 }
 
-impl Map1 for Called {
-    #[inline(always)]
-    fn map<S: Simd>(self, s: S, v: S::F32) -> S::F32 {
-        s.act(self.0, v)
-    }
-}
-
-impl Map2 for Inlined {
+impl<F: Function> Map2 for Of<F> {
     #[inline(always)]
     fn map<S: Simd>(self, s: S, dy: S::F32, saved: S::F32) -> S::F32 {
-        act_bwd_inline(s, self.0, dy, saved)
-    }
-}
-
-impl Map2 for Called {
-    #[inline(always)]
-    fn map<S: Simd>(self, s: S, dy: S::F32, saved: S::F32) -> S::F32 {
-        s.act_bwd(self.0, dy, saved)
+        self.0.slope(s, dy, saved)
     }
 }
 
@@ -98,19 +81,19 @@ impl Map2 for Called {
 macro_rules! specialise {
     ($act:expr, |$f:ident| $loop:expr) => {
         match $act {
-            Act::Identity => specialise!(@ Inlined(Act::Identity), $f, $loop),
-            Act::Relu => specialise!(@ Inlined(Act::Relu), $f, $loop),
-            Act::LeakyRelu { slope } => specialise!(@ Inlined(Act::LeakyRelu { slope }), $f, $loop),
-            Act::Affine { mul, add } => specialise!(@ Inlined(Act::Affine { mul, add }), $f, $loop),
-            Act::Tanh => specialise!(@ Inlined(Act::Tanh), $f, $loop),
-            Act::Sigmoid => specialise!(@ Inlined(Act::Sigmoid), $f, $loop),
-            Act::Gelu => specialise!(@ Inlined(Act::Gelu), $f, $loop),
-            Act::Silu => specialise!(@ Inlined(Act::Silu), $f, $loop),
-            other => specialise!(@ Called(other), $f, $loop),
+            Act::Identity => specialise!(@ act_vec::Identity {}, $f, $loop),
+            Act::Affine { mul, add } => specialise!(@ act_vec::Affine { mul, add }, $f, $loop),
+            Act::Relu => specialise!(@ act_vec::Relu {}, $f, $loop),
+            Act::LeakyRelu { slope } => specialise!(@ act_vec::LeakyRelu { slope }, $f, $loop),
+            Act::Tanh => specialise!(@ act_vec::Tanh {}, $f, $loop),
+            Act::Sigmoid => specialise!(@ act_vec::Sigmoid {}, $f, $loop),
+            Act::Gelu => specialise!(@ act_vec::Gelu {}, $f, $loop),
+            Act::Silu => specialise!(@ act_vec::Silu {}, $f, $loop),
+            other => specialise!(@ act_vec::Called(other), $f, $loop),
         }
     };
     (@ $function:expr, $f:ident, $loop:expr) => {{
-        let $f = $function;
+        let $f = Of($function);
         $loop
     }};
 }

@@ -10,13 +10,13 @@ use crate::simd_ext::SimdExt;
 use crate::size::check_len;
 
 /// First moments and gradients below this are taken for zero.
-const TINY: f32 = f32::from_bits((127 - 100) << 23);
+pub(crate) const TINY: f32 = f32::from_bits((127 - 100) << 23);
 /// Gradients below this have a square that is subnormal when it enters a mean.
 const TINY_ROOT: f32 = f32::from_bits((127 - 58) << 23);
 
 /// `v`, or 0 where its magnitude is below `tiny`.
 #[inline(always)]
-fn flush<S: Simd>(s: S, v: S::F32, tiny: f32) -> S::F32 {
+pub(crate) fn flush<S: Simd>(s: S, v: S::F32, tiny: f32) -> S::F32 {
     s.select(s.lt(s.abs(v), s.splat(tiny)), s.zero(), v)
 }
 

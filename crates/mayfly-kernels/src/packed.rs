@@ -154,6 +154,7 @@ pub(crate) fn with_epilogue(
     }
 }
 
+#[inline(always)]
 fn layer(
     isa: Isa,
     y: &mut [f32],

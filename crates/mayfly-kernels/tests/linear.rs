@@ -1,7 +1,8 @@
 //! Dense layers over plain weights, forward and backward.
 mod support;
 use mayfly_kernels::{
-    Act, Epilogue, FannAct, Isa, linear_bwd_w, linear_bwd_x, linear_fwd, linear_scratch_len, reference,
+    Act, Epilogue, FannAct, Isa, Momentum, Sgd, linear_bwd_w, linear_bwd_x, linear_fwd, linear_scratch_len,
+    linear_sgd_row, reference, sgd,
 };
 use support::{Numbers, Shifted, assert_exact, assert_within, isas, magnitudes, sum_bound};
 
@@ -129,6 +130,45 @@ fn activations_follow_the_sum() {
                     assert_within(&format!("{:?} {act:?} on {isa:?}", [rows, i, o]), y.get(), &want, bounds);
                     y.check_guards();
                 }
+            }
+        }
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+/// The step of one row leaves the bits of its three parts, in every shape.
+#[test]
+fn a_fused_step_is_its_parts() {
+    let mut numbers = Numbers::new(7);
+    for (case, [_, i, o]) in shapes().into_iter().enumerate() {
+        // Gradients below the smallest that moves a weight are among them.
+        let tiny = |v: &f32| if v.abs() < 0.1 { v * 1e-36 } else { *v };
+        let x = Shifted::new(&numbers.vec(i, -2.0, 2.0).iter().map(tiny).collect::<Vec<_>>(), case % 4);
+        let dy = Shifted::new(&numbers.vec(o, -2.0, 2.0).iter().map(tiny).collect::<Vec<_>>(), (case + 1) % 4);
+        let before = numbers.vec(i * o, -1.0, 1.0);
+        for isa in isas() {
+            let lr = 0.3;
+            let (mut dw, mut dx, mut w) = (vec![0.0; i * o], vec![0.0; i], before.clone());
+            linear_bwd_w(isa, &mut dw, dy.get(), x.get(), &mut [], 1, i, o);
+            linear_bwd_x(isa, &mut dx, dy.get(), &w, &mut [], 1, i, o);
+            sgd(isa, &mut w, &dw, None, &Sgd { lr, momentum: 0.0, form: Momentum::Classic, weight_decay: 0.0 });
+            for wanted in [true, false] {
+                let mut fused = Shifted::new(&before, (case + 2) % 4);
+                let (mut fused_dw, mut fused_dx) = (Shifted::output(i * o, case % 3), Shifted::output(i, case % 5));
+                let dx_out = wanted.then(|| fused_dx.get_mut());
+                linear_sgd_row(isa, fused.get_mut(), fused_dw.get_mut(), dx_out, x.get(), dy.get(), lr);
+                let what = format!("[{i}, {o}] on {isa:?}");
+                assert_eq!(bits(fused.get()), bits(&w), "{what}");
+                assert_eq!(bits(fused_dw.get()), bits(&dw), "{what}");
+                if wanted {
+                    assert_eq!(bits(fused_dx.get()), bits(&dx), "{what}");
+                }
+                fused.check_guards();
+                fused_dw.check_guards();
+                fused_dx.check_guards();
             }
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn attach_loss(build: &mut Build, y: NodeId, loss: &Loss) -> Result<N
     let rows = match loss {
         Loss::CrossEntropy { smoothing } if shape.rank() > 2 => sequence_cross_entropy(g, prediction, t, *smoothing)?,
         Loss::Custom(custom) => g.custom(custom.op()?, &[&[prediction, t], &further[..]].concat())?,
-        other => g.loss_rows(graph_loss(other, build.last_act, y)?, prediction, t)?,
+        other => g.loss_rows(kernel_loss(other, output_span(build.last_act, y))?, prediction, t)?,
     };
     let g = &mut build.graph;
     let loss = g.weighted_sum(rows, w)?;
@@ -65,7 +65,7 @@ pub(crate) fn inside(build: &Build, y: NodeId, loss: &Loss) -> Result<Option<Act
 }
 
 /// The loss as the kernels know it. FANN's depends on the span of the output function.
-fn graph_loss(loss: &Loss, last_act: Option<(Activation, NodeId, NodeId)>, y: NodeId) -> Result<k::Loss> {
+pub(crate) fn kernel_loss(loss: &Loss, span: FannSpan) -> Result<k::Loss> {
     Ok(match loss {
         Loss::Mse => k::Loss::Mse,
         Loss::Mae => k::Loss::Mae,
@@ -79,7 +79,7 @@ fn graph_loss(loss: &Loss, last_act: Option<(Activation, NodeId, NodeId)>, y: No
                 FannError::Linear => k::FannError::Linear,
                 FannError::Tanh => k::FannError::Tanh,
             };
-            k::Loss::Fann { error, span: output_span(last_act, y) }
+            k::Loss::Fann { error, span }
         }
         Loss::Custom(custom) => {
             return Err(NnError::Unregistered { kind: "loss", name: custom.op()?.name().to_owned() });

@@ -92,6 +92,11 @@ impl Optimiser {
         Ok(())
     }
 
+    /// Counts a step that was taken elsewhere, by an algorithm without state.
+    pub(crate) fn count_step(&mut self) {
+        self.steps += 1;
+    }
+
     /// One step of the parameters in `stretches` along their gradients. Allocates nothing.
     ///
     /// # Errors

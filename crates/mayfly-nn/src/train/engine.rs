@@ -54,7 +54,7 @@ pub(super) struct Measuring {
 
 impl Measuring {
     /// FANN's figures of the outputs that belong to a prediction of the training graph.
-    fn of(&self, prediction: &[f32], targets: &[f32]) -> FannMeasure {
+    pub(super) fn of(&self, prediction: &[f32], targets: &[f32]) -> FannMeasure {
         let Some((inside, row)) = self.inside else {
             return k::fann_measure(prediction, targets, self.span, self.limit);
         };
@@ -150,6 +150,11 @@ impl Cut {
 }
 
 impl Tally {
+    /// What came of one row.
+    pub(super) fn of_row(loss: f32, measure: FannMeasure) -> Tally {
+        Tally { loss: f64::from(loss), rows: 1, measure, shards: 1 }
+    }
+
     fn add(&mut self, done: Done) {
         self.loss += done.loss;
         self.rows += done.rows;

@@ -88,6 +88,11 @@ pub(super) fn stretches(layout: &[ParamInfo], groups: &[ParamGroup], algorithm: 
     Ok(all)
 }
 
+/// Whether all parameters are trained alike.
+pub(super) fn is_plain(stretches: &[Stretch], params: usize) -> bool {
+    matches!(stretches, [all] if *all == Stretch::from(0..params))
+}
+
 /// Whether a name fits a pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, mut rest)) = pattern.split_once('*') else { return pattern == name };

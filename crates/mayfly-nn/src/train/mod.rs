@@ -5,6 +5,7 @@ mod diverge;
 mod engine;
 mod evaluate;
 mod fit;
+mod flat;
 mod groups;
 mod penalty;
 mod read;

@@ -3,6 +3,7 @@ use super::config::TrainConfig;
 use super::diverge;
 use super::engine::{Engine, Measuring, Rows, Tally};
 use super::evaluate::{Evaluator, part_lens};
+use super::flat::{Flat, Row};
 use super::groups::stretches;
 use super::penalty::{GradientHook, GradientInfo, Penalty, PenaltyForm};
 use super::read::Batch;
@@ -34,6 +35,8 @@ pub struct Trainer {
     pub(super) optimiser: Optimiser,
     pub(super) state: State,
     pub(super) engine: Engine,
+    /// A shorter way for single rows, where there is one.
+    flat: Option<Flat>,
     isa: Isa,
     grads: Buffer<f32>,
     /// Values a row of the graph's inputs: the first, the further ones, targets.
@@ -72,9 +75,11 @@ impl Trainer {
         let engine = Engine::new(&lowered, config.threads, config.shard_rows, measuring)?;
         let running = lowered.momenta.iter().map(|(i, m)| (lowered.graph.params()[*i].range(), *m)).collect::<Vec<_>>();
         let len = network.params().len();
+        let stretches = stretches(network.layout(), &config.groups, &config.algorithm)?;
         Ok(Trainer {
             optimiser: Optimiser::new(config.algorithm.clone(), len)?,
-            stretches: stretches(network.layout(), &config.groups, &config.algorithm)?,
+            flat: Flat::new(&network, &config, &lowered, &stretches, measuring),
+            stretches,
             lens: part_lens(&lowered.graph),
             rate: config.schedule.factor(0.0, config.epochs),
             isa: Isa::detect(),
@@ -221,9 +226,31 @@ impl Trainer {
 
     /// The gradient of a batch whose rows' weights are filled in, but for their own.
     pub(super) fn gradient_of(&mut self, parts: &[&[f32]], own: Option<&[f32]>) -> Result<Tally> {
+        if let Some(tally) = self.row_alone(parts, own) {
+            return Ok(tally);
+        }
         let mut tally = Tally::default();
         self.accumulate(parts, own, &mut tally)?;
         Ok(tally)
+    }
+
+    /// The shorter way for one row whose gradient nobody changes. A loss that is not finite goes the general way, which finds out where it comes from.
+    fn row_alone(&mut self, parts: &[&[f32]], own: Option<&[f32]>) -> Option<Tally> {
+        self.flat.iter_mut().for_each(|flat| flat.is_due = false);
+        let is_alone = self.weights_for == 1 && own.is_none() && self.hook.is_none() && self.penalty.is_none();
+        let (flat, &[x, t]) = (self.flat.as_mut().filter(|_| is_alone)?, parts) else { return None };
+        let (loss, measure) = flat.forward(self.network.params(), Row { x, t, w: self.weight });
+        flat.is_due = loss.is_finite();
+        flat.is_due.then(|| Tally::of_row(loss, measure))
+    }
+
+    /// The step of a row that went the shorter way; false when there is none.
+    fn descend_alone(&mut self, parts: &[&[f32]]) -> bool {
+        let Trainer { flat, network, grads, optimiser, .. } = self;
+        let (Some(flat), &[x, t]) = (flat.as_mut().filter(|flat| flat.is_due), parts) else { return false };
+        flat.descend(network.params_mut(), grads, Row { x, t, w: self.weight }, self.rate);
+        optimiser.count_step();
+        true
     }
 
     /// Adds some rows' gradient to the batch's.
@@ -245,6 +272,9 @@ impl Trainer {
     pub(super) fn apply(&mut self, parts: &[&[f32]], tally: &Tally) -> Result<()> {
         if !tally.loss.is_finite() {
             return Err(self.diverged(parts, tally.loss as f32));
+        }
+        if self.descend_alone(parts) {
+            return Ok(());
         }
         self.engine.finish(&mut self.grads, tally);
         self.finish_gradient(tally.rows)?;
