@@ -71,6 +71,24 @@ impl Net {
         (random.vec(rows * self.inputs(), 1.0), random.vec(rows * self.outputs(), 0.5))
     }
 
+    /// The least and the largest value that go into each layer on the rows that are timed.
+    pub fn ranges(&self, rows: usize) -> Vec<[f32; 2]> {
+        let slots: Vec<Slot> = self.layers.iter().map(Slot::new).collect();
+        let mut ranges = vec![[0.0_f32; 2]; slots.len()];
+        for x in self.data(rows).0.chunks(self.inputs()) {
+            let mut x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+            for (slot, range) in slots.iter().zip(&mut ranges) {
+                x.iter().for_each(|&v| *range = [range[0].min(v as f32), range[1].max(v as f32)]);
+                let sums = slot.forward(&x);
+                x = sums
+                    .into_iter()
+                    .map(|v| if self.activation == Activation::Relu { v.max(0.0) } else { v.tanh() })
+                    .collect();
+            }
+        }
+        ranges
+    }
+
     /// Outputs in f64.
     pub fn reference(&self, x: &[f32]) -> Vec<f64> {
         Reference::new(self).outputs(x)

@@ -2,7 +2,7 @@
 //!
 //! `ort-sys` lends the declarations of the function table; the library itself is loaded at run time.
 
-use crate::cases::Work;
+use crate::cases::{Precision, Work};
 use crate::contest::{Contestant, time};
 use crate::net::Net;
 use crate::{onnx, python};
@@ -21,8 +21,8 @@ use std::time::Duration;
 const API_VERSION: u32 = 17;
 
 pub fn contestant(work: Work) -> Result<Box<dyn Contestant>> {
-    let Work::Infer { dims, activation, rows, .. } = work else { bail!("ONNX Runtime only infers") };
-    Ok(Box::new(Infer::new(&Net::new(dims, activation), rows)?))
+    let Work::Infer { dims, activation, rows, precision } = work else { bail!("ONNX Runtime only infers") };
+    Ok(Box::new(Infer::new(&Net::new(dims, activation), rows, precision)?))
 }
 
 /// A session with its input and output tensors over memory of ours.
@@ -32,6 +32,7 @@ struct Infer {
     input: *mut OrtValue,
     output: *mut OrtValue,
     y: Vec<f32>,
+    weights: &'static str,
     /// The input tensor points here.
     _x: Vec<f32>,
 }
@@ -147,13 +148,17 @@ fn library_path() -> Result<PathBuf> {
 }
 
 impl Infer {
-    fn new(net: &Net, rows: usize) -> Result<Self> {
+    fn new(net: &Net, rows: usize, precision: Precision) -> Result<Self> {
         let runtime = Runtime::load()?;
-        let session = runtime.session(&onnx::model(net, rows))?;
+        let (model, weights) = match precision {
+            Precision::Int8 => (onnx::quantised(net, rows), "int8 (QDQ)"),
+            Precision::F32 | Precision::Bf16 => (onnx::model(net, rows), "f32"),
+        };
+        let session = runtime.session(&model)?;
         let mut x = net.data(rows).0;
         let mut y = vec![0.0; rows * net.outputs()];
         let (input, output) = (runtime.tensor(&mut x, rows)?, runtime.tensor(&mut y, rows)?);
-        Ok(Self { runtime, session, input, output, y, _x: x })
+        Ok(Self { runtime, session, input, output, y, weights, _x: x })
     }
 
     fn call(&mut self) -> Result<()> {
@@ -181,7 +186,7 @@ impl Drop for Infer {
 
 impl Contestant for Infer {
     fn how(&self) -> String {
-        format!("ONNX Runtime {} C API, Run into a tensor of ours, 1 thread, f32", self.runtime.version)
+        format!("ONNX Runtime {} C API, Run into a tensor of ours, 1 thread, {}", self.runtime.version, self.weights)
     }
 
     fn answer(&mut self) -> Result<Vec<f64>> {
