@@ -31,7 +31,7 @@ fn named(wanted: &BTreeMap<String, f32>, labels: &[String]) -> Result<Vec<f32>> 
             ));
         }
         let Some((_, place)) = labels.iter().zip(&mut weights).find(|(known, _)| *known == label) else {
-            return refused(format!("names {label:?}: there is no class {label:?}; there are {}", labels.join(", ")));
+            return refused(format!("names {label:?}, but no class is called so; there are {}", labels.join(", ")));
         };
         *place = *weight;
     }
