@@ -44,6 +44,14 @@ pub enum NnError {
         /// What would be right.
         want: String,
     },
+    /// An option of a training from a file that does not go with the others or with the data. Options are named in backticks.
+    #[error("`{option}` {what}")]
+    Misfit {
+        /// The option: a field of [`TrainOptions`](crate::tabular::TrainOptions).
+        option: &'static str,
+        /// Why, and what to do.
+        what: String,
+    },
     /// A name that means nothing.
     #[error("no {kind} is called {name:?}; there are {}", known.join(", "))]
     UnknownName {
@@ -124,6 +132,14 @@ pub enum NnError {
     #[error("the {what} data has no rows")]
     NoRows {
         /// training, validation …
+        what: &'static str,
+    },
+    /// A file that has nothing to train or evaluate on.
+    #[error("{file}: no rows {what}")]
+    EmptyFile {
+        /// The file.
+        file: String,
+        /// What rows are missed for.
         what: &'static str,
     },
     /// Training ran into numbers that are not finite.
@@ -256,6 +272,10 @@ impl fmt::Display for Divergence {
 impl NnError {
     pub(crate) fn option(option: &'static str, got: impl ToString, want: impl Into<String>) -> Self {
         Self::Option { option, got: got.to_string(), want: want.into() }
+    }
+
+    pub(crate) fn misfit(option: &'static str, what: impl Into<String>) -> Self {
+        Self::Misfit { option, what: what.into() }
     }
 }
 

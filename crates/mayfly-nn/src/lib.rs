@@ -16,6 +16,7 @@
 //! - [`Network`] is a description with its parameters, one flat array; [`SharedNetwork`] its weights packed once for many sessions.
 //! - [`Trainer`] takes a network, a [`TrainConfig`] and a [`Dataset`]; its results have the same bits at any number of threads and after any resume.
 //! - [`Model`] is a network with its preprocessing and figures, in a file.
+//! - [`tabular::train`] makes one of a data file in one call, [`tabular::Predictor`] answers with it.
 //! - Own activations, layers and losses: [`Custom`], [`CustomLayer`], [`Loss::Custom`]; [`Registry`] finds them again when a file is loaded.
 #![forbid(unsafe_code)]
 
@@ -57,7 +58,8 @@ pub use mayfly_graph::{
     Act, CustomActivation, CustomOp, Dims, FannAct, Graph, NodeId, ParamInfo, Precision, Role, Session, Shape,
 };
 pub use metrics::{
-    Classification, ClassificationTally, Figures, Regression, RegressionTally, Tally, classification, regression,
+    Classification, ClassificationTally, Figures, Measured, Over, Regression, RegressionTally, Scores, Tally,
+    classification, regression,
 };
 pub use model::Model;
 pub use network::{Mask, Network};

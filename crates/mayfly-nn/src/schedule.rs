@@ -56,6 +56,28 @@ fn fall(share: f64) -> f64 {
 }
 
 impl Schedule {
+    /// The names on the command line.
+    pub const NAMES: [&str; 4] = ["constant", "plateau", "cosine", "one_cycle"];
+
+    /// The schedule of this name with settings that suit most trainings: `plateau` divides the rate by 3 whenever the loss has not fallen for eight
+    /// epochs, `cosine` lets it fall to zero, `one_cycle` lets it rise for three tenths of the epochs and then fall to almost nothing.
+    ///
+    /// # Errors
+    /// A name that is not among [`Schedule::NAMES`].
+    pub fn by_name(name: &str) -> Result<Schedule> {
+        match name {
+            "constant" => Ok(Schedule::Constant),
+            "plateau" => Ok(Schedule::Plateau { factor: 1.0 / 3.0, patience: 8 }),
+            "cosine" => Ok(Schedule::Cosine { warmup: 0.0, floor: 0.0 }),
+            "one_cycle" => Ok(Schedule::OneCycle { rise: 0.3, start: 0.04, end: 1e-3 }),
+            _ => Err(NnError::UnknownName {
+                kind: "schedule",
+                name: name.to_owned(),
+                known: Schedule::NAMES.map(str::to_owned).to_vec(),
+            }),
+        }
+    }
+
     /// The factor after `at` of `epochs` epochs. [`Schedule::Plateau`] depends on the losses too and is 1 here.
     pub fn factor(&self, at: f64, epochs: usize) -> f32 {
         let share = at / (epochs.max(1) as f64);
@@ -192,6 +214,14 @@ mod tests {
             })
             .collect();
         close(&factors, &[1.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01]);
+    }
+
+    #[test]
+    fn named_schedules_are_within_range() {
+        for name in Schedule::NAMES {
+            Schedule::by_name(name).unwrap().check().unwrap();
+        }
+        assert!(Schedule::by_name("plato").unwrap_err().to_string().contains("one_cycle"));
     }
 
     #[test]

@@ -1,5 +1,23 @@
 //! Small neural networks that are built for a job, run where the data is and dissolve without a trace.
 //!
+//! From a data file to a saved model, which is the same that `mayfly train` makes, bit for bit:
+//!
+//! ```
+//! use mayfly::prelude::*;
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/");
+//! # let (data, file) = (format!("{folder}iris.csv"), std::env::temp_dir().join("mayfly-doc-iris.mayfly"));
+//! let options = TrainOptions { target: vec!["class".into()], epochs: Some(100), ..TrainOptions::default() };
+//! let trained = tabular::train(&data, &options)?;
+//! println!("accuracy {:?}", trained.summary.scores.accuracy);
+//! trained.save(&file)?;
+//! # assert!(trained.summary.scores.accuracy > Some(0.8) && Predictor::load(&file)?.encoder.is_some());
+//! # std::fs::remove_file(&file).ok();
+//! # Ok::<(), NnError>(())
+//! ```
+//!
+//! A network of one's own, on rows in memory:
+//!
 //! ```
 //! use mayfly::prelude::*;
 //!
@@ -35,9 +53,11 @@ pub use mayfly_nn as nn;
 /// What most programs need.
 pub mod prelude {
     pub use crate::format::data::{Encoder, FitOptions, Outputs, Split, Table, Tables, Want, load, load_with};
+    pub use crate::nn::tabular::{ClassWeights, ColumnUse, FileOptions, Predictor, TrainOptions, Trained};
     pub use crate::nn::{
         Act, Activation, Adam, Algorithm, Control, Conv2d, Custom, CustomActivation, CustomLayer, Dense, Dropout,
         EpochReport, FannAct, Flatten, InMemory, Init, LayerCx, Loss, Lstm, Model, Network, NetworkSpec, NnError,
         NodeId, Pool2d, Pooling, Precision, Registry, Reshape, Rprop, StopAt, TrainConfig, Trainer, classification,
+        tabular,
     };
 }

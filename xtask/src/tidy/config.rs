@@ -165,14 +165,6 @@ pub(crate) const CIRCLES: &[Circle] = &[
         because: "a node serves its control socket, whose answers are about the node",
     },
     Circle {
-        files: &[
-            "crates/mayfly-cli/src/commands/train/rows.rs",
-            "crates/mayfly-cli/src/commands/train/settings.rs",
-            "crates/mayfly-cli/src/commands/train/weights.rs",
-        ],
-        because: "settings say which rows are read, and some of them are found in the rows",
-    },
-    Circle {
         files: &["crates/mayfly-kernels/src/conv.rs", "crates/mayfly-kernels/src/conv_slide.rs"],
         because: "two ways of one convolution: each hands the other the sizes that it is faster at",
     },

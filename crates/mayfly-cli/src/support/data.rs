@@ -1,16 +1,10 @@
 //! Data files for the commands: what can be said about them, and how they are opened.
 use anyhow::{Result, bail};
 use clap::Args;
-use mayfly_format::data::{
-    Decimal, EncodedRows, Encoder, Header, MissingPolicy, NpzKeys, OpenOptions, PlainOptions, Reading, RowOptions,
-    Source, Table, Want, open,
-};
+use mayfly_format::data::{Decimal, Header, MissingPolicy, NpzKeys, OpenOptions, PlainOptions, Reading, Source, open};
+use mayfly_nn::tabular::FileOptions;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
-
-/// Tables larger than this are read from the file in every epoch: 4 GiB of rows, or 1 GiB where addresses have 32 bits.
-pub const TABLE_BYTES: usize = if usize::BITS > 32 { (4_u64 << 30) as usize } else { 1 << 30 };
-const _: () = assert!(TABLE_BYTES >= 1 << 30); // 4 << 30 is 0 in 32 bits
 
 /// How a data file is to be read, where it is not to be found out.
 #[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
@@ -20,7 +14,7 @@ pub struct FileArgs {
     #[arg(long, conflicts_with = "no_header", help_heading = "Reading data")]
     pub header: bool,
     /// The first line of a text table is a row of data
-    #[arg(long, help_heading = "Reading data")]
+    #[arg(long, conflicts_with = "header", help_heading = "Reading data")]
     pub no_header: bool,
     /// What parts the columns of a text table: a character, or comma, semicolon, tab, pipe, or space for any white space [default: found out]
     #[arg(long, value_name = "CHAR", allow_hyphen_values = true, help_heading = "Reading data")]
@@ -63,20 +57,6 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
 }
 
 impl FileArgs {
-    /// Fills what was not given on the command line from `file`.
-    pub fn or(self, file: FileArgs) -> FileArgs {
-        let header_said = self.header || self.no_header;
-        FileArgs {
-            header: self.header || !header_said && file.header,
-            no_header: self.no_header || !header_said && file.no_header,
-            delimiter: self.delimiter.or(file.delimiter),
-            decimal: self.decimal.or(file.decimal),
-            missing: if self.missing.is_empty() { file.missing } else { self.missing },
-            npz_keys: if self.npz_keys.is_empty() { file.npz_keys } else { self.npz_keys },
-            labels: self.labels.or(file.labels),
-        }
-    }
-
     /// What to do about a missing value, where that was said.
     pub fn policy(&self) -> Result<Option<MissingPolicy>> {
         let mut policies = self.missing.iter().filter_map(|word| policy(word));
@@ -86,32 +66,31 @@ impl FileArgs {
         }
     }
 
+    /// For the library.
+    pub fn options(&self) -> Result<FileOptions> {
+        Ok(FileOptions {
+            header: match (self.header, self.no_header) {
+                (true, true) => bail!("--header and --no-header exclude each other"),
+                (true, false) => Header::Present,
+                (false, true) => Header::Absent,
+                (false, false) => Header::Auto,
+            },
+            delimiter: self.delimiter.as_deref().map(delimiter).transpose()?,
+            decimal: self.decimal.as_deref().map(decimal).transpose()?,
+            missing_tokens: self.missing.iter().filter(|word| policy(word).is_none()).cloned().collect(),
+            npz_keys: match self.npz_keys.as_slice() {
+                [] => None,
+                [inputs] => Some(NpzKeys { inputs: inputs.clone(), targets: None }),
+                [inputs, targets] => Some(NpzKeys { inputs: inputs.clone(), targets: Some(targets.clone()) }),
+                more => bail!("--npz-keys: {} names, expected those of the inputs and of the targets", more.len()),
+            },
+            labels: self.labels.clone(),
+        })
+    }
+
     /// These options over `base`, which is what a model or nobody says.
-    pub fn over(&self, mut base: OpenOptions) -> Result<OpenOptions> {
-        base.header = match (self.header, self.no_header) {
-            (true, true) => bail!("--header and --no-header exclude each other"),
-            (true, false) => Header::Present,
-            (false, true) => Header::Absent,
-            (false, false) => base.header,
-        };
-        if let Some(text) = &self.delimiter {
-            base.delimiter = Some(delimiter(text)?);
-        }
-        if let Some(text) = &self.decimal {
-            base.decimal = Some(decimal(text)?);
-        }
-        let tokens: Vec<String> = self.missing.iter().filter(|word| policy(word).is_none()).cloned().collect();
-        if !tokens.is_empty() {
-            base.missing_tokens = Some(tokens);
-        }
-        base.npz_keys = match self.npz_keys.as_slice() {
-            [] => base.npz_keys,
-            [inputs] => Some(NpzKeys { inputs: inputs.clone(), targets: None }),
-            [inputs, targets] => Some(NpzKeys { inputs: inputs.clone(), targets: Some(targets.clone()) }),
-            more => bail!("--npz-keys: {} names, expected those of the inputs and of the targets", more.len()),
-        };
-        base.labels = self.labels.clone().or(base.labels);
-        Ok(base)
+    pub fn over(&self, base: OpenOptions) -> Result<OpenOptions> {
+        Ok(self.options()?.over(base))
     }
 }
 
@@ -169,13 +148,6 @@ impl ColumnArgs {
 /// Opens a data file; errors name it.
 pub fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>> {
     Ok(open(path, options)?)
-}
-
-/// All rows of a file, encoded as a trained model wants them.
-pub fn table(path: &Path, encoder: &Encoder, files: &FileArgs, want: Want) -> Result<Table> {
-    let source = open_file(path, &files.over(encoder.open_options())?)?;
-    let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
-    Ok(Table::read(&mut rows, TABLE_BYTES)?)
 }
 
 /// How a text table is read, in words; nothing for other files.

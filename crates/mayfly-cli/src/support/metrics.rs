@@ -1,42 +1,14 @@
 //! Figures for people and as JSON. What they are is computed in the library.
-use mayfly_format::data::Encoder;
 use mayfly_format::figure;
-use mayfly_nn::{Classification, Figures, Regression};
+use mayfly_nn::{Classification, Figures, Measured, Over, Regression};
 use serde_json::{Map, Value, json};
 
-/// Which rows the figures are over: they are called so, in words and in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Over {
-    /// Rows that the network was not trained on; or, of a model file, those that it is measured on.
-    Test,
-    /// The rows that it was trained on, for want of others.
-    Training,
-}
-
-impl Over {
-    /// The word for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Over::Test => "test",
-            Over::Training => "training rows",
-        }
+/// The word for the rows that figures are over.
+pub fn over(over: Over) -> &'static str {
+    match over {
+        Over::Test => "test",
+        Over::Training => "training rows",
     }
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Over::Test => "test",
-            Over::Training => "train",
-        }
-    }
-}
-
-/// Figures over some rows.
-pub struct Metrics {
-    pub over: Over,
-    pub figures: Figures,
-    labels: Vec<String>,
-    targets: usize,
-    positive: bool,
 }
 
 /// A number for JSON: what is not finite becomes null rather than breaking the object.
@@ -44,105 +16,63 @@ pub fn number(v: f64) -> Value {
     if v.is_finite() { json!(v) } else { Value::Null }
 }
 
-impl Metrics {
-    /// Figures of a network whose answers `encoder` explains.
-    pub fn new(figures: Figures, encoder: &Encoder, over: Over) -> Metrics {
-        let (labels, targets) = (encoder.labels().to_vec(), encoder.target_width());
-        Metrics { over, figures, labels, targets, positive: encoder.has_positive() }
+/// The figures for JSON: `test_…`, or `train_…` for figures over training rows.
+pub fn object(measured: &Measured) -> Map<String, Value> {
+    match serde_json::to_value(measured.scores()) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
     }
+}
 
-    /// Rows that were compared.
-    pub fn rows(&self) -> usize {
-        self.figures.rows()
-    }
-
-    /// The keys of the JSON output: `test_…`, or `train_…` for figures over training rows.
-    pub fn json(&self) -> Map<String, Value> {
-        let mut map = Map::new();
-        let mut insert = |name: &str, value: f64| map.insert(format!("{}_{name}", self.over.prefix()), number(value));
-        match &self.figures {
-            Figures::Classes(classes) => {
-                insert("mse", classes.mse);
-                insert("accuracy", classes.accuracy);
-                if self.positive {
-                    let (precision, recall) = classes.precision_and_recall(1);
-                    insert("precision", precision);
-                    insert("recall", recall);
-                    insert("f1", f1(precision, recall));
-                }
-            }
-            Figures::Values { regression, largest_right, .. } => {
-                insert("mse", regression.mse);
-                if let Some(accuracy) = largest_right {
-                    insert("accuracy", *accuracy);
-                }
-                insert("mae", regression.mae);
-                insert("rmse", regression.rmse);
-                insert("r2", shown_r2(regression));
-            }
-        }
-        map
-    }
-
-    /// One line for a person.
-    pub fn headline(&self) -> String {
-        match &self.figures {
-            _ if self.rows() == 0 => "no rows to measure on".into(),
-            Figures::Classes(classes) => self.classes_line(classes),
-            Figures::Values { regression, largest_right, .. } => {
-                let largest =
-                    largest_right.map(|a| format!(", largest output right in {:.2} %", a * 100.0)).unwrap_or_default();
-                let Regression { mae, rmse, .. } = regression;
-                let r2 = self.r2_words(regression);
-                format!("MAE {}, RMSE {}, {r2} over {}{largest}", figure(*mae), figure(*rmse), rows(self.rows()))
-            }
-        }
-    }
-
-    fn classes_line(&self, classes: &Classification) -> String {
-        let Classification { accuracy, mse, .. } = classes;
-        let wrong = ((1.0 - accuracy) * self.rows() as f64).round();
-        let positive = match self.labels.get(1).filter(|_| self.positive) {
-            Some(label) => {
-                let (precision, recall) = classes.precision_and_recall(1);
-                let share = |v: f64| if v.is_nan() { "–".to_owned() } else { format!("{:.2} %", v * 100.0) };
-                format!(", {label:?}: precision {}, recall {}", share(precision), share(recall))
-            }
-            None => String::new(),
-        };
-        format!(
-            "accuracy {:.2} % ({wrong} of {} wrong){positive}, MSE {}",
-            accuracy * 100.0,
-            rows(self.rows()),
-            figure(*mse)
-        )
-    }
-
-    fn r2_words(&self, regression: &Regression) -> String {
-        match (shown_r2(regression), regression.constant) {
-            (r2, _) if r2.is_nan() => "R² undefined (the target is the same in every row)".into(),
-            (r2, 0) if self.targets > 1 => format!("R² {r2:.4} (mean of {} targets)", self.targets),
-            (r2, 0) => format!("R² {r2:.4}"),
-            (r2, n) => format!("R² {r2:.4} (mean of {} targets, {n} the same in every row)", self.targets),
-        }
-    }
-
-    /// A confusion matrix or a summary of the residuals.
-    pub fn details(&self) -> String {
-        match &self.figures {
-            Figures::Classes(classes) => confusion_table(&classes.confusion, &self.labels),
-            Figures::Values { residuals, .. } => residual_summary(residuals),
+/// One line for a person.
+pub fn headline(measured: &Measured) -> String {
+    match &measured.figures {
+        _ if measured.rows() == 0 => "no rows to measure on".into(),
+        Figures::Classes(classes) => classes_line(measured, classes),
+        Figures::Values { regression, largest_right, .. } => {
+            let largest =
+                largest_right.map(|a| format!(", largest output right in {:.2} %", a * 100.0)).unwrap_or_default();
+            let Regression { mae, rmse, .. } = regression;
+            let r2 = r2_words(measured, regression);
+            format!("MAE {}, RMSE {}, {r2} over {}{largest}", figure(*mae), figure(*rmse), rows(measured.rows()))
         }
     }
 }
 
-/// R², where there is any variance to explain.
-fn shown_r2(regression: &Regression) -> f64 {
-    if regression.constant == regression.outputs { f64::NAN } else { regression.r2 }
+fn classes_line(measured: &Measured, classes: &Classification) -> String {
+    let Classification { accuracy, mse, .. } = classes;
+    let wrong = ((1.0 - accuracy) * measured.rows() as f64).round();
+    let positive = match measured.labels.get(1).filter(|_| measured.has_positive) {
+        Some(label) => {
+            let (precision, recall) = classes.precision_and_recall(1);
+            let share = |v: f64| if v.is_nan() { "–".to_owned() } else { format!("{:.2} %", v * 100.0) };
+            format!(", {label:?}: precision {}, recall {}", share(precision), share(recall))
+        }
+        None => String::new(),
+    };
+    format!(
+        "accuracy {:.2} % ({wrong} of {} wrong){positive}, MSE {}",
+        accuracy * 100.0,
+        rows(measured.rows()),
+        figure(*mse)
+    )
 }
 
-fn f1(precision: f64, recall: f64) -> f64 {
-    if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 }
+fn r2_words(measured: &Measured, regression: &Regression) -> String {
+    match (measured.scores().r2.unwrap_or(f64::NAN), regression.constant, measured.targets) {
+        (r2, ..) if r2.is_nan() => "R² undefined (the target is the same in every row)".into(),
+        (r2, 0, 1) => format!("R² {r2:.4}"),
+        (r2, 0, targets) => format!("R² {r2:.4} (mean of {targets} targets)"),
+        (r2, n, targets) => format!("R² {r2:.4} (mean of {targets} targets, {n} the same in every row)"),
+    }
+}
+
+/// A confusion matrix or a summary of the residuals.
+pub fn details(measured: &Measured) -> String {
+    match &measured.figures {
+        Figures::Classes(classes) => confusion_table(&classes.confusion, &measured.labels),
+        Figures::Values { residuals, .. } => residual_summary(residuals),
+    }
 }
 
 fn rows(count: usize) -> String {
@@ -221,8 +151,9 @@ mod tests {
     fn nothing_is_claimed_of_nothing() {
         let regression = Regression { rows: 5, mae: 0.1, rmse: 0.1, r2: 0.0, mse: 0.01, constant: 1, outputs: 1 };
         let figures = Figures::Values { regression, largest_right: None, residuals: Vec::new() };
-        let metrics = Metrics { over: Over::Test, figures, labels: Vec::new(), targets: 1, positive: false };
-        assert!(metrics.headline().contains("R² undefined"), "{}", metrics.headline());
-        assert_eq!(metrics.json()["test_r2"], Value::Null);
+        let labels = Vec::new();
+        let measured = Measured { over: Over::Test, figures, labels, targets: 1, has_positive: false };
+        assert!(headline(&measured).contains("R² undefined"), "{}", headline(&measured));
+        assert_eq!(object(&measured)["test_r2"], Value::Null);
     }
 }

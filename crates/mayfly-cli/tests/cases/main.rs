@@ -4,5 +4,6 @@
 mod answers;
 mod case;
 mod data;
+mod library;
 mod models;
 mod output;

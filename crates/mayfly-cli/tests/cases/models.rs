@@ -184,9 +184,12 @@ fn rare_classes_can_weigh_more() {
     };
     let (plain, balanced, all) = (share("rare=1"), share("balanced"), share("rare=1000"));
     assert!(plain < balanced && balanced < all, "{plain} {balanced} {all}");
-    for (weights, word) in
-        [("often", "no weight"), ("x=1", "no class"), ("rare=-1", "no weight"), ("rare=0,often=0", "no class has")]
-    {
+    for (weights, word) in [
+        ("often", "no weight"),
+        ("x=1", "no class is called so"),
+        ("rare=-1", "no weight"),
+        ("rare=0,often=0", "no class has"),
+    ] {
         let said = case.run(&["train", "d.csv", "--class-weights", weights]).err;
         assert!(said.contains(word), "{weights}: {said}");
     }

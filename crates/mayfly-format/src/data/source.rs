@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::chunk::Chunk;
 use super::encode::Reason;
 use super::kind::FileKind;
@@ -77,7 +79,8 @@ pub enum Identifiers {
 }
 
 /// Whether the first record of a CSV file names the columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Header {
     /// Find out; see `docs/formats/data.md`.
     #[default]
@@ -89,7 +92,7 @@ pub enum Header {
 }
 
 /// The names of the arrays in an npz archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NpzKeys {
     /// The array with the inputs, such as `x_test`.
     pub inputs: String,

@@ -1,7 +1,19 @@
-//! From a file to answers: models of every kind with what is done to rows before them and to answers behind.
+//! From a file to answers: networks trained on data files, and models of every kind with what is done to rows before them and to answers behind.
+mod base;
+mod file;
 mod fold;
 mod kind;
+mod options;
 mod predictor;
+mod rows;
+mod settings;
+mod trained;
+mod training;
+mod weights;
 
+pub use file::FileOptions;
 pub use kind::ModelKind;
+pub use options::{ClassWeights, ColumnUse, TrainOptions};
 pub use predictor::{LoadOptions, Predictor};
+pub use trained::{Course, Growth, Summary, Trained};
+pub use training::{Opened, RowCounts, Training, TrainingObserver, train, train_with};

@@ -6,7 +6,7 @@ use crate::loss::Loss;
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// How a network is trained. [`TrainConfig::default`] is Adam on the mean square; [`TrainConfig::new`] goes by an algorithm; [`recommend`](crate::recommend) goes by the data.
+/// How a network is trained. [`TrainConfig::default`] is Adam on the mean square; [`TrainConfig::new`] goes by an algorithm; [`tabular::train`](crate::tabular::train) goes by the data.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {

@@ -2,6 +2,7 @@
 use super::answers::Answers;
 use super::args::{EvalArgs, PredictArgs};
 use crate::support::input::Input;
+use crate::support::metrics::{details, headline, object};
 use crate::support::model::{Loaded, Rows};
 use crate::support::output::{Files, TABLE};
 use crate::support::signals::Signals;
@@ -16,10 +17,10 @@ pub fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
     Files::reading([("the model", &*args.model), ("the data", &*args.data)])?;
     let (model, data) = (Input::open(&args.model)?, Input::open(&args.data)?);
     let rows = Rows { path: &data, files: &args.files, columns: &args.columns };
-    let metrics = Loaded::read_with(&model, &args.open.options())?.measure(rows, ui)?;
-    let mut object = metrics.json();
-    object.insert("rows".into(), json!(metrics.rows()));
-    ui.result(&format!("{}\n\n{}", metrics.headline(), metrics.details()), &Value::Object(object))
+    let measured = Loaded::read_with(&model, &args.open.options())?.measure(rows, ui)?;
+    let mut object = object(&measured);
+    object.insert("rows".into(), json!(measured.rows()));
+    ui.result(&format!("{}\n\n{}", headline(&measured), details(&measured)), &Value::Object(object))
 }
 
 /// Runs a model over a file.

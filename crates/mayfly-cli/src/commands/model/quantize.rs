@@ -1,13 +1,13 @@
 //! `mayfly quantize`: fewer bits a weight, and what that changes.
 use super::args::{QuantizeArgs, QuantizeTo};
 use crate::support::input::Input;
-use crate::support::metrics::Metrics;
+use crate::support::metrics::object;
 use crate::support::model::{Loaded, Rows};
 use crate::support::output::{Files, NATIVE_MODEL};
 use crate::support::ui::{Ui, grouped, seconds};
 use anyhow::Result;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions};
-use mayfly_nn::{Model, Precision, Registry};
+use mayfly_nn::{Measured, Model, Precision, Registry};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use std::time::Instant;
 struct Side {
     bytes: u64,
     row_seconds: f64,
-    metrics: Option<Metrics>,
+    measured: Option<Measured>,
 }
 
 /// Quantises a model, writes it, and compares.
@@ -41,13 +41,13 @@ pub fn quantize(args: &QuantizeArgs, ui: Ui) -> Result<()> {
     let before = side(&loaded, std::fs::metadata(&*from)?.len(), rows, ui)?;
     let after = side(&small, bytes.len() as u64, rows, ui)?;
     output.write(|out| Ok(out.write_all(&bytes)?))?;
-    let object = json!({ "before": as_json(&before), "after": as_json(&after), "model": output.to_string() });
-    files.result(ui, &text(&before, &after), &object)
+    let json = json!({ "before": as_json(&before), "after": as_json(&after), "model": output.to_string() });
+    files.result(ui, &text(&before, &after), &json)
 }
 
 fn side(loaded: &Loaded, bytes: u64, rows: Option<Rows<'_>>, ui: Ui) -> Result<Side> {
-    let metrics = rows.map(|rows| loaded.measure(rows, ui)).transpose()?;
-    Ok(Side { bytes, row_seconds: row_seconds(&loaded.model)?, metrics })
+    let measured = rows.map(|rows| loaded.measure(rows, ui)).transpose()?;
+    Ok(Side { bytes, row_seconds: row_seconds(&loaded.model)?, measured })
 }
 
 /// Least time of a single row, over several rounds.
@@ -67,7 +67,7 @@ fn row_seconds(model: &Model) -> Result<f64> {
 }
 
 fn as_json(side: &Side) -> Value {
-    let mut object = side.metrics.as_ref().map(Metrics::json).unwrap_or_default();
+    let mut object = side.measured.as_ref().map(object).unwrap_or_default();
     object.insert("bytes".into(), json!(side.bytes));
     object.insert("row_us".into(), json!(side.row_seconds * 1e6));
     Value::Object(object)
@@ -82,8 +82,8 @@ fn text(before: &Side, after: &Side) -> String {
         format!("{} bytes", grouped(after.bytes as usize)),
     );
     out += &line("one row", seconds(before.row_seconds), seconds(after.row_seconds));
-    if let (Some(b), Some(a)) = (&before.metrics, &after.metrics) {
-        for ((key, b), (_, a)) in b.json().iter().zip(a.json().iter()) {
+    if let (Some(b), Some(a)) = (&before.measured, &after.measured) {
+        for ((key, b), (_, a)) in object(b).iter().zip(object(a).iter()) {
             out += &line(key.trim_start_matches("test_"), b.to_string(), a.to_string());
         }
     }

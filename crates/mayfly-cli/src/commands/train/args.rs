@@ -1,12 +1,17 @@
 //! The options of `mayfly train`.
 use crate::support::data::{FileArgs, one_or_many};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use mayfly_format::data::Task as TargetTask;
+use mayfly_nn::tabular::{ClassWeights, ColumnUse, TrainOptions};
+use mayfly_nn::{Activation, Schedule};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub const TRAIN_EXAMPLES: &str = "\
 Examples:
-  mayfly train data/iris.csv --target species -o iris.mayfly --plot curve.svg
+  mayfly train data/iris.csv --target class -o iris.mayfly --plot curve.svg
   mayfly train mushroom.train --test mushroom.test --algorithm rprop --hidden 32 --epochs 100
   mayfly train two-spiral.train --algorithm cascade";
 
@@ -141,45 +146,207 @@ pub struct TrainArgs {
     pub files: FileArgs,
 }
 
-fn either(given: Vec<String>, file: Vec<String>) -> Vec<String> {
-    if given.is_empty() { file } else { given }
+impl TrainArgs {
+    /// What is asked for, in the library's words. All decisions are the library's.
+    pub fn options(&self) -> Result<TrainOptions> {
+        Ok(TrainOptions {
+            test: self.test.clone(),
+            file: self.files.options()?,
+            target: self.target.clone(),
+            ignore: self.ignore.clone(),
+            id: self.id.clone(),
+            kinds: self.kinds.iter().map(|text| kind(text)).collect::<Result<_>>()?,
+            positive: self.positive.clone(),
+            task: self.task.and_then(Task::of_target),
+            missing: self.files.policy()?.unwrap_or_default(),
+            stream: self.stream,
+            from: self.from.clone(),
+            hidden: self.hidden.clone(),
+            conv: self.conv.clone().unwrap_or_default(),
+            activation: activation(self.activation.as_deref())?,
+            output_activation: activation(self.output_activation.as_deref())?,
+            dropout: self.dropout,
+            algorithm: self.algorithm.clone(),
+            max_neurons: self.max_neurons,
+            epochs: self.epochs,
+            batch: self.batch,
+            lr: self.lr,
+            schedule: self.schedule.map(|name| Schedule::by_name(name.in_the_library())).transpose()?,
+            weight_decay: self.weight_decay,
+            desired_error: self.desired_error,
+            class_weights: self.class_weights.as_deref().map(class_weights).transpose()?,
+            patience: self.patience,
+            seed: self.seed,
+            threads: self.threads.unwrap_or(0),
+        })
+    }
 }
 
-impl TrainArgs {
-    /// Fills what was not given on the command line from `file`.
-    pub fn or(self, file: TrainArgs) -> TrainArgs {
-        TrainArgs {
-            data: self.data,
-            test: self.test.or(file.test),
-            target: either(self.target, file.target),
-            ignore: either(self.ignore, file.ignore),
-            id: either(self.id, file.id),
-            kinds: either(self.kinds, file.kinds),
-            positive: self.positive.or(file.positive),
-            task: self.task.or(file.task),
-            hidden: self.hidden.or(file.hidden),
-            conv: self.conv.or(file.conv),
-            activation: self.activation.or(file.activation),
-            output_activation: self.output_activation.or(file.output_activation),
-            algorithm: self.algorithm.or(file.algorithm),
-            max_neurons: self.max_neurons.or(file.max_neurons),
-            epochs: self.epochs.or(file.epochs),
-            batch: self.batch.or(file.batch),
-            lr: self.lr.or(file.lr),
-            schedule: self.schedule.or(file.schedule),
-            weight_decay: self.weight_decay.or(file.weight_decay),
-            dropout: self.dropout.or(file.dropout),
-            desired_error: self.desired_error.or(file.desired_error),
-            class_weights: self.class_weights.or(file.class_weights),
-            from: self.from.or(file.from),
-            seed: self.seed.or(file.seed),
-            patience: self.patience.or(file.patience),
-            threads: self.threads.or(file.threads),
-            stream: self.stream || file.stream,
-            output: self.output.or(file.output),
-            plot: self.plot.or(file.plot),
-            config: self.config,
-            files: self.files.or(file.files),
+impl Task {
+    fn of_target(self) -> Option<TargetTask> {
+        match self {
+            Task::Auto => None,
+            Task::Classify => Some(TargetTask::Classify),
+            Task::Regress => Some(TargetTask::Regress),
         }
+    }
+}
+
+impl ScheduleName {
+    fn in_the_library(self) -> &'static str {
+        match self {
+            ScheduleName::Constant => "constant",
+            ScheduleName::Plateau => "plateau",
+            ScheduleName::Cosine => "cosine",
+            ScheduleName::OneCycle => "one_cycle",
+        }
+    }
+}
+
+fn activation(name: Option<&str>) -> Result<Option<Activation>> {
+    name.map(|n| n.parse::<Activation>().with_context(|| format!("the activation {n:?}"))).transpose()
+}
+
+fn kind(text: &str) -> Result<(String, ColumnUse)> {
+    let (column, kind) = text.rsplit_once('=').with_context(|| format!("--kinds {text:?}: expected COLUMN=KIND"))?;
+    let kind = match kind.trim().to_ascii_lowercase().as_str() {
+        "number" | "numeric" => ColumnUse::Number,
+        "category" | "categorical" | "class" => ColumnUse::Category,
+        "date" | "text" => ColumnUse::Date,
+        "ignore" => ColumnUse::Ignore,
+        other => bail!("--kinds {text:?}: {other:?} is no kind; there are number, category, date and ignore"),
+    };
+    Ok((column.to_owned(), kind))
+}
+
+/// `balanced`, or `a=1,b=2`.
+fn class_weights(text: &str) -> Result<ClassWeights> {
+    if text == "balanced" {
+        return Ok(ClassWeights::Balanced);
+    }
+    let weight = |part: &str| {
+        let named = part.rsplit_once('=');
+        let weight = named.and_then(|(class, weight)| Some((class.to_owned(), weight.trim().parse::<f32>().ok()?)));
+        weight.with_context(|| {
+            format!(
+                "--class-weights {text}: {part:?} is no weight of a class; write balanced, or CLASS=WEIGHT,CLASS=WEIGHT"
+            )
+        })
+    };
+    Ok(ClassWeights::Of(text.split(',').map(weight).collect::<Result<BTreeMap<_, _>>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::config::over_file;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: TrainArgs,
+    }
+
+    fn parse(line: &[&str]) -> TrainArgs {
+        Line::parse_from([&["train", "d.csv"], line].concat()).args
+    }
+
+    const LINE: &[&str] = &[
+        "--test=t.csv",
+        "--target=a,b",
+        "--ignore=c",
+        "--id=d",
+        "--kinds=e=category,f=ignore",
+        "--positive=yes",
+        "--task=classify",
+        "--hidden=8,4",
+        "--conv=2",
+        "--activation=tanh",
+        "--output-activation=sigmoid",
+        "--algorithm=sgd",
+        "--max-neurons=7",
+        "--epochs=9",
+        "--batch=0",
+        "--lr=0.1",
+        "--schedule=one-cycle",
+        "--weight-decay=0.2",
+        "--dropout=0.3",
+        "--desired-error=0.4",
+        "--class-weights=yes=2,no=0.5",
+        "--from=m.mayfly",
+        "--seed=5",
+        "--patience=0",
+        "--threads=2",
+        "--stream",
+        "--no-header",
+        "--delimiter=tab",
+        "--decimal=comma",
+        "--missing=drop,-999",
+        "--npz-keys=x,y",
+        "--labels=l.gz",
+    ];
+
+    const FILE: &str = r#"
+        test = "t.csv"
+        target = ["a", "b"]
+        ignore = "c"
+        id = ["d"]
+        kinds = "e=category,f=ignore"
+        positive = "yes"
+        task = "classify"
+        hidden = [8, 4]
+        conv = [2]
+        activation = "tanh"
+        output_activation = "sigmoid"
+        algorithm = "sgd"
+        max_neurons = 7
+        epochs = 9
+        batch = 0
+        lr = 0.1
+        schedule = "one-cycle"
+        weight_decay = 0.2
+        dropout = 0.3
+        desired_error = 0.4
+        class_weights = "yes=2,no=0.5"
+        from = "m.mayfly"
+        seed = 5
+        patience = 0
+        threads = 2
+        stream = true
+        no_header = true
+        delimiter = "tab"
+        decimal = "comma"
+        missing = ["drop", "-999"]
+        npz_keys = ["x", "y"]
+        labels = "l.gz"
+    "#;
+
+    /// Every option says something to the library, and says the same in a file.
+    #[test]
+    fn every_option_reaches_the_library() {
+        let options = parse(LINE).options().unwrap();
+        assert_eq!(over_file(&parse(&[]), FILE).unwrap().options().unwrap(), options);
+        assert_eq!(
+            over_file(&parse(LINE), "seed = 8\nheader = true\nstream = false\n").unwrap().options().unwrap(),
+            options
+        );
+        let json = |options: &TrainOptions| serde_json::to_value(options).unwrap();
+        let (said, silent) = (json(&options), json(&TrainOptions::default()));
+        for (name, value) in silent.as_object().unwrap() {
+            assert_ne!(said[name], *value, "{name}");
+        }
+        for (name, value) in silent["file"].as_object().unwrap() {
+            assert_ne!(said["file"][name], *value, "{name}");
+        }
+        assert_eq!(parse(&[]).options().unwrap(), TrainOptions::default());
+    }
+
+    #[test]
+    fn the_options_of_the_library_are_read_back_as_they_were_written() {
+        let options = TrainOptions { desired_error: Some(f64::INFINITY), ..parse(LINE).options().unwrap() };
+        let text = serde_json::to_string(&options).unwrap();
+        assert_eq!(serde_json::from_str::<TrainOptions>(&text).unwrap(), options, "{text}");
+        assert!(serde_json::from_str::<TrainOptions>("{\"epoks\": 3}").is_err());
     }
 }

@@ -7,8 +7,7 @@ use crate::support::model::{Kind, Loaded};
 use crate::support::output::{Extensions, Files, Output, PICTURE};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
-use mayfly_format::data::Encoder;
-use mayfly_nn::tabular::ModelKind;
+use mayfly_nn::tabular::{ModelKind, Predictor};
 use mayfly_nn::{Model, Network};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -47,8 +46,8 @@ impl Places {
     }
 
     /// Writes the model. Where that fails in the end, it is kept somewhere else: it may be the work of hours.
-    pub(super) fn save(&self, model: Model, encoder: &Encoder, ui: Ui) -> Result<()> {
-        let loaded = Loaded::new(model, Some(encoder.clone()))?;
+    pub(super) fn save(&self, predictor: Predictor, ui: Ui) -> Result<()> {
+        let loaded = Loaded::from(predictor);
         let Err(error) = convert::write(&loaded, self.kind, &self.model, "model", ui) else { return Ok(()) };
         let native = self.model.path().with_extension("mayfly");
         let name = native.file_name().map(PathBuf::from).unwrap_or_default();

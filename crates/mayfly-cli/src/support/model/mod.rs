@@ -46,15 +46,16 @@ impl Kind {
     }
 }
 
+impl From<Predictor> for Loaded {
+    fn from(predictor: Predictor) -> Loaded {
+        Loaded { predictor }
+    }
+}
+
 impl Loaded {
     /// A model as the library has it.
     pub fn new(model: Model, encoder: Option<Encoder>) -> Result<Loaded> {
         Ok(Loaded { predictor: Predictor::new(model, encoder)? })
-    }
-
-    /// Reads a model file of any kind.
-    pub fn read(path: &Path) -> Result<Loaded> {
-        Loaded::read_with(path, &LoadOptions::default())
     }
 
     /// Reads a model file of any kind, with what it leaves open. What there is to know about it is said on standard error.

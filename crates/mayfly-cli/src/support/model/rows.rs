@@ -1,11 +1,10 @@
 //! A model over the rows of a file.
 use super::Loaded;
 use crate::support::data::{ColumnArgs, FileArgs, open_file};
-use crate::support::metrics::{Metrics, Over};
 use crate::support::ui::Ui;
 use anyhow::{Result, bail};
 use mayfly_format::data::{Batch, ClassNames, EncodedRows, Encoder, Identifiers, OpenOptions, RowOptions, Want};
-use mayfly_nn::Tally;
+use mayfly_nn::{Measured, Over, Tally};
 use std::path::Path;
 
 /// Rows that are run at a time.
@@ -103,7 +102,7 @@ impl Loaded {
     }
 
     /// The figures over a file with targets.
-    pub fn measure(&self, rows: Rows<'_>, ui: Ui) -> Result<Metrics> {
+    pub fn measure(&self, rows: Rows<'_>, ui: Ui) -> Result<Measured> {
         let encoder = self.encoder_with_targets(rows, ui)?;
         let (targets, outputs) = (encoder.target_width(), self.model.network.output_len());
         if targets != outputs {
@@ -118,7 +117,7 @@ impl Loaded {
         if figures.rows() == 0 {
             bail!("{}: no rows to measure on", rows.path.display());
         }
-        Ok(Metrics::new(figures, &encoder, Over::Test))
+        Ok(Measured::new(figures, &encoder, Over::Test))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::layers::Dense;
 use crate::loss::FannError;
 use crate::network::Network;
 use crate::spec::NetworkSpec;
-use crate::train::{Control, StopAt};
+use crate::train::{Control, StopAt, Stopped};
 use candidates::Pool;
 use features::Features;
 use mayfly_base::Rng;
@@ -138,6 +138,8 @@ pub struct Cascaded {
     pub best: CascadeReport,
     /// Epochs over all.
     pub epochs: usize,
+    /// Why it ended; [`Stopped::Epochs`] stands for as many neurons as allowed.
+    pub stopped: Stopped,
 }
 
 /// A hidden neuron: its function, and its weights from inputs, bias and earlier neurons.
@@ -162,13 +164,25 @@ impl Cascade {
         let mut growth = Growth::new(self, train, validation)?;
         loop {
             let report = growth.outputs_trained()?;
-            let done = growth.neurons.len() >= self.max_neurons
-                || self.stop.is_some_and(|stop| reached(stop, &report))
-                || growth.since_best > self.patience && validation.is_some();
-            if observer(&report) == Control::Stop || done {
-                return growth.finish();
+            let ended = self.ended(&growth, &report);
+            let asked = (observer(&report) == Control::Stop).then_some(Stopped::Requested);
+            if let Some(stopped) = asked.or(ended) {
+                return growth.finish(stopped);
             }
             growth.install()?;
+        }
+    }
+
+    /// Why a network does not grow any more, if so.
+    fn ended(&self, growth: &Growth<'_>, report: &CascadeReport) -> Option<Stopped> {
+        if self.stop.is_some_and(|stop| reached(stop, report)) {
+            Some(Stopped::Reached)
+        } else if growth.neurons.len() >= self.max_neurons {
+            Some(Stopped::Epochs)
+        } else if growth.since_best > self.patience && growth.validation.is_some() {
+            Some(Stopped::Patience)
+        } else {
+            None
         }
     }
 
@@ -301,7 +315,7 @@ impl<'a> Growth<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Cascaded> {
+    fn finish(self, stopped: Stopped) -> Result<Cascaded> {
         let Some((best, weights)) = self.best else { return Err(NnError::NoRows { what: "training" }) };
         let [inputs, outputs] = self.sizes;
         let mut spec = NetworkSpec::new(&[inputs]);
@@ -312,7 +326,7 @@ impl<'a> Growth<'a> {
         }
         spec = spec.with(Dense::new(outputs, self.config.output).reading_all());
         flatten(&mut params, &weights, inputs + 1 + best.neurons, inputs);
-        Ok(Cascaded { network: Network::from_parts(spec, &params, None)?, best, epochs: self.epochs })
+        Ok(Cascaded { network: Network::from_parts(spec, &params, None)?, best, epochs: self.epochs, stopped })
     }
 }
 
