@@ -188,6 +188,8 @@ fn a_dash_is_standard_input_and_output() {
         "\"$m\" predict m.mayfly d.csv -o -",
         "\"$m\" predict m.mayfly - < d.csv",
         "\"$m\" predict m.mayfly <(cat d.csv)",
+        "\"$m\" predict - d.csv < m.mayfly",
+        "cat m.mayfly | \"$m\" predict - d.csv",
         "\"$m\" train d.csv --epochs 2 -o - 2>/dev/null > n.mayfly && \"$m\" predict n.mayfly d.csv",
         "\"$m\" convert m.mayfly - --to mayfly > n.mayfly && \"$m\" predict n.mayfly d.csv",
         "\"$m\" train - --epochs 2 -o n.mayfly >/dev/null < d.csv && \"$m\" predict n.mayfly d.csv",

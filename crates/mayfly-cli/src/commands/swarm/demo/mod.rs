@@ -7,8 +7,9 @@ use super::args::DemoArgs;
 use super::control::{Ask, Bytes, Client};
 use super::picture;
 use super::relay::Faults;
+use crate::support::output::{Files, Output, PICTURE};
 use crate::support::ui::Ui;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use crew::{Crew, Seen};
 use mayfly_base::Rng;
 use report::Report;
@@ -36,11 +37,15 @@ pub fn run(args: &DemoArgs, ui: Ui) -> Result<()> {
     if !(0.0..=0.5).contains(&args.loss) {
         bail!("--loss is a share from 0 to 0.5, not {}", args.loss);
     }
-    let report = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(play(args, ui))?;
-    ui.result(&report.text(), &report.json())
+    let mut files = Files::reading([])?;
+    let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
+    files.refuse_json(ui)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(play(args, plot.as_ref(), ui))?;
+    files.result(ui, &report.text(), &report.json())
 }
 
-async fn play(args: &DemoArgs, ui: Ui) -> Result<Report> {
+async fn play(args: &DemoArgs, plot: Option<&Output>, ui: Ui) -> Result<Report> {
     let faults = Faults::new(args.loss);
     ui.note(format!("starting {} processes …", args.nodes));
     let mut crew = Crew::start(usize::from(args.nodes), &args.topology, faults.clone()).await?;
@@ -56,11 +61,10 @@ async fn play(args: &DemoArgs, ui: Ui) -> Result<Report> {
     let lost = crew.count_missing(&writes).await?;
     let statuses = crew.statuses().await?;
     let arrivals = seen.take();
-    if let Some(path) = &args.plot {
+    if let Some(plot) = plot {
         let spread = spread_of(&writes, &arrivals, crew.len());
-        std::fs::write(path, picture::draw(&statuses, &spread))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        ui.note(format!("picture in {}", path.display()));
+        plot.write(|out| Ok(out.write_all(picture::draw(&statuses, &spread).as_bytes())?))?;
+        ui.note(format!("picture in {plot}"));
     }
     crew.stop().await;
     Ok(Report::new(&writes, &arrivals, &statuses, faults.bytes() - before, lost, equal))
