@@ -29,7 +29,11 @@ fn without_dx<S: Simd>(s: S, w: &mut [f32], dw: &mut [f32], x: &[f32], dy: &[f32
     columns::<S, false>(s, w, dw, &mut [], x, dy, lr);
 }
 
-/// Columns by four vectors, then by one: the sums of `dx` are added in the order of [`crate::linear_bwd_x`].
+/// Weights that stay in the first-level cache, with their gradient, while columns are gone down one after the other.
+const NEAR: usize = 4096;
+
+/// Rows in order where the weights come from afar or nothing is summed down the columns; else columns by four vectors, with their sums in registers.
+/// What is left of each row, less than four vectors, goes by single vectors. The sums of `dx` are added in the order of [`crate::linear_bwd_x`].
 #[inline(always)]
 fn columns<S: Simd, const DX: bool>(
     s: S,
@@ -40,48 +44,112 @@ fn columns<S: Simd, const DX: bool>(
     dy: &[f32],
     lr: f32,
 ) {
-    let (n, lr, mut at) = (x.len(), s.splat(lr), 0);
-    while at + 4 * S::N <= n {
-        let mut xs = [s.zero(); 4];
-        for (q, x_part) in xs.iter_mut().enumerate() {
-            *x_part = s.load(&x[at + q * S::N..]);
+    let (n, lr) = (x.len(), s.splat(lr));
+    let whole = n - n % (4 * S::N);
+    if DX && w.len() <= NEAR {
+        for at in (0..whole).step_by(4 * S::N) {
+            block::<S, 4>(s, w, dw, dx, x, dy, lr, at);
         }
-        let mut sums = [s.zero(); 4];
-        for (j, d) in dy.iter().enumerate() {
-            let (d, here) = (s.splat(*d), j * n + at..j * n + at + 4 * S::N);
-            let (w, dw) = (&mut w[here.clone()], &mut dw[here]);
-            for q in 0..4 {
-                let (old, g) = (s.load(&w[q * S::N..]), s.mul(d, xs[q]));
-                if DX {
-                    sums[q] = s.mul_add(d, old, sums[q]);
-                }
-                s.store(&mut dw[q * S::N..], g);
-                s.store(&mut w[q * S::N..], s.neg_mul_add(flush(s, g, TINY), lr, old));
-            }
-        }
-        if DX {
-            for q in 0..4 {
-                s.store(&mut dx[at + q * S::N..], sums[q]);
-            }
-        }
-        at += 4 * S::N;
+    } else {
+        rows::<S, DX>(s, w, dw, &mut dx[..if DX { whole } else { 0 }], &x[..whole], n, dy, lr);
     }
-    while at < n {
-        let len = S::N.min(n - at);
-        let x = s.load_part(&x[at..at + len]);
-        let mut sums = [s.zero(); 2];
-        for (j, d) in dy.iter().enumerate() {
-            let (d, here) = (s.splat(*d), j * n + at..j * n + at + len);
-            let (old, g) = (s.load_part(&w[here.clone()]), s.mul(d, x));
+    for at in (whole..n).step_by(S::N) {
+        rest::<S, DX>(s, w, dw, dx, x, dy, lr, at);
+    }
+}
+
+/// `V` whole vectors of every row.
+#[inline(always)]
+fn block<S: Simd, const V: usize>(
+    s: S,
+    w: &mut [f32],
+    dw: &mut [f32],
+    dx: &mut [f32],
+    x: &[f32],
+    dy: &[f32],
+    lr: S::F32,
+    at: usize,
+) {
+    let n = x.len();
+    let (mut xs, mut sums) = ([s.zero(); V], [s.zero(); V]);
+    for (q, x_part) in xs.iter_mut().enumerate() {
+        *x_part = s.load(&x[at + q * S::N..]);
+    }
+    for (j, d) in dy.iter().enumerate() {
+        let (d, here) = (s.splat(*d), j * n + at..j * n + at + V * S::N);
+        let (w, dw) = (&mut w[here.clone()], &mut dw[here]);
+        for q in 0..V {
+            let (old, g) = (s.load(&w[q * S::N..]), s.mul(d, xs[q]));
+            sums[q] = s.mul_add(d, old, sums[q]);
+            s.store(&mut dw[q * S::N..], g);
+            s.store(&mut w[q * S::N..], descended(s, old, g, lr));
+        }
+    }
+    for (q, sum) in sums.into_iter().enumerate() {
+        s.store(&mut dx[at + q * S::N..], sum);
+    }
+}
+
+/// The first `x.len()` of `n` columns, row by row; the sums lie in memory.
+#[inline(always)]
+fn rows<S: Simd, const DX: bool>(
+    s: S,
+    w: &mut [f32],
+    dw: &mut [f32],
+    dx: &mut [f32],
+    x: &[f32],
+    n: usize,
+    dy: &[f32],
+    lr: S::F32,
+) {
+    dx.fill(0.0);
+    for (j, d) in dy.iter().enumerate() {
+        let (d, here) = (s.splat(*d), j * n..j * n + x.len());
+        let parts = w[here.clone()].chunks_exact_mut(S::N).zip(dw[here].chunks_exact_mut(S::N));
+        for (v, ((w, dw), x)) in parts.zip(x.chunks_exact(S::N)).enumerate() {
+            let (old, g) = (s.load(w), s.mul(d, s.load(x)));
             if DX {
-                sums[j % 2] = s.mul_add(d, old, sums[j % 2]);
+                let sum = &mut dx[v * S::N..(v + 1) * S::N];
+                s.store(sum, s.mul_add(d, old, s.load(sum)));
             }
-            s.store_part(&mut dw[here.clone()], g);
-            s.store_part(&mut w[here], s.neg_mul_add(flush(s, g, TINY), lr, old));
+            s.store(dw, g);
+            s.store(w, descended(s, old, g, lr));
         }
-        if DX {
-            s.store_part(&mut dx[at..at + len], s.add(sums[0], sums[1]));
-        }
-        at += len;
     }
+}
+
+/// At most one vector of every row.
+#[inline(always)]
+fn rest<S: Simd, const DX: bool>(
+    s: S,
+    w: &mut [f32],
+    dw: &mut [f32],
+    dx: &mut [f32],
+    x: &[f32],
+    dy: &[f32],
+    lr: S::F32,
+    at: usize,
+) {
+    let n = x.len();
+    let len = S::N.min(n - at);
+    let x = s.load_part(&x[at..at + len]);
+    let mut sums = [s.zero(); 2];
+    for (j, d) in dy.iter().enumerate() {
+        let (d, here) = (s.splat(*d), j * n + at..j * n + at + len);
+        let (old, g) = (s.load_part(&w[here.clone()]), s.mul(d, x));
+        if DX {
+            sums[j % 2] = s.mul_add(d, old, sums[j % 2]);
+        }
+        s.store_part(&mut dw[here.clone()], g);
+        s.store_part(&mut w[here], descended(s, old, g, lr));
+    }
+    if DX {
+        s.store_part(&mut dx[at..at + len], s.add(sums[0], sums[1]));
+    }
+}
+
+/// A weight after its step.
+#[inline(always)]
+fn descended<S: Simd>(s: S, old: S::F32, g: S::F32, lr: S::F32) -> S::F32 {
+    s.neg_mul_add(flush(s, g, TINY), lr, old)
 }

@@ -11,7 +11,7 @@ fn shapes() -> Vec<[usize; 3]> {
     let others = [[0, 2], [1, 1], [2, 19], [3, 40], [17, 5], [33, 66]];
     let each = (0..=70).flat_map(|s| others.into_iter().flat_map(move |[a, b]| [[s, a, b], [a, s, b], [a, b, s]]));
     let long = (0..=257).flat_map(|s| [[1, s, 3], [1, 3, s], [2, s, 5], [3, 5, s]]);
-    each.chain(long).chain([[6, 400, 7], [30, 20, 400]]).collect()
+    each.chain(long).chain([[6, 400, 7], [30, 20, 400], [1, 131, 40]]).collect()
 }
 
 /// Small integers, rectified: every sum has to be right.
