@@ -1,75 +1,58 @@
-//! Plain gradient descent through a dense layer on one row: gradient, backward pass and update while each weight is at hand.
+//! Plain gradient descent through a dense layer on one row: backward pass and update while each weight is at hand.
 use crate::Isa;
 use crate::optim::{TINY, flush};
 use crate::simd::{Simd, dispatch};
 use crate::simd_ext::SimdExt;
 use crate::size::check_len;
 
-/// One row's step: `dw [o, i] = dy ⊗ x`, then, where it is wanted, `dx = dy · w` with the weights as they were, then `w -= lr · dw`.
-/// Leaves the bits that [`linear_bwd_w`](crate::linear_bwd_w), [`linear_bwd_x`](crate::linear_bwd_x) and [`sgd`](crate::sgd) leave one after the other,
-/// reading and writing the weights once.
-pub fn linear_sgd_row(isa: Isa, w: &mut [f32], dw: &mut [f32], dx: Option<&mut [f32]>, x: &[f32], dy: &[f32], lr: f32) {
-    check_len("linear_sgd_row", &[w.len(), dw.len()], &[dy.len(), x.len()]);
+/// One row's step: where it is wanted, `dx = dy · w` with the weights as they were, then `w -= lr · dy ⊗ x`.
+/// Leaves the bits that [`linear_bwd_x`](crate::linear_bwd_x), [`linear_bwd_w`](crate::linear_bwd_w) and [`sgd`](crate::sgd) leave one after the other,
+/// reading and writing the weights once and the gradient not at all.
+pub fn linear_sgd_row(isa: Isa, w: &mut [f32], dx: Option<&mut [f32]>, x: &[f32], dy: &[f32], lr: f32) {
+    check_len("linear_sgd_row", &[w.len()], &[dy.len(), x.len()]);
     match dx {
         Some(dx) => {
             check_len("linear_sgd_row", &[dx.len()], &[x.len()]);
-            dispatch!(isa, with_dx(w: &mut [f32], dw: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: f32));
+            dispatch!(isa, with_dx(w: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: f32));
         }
-        None => dispatch!(isa, without_dx(w: &mut [f32], dw: &mut [f32], x: &[f32], dy: &[f32], lr: f32)),
+        None => dispatch!(isa, without_dx(w: &mut [f32], x: &[f32], dy: &[f32], lr: f32)),
     }
 }
 
 #[inline(always)]
-fn with_dx<S: Simd>(s: S, w: &mut [f32], dw: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: f32) {
-    columns::<S, true>(s, w, dw, dx, x, dy, lr);
+fn with_dx<S: Simd>(s: S, w: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: f32) {
+    columns::<S, true>(s, w, dx, x, dy, lr);
 }
 
 #[inline(always)]
-fn without_dx<S: Simd>(s: S, w: &mut [f32], dw: &mut [f32], x: &[f32], dy: &[f32], lr: f32) {
-    columns::<S, false>(s, w, dw, &mut [], x, dy, lr);
+fn without_dx<S: Simd>(s: S, w: &mut [f32], x: &[f32], dy: &[f32], lr: f32) {
+    columns::<S, false>(s, w, &mut [], x, dy, lr);
 }
 
-/// Weights that stay in the first-level cache, with their gradient, while columns are gone down one after the other.
+/// Weights that stay in the first-level cache while columns are gone down one after the other.
 const NEAR: usize = 4096;
 
 /// Rows in order where the weights come from afar or nothing is summed down the columns; else columns by four vectors, with their sums in registers.
 /// What is left of each row, less than four vectors, goes by single vectors. The sums of `dx` are added in the order of [`crate::linear_bwd_x`].
 #[inline(always)]
-fn columns<S: Simd, const DX: bool>(
-    s: S,
-    w: &mut [f32],
-    dw: &mut [f32],
-    dx: &mut [f32],
-    x: &[f32],
-    dy: &[f32],
-    lr: f32,
-) {
+fn columns<S: Simd, const DX: bool>(s: S, w: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: f32) {
     let (n, lr) = (x.len(), s.splat(lr));
     let whole = n - n % (4 * S::N);
     if DX && w.len() <= NEAR {
         for at in (0..whole).step_by(4 * S::N) {
-            block::<S, 4>(s, w, dw, dx, x, dy, lr, at);
+            block::<S, 4>(s, w, dx, x, dy, lr, at);
         }
     } else {
-        rows::<S, DX>(s, w, dw, &mut dx[..if DX { whole } else { 0 }], &x[..whole], n, dy, lr);
+        rows::<S, DX>(s, w, &mut dx[..if DX { whole } else { 0 }], &x[..whole], n, dy, lr);
     }
     for at in (whole..n).step_by(S::N) {
-        rest::<S, DX>(s, w, dw, dx, x, dy, lr, at);
+        rest::<S, DX>(s, w, dx, x, dy, lr, at);
     }
 }
 
 /// `V` whole vectors of every row.
 #[inline(always)]
-fn block<S: Simd, const V: usize>(
-    s: S,
-    w: &mut [f32],
-    dw: &mut [f32],
-    dx: &mut [f32],
-    x: &[f32],
-    dy: &[f32],
-    lr: S::F32,
-    at: usize,
-) {
+fn block<S: Simd, const V: usize>(s: S, w: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: S::F32, at: usize) {
     let n = x.len();
     let (mut xs, mut sums) = ([s.zero(); V], [s.zero(); V]);
     for (q, x_part) in xs.iter_mut().enumerate() {
@@ -77,11 +60,10 @@ fn block<S: Simd, const V: usize>(
     }
     for (j, d) in dy.iter().enumerate() {
         let (d, here) = (s.splat(*d), j * n + at..j * n + at + V * S::N);
-        let (w, dw) = (&mut w[here.clone()], &mut dw[here]);
+        let w = &mut w[here];
         for q in 0..V {
             let (old, g) = (s.load(&w[q * S::N..]), s.mul(d, xs[q]));
             sums[q] = s.mul_add(d, old, sums[q]);
-            s.store(&mut dw[q * S::N..], g);
             s.store(&mut w[q * S::N..], descended(s, old, g, lr));
         }
     }
@@ -92,27 +74,16 @@ fn block<S: Simd, const V: usize>(
 
 /// The first `x.len()` of `n` columns, row by row; the sums lie in memory.
 #[inline(always)]
-fn rows<S: Simd, const DX: bool>(
-    s: S,
-    w: &mut [f32],
-    dw: &mut [f32],
-    dx: &mut [f32],
-    x: &[f32],
-    n: usize,
-    dy: &[f32],
-    lr: S::F32,
-) {
+fn rows<S: Simd, const DX: bool>(s: S, w: &mut [f32], dx: &mut [f32], x: &[f32], n: usize, dy: &[f32], lr: S::F32) {
     dx.fill(0.0);
     for (j, d) in dy.iter().enumerate() {
         let (d, here) = (s.splat(*d), j * n..j * n + x.len());
-        let parts = w[here.clone()].chunks_exact_mut(S::N).zip(dw[here].chunks_exact_mut(S::N));
-        for (v, ((w, dw), x)) in parts.zip(x.chunks_exact(S::N)).enumerate() {
+        for (v, (w, x)) in w[here].chunks_exact_mut(S::N).zip(x.chunks_exact(S::N)).enumerate() {
             let (old, g) = (s.load(w), s.mul(d, s.load(x)));
             if DX {
                 let sum = &mut dx[v * S::N..(v + 1) * S::N];
                 s.store(sum, s.mul_add(d, old, s.load(sum)));
             }
-            s.store(dw, g);
             s.store(w, descended(s, old, g, lr));
         }
     }
@@ -120,16 +91,7 @@ fn rows<S: Simd, const DX: bool>(
 
 /// At most one vector of every row.
 #[inline(always)]
-fn rest<S: Simd, const DX: bool>(
-    s: S,
-    w: &mut [f32],
-    dw: &mut [f32],
-    dx: &mut [f32],
-    x: &[f32],
-    dy: &[f32],
-    lr: S::F32,
-    at: usize,
-) {
+fn rest<S: Simd, const DX: bool>(s: S, w: &mut [f32], dx: &mut [f32], x: &[f32], dy: &[f32], lr: S::F32, at: usize) {
     let n = x.len();
     let len = S::N.min(n - at);
     let x = s.load_part(&x[at..at + len]);
@@ -140,7 +102,6 @@ fn rest<S: Simd, const DX: bool>(
         if DX {
             sums[j % 2] = s.mul_add(d, old, sums[j % 2]);
         }
-        s.store_part(&mut dw[here.clone()], g);
         s.store_part(&mut w[here], descended(s, old, g, lr));
     }
     if DX {

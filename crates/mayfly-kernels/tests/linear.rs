@@ -157,17 +157,15 @@ fn a_fused_step_is_its_parts() {
             sgd(isa, &mut w, &dw, None, &Sgd { lr, momentum: 0.0, form: Momentum::Classic, weight_decay: 0.0 });
             for wanted in [true, false] {
                 let mut fused = Shifted::new(&before, (case + 2) % 4);
-                let (mut fused_dw, mut fused_dx) = (Shifted::output(i * o, case % 3), Shifted::output(i, case % 5));
+                let mut fused_dx = Shifted::output(i, case % 5);
                 let dx_out = wanted.then(|| fused_dx.get_mut());
-                linear_sgd_row(isa, fused.get_mut(), fused_dw.get_mut(), dx_out, x.get(), dy.get(), lr);
+                linear_sgd_row(isa, fused.get_mut(), dx_out, x.get(), dy.get(), lr);
                 let what = format!("[{i}, {o}] on {isa:?}");
                 assert_eq!(bits(fused.get()), bits(&w), "{what}");
-                assert_eq!(bits(fused_dw.get()), bits(&dw), "{what}");
                 if wanted {
                     assert_eq!(bits(fused_dx.get()), bits(&dx), "{what}");
                 }
                 fused.check_guards();
-                fused_dw.check_guards();
                 fused_dx.check_guards();
             }
         }

@@ -25,6 +25,8 @@ pub(super) struct Flat {
     outputs: Buffer<f32>,
     /// The sums that they are functions of, where a derivative is taken from these.
     sums: Buffer<f32>,
+    /// The row of the last step.
+    x: Buffer<f32>,
     /// The loss's derivatives by the outputs, then by the sums.
     d_outputs: Buffer<f32>,
     d_sums: Buffer<f32>,
@@ -74,6 +76,7 @@ impl Flat {
             measuring,
             outputs: room(),
             sums: room(),
+            x: Buffer::zeroed(network.input_len()),
             d_outputs: room(),
             d_sums: room(),
             is_due: false,
@@ -98,8 +101,9 @@ impl Flat {
     }
 
     /// The step of the row that went forward last, at the learning rate times `rate`.
-    pub(super) fn descend(&mut self, params: &mut [f32], grads: &mut [f32], row: Row<'_>, rate: f32) {
+    pub(super) fn descend(&mut self, params: &mut [f32], row: Row<'_>, rate: f32) {
         self.is_due = false;
+        self.x.copy_from_slice(row.x);
         let (isa, step) = (self.isa, self.descent.kernel(rate));
         let Some(last) = self.layers.last() else { return };
         let y = &self.outputs[last.at.clone()];
@@ -114,7 +118,22 @@ impl Flat {
             }
             let below = number.checked_sub(1).map(|below| self.layers[below].at.clone());
             let x = below.clone().map_or(row.x, |below| &self.outputs[below]);
-            layer.descend(isa, params, grads, below.map(|below| &mut before[below]), x, dz, &step);
+            layer.descend(isa, params, below.map(|below| &mut before[below]), x, dz, &step);
+        }
+    }
+}
+
+impl Flat {
+    /// The gradient of the last step, which the step itself never wrote down.
+    pub(super) fn write_gradient(&self, grads: &mut [f32]) {
+        let mut x = &self.x[..];
+        for layer in &self.layers {
+            let dz = &self.d_sums[layer.at.clone()];
+            if let Some(bias) = &layer.bias {
+                grads[bias.clone()].copy_from_slice(dz);
+            }
+            k::linear_bwd_w(self.isa, &mut grads[layer.weight.clone()], dz, x, &mut [], 1, x.len(), dz.len());
+            x = &self.outputs[layer.at.clone()];
         }
     }
 }
@@ -132,22 +151,11 @@ impl FlatLayer {
         }
     }
 
-    fn descend(
-        &self,
-        isa: Isa,
-        params: &mut [f32],
-        grads: &mut [f32],
-        dx: Option<&mut [f32]>,
-        x: &[f32],
-        dz: &[f32],
-        step: &k::Sgd,
-    ) {
+    fn descend(&self, isa: Isa, params: &mut [f32], dx: Option<&mut [f32]>, x: &[f32], dz: &[f32], step: &k::Sgd) {
         if let Some(bias) = &self.bias {
-            grads[bias.clone()].copy_from_slice(dz);
             k::sgd(isa, &mut params[bias.clone()], dz, None, step);
         }
-        let (w, dw) = (&mut params[self.weight.clone()], &mut grads[self.weight.clone()]);
-        k::linear_sgd_row(isa, w, dw, dx, x, dz, step.lr);
+        k::linear_sgd_row(isa, &mut params[self.weight.clone()], dx, x, dz, step.lr);
     }
 }
 

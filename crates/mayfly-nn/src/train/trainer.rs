@@ -37,6 +37,8 @@ pub struct Trainer {
     pub(super) engine: Engine,
     /// A shorter way for single rows, where there is one.
     flat: Option<Flat>,
+    /// Whether the last step went that way, so that its gradient is not in `grads`.
+    gradient_is_unwritten: bool,
     isa: Isa,
     grads: Buffer<f32>,
     /// Values a row of the graph's inputs: the first, the further ones, targets.
@@ -79,6 +81,7 @@ impl Trainer {
         Ok(Trainer {
             optimiser: Optimiser::new(config.algorithm.clone(), len)?,
             flat: Flat::new(&network, &config, &lowered, &stretches, measuring),
+            gradient_is_unwritten: false,
             stretches,
             lens: part_lens(&lowered.graph),
             rate: config.schedule.factor(0.0, config.epochs),
@@ -146,7 +149,11 @@ impl Trainer {
     }
 
     /// The gradient of the last step, in the layout of the parameters.
-    pub fn gradient(&self) -> &[f32] {
+    pub fn gradient(&mut self) -> &[f32] {
+        if let Some(flat) = self.flat.as_ref().filter(|_| self.gradient_is_unwritten) {
+            flat.write_gradient(&mut self.grads);
+        }
+        self.gradient_is_unwritten = false;
         &self.grads
     }
 
@@ -246,15 +253,17 @@ impl Trainer {
 
     /// The step of a row that went the shorter way; false when there is none.
     fn descend_alone(&mut self, parts: &[&[f32]]) -> bool {
-        let Trainer { flat, network, grads, optimiser, .. } = self;
+        let Trainer { flat, network, optimiser, .. } = self;
         let (Some(flat), &[x, t]) = (flat.as_mut().filter(|flat| flat.is_due), parts) else { return false };
-        flat.descend(network.params_mut(), grads, Row { x, t, w: self.weight }, self.rate);
+        flat.descend(network.params_mut(), Row { x, t, w: self.weight }, self.rate);
         optimiser.count_step();
+        self.gradient_is_unwritten = true;
         true
     }
 
     /// Adds some rows' gradient to the batch's.
     pub(super) fn accumulate(&mut self, parts: &[&[f32]], own: Option<&[f32]>, tally: &mut Tally) -> Result<()> {
+        self.gradient_is_unwritten = false;
         let Trainer { weights, network, grads, engine, config, optimiser, lens, .. } = self;
         let weights = weights.get_mut(..self.weights_for).unwrap_or_default();
         let (x, t) = (parts.first().copied().unwrap_or_default(), parts.last().copied().unwrap_or_default());
