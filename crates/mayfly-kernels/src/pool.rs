@@ -157,36 +157,89 @@ fn blocks_fwd<S: Simd>(_: S, y: &mut [f32], x: &[f32], height: usize, width: usi
     }
 }
 
+/// Blocks that are gone through together: what stands at each of their four places lies in an array of its own then, and plain loops over these become vectors.
+const BLOCKS: usize = 256;
+
+/// What stands at the four places of some blocks.
+type Places = [[f32; BLOCKS]; 4];
+
 /// Gradient of [`blocks_fwd`]; `dx` is written where there are blocks.
 #[inline(always)]
 fn blocks_bwd<S: Simd>(_: S, dx: &mut [f32], dy: &[f32], x: &[f32], height: usize, width: usize) {
     let (oh, ow) = (height / 2, width / 2);
+    let lines = (BLOCKS / ow.max(1)).max(1);
+    let mut places: Places = [[0.0; BLOCKS]; 4];
     for ((dx, x), dy) in pieces_mut(dx, height * width).zip(pieces(x, height * width)).zip(pieces(dy, oh * ow)) {
-        for (r, dy) in pieces(dy, ow).enumerate() {
-            let (above, below) = two_lines(x, width, r);
-            let (to_above, to_below) = dx[2 * r * width..2 * (r + 1) * width].split_at_mut(width);
-            let from = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
-            let to = to_above.as_chunks_mut::<2>().0.iter_mut().zip(to_below.as_chunks_mut::<2>().0);
-            for (((a, b), (to_a, to_b)), dy) in from.zip(to).zip(dy) {
-                let shares = block_shares([a[0], a[1], b[0], b[1]], *dy);
-                *to_a = [shares[0], shares[1]];
-                *to_b = [shares[2], shares[3]];
+        for first in (0..oh).step_by(lines) {
+            let rows = first..(first + lines).min(oh);
+            // Lines of more blocks than there is room for go piece by piece.
+            for from in (0..ow).step_by(BLOCKS) {
+                let columns = from..(from + BLOCKS).min(ow);
+                take_apart(&mut places, x, width, rows.clone(), columns.clone());
+                let dy = &dy[rows.start * ow + columns.start..(rows.end - 1) * ow + columns.end];
+                share_out(&mut places, dy);
+                put_together(dx, &places, width, rows.clone(), columns);
             }
         }
     }
 }
 
-/// `dy` where the first of the largest values is, or the first NaN; zeros elsewhere.
+/// The pairs of a line that belong to some columns of blocks.
+fn pairs(columns: &Range<usize>) -> Range<usize> {
+    2 * columns.start..2 * columns.end
+}
+
 #[inline(always)]
-fn block_shares(v: [f32; 4], dy: f32) -> [f32; 4] {
-    let max = larger(larger(v[0], v[1]), larger(v[2], v[3]));
-    let (mut shares, mut left) = ([0.0; 4], dy);
-    for i in 0..4 {
-        let hit = (v[i] == max) | (v[i].is_nan() & max.is_nan());
-        shares[i] = if hit { left } else { 0.0 };
-        left = if hit { 0.0 } else { left };
+fn take_apart(places: &mut Places, plane: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) {
+    for (at, r) in rows.enumerate() {
+        let (above, below) = two_lines(plane, width, r);
+        let (above, below) = (&above[pairs(&columns)], &below[pairs(&columns)]);
+        let here = at * columns.len()..(at + 1) * columns.len();
+        let [a, b, c, d] = places;
+        let to = a[here.clone()].iter_mut().zip(&mut b[here.clone()]);
+        for (pair, (left, right)) in above.as_chunks::<2>().0.iter().zip(to) {
+            (*left, *right) = (pair[0], pair[1]);
+        }
+        let to = c[here.clone()].iter_mut().zip(&mut d[here]);
+        for (pair, (left, right)) in below.as_chunks::<2>().0.iter().zip(to) {
+            (*left, *right) = (pair[0], pair[1]);
+        }
     }
-    shares
+}
+
+/// `dy` where the first of a block's largest values is, or the first NaN; zeros elsewhere.
+#[inline(always)]
+fn share_out(places: &mut Places, dy: &[f32]) {
+    let [a, b, c, d] = places;
+    let blocks = a.iter_mut().zip(b).zip(c.iter_mut().zip(d)).zip(dy);
+    for (((a, b), (c, d)), dy) in blocks {
+        let max = larger(larger(*a, *b), larger(*c, *d));
+        let mut left = *dy;
+        for v in [a, b, c, d] {
+            let hit = (*v == max) | (v.is_nan() & max.is_nan());
+            *v = if hit { left } else { 0.0 };
+            left = if hit { 0.0 } else { left };
+        }
+    }
+}
+
+#[inline(always)]
+fn put_together(dx: &mut [f32], places: &Places, width: usize, rows: Range<usize>, columns: Range<usize>) {
+    for (at, r) in rows.enumerate() {
+        let (above, below) = dx[2 * r * width..2 * (r + 1) * width].split_at_mut(width);
+        let here = at * columns.len()..(at + 1) * columns.len();
+        let [a, b, c, d] = places;
+        for (pair, (left, right)) in
+            above[pairs(&columns)].as_chunks_mut::<2>().0.iter_mut().zip(a[here.clone()].iter().zip(&b[here.clone()]))
+        {
+            *pair = [*left, *right];
+        }
+        for (pair, (left, right)) in
+            below[pairs(&columns)].as_chunks_mut::<2>().0.iter_mut().zip(c[here.clone()].iter().zip(&d[here]))
+        {
+            *pair = [*left, *right];
+        }
+    }
 }
 
 fn mean(plane: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) -> f32 {

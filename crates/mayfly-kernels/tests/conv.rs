@@ -157,6 +157,7 @@ fn pools() -> Vec<Pool2d> {
     all.extend((2..=70).map(|height| Pool2d { height, ..plain }));
     all.extend((0..=9).map(|planes| Pool2d { planes, ..plain }));
     all.push(Pool2d { kernel: [6, 7], ..plain });
+    all.extend([[5, 1035], [41, 40], [70, 9]].map(|[height, width]| Pool2d { height, width, ..plain }));
     let mut numbers = Numbers::new(8);
     while all.len() < 900 {
         let mut one = |lo: usize, hi: usize| lo + numbers.below(hi - lo + 1);
