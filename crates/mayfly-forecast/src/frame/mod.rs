@@ -1,0 +1,9 @@
+//! Series in memory: columns plus offsets, checked and on their grids.
+mod build;
+mod fill;
+mod options;
+mod read;
+mod series;
+
+pub use options::{Columns, Duplicates, Fill, FrameOptions};
+pub use series::{Series, SeriesFrame};
