@@ -17,6 +17,14 @@ pub enum ForecastError {
     /// A network could not be made, trained or run.
     #[error(transparent)]
     Nn(#[from] NnError),
+    /// A training ended without a model.
+    #[error("{model}: {source}")]
+    Training {
+        /// The model.
+        model: String,
+        /// Why.
+        source: NnError,
+    },
     /// An operation does not fit.
     #[error(transparent)]
     Graph(#[from] GraphError),

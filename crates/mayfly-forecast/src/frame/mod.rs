@@ -6,4 +6,5 @@ mod read;
 mod series;
 
 pub use options::{Columns, Duplicates, Fill, FrameOptions};
+pub(crate) use series::About;
 pub use series::{Series, SeriesFrame};
