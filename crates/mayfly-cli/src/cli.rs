@@ -1,4 +1,5 @@
 //! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
+use crate::commands::forecast::args::ForecastCommand;
 use crate::commands::model::args::{ConvertArgs, EvalArgs, InfoArgs, PredictArgs, QuantizeArgs};
 use crate::commands::train::args::{TRAIN_EXAMPLES, TrainArgs};
 use clap::{Parser, Subcommand};
@@ -20,6 +21,11 @@ pub enum Command {
     /// Train a network on a data file
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
+    /// Forecast series: train, predict, backtest, draw
+    Forecast {
+        #[command(subcommand)]
+        command: ForecastCommand,
+    },
     /// Measure a trained network on a data file
     Eval(EvalArgs),
     /// Run a trained network over the rows of a data file

@@ -9,7 +9,7 @@ mod support;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use commands::{bench, model, train};
+use commands::{bench, forecast, model, train};
 use std::path::Path;
 use std::process::ExitCode;
 use support::exit::{Usage, end, end_parsing};
@@ -32,6 +32,7 @@ fn run(cli: Cli) -> Result<()> {
     let ui = Ui { json: cli.json };
     match cli.command {
         Command::Train(args) => train::train(*args, ui),
+        Command::Forecast { command } => forecast::run(command, ui),
         Command::Eval(args) => model::eval::eval(&args, ui),
         Command::Predict(args) => model::eval::predict(&args, ui),
         Command::Info(args) => model::info::info(&args, ui),

@@ -93,7 +93,7 @@ mod parquet {
             (&[0, 1, MISSING_CODE, 0][..], &["red".to_owned(), "blue".into()][..])
         );
         let times: Vec<&str> = (0..4).map(|row| chunk.texts[0].get(row).unwrap()).collect();
-        assert_eq!(times, ["0", "86400000000", "", "1"]);
+        assert_eq!(times, ["1970-01-01 00:00:00", "1970-01-02 00:00:00", "", "1970-01-01 00:00:00.000001"]);
     }
 
     #[test]

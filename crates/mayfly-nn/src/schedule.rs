@@ -18,6 +18,13 @@ pub enum Schedule {
         /// What the rate is multiplied by.
         factor: f32,
     },
+    /// Multiplied by `factor` at each of these places in the training, within epochs too: after half an epoch is 0.5.
+    At {
+        /// Epochs and parts of epochs after which the rate changes.
+        epochs: Vec<f64>,
+        /// What the rate is multiplied by.
+        factor: f32,
+    },
     /// Multiplied by `factor` each epoch, smoothly.
     Exponential {
         /// What the rate is multiplied by in an epoch.
@@ -49,6 +56,9 @@ pub enum Schedule {
         patience: usize,
     },
 }
+
+/// What rounding may take from a place in the training: far less than a step.
+const AT_ONCE: f64 = 1e-9;
 
 /// Halfway along a cosine: 1 at 0, 0 at 1.
 fn fall(share: f64) -> f64 {
@@ -84,6 +94,10 @@ impl Schedule {
         let factor = match self {
             Schedule::Constant | Schedule::Plateau { .. } => 1.0,
             Schedule::Step { every, factor } => libm::pow(f64::from(*factor), (at / (*every).max(1) as f64).floor()),
+            Schedule::At { epochs, factor } => {
+                let passed = epochs.iter().filter(|place| at + AT_ONCE >= **place).count();
+                libm::pow(f64::from(*factor), passed as f64)
+            }
             Schedule::Exponential { factor } => libm::pow(f64::from(*factor), at),
             Schedule::Cosine { warmup, floor } => {
                 let (warmup, floor) = (f64::from(*warmup), f64::from(*floor));
@@ -104,7 +118,8 @@ impl Schedule {
 
     /// Whether the factor changes within an epoch.
     pub(crate) fn is_smooth(&self) -> bool {
-        matches!(self, Schedule::Exponential { .. } | Schedule::Cosine { .. } | Schedule::OneCycle { .. })
+        use Schedule::{At, Cosine, Exponential, OneCycle};
+        matches!(self, At { .. } | Exponential { .. } | Cosine { .. } | OneCycle { .. })
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -112,7 +127,13 @@ impl Schedule {
         let factor_fits = |f: f32| f > 0.0 && f.is_finite();
         match self {
             Schedule::Step { every: 0, .. } => refused("every must be at least 1"),
-            Schedule::Step { factor, .. } | Schedule::Exponential { factor } | Schedule::Plateau { factor, .. }
+            Schedule::At { epochs, .. } if !epochs.iter().all(|place| *place >= 0.0 && place.is_finite()) => {
+                refused("the places must not be negative")
+            }
+            Schedule::Step { factor, .. }
+            | Schedule::At { factor, .. }
+            | Schedule::Exponential { factor }
+            | Schedule::Plateau { factor, .. }
                 if !factor_fits(*factor) =>
             {
                 refused("the factor must be positive")
@@ -192,6 +213,8 @@ mod tests {
             &at(&Schedule::Step { every: 3, factor: 0.5 }, &[0.0, 2.99, 3.0, 8.0, 9.0]),
             &[1.0, 1.0, 0.5, 0.25, 0.125],
         );
+        let places = Schedule::At { epochs: vec![0.3, 2.5], factor: 0.5 };
+        close(&at(&places, &[0.0, 0.29, 0.1 + 0.2, 2.4, 2.5, 9.0]), &[1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
         close(&at(&Schedule::Exponential { factor: 0.25 }, &[0.0, 0.5, 2.0]), &[1.0, 0.5, 0.0625]);
         close(
             &at(&Schedule::Cosine { warmup: 2.0, floor: 0.2 }, &[0.0, 1.0, 2.0, 6.0, 10.0, 12.0]),
@@ -228,6 +251,8 @@ mod tests {
     fn settings_out_of_range_are_refused() {
         let bad = [
             Schedule::Step { every: 0, factor: 0.5 },
+            Schedule::At { epochs: vec![1.0, -0.5], factor: 0.5 },
+            Schedule::At { epochs: vec![1.0], factor: 0.0 },
             Schedule::Exponential { factor: 0.0 },
             Schedule::Exponential { factor: f32::NAN },
             Schedule::Cosine { warmup: -1.0, floor: 0.0 },

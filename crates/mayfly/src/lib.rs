@@ -38,6 +38,7 @@
 //! The examples of this crate go on from here: data files, series, images, functions of one's own. The parts behind it can be used by themselves:
 //!
 //! - [`nn`]: layers, training, FANN networks, ONNX, model files
+//! - [`forecast`]: series in, forecasts with intervals out
 //! - [`graph`]: operations, gradients, plans and sessions
 //! - [`format`]: data files in, model files in and out
 //! - [`kernels`]: SIMD kernels over slices
@@ -45,6 +46,7 @@
 #![forbid(unsafe_code)]
 
 pub use mayfly_base as base;
+pub use mayfly_forecast as forecast;
 pub use mayfly_format as format;
 pub use mayfly_graph as graph;
 pub use mayfly_kernels as kernels;

@@ -7,6 +7,7 @@ pub mod input;
 pub mod metrics;
 pub mod model;
 pub mod output;
+pub mod panels;
 pub mod plot;
 pub mod signals;
 pub mod text;

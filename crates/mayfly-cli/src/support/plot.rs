@@ -8,7 +8,7 @@ const RIGHT: f64 = 132.0;
 const TOP: f64 = 76.0;
 const BOTTOM: f64 = 56.0;
 /// Okabe and Ito's palette: told apart by people with any colour vision.
-const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+pub(super) const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 /// One line of a chart; x counts from 1.
 pub struct Line {
@@ -28,7 +28,7 @@ pub struct Chart {
 }
 
 /// A scale from values to pixels: logarithmic where the values span more than a factor of 30.
-struct Scale {
+pub(super) struct Scale {
     low: f64,
     high: f64,
     log: bool,
@@ -37,7 +37,7 @@ struct Scale {
 }
 
 impl Scale {
-    fn linear(low: f64, high: f64, from: f64, to: f64) -> Scale {
+    pub(super) fn linear(low: f64, high: f64, from: f64, to: f64) -> Scale {
         let pad = if high > low { 0.0 } else { 0.5 };
         Scale { low: low - pad, high: high + pad, log: false, from, to }
     }
@@ -57,7 +57,19 @@ impl Scale {
         Scale::linear(floor, high + margin, from, to)
     }
 
-    fn map(&self, v: f64) -> f64 {
+    /// Of all finite values with some room around them, never logarithmic.
+    pub(super) fn level(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Scale {
+        let finite = values.filter(|v| v.is_finite());
+        let low = finite.clone().fold(f64::INFINITY, f64::min);
+        let high = finite.fold(f64::NEG_INFINITY, f64::max);
+        if low > high {
+            return Scale::linear(0.0, 1.0, from, to);
+        }
+        let margin = (high - low) * 0.06;
+        Scale::linear(low - margin, high + margin, from, to)
+    }
+
+    pub(super) fn map(&self, v: f64) -> f64 {
         let part = if self.log {
             (v / self.low).ln() / (self.high / self.low).ln()
         } else {
@@ -79,7 +91,7 @@ impl Scale {
         all.filter(|v| (self.low..=self.high).contains(v)).collect()
     }
 
-    fn linear_ticks(&self, about: f64) -> Vec<f64> {
+    pub(super) fn linear_ticks(&self, about: f64) -> Vec<f64> {
         let rough = (self.high - self.low) / about;
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].iter().map(|f| f * power).find(|s| *s >= rough).unwrap_or(power);
@@ -90,7 +102,7 @@ impl Scale {
 }
 
 /// A number as a person writes it on an axis.
-fn short(v: f64) -> String {
+pub(super) fn short(v: f64) -> String {
     let size = v.abs();
     if v == 0.0 {
         "0".into()
@@ -102,7 +114,7 @@ fn short(v: f64) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

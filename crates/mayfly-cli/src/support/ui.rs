@@ -49,14 +49,14 @@ impl Ui {
         write_line(&if self.json { text::json(object) } else { text.trim_end().to_string() })
     }
 
-    /// A progress bar on a terminal, nothing elsewhere.
-    pub fn progress(&self, epochs: usize) -> ProgressBar {
+    /// A progress bar on a terminal, nothing elsewhere. `unit` is what it counts.
+    pub fn progress(&self, unit: &str, count: usize) -> ProgressBar {
         if !std::io::stderr().is_terminal() {
-            return ProgressBar::with_draw_target(Some(epochs as u64), ProgressDrawTarget::hidden());
+            return ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("epoch {pos:>4}/{len} {bar:30.blue/white.dim} {msg}  {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(epochs as u64).with_style(style)
+        let template = format!("{unit} {{pos:>4}}/{{len}} {{bar:30.blue/white.dim}} {{msg}}  {{eta}} left");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(count as u64).with_style(style)
     }
 }
 

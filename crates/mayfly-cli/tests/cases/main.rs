@@ -4,6 +4,7 @@
 mod answers;
 mod case;
 mod data;
+mod forecast;
 mod library;
 mod models;
 mod output;

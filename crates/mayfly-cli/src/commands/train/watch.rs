@@ -29,7 +29,7 @@ impl Watch {
         let epochs = training.epochs();
         Ok(Watch {
             ui,
-            bar: epochs.map(|epochs| ui.progress(epochs)),
+            bar: epochs.map(|epochs| ui.progress("epoch", epochs)),
             signals: Signals::listen()?,
             start: Instant::now(),
             rows: training.epoch_rows(),

@@ -4,6 +4,7 @@ use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::{ParquetError, Result};
 
+use super::clock::Clock;
 use super::meaning::Meaning;
 
 /// Values of one column.
@@ -12,7 +13,7 @@ pub(super) enum Values {
     /// Missing is NaN.
     Numbers(Vec<f64>),
     /// Whole numbers that stand for dates or times.
-    Times(Vec<Option<i64>>),
+    Times(Clock, Vec<Option<i64>>),
     /// Strings.
     Texts(Vec<Option<ByteArray>>),
     /// So many values that nobody asked for.
@@ -24,7 +25,7 @@ impl Values {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Numbers(values) => values.len(),
-            Self::Times(values) => values.len(),
+            Self::Times(_, values) => values.len(),
             Self::Texts(values) => values.len(),
             Self::Unread(count) => *count,
         }
@@ -58,11 +59,11 @@ impl Cursor {
             (R::ByteArrayColumnReader(reader), Meaning::Text) => {
                 Ok(Values::Texts(pull(reader, rows, optional, |value| value.cloned())?))
             }
-            (R::Int32ColumnReader(reader), Meaning::Time) => {
-                Ok(Values::Times(pull(reader, rows, optional, |value| value.map(|&v| i64::from(v)))?))
+            (R::Int32ColumnReader(reader), Meaning::Time(clock)) => {
+                Ok(Values::Times(clock, pull(reader, rows, optional, |value| value.map(|&v| i64::from(v)))?))
             }
-            (R::Int64ColumnReader(reader), Meaning::Time) => {
-                Ok(Values::Times(pull(reader, rows, optional, |value| value.copied())?))
+            (R::Int64ColumnReader(reader), Meaning::Time(clock)) => {
+                Ok(Values::Times(clock, pull(reader, rows, optional, |value| value.copied())?))
             }
             (reader, meaning) => numbers(reader, rows, optional, meaning).map(Values::Numbers),
         }

@@ -48,7 +48,7 @@ impl Filler<'_> {
         let mut numbers = match values {
             Values::Numbers(numbers) => numbers,
             Values::Texts(texts) => self.parsed(chunk, (index, column), &texts)?,
-            Values::Times(_) | Values::Unread(_) => {
+            Values::Times(..) | Values::Unread(_) => {
                 return Err(FormatError::ColumnKind {
                     file: self.file.to_owned(),
                     column: column.name.clone(),
@@ -130,7 +130,7 @@ impl Filler<'_> {
     }
 }
 
-/// Calls `each` with the row and the text of every value; numbers are written as decimals, missing ones are `None`.
+/// Calls `each` with the row and the text of every value; numbers are written as decimals, dates and times as such, missing ones are `None`.
 fn each_text(values: &Values, mut each: impl FnMut(usize, Option<&[u8]>) -> Result<()>) -> Result<()> {
     let mut text = Vec::new();
     let mut written = |number: &dyn std::fmt::Display| {
@@ -145,9 +145,9 @@ fn each_text(values: &Values, mut each: impl FnMut(usize, Option<&[u8]>) -> Resu
                 each(row, value.as_ref().map(|value| value.data()))?;
             }
         }
-        Values::Times(values) => {
+        Values::Times(clock, values) => {
             for (row, value) in values.iter().enumerate() {
-                each(row, value.map(|value| written(&value)).as_deref())?;
+                each(row, value.map(|value| clock.written(value)).as_deref().map(str::as_bytes))?;
             }
         }
         Values::Numbers(values) => {

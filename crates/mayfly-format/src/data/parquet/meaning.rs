@@ -1,8 +1,10 @@
 //! What the values of a Parquet column mean.
 
 use half::f16;
-use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::schema::types::ColumnDescriptor;
+
+use super::clock::Clock;
 
 /// How a stored value is to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +20,7 @@ pub(super) enum Meaning {
     /// Two bytes.
     Half,
     /// A date or a time: a whole number that is no quantity.
-    Time,
+    Time(Clock),
     /// UTF-8 text.
     Text,
 }
@@ -43,12 +45,20 @@ impl Meaning {
             }
             (_, Some(L::Integer(kind)), _) if integer && !kind.is_signed => Ok(Self::Unsigned),
             (_, None, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64) if integer => Ok(Self::Unsigned),
-            (_, Some(L::Date | L::Time(_) | L::Timestamp(_)), _) if integer => Ok(Self::Time),
-            (_, None, C::DATE | C::TIME_MILLIS | C::TIME_MICROS | C::TIMESTAMP_MILLIS | C::TIMESTAMP_MICROS)
-                if integer =>
-            {
-                Ok(Self::Time)
+            (_, Some(L::Date), _) | (_, None, C::DATE) if integer => Ok(Self::Time(Clock::Days)),
+            (_, Some(L::Timestamp(kind)), _) if integer => {
+                Ok(Self::Time(Clock::Parts { per_second: per_second(kind.unit), utc: kind.is_adjusted_to_u_t_c }))
             }
+            (_, Some(L::Time(kind)), _) if integer => {
+                Ok(Self::Time(Clock::OfDay { per_second: per_second(kind.unit) }))
+            }
+            // Converted types are older than the difference between UTC and civil time: what they hold is UTC.
+            (_, None, C::TIMESTAMP_MILLIS) if integer => Ok(Self::Time(Clock::Parts { per_second: 1000, utc: true })),
+            (_, None, C::TIMESTAMP_MICROS) if integer => {
+                Ok(Self::Time(Clock::Parts { per_second: 1_000_000, utc: true }))
+            }
+            (_, None, C::TIME_MILLIS) if integer => Ok(Self::Time(Clock::OfDay { per_second: 1000 })),
+            (_, None, C::TIME_MICROS) if integer => Ok(Self::Time(Clock::OfDay { per_second: 1_000_000 })),
             (Type::BOOLEAN | Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE, ..) => Ok(Self::Number),
             (Type::BYTE_ARRAY, Some(L::String | L::Enum | L::Json), _) => Ok(Self::Text),
             (Type::BYTE_ARRAY, None, C::NONE | C::UTF8 | C::ENUM | C::JSON) => Ok(Self::Text),
@@ -82,6 +92,14 @@ impl Meaning {
             Self::LongDecimal { divisor } => long(bytes).map_or(f64::NAN, |value| value as f64 / divisor),
             _ => half(bytes),
         }
+    }
+}
+
+fn per_second(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::MILLIS => 1000,
+        TimeUnit::MICROS => 1_000_000,
+        TimeUnit::NANOS => 1_000_000_000,
     }
 }
 

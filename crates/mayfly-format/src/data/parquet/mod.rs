@@ -1,5 +1,6 @@
 //! Parquet, as described in `docs/formats/data.md`.
 
+mod clock;
 mod cursor;
 mod fill;
 mod guard;
@@ -107,11 +108,11 @@ impl ParquetSource {
         for (index, (leaf, verdict)) in self.leaves.iter().zip(verdicts).enumerate() {
             let kind = match (options.kind_of(&leaf.name), leaf.meaning) {
                 (_, None) => ColumnKind::Text,
-                (Some(ColumnKind::Numeric), Some(Meaning::Time)) => {
+                (Some(ColumnKind::Numeric), Some(Meaning::Time(_))) => {
                     return Err(not_numeric(&self.input, leaf.name.clone()));
                 }
                 (Some(kind), _) => kind.clone(),
-                (None, Some(Meaning::Time)) => {
+                (None, Some(Meaning::Time(_))) => {
                     self.reading.reasons.insert(index, Reason::Date);
                     ColumnKind::Text
                 }
@@ -227,7 +228,7 @@ impl Leaf {
     fn must_be_sampled(&self) -> bool {
         match self.meaning {
             Some(Meaning::Text) => true,
-            Some(Meaning::Time) | None => false,
+            Some(Meaning::Time(_)) | None => false,
             Some(_) => says_identity(&self.name),
         }
     }

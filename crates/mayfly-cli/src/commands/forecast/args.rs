@@ -1,0 +1,200 @@
+//! The options of `mayfly forecast`.
+use crate::support::data::FileArgs;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use mayfly_forecast::FrameOptions;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  mayfly forecast train sales.csv --h 28 --models nhits,dlinear -o sales.mayfly
+  mayfly forecast train AirPassengers.csv --h 12 --level 80,90 --plot fit.svg -o air.mayfly";
+
+#[derive(Subcommand, Debug)]
+pub enum ForecastCommand {
+    /// Train models on series and measure them beside baselines
+    #[command(after_help = EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Forecast what comes next
+    Predict(PredictArgs),
+    /// Backtest: forecast the past from what lay before, beside baselines
+    Cv(Box<CvArgs>),
+    /// Draw the forecasts of a trained model
+    Plot(PlotArgs),
+    /// List the families of models, or the settings of one
+    #[command(visible_alias = "list")]
+    Models {
+        /// A family
+        name: Option<String>,
+    },
+}
+
+/// Which columns a table of series has, and what becomes of what is odd in it.
+#[derive(Args, Debug, Default)]
+pub struct SeriesArgs {
+    /// The column that names the series [default: unique_id; without it the table is one series]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub id: Option<String>,
+    /// The column of times [default: ds; in a table of two columns the first]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub time: Option<String>,
+    /// The column of values [default: y; in a table of two columns the second]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub target: Option<String>,
+    /// Step between values: s, min, h, D, B, W-MON, MS, ME, QS, QE, YS, YE, multiples such as 15min, or a whole number [default: found out]
+    #[arg(long, value_name = "FREQ", help_heading = "Series")]
+    pub freq: Option<String>,
+    /// Every column but the times is a series
+    #[arg(long, conflicts_with_all = ["id", "target"], help_heading = "Series")]
+    pub wide: bool,
+    /// What becomes of missing values: mask, linear, forward or zero [default: an error]
+    #[arg(long, value_name = "HOW", help_heading = "Series")]
+    pub fill: Option<String>,
+    /// What becomes of rows with the same series and time: sum, mean or last [default: an error]
+    #[arg(long, value_name = "HOW", help_heading = "Series")]
+    pub duplicates: Option<String>,
+    /// Leave out series that are too short instead of failing
+    #[arg(long, help_heading = "Series")]
+    pub skip_short: bool,
+    #[command(flatten)]
+    pub files: FileArgs,
+}
+
+impl SeriesArgs {
+    /// For the library.
+    pub fn options(&self) -> Result<FrameOptions> {
+        Ok(FrameOptions {
+            id: self.id.clone(),
+            time: self.time.clone(),
+            target: self.target.clone(),
+            freq: self.freq.as_deref().map(str::parse).transpose()?,
+            duplicates: self.duplicates.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            fill: self.fill.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            skip_short: self.skip_short,
+            wide: self.wide,
+            file: self.files.options()?,
+        })
+    }
+}
+
+/// Which models, and how they are trained.
+#[derive(Args, Debug)]
+pub struct ModelArgs {
+    /// Steps to forecast
+    #[arg(long, value_name = "N")]
+    pub h: usize,
+    /// Families of models, or all; mayfly forecast models lists them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "NHITS,DLinear")]
+    pub models: Vec<String>,
+    /// Values of the past that models see [default: three horizons]
+    #[arg(long, value_name = "N")]
+    pub input_size: Option<usize>,
+    /// mae, mse, huber, huber:DELTA, quantile:Q or mq (the median and intervals) [default: mq with --level, else mae]
+    #[arg(long, value_name = "LOSS")]
+    pub loss: Option<String>,
+    /// Intervals that hold so many per cent
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub level: Vec<f64>,
+    /// Values at the end of each series to choose the best weights by; 0 for none [default: train: a horizon; cv: 0]
+    #[arg(long, value_name = "N")]
+    pub val: Option<usize>,
+    /// Steps of training [default: the family's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// What each window is scaled by: identity, standard, robust, minmax or minmax1 [default: the family's]
+    #[arg(long, value_name = "NAME")]
+    pub scaler: Option<String>,
+    /// Validations without a lower loss before training stops [default: never]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
+    /// Values after which series repeat themselves, for the seasonal baselines and MASE [default: by the frequency]
+    #[arg(long, value_name = "N")]
+    pub season: Option<usize>,
+    /// Baselines to measure beside, or none
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all")]
+    pub baselines: Vec<String>,
+    /// Settings by NeuralForecast's names from a TOML file: at its top for all models, in tables such as [NHITS] for one
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Seed of everything random [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads; the result is the same at any number [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// A table of series: .csv or .parquet, a row a value; - is standard input
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// Where the models go [default: the data's name]
+    #[arg(short, long, value_name = "MODEL")]
+    pub output: Option<PathBuf>,
+    /// Draw the forecasts of what was held out as an SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// Keep no values of the series in the file; predict then needs data
+    #[arg(long)]
+    pub no_tails: bool,
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// A file that mayfly forecast train wrote
+    pub model: PathBuf,
+    /// Series to go on with [default: those it was trained on]; - is standard input
+    pub data: Option<PathBuf>,
+    /// Steps to forecast [default: as trained]
+    #[arg(long, value_name = "N")]
+    pub h: Option<usize>,
+    /// Write the forecasts to a CSV file; - is standard output, which is where they go without this
+    #[arg(short, long, value_name = "OUT.csv")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct CvArgs {
+    /// A table of series: .csv or .parquet, a row a value; - is standard input
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// Cutoffs of each series
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub windows: usize,
+    /// Values between two cutoffs [default: a horizon]
+    #[arg(long, value_name = "N")]
+    pub step: Option<usize>,
+    /// Train again before every so many cutoffs [default: once]
+    #[arg(long, value_name = "N")]
+    pub refit: Option<usize>,
+    /// Write the forecasts to a CSV file
+    #[arg(short, long, value_name = "OUT.csv")]
+    pub output: Option<PathBuf>,
+    /// Draw worst, median and best series as an SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct PlotArgs {
+    /// A file that mayfly forecast train wrote
+    pub model: PathBuf,
+    /// The picture
+    #[arg(short, long, value_name = "FILE.svg")]
+    pub output: PathBuf,
+    /// Series to draw [default: the first three]
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',')]
+    pub ids: Vec<String>,
+    /// Steps to forecast [default: as trained]
+    #[arg(long, value_name = "N")]
+    pub h: Option<usize>,
+}

@@ -1,0 +1,37 @@
+//! `mayfly forecast models`.
+use super::words::as_flags;
+use crate::support::ui::Ui;
+use anyhow::Result;
+use mayfly_forecast::{BASELINES, FAMILIES, Family, Model};
+use serde_json::{Value, json};
+
+/// Lists the families, or the settings of one.
+pub(super) fn run(name: Option<&str>, ui: Ui) -> Result<()> {
+    let Some(name) = name else { return all(ui) };
+    let family = Family::by_name(name).map_err(as_flags)?;
+    let config = config(family)?;
+    let object = json!({ "models": [entry(family)?] });
+    let lines: Vec<String> = match &config {
+        Value::Object(settings) => settings.iter().map(|(name, value)| format!("  {name} = {value}")).collect(),
+        _ => Vec::new(),
+    };
+    ui.result(&format!("{}: {}\n{}", family.name, family.paper, lines.join("\n")), &object)
+}
+
+fn all(ui: Ui) -> Result<()> {
+    let models = FAMILIES.iter().map(entry).collect::<Result<Vec<_>>>()?;
+    let wide = FAMILIES.iter().map(|f| f.name.len()).chain(BASELINES.iter().map(|b| b.name.len())).max().unwrap_or(0);
+    let mut text = String::from("models\n");
+    FAMILIES.iter().for_each(|family| text += &format!("  {:wide$}  {}\n", family.name, family.paper));
+    text += "baselines\n";
+    BASELINES.iter().for_each(|baseline| text += &format!("  {:wide$}  {}\n", baseline.name, baseline.about));
+    ui.result(&text, &json!({ "models": models }))
+}
+
+fn config(family: &Family) -> Result<Value> {
+    Ok(Model::new(family.name).map_err(as_flags)?.config())
+}
+
+fn entry(family: &Family) -> Result<Value> {
+    Ok(json!({ "name": family.name, "paper": family.paper, "takes": Vec::<&str>::new(), "config": config(family)? }))
+}

@@ -1,0 +1,25 @@
+//! `mayfly forecast`: series in, forecasts with intervals out. What is decided on the way, the library decides.
+pub mod args;
+mod cv;
+mod families;
+mod picture;
+mod predict;
+mod setup;
+mod train;
+mod watch;
+mod words;
+
+use crate::support::ui::Ui;
+use anyhow::Result;
+use args::ForecastCommand;
+
+/// Runs one of the commands.
+pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {
+    match command {
+        ForecastCommand::Train(args) => train::run(&args, ui),
+        ForecastCommand::Predict(args) => predict::run(&args, ui),
+        ForecastCommand::Cv(args) => cv::run(&args, ui),
+        ForecastCommand::Plot(args) => picture::run(&args, ui),
+        ForecastCommand::Models { name } => families::run(name.as_deref(), ui),
+    }
+}

@@ -1,0 +1,82 @@
+//! `mayfly forecast train`.
+use super::args::TrainArgs;
+use super::picture::{Wanted, draw};
+use super::setup::{forecaster, series};
+use super::watch::Eye;
+use super::words::{Outcome, as_flags};
+use crate::support::exit::Usage;
+use crate::support::input::is_dash;
+use crate::support::output::{Files, NATIVE_MODEL, Output, PICTURE};
+use crate::support::ui::Ui;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// Trains, measures and saves.
+pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
+    let config = args.models.config.as_deref().map(|path| ("the file of --config", path));
+    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(config))?;
+    let path = args.output.clone().map_or_else(|| default_model(&args.data), Ok)?;
+    let output = files.writing("-o", &path, NATIVE_MODEL)?;
+    let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
+    files.refuse_json(ui)?;
+    let mut forecaster = forecaster(&args.models)?;
+    let frame = series(&args.data, &args.series, ui)?;
+    let mut eye = Eye::new(ui)?;
+    let report = forecaster.fit(&frame, &mut eye);
+    eye.finish();
+    let report = report.map_err(as_flags)?;
+    report.notes.iter().for_each(|note| ui.note(note));
+    if args.no_tails {
+        forecaster.forget_series();
+    }
+    let bytes = forecaster.to_bytes().map_err(as_flags)?;
+    output.write(|out| Ok(out.write_all(&bytes)?))?;
+    if report.stopped {
+        ui.note("interrupted; the best weights so far are kept");
+    }
+    if let (Some(plot), Some(held)) = (&plot, &report.held) {
+        let wanted = Wanted { title: format!("Forecasts of {}", name_of(&args.data)), best: best(&forecaster) };
+        write_picture(plot, &draw(&frame, held, &wanted), ui)?;
+    } else if plot.is_some() {
+        ui.note("nothing was held out, so that there is no forecast to draw: see mayfly forecast plot");
+    }
+    let outcome = Outcome {
+        frame: &frame,
+        h: args.models.h,
+        fitted: forecaster.fitted(),
+        baselines: report.baselines,
+        model: Some(output.to_string()),
+    };
+    ui.note(match report.val_size {
+        0 => format!("nothing was held out. Model: {output}"),
+        n => format!("measured on the last {n} values of each series, by which the networks chose their weights; mayfly forecast cv measures without that. Model: {output}"),
+    });
+    files.result(ui, &outcome.text(), &outcome.json())
+}
+
+pub(super) fn write_picture(to: &Output, picture: &str, ui: Ui) -> Result<()> {
+    to.write(|out| Ok(out.write_all(picture.as_bytes())?))?;
+    ui.note(format!("forecasts drawn in {to}"));
+    Ok(())
+}
+
+/// The model of the least error.
+fn best(forecaster: &mayfly_forecast::Forecaster) -> Option<String> {
+    let scored = forecaster.fitted().iter().filter_map(|f| Some((f.scores.as_ref()?.mae, &f.model.alias)));
+    scored.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, alias)| alias.clone())
+}
+
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The data's name with the extension of a model, in the current folder.
+fn default_model(data: &Path) -> Result<PathBuf> {
+    if is_dash(data) {
+        return Err(Usage("with data from standard input, say where the models go: -o MODEL".into()).into());
+    }
+    let plain = if data.extension().is_some_and(|e| e == "gz") { data.with_extension("") } else { data.to_owned() };
+    let mut name = plain.file_stem().unwrap_or("model".as_ref()).to_os_string();
+    name.push(".mayfly");
+    Ok(PathBuf::from(name))
+}

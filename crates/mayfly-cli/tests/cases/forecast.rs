@@ -1,0 +1,216 @@
+//! `mayfly forecast`, from a table of series to forecasts, backtests and pictures.
+use super::case::Case;
+use serde_json::Value;
+
+/// Two series of 60 months with a season, in a table with the columns that NeuralForecast expects.
+fn case() -> Case {
+    let case = Case::new();
+    let mut table = String::from("unique_id,ds,y\n");
+    for i in (0..60).rev() {
+        for (id, level) in [("b", 300.0), ("a", 100.0)] {
+            let season = 20.0 * (f64::from(i % 12) * std::f64::consts::TAU / 12.0).sin();
+            table += &format!("{id},{}-{:02}-01,{:.3}\n", 2019 + i / 12, i % 12 + 1, level + season + f64::from(i));
+        }
+    }
+    case.write("s.csv", table).write("c.toml", "scaler_type = \"standard\"\n[NHITS]\nmlp_units = [[16, 16]]\n");
+    case
+}
+
+const TRAIN: [&str; 9] = ["forecast", "train", "s.csv", "--h", "6", "--steps", "5", "--config", "c.toml"];
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// The keys of the contract, in any order.
+fn has_keys(value: &Value, want: &str) {
+    let (mut got, mut want) = (keys(value), want.split(' ').collect::<Vec<_>>());
+    got.sort_unstable();
+    want.sort_unstable();
+    assert_eq!(got, want);
+}
+
+const OBJECT: &str = "models baselines h input_size freq series rows seed model";
+const MODEL: &str = "name mae mse rmse smape mase coverage seconds steps parameters windows config";
+const BASELINE: &str = "name mae mse rmse smape mase coverage";
+
+#[test]
+fn train_and_predict_have_the_keys_of_the_contract() {
+    let case = case();
+    let object =
+        case.ok(&[&TRAIN[..], &["--level", "80,90", "--seed", "7", "-o", "m.mayfly", "--json"]].concat()).json();
+    has_keys(&object, OBJECT);
+    for (name, want) in [
+        ("h", Value::from(6)),
+        ("input_size", 18.into()),
+        ("freq", "MS".into()),
+        ("series", 2.into()),
+        ("rows", 120.into()),
+        ("seed", 7.into()),
+        ("model", "m.mayfly".into()),
+    ] {
+        assert_eq!(object[name], want, "{name}");
+    }
+    let names = |list: &Value| {
+        list.as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&object["models"]), ["NHITS", "DLinear"]);
+    assert_eq!(names(&object["baselines"])[..2], ["Naive", "SeasonalNaive"]);
+    object["models"].as_array().unwrap().iter().for_each(|model| has_keys(model, MODEL));
+    object["baselines"].as_array().unwrap().iter().for_each(|baseline| has_keys(baseline, BASELINE));
+    let first = &object["models"][0];
+    assert!(first["mae"].as_f64().unwrap() > 0.0 && first["coverage"]["80"].is_number(), "{first}");
+    assert_eq!(
+        (&first["config"]["mlp_units"], &first["config"]["scaler_type"]),
+        (&serde_json::json!([[16, 16]]), &Value::from("standard"))
+    );
+    // A year behind the other the season repeats itself, 12 higher.
+    let seasonal = &object["baselines"][1];
+    assert!((seasonal["mae"].as_f64().unwrap() - 12.0).abs() < 1e-3, "{seasonal}");
+
+    let forecasts = case.ok(&["forecast", "predict", "m.mayfly", "--json"]).json();
+    has_keys(&forecasts, "columns rows");
+    let columns = ["unique_id", "ds", "NHITS-median", "NHITS-lo-90", "NHITS-lo-80", "NHITS-hi-80", "NHITS-hi-90"];
+    assert_eq!(forecasts["columns"].as_array().unwrap()[..7], columns.map(Value::from));
+    let rows = forecasts["rows"].as_array().unwrap();
+    assert_eq!(
+        (rows.len(), &rows[0][0], &rows[0][1], rows[0].as_array().unwrap().len()),
+        (12, &Value::from("a"), &Value::from("2024-01-01"), 12)
+    );
+}
+
+#[test]
+fn predict_writes_what_it_prints_for_known_and_for_new_series() {
+    let case = case();
+    case.ok(&[&TRAIN[..], &["-o", "m.mayfly", "--baselines", "none", "--no-tails"]].concat());
+    assert!(case.refused(&["forecast", "predict", "m.mayfly"]).contains("give series"));
+    let printed = case.ok(&["forecast", "predict", "m.mayfly", "s.csv"]).out;
+    case.ok(&["forecast", "predict", "m.mayfly", "s.csv", "-o", "out.csv"]);
+    assert_eq!(std::fs::read_to_string(case.path("out.csv")).unwrap(), printed);
+    assert!(printed.starts_with("unique_id,ds,NHITS,DLinear\na,2024-01-01,"), "{printed}");
+    let longer = case.ok(&["forecast", "predict", "m.mayfly", "s.csv", "--h", "9"]).out;
+    assert_eq!(longer.lines().nth(6), printed.lines().nth(6));
+    assert_eq!((longer.lines().count(), longer.lines().nth(9).unwrap().split(',').nth(1)), (19, Some("2024-09-01")));
+    case.write("new.csv", "unique_id,ds,y\nnew,2030-01-01,1\nnew,2030-02-01,2\nnew,2030-03-01,3\n");
+    let new = case.ok(&["forecast", "predict", "m.mayfly", "new.csv"]).out;
+    assert!(new.lines().nth(1).unwrap().starts_with("new,2030-04-01,"), "{new}");
+}
+
+#[test]
+fn cv_has_the_keys_of_the_contract_and_cutoffs() {
+    let case = case();
+    let args = [
+        "forecast",
+        "cv",
+        "s.csv",
+        "--h",
+        "6",
+        "--steps",
+        "5",
+        "--config",
+        "c.toml",
+        "--windows",
+        "2",
+        "-o",
+        "cv.csv",
+        "--plot",
+        "cv.svg",
+    ];
+    let object = case.ok(&[&args[..], &["--json"]].concat()).json();
+    has_keys(&object, OBJECT);
+    assert_eq!((&object["model"], &object["models"][0]["coverage"]), (&Value::Null, &Value::Null));
+    has_keys(&object["models"][1], MODEL);
+    let table = std::fs::read_to_string(case.path("cv.csv")).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("unique_id,ds,cutoff,y,NHITS,DLinear,Naive,SeasonalNaive,"), "{}", lines[0]);
+    assert_eq!(lines.len(), 1 + 2 * 2 * 6);
+    assert!(lines[1].starts_with("a,2023-01-01,2022-12-01,148,"), "{}", lines[1]);
+    assert!(lines[7].starts_with("a,2023-07-01,2023-06-01,154,"), "{}", lines[7]);
+    let picture = std::fs::read_to_string(case.path("cv.svg")).unwrap();
+    assert!(picture.contains("worst: ") && picture.contains("best: ") && picture.contains("class=\"point\""));
+    let text = case.ok(&args).out;
+    assert!(text.contains("MASE") && text.contains("best baseline"), "{text}");
+}
+
+#[test]
+fn models_are_listed_with_their_settings() {
+    let case = Case::new();
+    let object = case.ok(&["forecast", "models", "--json"]).json();
+    has_keys(&object, "models");
+    has_keys(&object["models"][0], "name paper takes config");
+    let names: Vec<&str> = object["models"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["DLinear", "NLinear", "MLP", "NHITS"]);
+    let text = case.ok(&["forecast", "list", "nhits"]).out;
+    assert!(text.contains("n_freq_downsample = [4,2,1]") && text.contains("Challu"), "{text}");
+    assert!(case.refused(&["forecast", "models", "patchtst"]).contains("DLinear, NLinear, MLP, NHITS"));
+}
+
+#[test]
+fn a_picture_of_what_comes_next() {
+    let case = case();
+    case.ok(&[&TRAIN[..], &["-o", "m.mayfly", "--level", "80", "--plot", "fit.svg"]].concat());
+    case.ok(&["forecast", "plot", "m.mayfly", "-o", "next.svg", "--ids", "b"]);
+    let picture = std::fs::read_to_string(case.path("next.svg")).unwrap();
+    assert!(picture.contains(">b<") && !picture.contains(">a<") && picture.contains("class=\"band\""), "{picture}");
+    assert!(std::fs::read_to_string(case.path("fit.svg")).unwrap().contains("worst: "));
+    assert!(case.refused(&["forecast", "plot", "m.mayfly", "-o", "x.svg", "--ids", "c"]).contains("\"c\""));
+    assert!(!case.path("x.svg").exists());
+}
+
+#[test]
+fn what_is_odd_in_a_table_is_named() {
+    let case = case();
+    let said = |data: &str, more: &[&str]| {
+        case.write("odd.csv", data);
+        case.refused(&[&["forecast", "train", "odd.csv", "--h", "2", "--steps", "1", "-o", "x.mayfly"], more].concat())
+    };
+    let long = |rows: &str| format!("unique_id,ds,y\n{rows}");
+    assert!(said(&long("a,1,1\na,2,2\na,2,3\na,3,3\n"), &[]).contains("\"a\" has 2 rows at 2"));
+    assert!(said(&long("a,1,1\na,2,\na,3,3\na,4,4\na,5,5\n"), &[]).contains("no value at 2"));
+    assert!(said(&long("a,1,1\na,x,2\n"), &[]).contains("line 3, column 2 (ds): \"x\" is no time"));
+    assert!(said("id,when,what\na,1,1\na,2,2\n", &[]).contains("no column \"ds\""));
+    assert!(said(&long("a,1,1\na,2,2\n"), &["--models", "nhist"]).contains("did you mean NHITS?"));
+    assert!(said(&long("a,1,1\na,2,2\n"), &["--freq", "fortnight"]).contains("15min"));
+    assert!(said(&long("a,1,1\na,2,2\na,3,2\n"), &["--val", "1"]).contains("--val is 1"));
+    case.write("bad.toml", "hiden_size = 3\n");
+    assert!(
+        said(&long("a,1,1\na,2,2\na,3,2\n"), &["--models", "mlp", "--config", "bad.toml"])
+            .contains("did you mean hidden_size?")
+    );
+    let code = case.run(&["forecast", "train", "s.csv", "--h", "0"]);
+    assert_eq!((code.code, code.err.contains("--h 0")), (Some(2), true), "{}", code.err);
+    case.write("net.csv", "x,y\n1,2\n2,3\n3,4\n4,5\n").ok(&["train", "net.csv", "-o", "net.mayfly", "--epochs", "1"]);
+    assert!(case.refused(&["forecast", "predict", "net.mayfly"]).contains("not a forecaster"));
+}
+
+#[test]
+fn wide_tables_and_two_columns_are_series() {
+    let case = Case::new();
+    let rows: String = (1..=40)
+        .map(|i| format!("2024-02-{:02},{i},{}\n", i, if i < 5 { String::new() } else { (2 * i).to_string() }))
+        .take(29)
+        .collect();
+    case.write("wide.csv", format!("day,one,two\n{rows}"));
+    let object = case
+        .ok(&[
+            "forecast", "train", "wide.csv", "--wide", "--time", "day", "--h", "2", "--steps", "2", "--models",
+            "nlinear", "-o", "w.mayfly", "--json",
+        ])
+        .json();
+    assert_eq!(
+        (&object["series"], &object["rows"], &object["freq"]),
+        (&Value::from(2), &Value::from(54), &Value::from("D"))
+    );
+    let out = case.ok(&["forecast", "predict", "w.mayfly"]).out;
+    assert!(out.lines().nth(1).unwrap().starts_with("one,2024-03-01,") && out.contains("\ntwo,2024-03-02,"), "{out}");
+    let two: String = (1..=24).map(|i| format!("{}-{:02},{i}\n", 2020 + (i - 1) / 12, (i - 1) % 12 + 1)).collect();
+    case.write("two.csv", format!("Month,Sold\n{two}"));
+    let out = case
+        .ok(&[
+            "forecast", "train", "two.csv", "--h", "2", "--steps", "2", "--models", "nlinear", "-o", "t.mayfly",
+            "--json",
+        ])
+        .json();
+    assert_eq!((&out["freq"], &out["rows"]), (&Value::from("MS"), &Value::from(24)));
+    assert!(case.ok(&["forecast", "predict", "t.mayfly"]).out.contains("\nSold,2022-01,"));
+}

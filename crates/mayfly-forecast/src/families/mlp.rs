@@ -1,0 +1,47 @@
+//! MLP: dense layers on the past.
+use super::cx::ForecastCx;
+use super::settings::Build;
+use crate::error::{ForecastError, Result};
+use mayfly_graph::NodeId;
+use mayfly_nn::Act;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// MLP's own settings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mlp {
+    /// Hidden layers.
+    pub num_layers: usize,
+    /// Units of each.
+    pub hidden_size: usize,
+}
+
+impl Default for Mlp {
+    fn default() -> Self {
+        Mlp { num_layers: 2, hidden_size: 1024 }
+    }
+}
+
+impl Build for Mlp {
+    fn build(&self, cx: &mut ForecastCx<'_, '_>) -> mayfly_nn::Result<NodeId> {
+        let mut y = cx.x;
+        for i in 0..self.num_layers {
+            y = cx.dense(&format!("mlp.{i}"), y, self.hidden_size)?;
+            y = cx.act(y, Act::Relu)?;
+        }
+        cx.dense("out", y, cx.len())
+    }
+
+    fn config(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.num_layers, self.hidden_size) {
+            (0, _) => Err(ForecastError::option("num_layers", 0, "it must be at least 1")),
+            (_, 0) => Err(ForecastError::option("hidden_size", 0, "it must be at least 1")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A family's own settings.
+use super::cx::ForecastCx;
+use crate::error::{ForecastError, Result};
+use mayfly_graph::NodeId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A family with its settings: what writes itself into a graph.
+pub trait Build: Debug + Send + Sync {
+    /// Adds nodes that compute the forecast, `[batch, h · outputs]`, from the inputs of `cx`.
+    ///
+    /// # Errors
+    /// Settings that do not fit the sizes.
+    fn build(&self, cx: &mut ForecastCx<'_, '_>) -> mayfly_nn::Result<NodeId>;
+
+    /// The settings, by NeuralForecast's names.
+    fn config(&self) -> Value;
+
+    /// Refuses settings that make no sense by themselves.
+    ///
+    /// # Errors
+    /// Those.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Settings that serde reads and writes.
+pub trait Settings: Build + Default + Serialize + DeserializeOwned + 'static {}
+
+impl<S: Build + Default + Serialize + DeserializeOwned + 'static> Settings for S {}
+
+/// What a family's entry in the table says of its settings.
+pub(super) fn of<S: Settings>(given: &Map<String, Value>) -> Result<Arc<dyn Build>> {
+    let settings: S = merge(&S::default(), given)?;
+    settings.check()?;
+    Ok(Arc::new(settings))
+}
+
+/// `base` with what is given in place of its own; a name that it does not have is an error.
+pub(crate) fn merge<S: Serialize + DeserializeOwned>(base: &S, given: &Map<String, Value>) -> Result<S> {
+    let json = |what: String| move |source| ForecastError::Json { what, source };
+    let mut all = match serde_json::to_value(base).map_err(json("settings".into()))? {
+        Value::Object(all) => all,
+        _ => Map::new(),
+    };
+    for (name, value) in given {
+        if !all.contains_key(name) {
+            let known: Vec<&str> = all.keys().map(String::as_str).collect();
+            return Err(ForecastError::unknown("setting", name, &known));
+        }
+        // One at a time, so that an error names the setting.
+        let old = all.insert(name.clone(), value.clone());
+        if let Err(source) = S::deserialize(Value::Object(all.clone())) {
+            return Err(ForecastError::Json {
+                what: format!("setting {name:?} is {value}, by default {}", old.unwrap_or_default()),
+                source,
+            });
+        }
+    }
+    serde_json::from_value(Value::Object(all)).map_err(json("settings".into()))
+}

@@ -1,0 +1,137 @@
+//! Forecasts at cuts of series: of networks, and of baselines.
+use super::fit::Fitted;
+use crate::baselines::{Baseline, deviations};
+use crate::error::Result;
+use crate::frame::Series;
+use crate::windows::{INPUT_MASK, inputs_of};
+
+/// A place in a series: so many of its values are seen.
+pub(super) type Cut<'a> = (Series<'a>, usize);
+
+/// Windows that are run at a time.
+const RUN: usize = 256;
+
+/// Columns of forecasts: for each cut, one after another, `h` steps.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) values: Vec<f32>,
+}
+
+/// What belongs to one model or baseline: its point forecast, and its intervals by level.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) name: String,
+    /// The point forecast first, then lower and upper bounds as they are written.
+    pub(super) columns: Vec<Column>,
+    /// Level, and where its bounds are among the columns.
+    pub(super) intervals: Vec<(String, [usize; 2])>,
+}
+
+impl Fitted {
+    /// Forecasts of `h` steps at every cut; beyond what the network gives, its point forecasts are fed back.
+    pub(super) fn at(&self, cuts: &[Cut<'_>], h: usize) -> Result<Group> {
+        let outputs = self.model.loss.outputs();
+        let mut columns: Vec<Column> = self
+            .model
+            .columns()
+            .into_iter()
+            .map(|name| Column { name, values: Vec::with_capacity(cuts.len() * h) })
+            .collect();
+        for part in cuts.chunks(RUN) {
+            let values = self.rolled(part, h)?;
+            for row in values.chunks_exact(outputs) {
+                columns.iter_mut().zip(row).for_each(|(column, value)| column.values.push(*value));
+            }
+        }
+        let n = self.model.loss.level().len();
+        // The median, lower bounds from the widest, upper bounds to the widest.
+        let intervals =
+            self.model.loss.level().iter().enumerate().map(|(i, level)| (level.to_string(), [n - i, n + 1 + i]));
+        Ok(Group { name: self.model.alias.clone(), intervals: intervals.collect(), columns })
+    }
+
+    /// `[cuts, h, outputs]` for any h.
+    fn rolled(&self, cuts: &[Cut<'_>], h: usize) -> Result<Vec<f32>> {
+        let (own, outputs) = (self.h, self.model.loss.outputs());
+        let first = self.once(cuts)?;
+        if h <= own {
+            return Ok(first.chunks_exact(own * outputs).flat_map(|row| &row[..h * outputs]).copied().collect());
+        }
+        let mut rows: Vec<Vec<f32>> = first.chunks_exact(own * outputs).map(<[f32]>::to_vec).collect();
+        let mut pasts: Vec<(Vec<f32>, Vec<bool>)> = cuts.iter().map(|cut| self.past(cut)).collect();
+        while rows.first().is_some_and(|row| row.len() < h * outputs) {
+            for ((y, known), row) in pasts.iter_mut().zip(&rows) {
+                let last = &row[row.len() - own * outputs..];
+                y.extend(last.iter().step_by(outputs));
+                known.resize(y.len(), true);
+            }
+            let longer: Vec<Cut<'_>> = pasts
+                .iter()
+                .zip(cuts)
+                .map(|((y, known), (series, _))| (Series { y, known: Some(known), ..*series }, y.len()))
+                .collect();
+            let next = self.once(&longer)?;
+            rows.iter_mut().zip(next.chunks_exact(own * outputs)).for_each(|(row, next)| row.extend_from_slice(next));
+        }
+        Ok(rows
+            .into_iter()
+            .flat_map(|mut row| {
+                row.truncate(h * outputs);
+                row
+            })
+            .collect())
+    }
+
+    /// What the network sees before a cut.
+    fn past(&self, (series, cut): &Cut<'_>) -> (Vec<f32>, Vec<bool>) {
+        let range = cut.saturating_sub(self.input_size)..*cut;
+        (series.y[range.clone()].to_vec(), range.map(|at| series.is_known(at)).collect())
+    }
+
+    /// `[cuts, h, outputs]` for the h of the network, on the scale of the data.
+    fn once(&self, cuts: &[Cut<'_>]) -> Result<Vec<f32>> {
+        let l = self.input_size;
+        let reads_mask = self.model.family.takes.input_mask;
+        let mut x = vec![0.0; cuts.len() * l];
+        let mut mask = vec![0.0; if reads_mask { x.len() } else { 0 }];
+        let mut masks = mask.chunks_exact_mut(l);
+        let scale = |((series, cut), x): (&Cut<'_>, &mut [f32])| {
+            inputs_of(series, *cut, self.model.common.scaler_type, x, masks.next())
+        };
+        let scales: Vec<_> = cuts.iter().zip(x.chunks_exact_mut(l)).map(scale).collect();
+        let extras: &[(&str, &[f32])] = if reads_mask { &[(INPUT_MASK, &mask)] } else { &[] };
+        let mut y = self.network.predict_named(&x, extras)?;
+        let outputs = self.model.loss.outputs();
+        for (row, scale) in y.chunks_exact_mut(self.h * outputs).zip(&scales) {
+            row.iter_mut().for_each(|value| *value = scale.undo(*value));
+            row.chunks_exact_mut(outputs).for_each(|step| self.model.loss.uncross(step));
+        }
+        Ok(y)
+    }
+}
+
+/// A baseline's forecasts at every cut, with the intervals of these levels.
+pub(super) fn baseline(baseline: &Baseline, cuts: &[Cut<'_>], h: usize, season: usize, level: &[f64]) -> Group {
+    let n = level.len();
+    let lower = level.iter().rev().map(|l| format!("{}-lo-{l}", baseline.name));
+    let upper = level.iter().map(|l| format!("{}-hi-{l}", baseline.name));
+    let names = [baseline.name.to_owned()].into_iter().chain(lower).chain(upper);
+    let mut columns: Vec<Column> =
+        names.map(|name| Column { name, values: Vec::with_capacity(cuts.len() * h) }).collect();
+    // Deviations of each column from the mean.
+    let wide: Vec<f64> = level.iter().map(|l| deviations(*l)).collect();
+    let factors: Vec<f64> =
+        [0.0].into_iter().chain(wide.iter().rev().map(|d| -d)).chain(wide.iter().copied()).collect();
+    for (series, cut) in cuts {
+        let past: Vec<f64> = series.y[..*cut].iter().map(|y| f64::from(*y)).collect();
+        let forecast = baseline.forecast(&past, season, h);
+        for (column, factor) in columns.iter_mut().zip(&factors) {
+            column
+                .values
+                .extend(forecast.mean.iter().zip(&forecast.sigma).map(|(mean, sigma)| (mean + factor * sigma) as f32));
+        }
+    }
+    let intervals = level.iter().enumerate().map(|(i, l)| (l.to_string(), [n - i, n + 1 + i])).collect();
+    Group { name: baseline.name.to_owned(), columns, intervals }
+}

@@ -1,0 +1,148 @@
+//! Backtests: forecasts of the past that see nothing of what came after their cutoff.
+use super::at::{Column, Cut};
+use super::fit::{Fitted, Forecaster};
+use super::forecasts::Forecasts;
+use super::watch::Watch;
+use crate::error::{ForecastError, Result};
+use crate::frame::SeriesFrame;
+use crate::metrics::Scores;
+
+/// When models are trained again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Refit {
+    /// Once, on what lies before the first cutoff.
+    #[default]
+    Never,
+    /// On what lies before every so many cutoffs.
+    Every(usize),
+}
+
+/// Which part of the past is forecast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BacktestOptions {
+    /// Cutoffs of each series.
+    pub windows: usize,
+    /// Values between two cutoffs; none for a horizon.
+    pub step: Option<usize>,
+    /// When models are trained again.
+    pub refit: Refit,
+}
+
+impl Default for BacktestOptions {
+    fn default() -> Self {
+        BacktestOptions { windows: 1, step: None, refit: Refit::Never }
+    }
+}
+
+/// A backtest.
+#[derive(Clone, Debug)]
+pub struct Backtest {
+    /// What was forecast, and what came.
+    pub forecasts: Forecasts,
+    /// The models of the last training, with the seconds and steps of all of them and figures over all windows.
+    pub fitted: Vec<Fitted>,
+    /// The baselines' figures.
+    pub baselines: Vec<(String, Scores)>,
+    /// Whether it was asked to stop.
+    pub stopped: bool,
+}
+
+impl Forecaster {
+    /// Forecasts the last part of every series from what lies before, cutoff by cutoff.
+    ///
+    /// # Errors
+    /// As for [`Forecaster::fit`], and series that are too short for so many windows.
+    pub fn cross_validation(
+        &self,
+        frame: &SeriesFrame,
+        options: &BacktestOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Backtest> {
+        self.check()?;
+        let step = options.step.unwrap_or(self.h);
+        if options.windows == 0 || step == 0 || options.refit == Refit::Every(0) {
+            let got = format!("{} windows, {step} steps apart, {:?}", options.windows, options.refit);
+            return Err(ForecastError::option("backtest", got, "none of them may be 0"));
+        }
+        let test = (options.windows - 1).saturating_mul(step).saturating_add(self.h);
+        let val_size = self.val_size.unwrap_or(0);
+        if val_size > 0 && val_size < self.h {
+            return Err(ForecastError::option(
+                "val_size",
+                val_size,
+                format!("it must be 0 or at least the horizon, {}", self.h),
+            ));
+        }
+        frame
+            .at_least(test.saturating_add(val_size).saturating_add(2), "for the windows and something to learn from")?;
+        let season = self.season.unwrap_or(frame.freq().season());
+        let mut fitted: Vec<Fitted> = Vec::new();
+        let mut parts: Vec<Forecasts> = Vec::with_capacity(options.windows);
+        for window in 0..options.windows {
+            let ahead = test - window * step;
+            let is_due = match options.refit {
+                Refit::Never => window == 0,
+                Refit::Every(n) => window % n == 0,
+            };
+            if is_due {
+                let (next, stopped) = self.train(&frame.without_last(ahead), val_size, watch)?;
+                fitted = again(fitted, next);
+                if stopped {
+                    return self.finish(frame, fitted, parts, options, (season, step), true);
+                }
+            }
+            let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len() - ahead)).collect();
+            let mut part = Forecasts::new(frame, &cuts, self.h, season, true);
+            self.add_groups(&mut part, &cuts, &fitted, season)?;
+            parts.push(part);
+        }
+        self.finish(frame, fitted, parts, options, (season, step), false)
+    }
+
+    /// Puts the windows together, those of a series side by side, and measures.
+    fn finish(
+        &self,
+        frame: &SeriesFrame,
+        mut fitted: Vec<Fitted>,
+        parts: Vec<Forecasts>,
+        options: &BacktestOptions,
+        (season, step): (usize, usize),
+        stopped: bool,
+    ) -> Result<Backtest> {
+        let test = (options.windows - 1) * step + self.h;
+        let places = (0..frame.len()).flat_map(|s| (0..parts.len()).map(move |w| (s, w)));
+        let places: Vec<(usize, usize)> = places.collect();
+        let series: Vec<_> = frame.iter().collect();
+        let cuts: Vec<Cut<'_>> =
+            places.iter().map(|(s, w)| (series[*s], series[*s].y.len() + w * step - test)).collect();
+        let mut all = Forecasts::new(frame, &cuts, self.h, season, true);
+        if let Some(first) = parts.first() {
+            all.groups = first.groups.clone();
+        }
+        for (g, group) in all.groups.iter_mut().enumerate() {
+            for (c, column) in group.columns.iter_mut().enumerate() {
+                *column = Column { name: column.name.clone(), values: self.gathered(&parts, &places, (g, c)) };
+            }
+        }
+        for fitted in &mut fitted {
+            fitted.scores = all.scores(&fitted.model.alias);
+        }
+        let baselines = self.baselines.iter().filter_map(|b| Some((b.name.to_owned(), all.scores(b.name)?))).collect();
+        Ok(Backtest { forecasts: all, fitted, baselines, stopped })
+    }
+
+    fn gathered(&self, parts: &[Forecasts], places: &[(usize, usize)], (g, c): (usize, usize)) -> Vec<f32> {
+        let h = self.h;
+        let steps = |(s, w): &(usize, usize)| parts[*w].groups[g].columns[c].values[s * h..(s + 1) * h].iter().copied();
+        places.iter().flat_map(steps).collect()
+    }
+}
+
+/// The models of a new training, with what those before took.
+fn again(before: Vec<Fitted>, mut next: Vec<Fitted>) -> Vec<Fitted> {
+    for (next, before) in next.iter_mut().zip(&before) {
+        next.seconds += before.seconds;
+        next.steps += before.steps;
+    }
+    next
+}

@@ -1,0 +1,260 @@
+//! Forecasters in files: safetensors with what they are in the metadata.
+use super::fit::{Fitted, Forecaster, MOST, State};
+use super::model::Model;
+use crate::calendar::Stamp;
+use crate::error::{ForecastError, Result};
+use crate::families::{PLACE, Use, spec};
+use crate::frame::{About, SeriesFrame};
+use crate::losses::ForecastLoss;
+use crate::metrics::Scores;
+use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
+use mayfly_nn::Network;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The metadata keys of a forecaster and of the ends of its series.
+const KEY: &str = "forecast";
+const TAILS: &str = "tails";
+/// What the entry `spec` of every model file says in one of these.
+const SPEC: &str = r#"{"forecast":1}"#;
+/// Times in a file lie within ±2⁵³.
+const LARGEST: i64 = 1 << 53;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    version: u32,
+    h: usize,
+    season: usize,
+    about: About,
+    models: Vec<SavedModel>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedModel {
+    family: String,
+    alias: String,
+    input_size: usize,
+    config: Map<String, Value>,
+    seconds: f64,
+    steps: usize,
+    windows: usize,
+    scores: Option<Scores>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedTails {
+    ids: Vec<String>,
+    starts: Vec<Stamp>,
+    lens: Vec<usize>,
+}
+
+impl Forecaster {
+    /// Whether a file is a forecaster's, by its description.
+    pub fn is_one(file: &ModelFile) -> bool {
+        file.other.contains_key(KEY)
+    }
+
+    /// Writes the trained models and the ends of their series; an existing file is replaced when the new one is complete.
+    ///
+    /// # Errors
+    /// Nothing was trained, and what the operating system refuses.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(self.to_file()?.write(path, NanPolicy::Refuse)?)
+    }
+
+    /// The bytes that [`Forecaster::save`] writes.
+    ///
+    /// # Errors
+    /// Nothing was trained.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(self.to_file()?.to_bytes(NanPolicy::Refuse)?)
+    }
+
+    /// Forgets the ends of the series: files then hold no values of theirs, and forecasts need series.
+    pub fn forget_series(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.tails = None;
+        }
+    }
+
+    fn to_file(&self) -> Result<ModelFile> {
+        let Some(state) = &self.state else {
+            return Err(ForecastError::option("forecaster", "not trained", "fit it first"));
+        };
+        let json = |what: &str| {
+            let what = what.to_owned();
+            move |source| ForecastError::Json { what, source }
+        };
+        let models = state.fitted.iter().map(SavedModel::of).collect();
+        let saved = Saved { version: 1, h: self.h, season: state.season, about: state.about.clone(), models };
+        let mut other = BTreeMap::new();
+        other.insert(KEY.to_owned(), serde_json::to_string(&saved).map_err(json("the description of the forecaster"))?);
+        let mut tensors: Vec<Tensor> = state.fitted.iter().flat_map(tensors).collect();
+        if let Some(tails) = &state.tails {
+            let lens = tails.iter().map(|series| series.y.len()).collect();
+            let saved = SavedTails { ids: tails.ids.clone(), starts: tails.starts.clone(), lens };
+            other.insert(TAILS.to_owned(), serde_json::to_string(&saved).map_err(json("the ends of the series"))?);
+            let tensor = |name: &str, data: TensorData| Tensor {
+                name: format!("{TAILS}.{name}"),
+                shape: vec![data.len()],
+                data,
+            };
+            tensors.push(tensor("y", TensorData::F32(tails.y.clone())));
+            let known = tails.known.as_ref().map(|known| known.iter().map(|k| u8::from(*k)).collect());
+            tensors.extend(known.map(|known| tensor("known", TensorData::U8(known))));
+        }
+        Ok(ModelFile { spec: SPEC.to_owned(), other, tensors, ..ModelFile::default() })
+    }
+
+    /// Reads a file that [`Forecaster::save`] wrote.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged, is no forecaster's, or whose tensors do not fit its models.
+    pub fn load(path: impl AsRef<Path>) -> Result<Forecaster> {
+        let path = path.as_ref();
+        let file = ModelFile::read(path, &ReadOptions::default())?;
+        Forecaster::from_file(&path.display().to_string(), file)
+    }
+
+    /// A forecaster from the content of its file; `name` is the file's, for messages.
+    ///
+    /// # Errors
+    /// As for [`Forecaster::load`].
+    pub fn from_file(name: &str, mut file: ModelFile) -> Result<Forecaster> {
+        let bad = |what: String| ForecastError::BadFile { file: name.to_owned(), what };
+        let Some(text) = file.other.get(KEY) else {
+            return Err(bad("this is a network of another kind, not a forecaster: mayfly predict is for it".into()));
+        };
+        let saved: Saved =
+            serde_json::from_str(text).map_err(|e| bad(format!("its description is none of a forecaster: {e}")))?;
+        if saved.version != 1 {
+            return Err(bad(format!(
+                "it has version {} of a forecaster's description; this program reads 1",
+                saved.version
+            )));
+        }
+        let in_range = |n: usize| (1..=MOST).contains(&n);
+        if !in_range(saved.h) || saved.season == 0 || !saved.models.iter().all(|model| in_range(model.input_size)) {
+            return Err(bad(format!("horizon, season and inputs must be between 1 and {MOST}")));
+        }
+        let tails = tails(&mut file, &saved.about).map_err(&bad)?;
+        let mut tensors: BTreeMap<String, Tensor> = file.tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
+        let mut fitted = Vec::with_capacity(saved.models.len());
+        for model in saved.models {
+            fitted.push(model.restore(saved.h, &mut tensors, &bad)?);
+        }
+        if let Some(name) = tensors.keys().next() {
+            return Err(bad(format!("the tensor {name:?} belongs to no model")));
+        }
+        let models = fitted.iter().map(|fitted| fitted.model.clone()).collect();
+        let state = State { about: saved.about, season: saved.season, fitted, tails };
+        Ok(Forecaster { models, season: Some(saved.season), state: Some(state), ..Forecaster::new(saved.h) })
+    }
+}
+
+impl SavedModel {
+    fn of(fitted: &Fitted) -> SavedModel {
+        let config = if let Value::Object(config) = fitted.model.config() { config } else { Map::new() };
+        SavedModel {
+            family: fitted.model.family.name.to_owned(),
+            alias: fitted.model.alias.clone(),
+            input_size: fitted.input_size,
+            config,
+            seconds: fitted.seconds,
+            steps: fitted.steps,
+            windows: fitted.windows,
+            scores: fitted.scores.clone(),
+        }
+    }
+
+    fn restore(
+        self,
+        h: usize,
+        tensors: &mut BTreeMap<String, Tensor>,
+        bad: &dyn Fn(String) -> ForecastError,
+    ) -> Result<Fitted> {
+        let SavedModel { family, alias, input_size, mut config, seconds, steps, windows, scores } = self;
+        let loss = config.remove("loss").unwrap_or_default();
+        let loss: ForecastLoss =
+            serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
+        loss.check()?;
+        let model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
+        let spec = spec(model.family.name, model.own.clone(), model.shape(input_size, h), Use::Forecasts);
+        let empty = Network::new(spec.clone(), 0)?;
+        let mut params = Vec::with_capacity(empty.params().len());
+        for info in empty.layout() {
+            let name = format!("{alias}/{}", plain(&info.name));
+            let shape = info.shape.dims();
+            match tensors.remove(&name) {
+                Some(Tensor { shape: got, data: TensorData::F32(values), .. }) if got == shape => params.extend(values),
+                Some(other) => {
+                    return Err(bad(format!(
+                        "the tensor {name:?} has shape {:?}, the model needs {shape:?} in F32",
+                        other.shape
+                    )));
+                }
+                None => return Err(bad(format!("the tensor {name:?} of shape {shape:?} is missing"))),
+            }
+        }
+        let network = Network::from_parts(spec, &params, None)?;
+        Ok(Fitted { model, input_size, h, seconds, steps, windows, scores, network })
+    }
+}
+
+/// A parameter's name as NeuralForecast has it.
+fn plain(name: &str) -> &str {
+    name.strip_prefix(PLACE).unwrap_or(name)
+}
+
+fn tensors(fitted: &Fitted) -> Vec<Tensor> {
+    let tensor = |(info, values): (&mayfly_graph::ParamInfo, &[f32])| Tensor {
+        name: format!("{}/{}", fitted.model.alias, plain(&info.name)),
+        shape: info.shape.dims().to_vec(),
+        data: TensorData::F32(values.to_vec()),
+    };
+    fitted.network.named_params().map(tensor).collect()
+}
+
+/// The ends of the series, with their tensors taken out of the file.
+fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<SeriesFrame>, String> {
+    let Some(text) = file.other.get(TAILS) else { return Ok(None) };
+    let SavedTails { ids, starts, lens } =
+        serde_json::from_str(text).map_err(|e| format!("the ends of its series are not readable: {e}"))?;
+    let mut take = |name: &str| {
+        let at = file.tensors.iter().position(|tensor| tensor.name == format!("{TAILS}.{name}"))?;
+        Some(file.tensors.swap_remove(at).data)
+    };
+    let Some(TensorData::F32(y)) = take("y") else {
+        return Err("the values of the ends of its series are missing".into());
+    };
+    let known = match take("known") {
+        None => None,
+        Some(TensorData::U8(known)) => Some(known.into_iter().map(|k| k != 0).collect::<Vec<_>>()),
+        Some(_) => return Err("the mask of the ends of its series is no U8".into()),
+    };
+    let mut offsets = vec![0_usize];
+    for len in &lens {
+        let end = offsets.last().and_then(|end| end.checked_add(*len)).filter(|end| *len > 0 && *end <= y.len());
+        offsets.push(end.ok_or("the lengths of the ends of its series exceed their values")?);
+    }
+    let fits = ids.len() == lens.len()
+        && starts.len() == lens.len()
+        && offsets.last() == Some(&y.len())
+        && known.as_ref().is_none_or(|known| known.len() == y.len())
+        && starts.iter().all(|start| (-LARGEST..=LARGEST).contains(&start.0));
+    if !fits {
+        return Err(format!(
+            "{} names, {} times and {} lengths do not describe {} values",
+            ids.len(),
+            starts.len(),
+            lens.len(),
+            y.len()
+        ));
+    }
+    Ok(Some(SeriesFrame { about: about.clone(), ids, starts, offsets, y, known, notes: Vec::new() }))
+}

@@ -1,0 +1,339 @@
+//! A forecaster: models side by side, trained on one frame.
+use super::at::{Cut, baseline};
+use super::forecasts::Forecasts;
+use super::model::Model;
+use super::network::Task;
+use super::watch::Watch;
+use crate::baselines::Baseline;
+use crate::error::{ForecastError, Result};
+use crate::frame::{About, SeriesFrame};
+use crate::losses::check_level;
+use crate::metrics::Scores;
+use mayfly_nn::{Control, Network};
+
+/// Steps of a forecast and values of the past, at most.
+pub(super) const MOST: usize = 16_384;
+
+/// Models that forecast the same series over the same horizon, beside baselines.
+///
+/// ```
+/// use mayfly_forecast::{FrameOptions, Forecaster, Model, SeriesFrame};
+/// let ds: Vec<String> = (0..60).map(|i| format!("{}-{:02}", 2019 + i / 12, i % 12 + 1)).collect();
+/// let y: Vec<f32> = (0..60).map(|i| 100.0 + i as f32 + 20.0 * ((i % 12) as f32 - 6.0).abs()).collect();
+/// let frame = SeriesFrame::from_columns(&vec!["a".to_owned(); 60], &ds, &y, &FrameOptions::default())?;
+/// let mut forecaster = Forecaster::new(6).model(Model::new("NLinear")?.with("max_steps", 50)?);
+/// forecaster.fit(&frame, &mut ())?;
+/// assert!(forecaster.predict(None, None)?.to_csv().starts_with("unique_id,ds,NLinear\na,2024-01,"));
+/// # Ok::<(), mayfly_forecast::ForecastError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Forecaster {
+    pub(super) h: usize,
+    pub(super) models: Vec<Model>,
+    pub(super) baselines: Vec<&'static Baseline>,
+    pub(super) level: Vec<f64>,
+    pub(super) val_size: Option<usize>,
+    pub(super) season: Option<usize>,
+    pub(super) threads: usize,
+    pub(super) state: Option<State>,
+}
+
+/// What a fit leaves.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) about: About,
+    pub(super) season: usize,
+    pub(super) fitted: Vec<Fitted>,
+    /// The last values of every series; none where they were left out of a file.
+    pub(super) tails: Option<SeriesFrame>,
+}
+
+/// A trained model.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// What was trained.
+    pub model: Model,
+    /// Values of the past that it sees.
+    pub input_size: usize,
+    /// Steps that it gives at once.
+    pub h: usize,
+    /// How long its training took.
+    pub seconds: f64,
+    /// Steps of its training.
+    pub steps: usize,
+    /// Windows that it was trained on.
+    pub windows: usize,
+    /// Its figures over what was held out.
+    pub scores: Option<Scores>,
+    pub(super) network: Network,
+}
+
+/// How a fit went.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Figures of the baselines over what was held out; none where nothing was.
+    pub baselines: Vec<(String, Option<Scores>)>,
+    /// Values at the end of each series that were held out.
+    pub val_size: usize,
+    /// Whether it was asked to stop; the weights so far were kept.
+    pub stopped: bool,
+    /// The forecasts of what was held out.
+    pub held: Option<Forecasts>,
+    /// What else a person should know.
+    pub notes: Vec<String>,
+}
+
+impl Forecaster {
+    /// One that forecasts `h` steps, without models.
+    pub fn new(h: usize) -> Forecaster {
+        Forecaster {
+            h,
+            models: Vec::new(),
+            baselines: Vec::new(),
+            level: Vec::new(),
+            val_size: None,
+            season: None,
+            threads: 0,
+            state: None,
+        }
+    }
+
+    /// The same with one more model.
+    #[must_use]
+    pub fn model(mut self, model: Model) -> Forecaster {
+        self.models.push(model);
+        self
+    }
+
+    /// The same, measured beside these baselines.
+    #[must_use]
+    pub fn baselines(mut self, baselines: impl IntoIterator<Item = &'static Baseline>) -> Forecaster {
+        self.baselines.extend(baselines);
+        self
+    }
+
+    /// The same, with intervals of the baselines that hold so many per cent. Models have those of their loss.
+    #[must_use]
+    pub fn level(mut self, level: &[f64]) -> Forecaster {
+        self.level = level.to_vec();
+        self.level.sort_by(f64::total_cmp);
+        self.level.dedup();
+        self
+    }
+
+    /// The same, with so many values of each series held out to choose the best weights by and to measure on; 0 for none. Without this a fit holds out one
+    /// horizon where series are long enough, and a backtest nothing.
+    #[must_use]
+    pub fn val_size(mut self, n: usize) -> Forecaster {
+        self.val_size = Some(n);
+        self
+    }
+
+    /// The same, for series that repeat themselves after so many values; else the frequency decides.
+    #[must_use]
+    pub fn season(mut self, n: usize) -> Forecaster {
+        self.season = Some(n);
+        self
+    }
+
+    /// The same on so many threads; 0 for as many as the machine has. The result has the same bits at any number.
+    #[must_use]
+    pub fn threads(mut self, n: usize) -> Forecaster {
+        self.threads = n;
+        self
+    }
+
+    /// Steps of a forecast.
+    pub fn h(&self) -> usize {
+        self.h
+    }
+
+    /// The trained models.
+    pub fn fitted(&self) -> &[Fitted] {
+        self.state.as_ref().map_or(&[], |state| &state.fitted)
+    }
+
+    /// Trains every model on the frame.
+    ///
+    /// # Errors
+    /// Settings that make no sense, series that are all too short, and trainings that diverge.
+    pub fn fit(&mut self, frame: &SeriesFrame, watch: &mut dyn Watch) -> Result<Report> {
+        self.check()?;
+        let val_size = self.held_out(frame)?;
+        let mut notes = Vec::new();
+        let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
+        if short > 0 && val_size > 0 {
+            notes.push(format!("{short} series are too short to learn from once {val_size} values are held out"));
+        }
+        let (mut fitted, stopped) = self.train(frame, val_size, watch)?;
+        let season = self.season.unwrap_or(frame.freq().season());
+        let held = (val_size > 0).then(|| self.measure(frame, &fitted, val_size, season)).transpose()?;
+        for fitted in &mut fitted {
+            fitted.scores = held.as_ref().and_then(|held| held.scores(&fitted.model.alias));
+        }
+        let scores = |b: &&Baseline| (b.name.to_owned(), held.as_ref().and_then(|held| held.scores(b.name)));
+        let baselines = self.baselines.iter().map(scores).collect();
+        let longest = fitted.iter().map(|fitted| fitted.input_size).max().unwrap_or(0);
+        let tails = Some(frame.last(longest + 1));
+        self.state = Some(State { about: frame.about.clone(), season, fitted, tails });
+        Ok(Report { baselines, val_size, stopped, held, notes })
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if self.h == 0 || self.h > MOST {
+            return Err(ForecastError::option("h", self.h, format!("it must be between 1 and {MOST}")));
+        }
+        if self.models.is_empty() {
+            return Err(ForecastError::option("models", "empty", "at least one model is needed"));
+        }
+        if self.season == Some(0) {
+            return Err(ForecastError::option("season", 0, "it must be at least 1"));
+        }
+        if !self.level.is_empty() {
+            check_level(&self.level)?;
+        }
+        let mut names: Vec<&str> = self.models.iter().map(|model| model.alias.as_str()).collect();
+        names.extend(self.baselines.iter().map(|baseline| baseline.name));
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(ForecastError::option("models", pair[0], "it is there twice: give one of them another alias"));
+        }
+        for model in &self.models {
+            model.common.check()?;
+            model.loss.check()?;
+            if let Some(n) = model.common.input_size.filter(|n| *n > MOST) {
+                return Err(ForecastError::option("input_size", n, format!("it must be at most {MOST}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Values at the end of each series that are held out.
+    fn held_out(&self, frame: &SeriesFrame) -> Result<usize> {
+        let longest = frame.longest();
+        match self.val_size {
+            None if longest >= 2 * self.h + 2 => Ok(self.h),
+            None | Some(0) => Ok(0),
+            Some(n) if n < self.h => {
+                Err(ForecastError::option("val_size", n, format!("it must be 0 or at least the horizon, {}", self.h)))
+            }
+            Some(n) if n + 2 > longest => {
+                Err(ForecastError::option("val_size", n, format!("the longest series has {longest} values")))
+            }
+            Some(n) => Ok(n),
+        }
+    }
+
+    /// Values of the past that a model sees: three horizons, where series are that long.
+    pub(super) fn input_size(&self, model: &Model, frame: &SeriesFrame, val_size: usize) -> usize {
+        let most = frame.longest().saturating_sub(val_size + 1).clamp(1, MOST);
+        model.common.input_size.unwrap_or_else(|| (3 * self.h).min(most))
+    }
+
+    /// Trains all models; those that were not begun when it was asked to stop are left out.
+    pub(super) fn train(
+        &self,
+        frame: &SeriesFrame,
+        val_size: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<(Vec<Fitted>, bool)> {
+        let mut all = Vec::with_capacity(self.models.len());
+        for (i, model) in self.models.iter().enumerate() {
+            let input_size = self.input_size(model, frame, val_size);
+            let number = [i + 1, self.models.len()];
+            let task = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number };
+            let trained = task.train(watch)?;
+            all.push(Fitted {
+                model: model.clone(),
+                input_size,
+                h: self.h,
+                seconds: trained.seconds,
+                steps: trained.steps,
+                windows: trained.windows,
+                scores: None,
+                network: trained.network,
+            });
+            if trained.stopped || watch.control() == Control::Stop {
+                return Ok((all, true));
+            }
+        }
+        Ok((all, false))
+    }
+
+    /// Forecasts of what was held out, a horizon behind the other.
+    fn measure(&self, frame: &SeriesFrame, fitted: &[Fitted], val_size: usize, season: usize) -> Result<Forecasts> {
+        let mut cuts: Vec<Cut<'_>> = Vec::new();
+        for series in frame.iter() {
+            let len = series.y.len();
+            let ends = (1..=val_size / self.h).rev().filter_map(|n| len.checked_sub(n * self.h));
+            cuts.extend(ends.filter(|cut| *cut >= 1).map(|cut| (series, cut)));
+        }
+        let mut forecasts = Forecasts::new(frame, &cuts, self.h, season, true);
+        self.add_groups(&mut forecasts, &cuts, fitted, season)?;
+        Ok(forecasts)
+    }
+
+    pub(super) fn add_groups(
+        &self,
+        to: &mut Forecasts,
+        cuts: &[Cut<'_>],
+        fitted: &[Fitted],
+        season: usize,
+    ) -> Result<()> {
+        for fitted in fitted {
+            to.groups.push(fitted.at(cuts, self.h)?);
+        }
+        let baselines = self.baselines.iter().map(|b| baseline(b, cuts, self.h, season, &self.level));
+        to.groups.extend(baselines);
+        Ok(())
+    }
+
+    /// The next `h` values (else as many as it was trained for) of every series of `frame`, or of those that it was trained on.
+    ///
+    /// # Errors
+    /// Nothing was trained; a frame of another frequency; no frame, where the file came without the series' ends.
+    pub fn predict(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Forecasts> {
+        let h = h.unwrap_or(self.h);
+        if h == 0 || h > MOST {
+            return Err(ForecastError::option("h", h, format!("it must be between 1 and {MOST}")));
+        }
+        let Some(state) = &self.state else {
+            return Err(ForecastError::option("forecaster", "not trained", "fit it first"));
+        };
+        if let Some(frame) = frame.filter(|frame| frame.freq() != state.about.freq) {
+            let what = format!(
+                "the series have the frequency {}, the models were trained on {}: give --freq if it does not show well",
+                frame.freq(),
+                state.about.freq
+            );
+            return Err(ForecastError::Frequency { what });
+        }
+        let Some(frame) = frame.or(state.tails.as_ref()) else {
+            let want = "the file was saved without the ends of its series: give series to forecast";
+            return Err(ForecastError::option("series", "missing", want));
+        };
+        let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
+        let mut forecasts = Forecasts::new(frame, &cuts, h, state.season, false);
+        for fitted in &state.fitted {
+            forecasts.groups.push(fitted.at(&cuts, h)?);
+        }
+        Ok(forecasts)
+    }
+
+    /// The ends of the series it was trained on, where it has them.
+    pub fn tails(&self) -> Option<&SeriesFrame> {
+        self.state.as_ref().and_then(|state| state.tails.as_ref())
+    }
+}
+
+impl Fitted {
+    /// Numbers that were learnt.
+    pub fn parameters(&self) -> usize {
+        self.network.param_count()
+    }
+
+    /// The network, from scaled windows to scaled forecasts.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}

@@ -1,0 +1,15 @@
+//! Models, trained and at work: fit, predict, backtest, files.
+mod at;
+mod backtest;
+mod file;
+mod fit;
+mod forecasts;
+mod model;
+mod network;
+mod watch;
+
+pub use backtest::{Backtest, BacktestOptions, Refit};
+pub use fit::{Fitted, Forecaster, Report};
+pub use forecasts::{Forecasts, Outlook};
+pub use model::Model;
+pub use watch::{Progress, Watch};

@@ -1,0 +1,160 @@
+//! A model that is to be trained: a family, its settings, and what to call it.
+use crate::error::{ForecastError, Result};
+use crate::families::{Build, Common, Family, merge};
+use crate::losses::ForecastLoss;
+use crate::windows::{RowShape, WindowSpec};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// A family with its settings.
+///
+/// ```
+/// use mayfly_forecast::{ForecastLoss, Model};
+/// let model = Model::new("nhits")?.with("max_steps", 200)?.with("n_pool_kernel_size", vec![4, 2, 1])?.loss(ForecastLoss::Mse);
+/// assert_eq!(model.alias, "NHITS");
+/// assert!(Model::new("nhist").unwrap_err().to_string().contains("did you mean NHITS?"));
+/// # Ok::<(), mayfly_forecast::ForecastError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The family.
+    pub family: &'static Family,
+    /// What its columns are called.
+    pub alias: String,
+    /// How it is trained and what it sees.
+    pub common: Common,
+    /// What it makes small.
+    pub loss: ForecastLoss,
+    /// The family's own settings.
+    pub(crate) own: Arc<dyn Build>,
+}
+
+impl Model {
+    /// A family with NeuralForecast's defaults.
+    ///
+    /// # Errors
+    /// A name that no family has.
+    pub fn new(name: &str) -> Result<Model> {
+        let family = Family::by_name(name)?;
+        let own = (family.settings)(&Map::new())?;
+        let (alias, common) = (family.name.to_owned(), (family.defaults)());
+        Ok(Model { family, alias, common, loss: ForecastLoss::default(), own })
+    }
+
+    /// The model with one setting changed, by NeuralForecast's name.
+    ///
+    /// # Errors
+    /// A name that the family does not have, or a value that is none.
+    pub fn with(self, name: &str, value: impl Into<Value>) -> Result<Model> {
+        self.with_all(&Map::from_iter([(name.to_owned(), value.into())]))
+    }
+
+    /// The model with some settings changed, by NeuralForecast's names.
+    ///
+    /// # Errors
+    /// As for [`Model::with`].
+    pub fn with_all(mut self, settings: &Map<String, Value>) -> Result<Model> {
+        let object = |value: Value| if let Value::Object(map) = value { map } else { Map::new() };
+        let commons = object(serde_json::to_value(&self.common).unwrap_or_default());
+        let mut owns = object(self.own.config());
+        let (mut common, mut own) = (Map::new(), Map::new());
+        for (name, value) in settings {
+            match (commons.contains_key(name), owns.contains_key(name)) {
+                (true, _) => common.insert(name.clone(), value.clone()),
+                (_, true) => own.insert(name.clone(), value.clone()),
+                _ => {
+                    let known: Vec<&str> = owns.keys().chain(commons.keys()).map(String::as_str).collect();
+                    return Err(ForecastError::unknown("setting", name, &known));
+                }
+            };
+        }
+        self.common = merge(&self.common, &common)?;
+        owns.extend(own);
+        self.own = (self.family.settings)(&owns)?;
+        self.common.check()?;
+        Ok(self)
+    }
+
+    /// The model with another loss.
+    #[must_use]
+    pub fn loss(mut self, loss: ForecastLoss) -> Model {
+        self.loss = loss;
+        self
+    }
+
+    /// The model under another name.
+    #[must_use]
+    pub fn alias(mut self, alias: impl Into<String>) -> Model {
+        self.alias = alias.into();
+        self
+    }
+
+    /// The model with this many values of the past.
+    #[must_use]
+    pub fn input_size(mut self, n: usize) -> Model {
+        self.common.input_size = Some(n);
+        self
+    }
+
+    /// All settings, by NeuralForecast's names, and the loss.
+    pub fn config(&self) -> Value {
+        let mut all = self.own.config();
+        if let (Value::Object(all), Ok(Value::Object(common))) = (&mut all, serde_json::to_value(&self.common)) {
+            all.extend(common);
+            all.insert("loss".into(), json!(self.loss));
+        }
+        all
+    }
+
+    /// What its columns are called, the point forecast first.
+    pub fn columns(&self) -> Vec<String> {
+        self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
+    }
+
+    pub(crate) fn shape(&self, input_size: usize, h: usize) -> RowShape {
+        RowShape {
+            input_size,
+            h,
+            outputs: self.loss.outputs(),
+            reads_mask: self.family.takes.input_mask,
+            scaler: self.common.scaler_type,
+        }
+    }
+
+    pub(crate) fn windows(&self, input_size: usize, h: usize) -> WindowSpec {
+        WindowSpec {
+            input_size,
+            h,
+            step_size: self.common.step_size,
+            start_padding: self.common.start_padding_enabled,
+            availability: self.common.training_data_availability_threshold,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_go_where_they_belong() {
+        let model = Model::new("mlp").unwrap().with("hidden_size", 8).unwrap().with("max_steps", 3).unwrap();
+        let config = model.config();
+        assert_eq!(
+            (&config["hidden_size"], &config["max_steps"], &config["num_layers"]),
+            (&json!(8), &json!(3), &json!(2))
+        );
+        assert_eq!(config["loss"], json!("mae"));
+        let said = |name: &str, value: Value| Model::new("mlp").unwrap().with(name, value).unwrap_err().to_string();
+        assert!(said("hiden_size", json!(8)).contains("did you mean hidden_size?"));
+        assert!(said("hidden_size", json!("wide")).contains("\"hidden_size\" is \"wide\", by default 1024"));
+        assert!(said("max_steps", json!(0)).contains("max_steps is 0"));
+        assert!(said("scaler_type", json!("robustt")).contains("robust"));
+    }
+
+    #[test]
+    fn columns_have_the_alias_before_them() {
+        let model = Model::new("NHITS").unwrap().alias("N").loss(ForecastLoss::intervals(&[80.0]));
+        assert_eq!(model.columns(), ["N-median", "N-lo-80", "N-hi-80"]);
+    }
+}

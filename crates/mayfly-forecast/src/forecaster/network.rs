@@ -1,0 +1,161 @@
+//! Training one model.
+use super::model::Model;
+use super::watch::{Progress, Watch};
+use crate::error::{ForecastError, Result};
+use crate::families::{Use, spec};
+use crate::frame::{Series, SeriesFrame};
+use crate::windows::{Held, Plan, Rows, WindowList};
+use mayfly_nn::{
+    Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, Network, Observer, Schedule, TrainConfig, Trainer,
+};
+use std::time::Instant;
+
+/// Steps of a pass where nothing is held out: how often there is a report.
+const QUIET_STEPS: usize = 10;
+
+/// What is to be trained, on what.
+pub(super) struct Task<'a> {
+    pub(super) model: &'a Model,
+    pub(super) frame: &'a SeriesFrame,
+    pub(super) input_size: usize,
+    pub(super) h: usize,
+    /// Values at the end of each series that are held out.
+    pub(super) val_size: usize,
+    pub(super) threads: usize,
+    /// Place among the models, and how many there are.
+    pub(super) number: [usize; 2],
+}
+
+/// What came of it.
+pub(super) struct Trained {
+    /// For forecasts.
+    pub(super) network: Network,
+    pub(super) seconds: f64,
+    pub(super) steps: usize,
+    pub(super) windows: usize,
+    pub(super) stopped: bool,
+}
+
+impl Task<'_> {
+    /// Trains the model. With values held out the best weights are kept, without them the last.
+    pub(super) fn train(&self, watch: &mut dyn Watch) -> Result<Trained> {
+        let start = Instant::now();
+        let common = &self.model.common;
+        let series: Vec<Series<'_>> = self.frame.iter().map(|series| self.without_held(series)).collect();
+        let shape = self.model.shape(self.input_size, self.h);
+        let list = WindowList::new(series.iter().map(|s| s.y.len()), &self.model.windows(self.input_size, self.h));
+        if list.total() == 0 {
+            return Err(self.no_windows(&series));
+        }
+        let pass = if self.val_size > 0 { common.val_check_steps } else { QUIET_STEPS.min(common.val_check_steps) };
+        let plan = Plan {
+            steps: common.max_steps,
+            pass,
+            series: common.batch_size,
+            windows: common.windows_batch_size,
+            seed: common.random_seed,
+        };
+        let mut rows = Rows::new(series, &list, shape, plan);
+        let spec = |purpose| spec(self.model.family.name, self.model.own.clone(), shape, purpose);
+        let network = Network::new(spec(Use::Training), common.random_seed)?;
+        let mut trainer = Trainer::new(network, self.config(&plan, rows.step_rows()))?;
+        let mut eye = Eye { task: self, plan, watch, stopped: false };
+        let mut held = Held::new(self.frame.iter().collect(), shape, self.val_size);
+        match self.val_size > 0 && !held.is_empty() {
+            true => trainer.fit(&mut rows, Some(&mut held), &mut eye).map(drop),
+            false => eye.run(&mut trainer, &mut rows),
+        }
+        .map_err(|source| ForecastError::Training { model: self.model.alias.clone(), source })?;
+        let steps = (trainer.epochs() as usize * plan.pass).min(plan.steps);
+        let stopped = eye.stopped;
+        let trained = trainer.into_network();
+        let network = Network::from_parts(spec(Use::Forecasts), trained.params(), None)?;
+        Ok(Trained { network, seconds: start.elapsed().as_secs_f64(), steps, windows: list.total(), stopped })
+    }
+
+    fn without_held<'b>(&self, series: Series<'b>) -> Series<'b> {
+        let len = series.y.len().saturating_sub(self.val_size);
+        Series { y: &series.y[..len], known: series.known.map(|known| &known[..len]), ..series }
+    }
+
+    fn no_windows(&self, series: &[Series<'_>]) -> ForecastError {
+        let longest = series.iter().max_by_key(|series| series.y.len());
+        ForecastError::Short {
+            id: longest.map(|series| series.id.to_owned()).unwrap_or_default(),
+            len: longest.map_or(0, |series| series.y.len()),
+            want: 2,
+            why: format!("before the {} that are held out, to learn from", self.val_size),
+            count: series.len(),
+        }
+    }
+
+    fn config(&self, plan: &Plan, rows: usize) -> TrainConfig {
+        let common = &self.model.common;
+        let place = |step: usize| {
+            let (pass, within) = (step / plan.pass, step % plan.pass);
+            let length = plan.pass.min(plan.steps - pass * plan.pass);
+            pass as f64 + within as f64 / length as f64
+        };
+        let halvings: Vec<f64> = common.halvings().into_iter().map(place).collect();
+        TrainConfig {
+            algorithm: Algorithm::Adam(Adam { lr: common.learning_rate, ..Adam::default() }),
+            loss: self.model.loss.for_trainer(self.h),
+            epochs: plan.steps.div_ceil(plan.pass),
+            batch: BatchRows::Rows(rows),
+            shuffle: true,
+            seed: common.random_seed,
+            threads: self.threads,
+            schedule: match halvings.is_empty() {
+                true => Schedule::Constant,
+                false => Schedule::At { epochs: halvings, factor: 0.5 },
+            },
+            patience: usize::try_from(common.early_stop_patience_steps).ok().filter(|n| *n > 0),
+            ..TrainConfig::default()
+        }
+    }
+}
+
+/// Hears of the trainer's passes and tells them in steps.
+struct Eye<'a, 'b> {
+    task: &'a Task<'b>,
+    plan: Plan,
+    watch: &'a mut dyn Watch,
+    stopped: bool,
+}
+
+impl Eye<'_, '_> {
+    /// All passes, the last weights kept.
+    fn run(&mut self, trainer: &mut Trainer, rows: &mut Rows<'_>) -> mayfly_nn::Result<()> {
+        while (trainer.epochs() as usize) < self.plan.steps.div_ceil(self.plan.pass) {
+            let report = trainer.epoch(rows, None)?;
+            if self.epoch(&report) == Control::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn control(&mut self) -> Control {
+        let control = self.watch.control();
+        self.stopped |= control == Control::Stop;
+        control
+    }
+}
+
+impl Observer for Eye<'_, '_> {
+    fn epoch(&mut self, report: &EpochReport) -> Control {
+        self.watch.progress(&Progress {
+            model: &self.task.model.alias,
+            number: self.task.number,
+            step: (report.epoch as usize * self.plan.pass).min(self.plan.steps),
+            steps: self.plan.steps,
+            train_loss: report.train_loss,
+            validation_loss: report.validation_loss,
+        });
+        self.control()
+    }
+
+    fn batch(&mut self, _: &BatchReport) -> Control {
+        self.control()
+    }
+}

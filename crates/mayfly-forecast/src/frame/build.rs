@@ -1,0 +1,347 @@
+//! From rows in any order to series on a grid.
+use super::fill::filled;
+use super::options::{Columns, Duplicates, Fill, FrameOptions};
+use super::series::{About, SeriesFrame};
+use crate::calendar::{Freq, Stamp, StampForm, infer};
+use crate::error::{ForecastError, Result};
+use std::collections::HashMap;
+
+/// Values of a grid for each row of the table, at most: a wrong year is no series of a million years.
+const MOST_FILLED: u64 = 100;
+
+/// One value of the table; NaN where it is missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) series: u32,
+    pub(super) stamp: Stamp,
+    pub(super) y: f32,
+}
+
+/// The rows of a table.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) ids: Vec<String>,
+    numbers: HashMap<String, u32>,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Rows {
+    /// The number of a series, a new one if it was not there yet.
+    pub(super) fn series(&mut self, id: &str) -> u32 {
+        if let Some(number) = self.numbers.get(id) {
+            return *number;
+        }
+        let number = self.ids.len() as u32; // a table has fewer rows than u32 has numbers, see `read`
+        self.numbers.insert(id.to_owned(), number);
+        self.ids.push(id.to_owned());
+        number
+    }
+}
+
+impl SeriesFrame {
+    /// A frame from columns of equal length; NaN is a missing value.
+    ///
+    /// # Errors
+    /// What [`SeriesFrame::read`] refuses of a table.
+    pub fn from_columns<I: AsRef<str>>(ids: &[I], ds: &[I], y: &[f32], options: &FrameOptions) -> Result<SeriesFrame> {
+        if ids.len() != ds.len() || ids.len() != y.len() || ids.is_empty() {
+            let got = format!("{} ids, {} times and {} values", ids.len(), ds.len(), y.len());
+            return Err(ForecastError::option("columns", got, "they must be of one length, which is not 0"));
+        }
+        let mut rows = Rows::default();
+        let mut form: Option<StampForm> = None;
+        for ((id, ds), y) in ids.iter().zip(ds).zip(y) {
+            let Some((stamp, written)) = Stamp::parse(ds.as_ref()) else {
+                return Err(ForecastError::option("time", ds.as_ref(), "a date such as 2024-02-29, or a whole number"));
+            };
+            form = match &form {
+                None => Some(written),
+                Some(form) => Some(form.merged(&written).ok_or_else(|| mixed(ds.as_ref()))?),
+            };
+            let series = rows.series(id.as_ref());
+            rows.rows.push(Row { series, stamp, y: *y });
+        }
+        build(rows, form.unwrap_or(StampForm::Integer), Columns::default(), options)
+    }
+}
+
+pub(super) fn mixed(text: &str) -> ForecastError {
+    let want = "the times before are numbers, or have another offset: write all of them alike";
+    ForecastError::option("time", format!("{text:?}"), want)
+}
+
+/// Sorts, joins duplicates, finds the frequency, fills gaps.
+pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: &FrameOptions) -> Result<SeriesFrame> {
+    sort(&mut rows);
+    join(&mut rows, &form, options.duplicates)?;
+    let mut notes = Vec::new();
+    if options.skip_short {
+        leave_out_short(&mut rows, &mut notes);
+    }
+    let stamps: Vec<Stamp> = rows.rows.iter().map(|row| row.stamp).collect();
+    let ranges = ranges(&rows);
+    let freq = match options.freq {
+        Some(freq) => fits(freq, &form)?,
+        None => infer(ranges.iter().map(|range| &stamps[range.clone()]), &form)?,
+    };
+    let about = About { freq, form, columns };
+    place(&rows, &ranges, about, options.fill, notes)
+}
+
+/// A frequency that the form of the times allows.
+fn fits(freq: Freq, form: &StampForm) -> Result<Freq> {
+    match (freq, form) {
+        (Freq::Integer(_), StampForm::Integer) => Ok(freq),
+        (Freq::Integer(_), _) => {
+            Err(ForecastError::option("freq", freq, "the times are dates: D, h, MS … are for them"))
+        }
+        (_, StampForm::Integer) => {
+            Err(ForecastError::option("freq", freq, "the times are whole numbers: 1, 2 … are for them"))
+        }
+        _ => Ok(freq),
+    }
+}
+
+/// By series and time. Whole numbers are sorted as such.
+fn sort(rows: &mut Rows) {
+    let mut order: Vec<u32> = (0..rows.ids.len() as u32).collect();
+    let numbers: Option<Vec<i64>> = rows.ids.iter().map(|id| id.parse().ok()).collect();
+    match numbers {
+        Some(numbers) => order.sort_by_key(|i| (numbers[*i as usize], &rows.ids[*i as usize])),
+        None => order.sort_by_key(|i| &rows.ids[*i as usize]),
+    }
+    let mut place = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(to, from)| place[*from as usize] = to as u32);
+    rows.rows.iter_mut().for_each(|row| row.series = place[row.series as usize]);
+    rows.ids = order.iter().map(|i| std::mem::take(&mut rows.ids[*i as usize])).collect();
+    rows.rows.sort_by_key(|row| (row.series, row.stamp)); // stable: the last of equals comes last
+}
+
+/// Makes one row of those with the same time.
+fn join(rows: &mut Rows, form: &StampForm, how: Duplicates) -> Result<()> {
+    let same = |a: &Row, b: &Row| (a.series, a.stamp) == (b.series, b.stamp);
+    let mut out: Vec<Row> = Vec::with_capacity(rows.rows.len());
+    for group in rows.rows.chunk_by(same) {
+        let [first, .., last] = group else {
+            out.extend_from_slice(group);
+            continue;
+        };
+        let sum = group.iter().map(|row| f64::from(row.y)).sum::<f64>();
+        let y = match how {
+            Duplicates::Error => {
+                let id = rows.ids[first.series as usize].clone();
+                return Err(ForecastError::Duplicate { id, ds: form.write(first.stamp), count: group.len() });
+            }
+            Duplicates::Sum => sum as f32,
+            Duplicates::Mean => (sum / group.len() as f64) as f32,
+            Duplicates::Last => last.y,
+        };
+        out.push(Row { y, ..*first });
+    }
+    rows.rows = out;
+    Ok(())
+}
+
+fn leave_out_short(rows: &mut Rows, notes: &mut Vec<String>) {
+    let mut counts = vec![0_usize; rows.ids.len()];
+    rows.rows.iter().for_each(|row| counts[row.series as usize] += 1);
+    let short = counts.iter().filter(|count| **count < 2).count();
+    if short == 0 || short == counts.len() {
+        return;
+    }
+    notes.push(format!("{short} series of fewer than 2 values are left out"));
+    rows.rows.retain(|row| counts[row.series as usize] >= 2);
+}
+
+/// The rows of each series.
+fn ranges(rows: &Rows) -> Vec<std::ops::Range<usize>> {
+    let mut start = 0;
+    let lens = rows.rows.chunk_by(|a, b| a.series == b.series).map(<[Row]>::len);
+    lens.map(|len| {
+        start += len;
+        start - len..start
+    })
+    .collect()
+}
+
+/// Puts every value in its place on the grid.
+fn place(
+    rows: &Rows,
+    ranges: &[std::ops::Range<usize>],
+    about: About,
+    fill: Fill,
+    notes: Vec<String>,
+) -> Result<SeriesFrame> {
+    let mut frame =
+        SeriesFrame { about, ids: Vec::new(), starts: Vec::new(), offsets: vec![0], y: Vec::new(), known: None, notes };
+    let most = (rows.rows.len() as u64).saturating_mul(MOST_FILLED);
+    let mut gaps = Gaps::default();
+    let mut all_known: Vec<bool> = Vec::new();
+    for range in ranges {
+        let series = &rows.rows[range.clone()];
+        let (Some(first), Some(last)) = (series.first(), series.last()) else { continue };
+        let id = &rows.ids[first.series as usize];
+        let len = steps(&frame.about, id, first.stamp, last.stamp)? as u64 + 1;
+        if frame.y.len() as u64 + len > most.max(len.min(most)) {
+            return Err(too_far(&frame.about, id, last.stamp, len));
+        }
+        let mut grid = vec![f32::NAN; len as usize];
+        for row in series {
+            let at = steps(&frame.about, id, first.stamp, row.stamp)?;
+            grid[at as usize] = row.y;
+        }
+        gaps.look(&frame.about, id, first.stamp, &grid);
+        let (y, known) = filled(&grid, fill);
+        frame.y.extend(y);
+        all_known.extend(known);
+        frame.ids.push(id.clone());
+        frame.starts.push(first.stamp);
+        frame.offsets.push(frame.y.len());
+    }
+    frame.notes.extend(gaps.judge(fill)?);
+    frame.known = (fill == Fill::Mask && all_known.contains(&false)).then_some(all_known);
+    frame.at_least(2, "to see a step")?;
+    Ok(frame)
+}
+
+fn too_far(about: &About, id: &str, last: Stamp, len: u64) -> ForecastError {
+    let what = format!(
+        "series {id:?} would have {len} values to {} at frequency {}: is a time wrong, or the frequency (--freq)?",
+        about.form.write(last),
+        about.freq
+    );
+    ForecastError::Frequency { what }
+}
+
+/// Steps from the start of a series to one of its times.
+fn steps(about: &About, id: &str, start: Stamp, stamp: Stamp) -> Result<i64> {
+    about.freq.steps(start, stamp).ok_or_else(|| {
+        let (before, after) = about.freq.around(start, stamp);
+        ForecastError::OffGrid {
+            id: id.to_owned(),
+            ds: about.form.write(stamp),
+            freq: about.freq.to_string(),
+            before: about.form.write(before),
+            after: about.form.write(after),
+        }
+    })
+}
+
+/// Missing values of all series.
+#[derive(Default)]
+struct Gaps {
+    first: Option<(String, String)>,
+    missing: u64,
+    series: usize,
+}
+
+impl Gaps {
+    fn look(&mut self, about: &About, id: &str, start: Stamp, grid: &[f32]) {
+        let missing = grid.iter().filter(|y| y.is_nan()).count();
+        let Some(at) = grid.iter().position(|y| y.is_nan()) else { return };
+        self.first.get_or_insert_with(|| (id.to_owned(), about.form.write(about.freq.add(start, at as i64))));
+        self.missing += missing as u64;
+        self.series += 1;
+    }
+
+    /// An error, or what is to be said of what was done.
+    fn judge(self, fill: Fill) -> Result<Option<String>> {
+        let Gaps { first, missing, series } = self;
+        let Some((id, ds)) = first else { return Ok(None) };
+        let done = match fill {
+            Fill::Error => return Err(ForecastError::Gap { id, ds, missing, series }),
+            Fill::Mask => "left uncounted",
+            Fill::Linear => "put on the line between their neighbours",
+            Fill::Forward => "set to the value before",
+            Fill::Zero => "set to zero",
+        };
+        Ok(Some(format!("{missing} missing values in {series} series are {done}; the first is {ds} of {id:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(rows: &[(&str, &str, f32)], options: &FrameOptions) -> Result<SeriesFrame> {
+        let ids: Vec<&str> = rows.iter().map(|row| row.0).collect();
+        let ds: Vec<&str> = rows.iter().map(|row| row.1).collect();
+        let y: Vec<f32> = rows.iter().map(|row| row.2).collect();
+        SeriesFrame::from_columns(&ids, &ds, &y, options)
+    }
+
+    const TWO: [(&str, &str, f32); 5] = [
+        ("b", "2024-01-02", 2.0),
+        ("a", "2024-01-01", 7.0),
+        ("b", "2024-01-01", 1.0),
+        ("a", "2024-01-02", 8.0),
+        ("b", "2024-01-03", 3.0),
+    ];
+
+    #[test]
+    fn the_order_of_rows_does_not_matter() {
+        let one = frame(&TWO, &FrameOptions::default()).unwrap();
+        assert_eq!(
+            (one.ids.clone(), one.y.clone(), one.offsets.clone()),
+            (vec!["a".into(), "b".into()], vec![7.0, 8.0, 1.0, 2.0, 3.0], vec![0, 2, 5])
+        );
+        let mut turned = TWO;
+        turned.reverse();
+        assert_eq!(frame(&turned, &FrameOptions::default()).unwrap(), one);
+        let times: Vec<String> = one.iter().map(|s| one.written(one.time(&s, s.y.len()))).collect();
+        assert_eq!(times, ["2024-01-03", "2024-01-04"]);
+    }
+
+    #[test]
+    fn whole_numbers_are_sorted_as_numbers() {
+        let rows = [("10", "1", 1.0), ("9", "1", 2.0), ("10", "2", 3.0), ("9", "2", 4.0)];
+        assert_eq!(frame(&rows, &FrameOptions::default()).unwrap().ids, ["9", "10"]);
+    }
+
+    #[test]
+    fn duplicates_are_refused_or_joined() {
+        let rows = [("a", "1", 1.0), ("a", "2", 2.0), ("a", "2", 6.0), ("a", "3", 3.0)];
+        let said = frame(&rows, &FrameOptions::default()).unwrap_err().to_string();
+        assert!(said.contains("\"a\" has 2 rows at 2"), "{said}");
+        for (how, want) in [(Duplicates::Sum, 8.0), (Duplicates::Mean, 4.0), (Duplicates::Last, 6.0)] {
+            let options = FrameOptions { duplicates: how, ..FrameOptions::default() };
+            assert_eq!(frame(&rows, &options).unwrap().y, [1.0, want, 3.0]);
+        }
+    }
+
+    #[test]
+    fn gaps_are_refused_or_filled() {
+        let rows = [("a", "1", 1.0), ("a", "2", f32::NAN), ("a", "3", 3.0), ("a", "4", 4.0), ("a", "7", 7.0)];
+        let with = |fill| FrameOptions { fill, freq: Some(Freq::Integer(1)), ..FrameOptions::default() };
+        let said = frame(&rows, &with(Fill::Error)).unwrap_err().to_string();
+        assert!(said.contains("no value at 2; 3 values are missing in 1 series"), "{said}");
+        for (fill, want) in [
+            (Fill::Linear, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
+            (Fill::Forward, [1.0, 1.0, 3.0, 4.0, 4.0, 4.0, 7.0]),
+            (Fill::Zero, [1.0, 0.0, 3.0, 4.0, 0.0, 0.0, 7.0]),
+        ] {
+            let frame = frame(&rows, &with(fill)).unwrap();
+            assert_eq!((&frame.y[..], &frame.known), (&want[..], &None), "{fill:?}");
+        }
+        let masked = frame(&rows, &with(Fill::Mask)).unwrap();
+        assert_eq!(masked.known, Some(vec![true, false, true, true, false, false, true]));
+        assert_eq!(masked.last(3).known, Some(vec![false, false, true]));
+    }
+
+    #[test]
+    fn what_fits_no_grid_is_named() {
+        let off = [("a", "2024-01-01", 1.0), ("a", "2024-02-01", 2.0), ("a", "2024-02-15", 3.0)];
+        let options = FrameOptions { freq: Some("MS".parse().unwrap()), ..FrameOptions::default() };
+        let said = frame(&off, &options).unwrap_err().to_string();
+        assert!(said.contains("2024-02-15") && said.contains("2024-02-01, 2024-03-01"), "{said}");
+        let far = [("a", "2024-01-01", 1.0), ("a", "2024-01-02", 2.0), ("a", "9024-01-03", 3.0)];
+        let options = FrameOptions { freq: Some("s".parse().unwrap()), fill: Fill::Zero, ..FrameOptions::default() };
+        assert!(frame(&far, &options).unwrap_err().to_string().contains("--freq"));
+        let single = [("a", "1", 1.0), ("b", "1", 1.0), ("b", "2", 1.0)];
+        let said = frame(&single, &FrameOptions::default()).unwrap_err().to_string();
+        assert!(said.contains("\"a\" has 1 values, 2 are needed"), "{said}");
+        let options = FrameOptions { skip_short: true, ..FrameOptions::default() };
+        let kept = frame(&single, &options).unwrap();
+        assert_eq!((kept.ids.as_slice(), kept.notes.len()), (&["b".to_owned()][..], 1));
+    }
+}

@@ -1,0 +1,108 @@
+//! What is said about a table of series.
+use crate::calendar::Freq;
+use crate::error::{ForecastError, Result};
+use mayfly_nn::tabular::FileOptions;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// The columns of a table of series.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// Which series a row belongs to.
+    pub id: String,
+    /// When.
+    pub time: String,
+    /// The value.
+    pub target: String,
+}
+
+impl Default for Columns {
+    /// NeuralForecast's: `unique_id`, `ds`, `y`.
+    fn default() -> Self {
+        Columns { id: "unique_id".into(), time: "ds".into(), target: "y".into() }
+    }
+}
+
+/// What becomes of rows of one series with the same time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Duplicates {
+    /// An error.
+    #[default]
+    Error,
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    Mean,
+    /// The one that comes last in the table.
+    Last,
+}
+
+/// What becomes of values that are missing between others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// An error.
+    #[default]
+    Error,
+    /// They stay unknown: no loss, no scale and no figure counts them.
+    Mask,
+    /// The line between their neighbours.
+    Linear,
+    /// The value before.
+    Forward,
+    /// Zero.
+    Zero,
+}
+
+/// How a table of series is read.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FrameOptions {
+    /// The column that names the series; else `unique_id`, and without such a column the table is one series.
+    pub id: Option<String>,
+    /// The column of times; else `ds`, and in a table of two columns the first.
+    pub time: Option<String>,
+    /// The column of values; else `y`, and in a table of two columns the second.
+    pub target: Option<String>,
+    /// The frequency; else the one that the times show.
+    pub freq: Option<Freq>,
+    /// What becomes of rows of one series with the same time.
+    pub duplicates: Duplicates,
+    /// What becomes of missing values.
+    pub fill: Fill,
+    /// Series of fewer than two values are left out instead of being an error.
+    pub skip_short: bool,
+    /// Every column but the times is a series.
+    pub wide: bool,
+    /// How the file itself is read.
+    pub file: FileOptions,
+}
+
+impl FromStr for Fill {
+    type Err = ForecastError;
+
+    fn from_str(text: &str) -> Result<Fill> {
+        match text {
+            "mask" => Ok(Fill::Mask),
+            "linear" => Ok(Fill::Linear),
+            "forward" => Ok(Fill::Forward),
+            "zero" => Ok(Fill::Zero),
+            _ => Err(ForecastError::unknown("way to fill gaps", text, &["mask", "linear", "forward", "zero"])),
+        }
+    }
+}
+
+impl FromStr for Duplicates {
+    type Err = ForecastError;
+
+    fn from_str(text: &str) -> Result<Duplicates> {
+        match text {
+            "sum" => Ok(Duplicates::Sum),
+            "mean" => Ok(Duplicates::Mean),
+            "last" => Ok(Duplicates::Last),
+            _ => Err(ForecastError::unknown("way to join duplicates", text, &["sum", "mean", "last"])),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Tables of series from files.
+use super::build::{Row, Rows, build, mixed};
+use super::options::{Columns, FrameOptions};
+use super::series::SeriesFrame;
+use crate::calendar::{Stamp, StampForm};
+use crate::error::{ForecastError, Result};
+use mayfly_format::data::{Chunk, ColumnKind, Identifiers, Input, OpenOptions, Schema, Source, open};
+use std::collections::BTreeMap;
+
+/// Rows that are read at a time.
+const CHUNK_ROWS: usize = 4096;
+/// Rows of a table, at most: they are numbered by u32.
+const MOST_ROWS: usize = u32::MAX as usize;
+
+impl SeriesFrame {
+    /// Reads a table of series from a CSV or Parquet file: a row a value (long), or a column a series (wide).
+    ///
+    /// # Errors
+    /// A file that cannot be read; columns that are not there; times and values that are none; and what the options say is an error: duplicates, gaps,
+    /// times off the grid, series of one value.
+    pub fn read(input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
+        let input = input.into();
+        let roles = Roles::find(&input, options)?;
+        let mut source = open(input, &roles.open_options(options))?;
+        let (rows, form) = if options.wide { wide(source.as_mut(), &roles)? } else { long(source.as_mut(), &roles)? };
+        let Roles { id, time, target, .. } = roles;
+        let names = Columns::default();
+        let columns = Columns { id: id.unwrap_or(names.id), time, target: target.unwrap_or(names.target) };
+        build(rows, form, columns, options)
+    }
+}
+
+/// Which column is what.
+struct Roles {
+    file: String,
+    /// None where the table is one series, or wide.
+    id: Option<String>,
+    time: String,
+    /// None where the table is wide.
+    target: Option<String>,
+}
+
+impl Roles {
+    fn find(input: &Input, options: &FrameOptions) -> Result<Roles> {
+        let names = Columns::default();
+        let kind =
+            |name: &Option<String>, default: &str, kind: ColumnKind| (name.clone().unwrap_or(default.to_owned()), kind);
+        let known_kinds = BTreeMap::from([
+            kind(&options.id, &names.id, ColumnKind::Text),
+            kind(&options.time, &names.time, ColumnKind::Text),
+            kind(&options.target, &names.target, ColumnKind::Numeric),
+        ]);
+        let base = OpenOptions { known_kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() };
+        let source = open(input.clone(), &options.file.over(base))?;
+        let (file, schema) = (source.name().to_owned(), source.schema());
+        let found = Finder { file: &file, schema };
+        let [first, second] = pair(schema, options);
+        let time = found.column(options.time.as_ref(), &names.time, first, ("times", "--time"))?;
+        let (id, target) = match options.wide {
+            true => (None, None),
+            false => (
+                found.optional(options.id.as_ref(), &names.id)?,
+                Some(found.column(options.target.as_ref(), &names.target, second, ("values", "--target"))?),
+            ),
+        };
+        Ok(Roles { id, time, target, file: file.clone() })
+    }
+
+    fn open_options(&self, options: &FrameOptions) -> OpenOptions {
+        let mut kinds = BTreeMap::from([(self.time.clone(), ColumnKind::Text)]);
+        kinds.extend(self.id.iter().map(|id| (id.clone(), ColumnKind::Text)));
+        kinds.extend(self.target.iter().map(|target| (target.clone(), ColumnKind::Numeric)));
+        options.file.over(OpenOptions { kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() })
+    }
+}
+
+/// In a table of two columns the first has the times and the second the values, if nothing else is said.
+fn pair<'a>(schema: &'a Schema, options: &FrameOptions) -> [Option<&'a str>; 2] {
+    match schema.columns() {
+        [a, b] if options.id.is_none() => [Some(&a.name), Some(&b.name)],
+        _ => [None, None],
+    }
+}
+
+struct Finder<'a> {
+    file: &'a str,
+    schema: &'a Schema,
+}
+
+impl Finder<'_> {
+    /// The column that was named, or the usual one, or the one that stands in for it.
+    fn column(
+        &self,
+        named: Option<&String>,
+        usual: &str,
+        stand_in: Option<&str>,
+        (role, option): (&'static str, &'static str),
+    ) -> Result<String> {
+        let name = named.map_or(usual, String::as_str);
+        match (self.schema.position(name), named, stand_in) {
+            (Some(_), ..) => Ok(name.to_owned()),
+            (None, None, Some(stand_in)) => Ok(stand_in.to_owned()),
+            _ => Err(self.absent(name, role, option)),
+        }
+    }
+
+    fn optional(&self, named: Option<&String>, usual: &str) -> Result<Option<String>> {
+        match named {
+            Some(name) => self.column(Some(name), usual, None, ("series", "--id")).map(Some),
+            None => Ok(self.schema.position(usual).map(|_| usual.to_owned())),
+        }
+    }
+
+    fn absent(&self, column: &str, role: &'static str, option: &'static str) -> ForecastError {
+        let known = self.schema.columns().iter().map(|column| column.name.clone()).collect();
+        ForecastError::NoColumn { file: self.file.to_owned(), column: column.to_owned(), role, known, option }
+    }
+}
+
+/// Where the cells of a column are: its position in the table, and its place among those of its kind.
+#[derive(Clone, Copy)]
+struct Place {
+    column: usize,
+    slot: usize,
+}
+
+impl Place {
+    fn of(schema: &Schema, name: &str) -> Option<Place> {
+        let column = schema.position(name)?;
+        let kind = &schema.columns().get(column)?.kind;
+        let before = schema.columns().iter().take(column);
+        Some(Place { column, slot: before.filter(|other| other.kind == *kind).count() })
+    }
+
+    fn text(self, chunk: &Chunk, row: usize) -> &str {
+        chunk.texts.get(self.slot).and_then(|texts| texts.get(row)).unwrap_or_default().trim()
+    }
+}
+
+/// A table that is being read.
+struct Reader<'a> {
+    file: &'a str,
+    schema: Schema,
+    time: Place,
+    form: Option<StampForm>,
+}
+
+impl Reader<'_> {
+    fn bad(&self, chunk: &Chunk, row: usize, place: Place, what: String) -> ForecastError {
+        let at = match self.schema.columns().get(place.column) {
+            Some(column) => chunk.position(row, place.column, column).to_string(),
+            None => String::new(),
+        };
+        ForecastError::Cell { file: self.file.to_owned(), at, what }
+    }
+
+    /// The time of a row.
+    fn stamp(&mut self, chunk: &Chunk, row: usize) -> Result<Stamp> {
+        let text = self.time.text(chunk, row);
+        let Some((stamp, written)) = Stamp::parse(text) else {
+            let what =
+                format!("{text:?} is no time; expected a date such as 2024-02-29, 2024-02-29 07:30, or a whole number");
+            return Err(self.bad(chunk, row, self.time, what));
+        };
+        if self.form.as_ref() != Some(&written) {
+            self.form = match &self.form {
+                None => Some(written),
+                Some(form) => Some(
+                    form.merged(&written).ok_or_else(|| self.bad(chunk, row, self.time, mixed(text).to_string()))?,
+                ),
+            };
+        }
+        Ok(stamp)
+    }
+
+    /// A value as the frame keeps it; NaN where there is none.
+    fn value(&self, chunk: &Chunk, row: usize, place: Place) -> Result<f32> {
+        let value = chunk.numbers_of(&self.schema, row).get(place.slot).copied().unwrap_or(f64::NAN);
+        let kept = value as f32;
+        if value.is_nan() || kept.is_finite() {
+            return Ok(kept);
+        }
+        Err(self.bad(chunk, row, place, format!("{value} is no value of a series: it must be finite and below 3.4e38")))
+    }
+}
+
+/// A row a value.
+fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
+    let schema = source.schema().clone();
+    let place = |name: &str| Place::of(&schema, name);
+    let target_name = roles.target.as_deref().unwrap_or_default();
+    let (Some(time), Some(target)) = (place(&roles.time), place(target_name)) else {
+        let known = schema.columns().iter().map(|column| column.name.clone()).collect();
+        return Err(ForecastError::NoColumn {
+            file: roles.file.clone(),
+            column: target_name.to_owned(),
+            role: "values",
+            known,
+            option: "--target",
+        });
+    };
+    let id = roles.id.as_deref().and_then(place);
+    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
+    let mut rows = Rows::default();
+    each_chunk(source, |chunk| {
+        for row in 0..chunk.rows {
+            let name = id.map_or(target_name, |id| id.text(chunk, row));
+            let series = rows.series(name);
+            let (stamp, y) = (reader.stamp(chunk, row)?, reader.value(chunk, row, target)?);
+            rows.rows.push(Row { series, stamp, y });
+        }
+        check_count(&roles.file, rows.rows.len())
+    })?;
+    finish(roles, rows, reader.form)
+}
+
+/// A column a series. Empty cells before the first and behind the last value of a series are not part of it.
+fn wide(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
+    let schema = source.schema().clone();
+    let is_series = |name: &str| name != roles.time;
+    if let Some(column) = schema.columns().iter().find(|c| is_series(&c.name) && c.kind != ColumnKind::Numeric) {
+        let what = format!(
+            "column {:?} is no series of numbers; in a wide table every column but the times is one",
+            column.name
+        );
+        return Err(ForecastError::Cell { file: roles.file.clone(), at: "header".into(), what });
+    }
+    let Some(time) = Place::of(&schema, &roles.time) else { return finish(roles, Rows::default(), None) };
+    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
+    let mut rows = Rows::default();
+    let names = schema.columns().iter().map(|column| column.name.as_str()).filter(|name| is_series(name));
+    let places: Vec<(u32, Place)> =
+        names.filter_map(|name| Some((rows.series(name), Place::of(&schema, name)?))).collect();
+    each_chunk(source, |chunk| {
+        for row in 0..chunk.rows {
+            let stamp = reader.stamp(chunk, row)?;
+            for (series, place) in &places {
+                let y = reader.value(chunk, row, *place)?;
+                rows.rows.push(Row { series: *series, stamp, y });
+            }
+        }
+        check_count(&roles.file, rows.rows.len())
+    })?;
+    trim(&mut rows);
+    finish(roles, rows, reader.form)
+}
+
+/// Takes away what lies before the first and behind the last value of each series.
+fn trim(rows: &mut Rows) {
+    let mut reach: Vec<Option<(Stamp, Stamp)>> = vec![None; rows.ids.len()];
+    for row in rows.rows.iter().filter(|row| !row.y.is_nan()) {
+        let reach = &mut reach[row.series as usize];
+        let (low, high) = reach.unwrap_or((row.stamp, row.stamp));
+        *reach = Some((low.min(row.stamp), high.max(row.stamp)));
+    }
+    rows.rows.retain(|row| reach[row.series as usize].is_some_and(|(low, high)| (low..=high).contains(&row.stamp)));
+}
+
+fn each_chunk(source: &mut dyn Source, mut see: impl FnMut(&Chunk) -> Result<()>) -> Result<()> {
+    let mut chunk = Chunk::default();
+    while source.read(&mut chunk, CHUNK_ROWS)? > 0 {
+        see(&chunk)?;
+    }
+    Ok(())
+}
+
+fn check_count(file: &str, rows: usize) -> Result<()> {
+    if rows <= MOST_ROWS {
+        return Ok(());
+    }
+    Err(ForecastError::Cell {
+        file: file.to_owned(),
+        at: format!("row {rows}"),
+        what: format!("at most {MOST_ROWS} values are read"),
+    })
+}
+
+fn finish(roles: &Roles, rows: Rows, form: Option<StampForm>) -> Result<(Rows, StampForm)> {
+    match form.filter(|_| !rows.rows.is_empty()) {
+        Some(form) => Ok((rows, form)),
+        None => {
+            Err(ForecastError::Cell { file: roles.file.clone(), at: "table".into(), what: "there are no rows".into() })
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The frame: every series on its grid.
+use super::options::Columns;
+use crate::calendar::{Freq, Stamp, StampForm};
+use crate::error::{ForecastError, Result};
+use serde::{Deserialize, Serialize};
+
+/// Series of one frequency, sorted by their ids. A value takes four bytes; its time follows from its place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SeriesFrame {
+    pub(crate) about: About,
+    pub(crate) ids: Vec<String>,
+    pub(crate) starts: Vec<Stamp>,
+    /// Where each series begins, and behind the last where it ends.
+    pub(crate) offsets: Vec<usize>,
+    pub(crate) y: Vec<f32>,
+    /// Whether each value is known; none where all are.
+    pub(crate) known: Option<Vec<bool>>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What all series of a frame share.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct About {
+    pub(crate) freq: Freq,
+    pub(crate) form: StampForm,
+    pub(crate) columns: Columns,
+}
+
+/// One series, or the beginning of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// The time of the first value.
+    pub start: Stamp,
+    /// The values, a step apart.
+    pub y: &'a [f32],
+    /// Whether each is known; none where all are.
+    pub known: Option<&'a [bool]>,
+}
+
+impl SeriesFrame {
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Values of all series together.
+    pub fn rows(&self) -> usize {
+        self.y.len()
+    }
+
+    /// The frequency.
+    pub fn freq(&self) -> Freq {
+        self.about.freq
+    }
+
+    /// What the columns are called.
+    pub fn columns(&self) -> &Columns {
+        &self.about.columns
+    }
+
+    /// What a person should know of the way the table was read.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// A time as the file writes it.
+    pub fn written(&self, stamp: Stamp) -> String {
+        self.about.form.write(stamp)
+    }
+
+    /// The series, in the order of their ids.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Series<'_>> + Clone {
+        (0..self.len()).map(|i| {
+            let range = self.offsets[i]..self.offsets[i + 1];
+            let known = self.known.as_ref().map(|known| &known[range.clone()]);
+            Series { id: &self.ids[i], start: self.starts[i], y: &self.y[range], known }
+        })
+    }
+
+    /// The time of value `at` of a series, which may lie beyond its end.
+    pub fn time(&self, series: &Series<'_>, at: usize) -> Stamp {
+        self.about.freq.add(series.start, at as i64)
+    }
+
+    /// Values of the longest series.
+    pub fn longest(&self) -> usize {
+        self.iter().map(|series| series.y.len()).max().unwrap_or(0)
+    }
+
+    /// Values of the shortest series.
+    pub fn shortest(&self) -> usize {
+        self.iter().map(|series| series.y.len()).min().unwrap_or(0)
+    }
+
+    /// The same series without their last `n` values. Series that have no more are left out.
+    pub fn without_last(&self, n: usize) -> SeriesFrame {
+        self.parts(|len| 0..len.saturating_sub(n))
+    }
+
+    /// The last `n` values of every series.
+    pub fn last(&self, n: usize) -> SeriesFrame {
+        self.parts(|len| len.saturating_sub(n)..len)
+    }
+
+    fn parts(&self, part: impl Fn(usize) -> std::ops::Range<usize>) -> SeriesFrame {
+        let mut out = SeriesFrame {
+            about: self.about.clone(),
+            ids: Vec::new(),
+            starts: Vec::new(),
+            offsets: vec![0],
+            y: Vec::new(),
+            known: self.known.as_ref().map(|_| Vec::new()),
+            notes: Vec::new(),
+        };
+        for series in self.iter() {
+            let range = part(series.y.len());
+            if range.is_empty() {
+                continue;
+            }
+            out.ids.push(series.id.to_owned());
+            out.starts.push(self.time(&series, range.start));
+            out.y.extend_from_slice(&series.y[range.clone()]);
+            if let (Some(out), Some(known)) = (&mut out.known, series.known) {
+                out.extend_from_slice(&known[range]);
+            }
+            out.offsets.push(out.y.len());
+        }
+        out
+    }
+
+    /// Refuses series of fewer than `want` values.
+    pub(crate) fn at_least(&self, want: usize, why: &str) -> Result<()> {
+        let short = || self.iter().filter(|series| series.y.len() < want);
+        match short().next() {
+            None => Ok(()),
+            Some(first) => Err(ForecastError::Short {
+                id: first.id.to_owned(),
+                len: first.y.len(),
+                want,
+                why: why.to_owned(),
+                count: short().count(),
+            }),
+        }
+    }
+
+    /// The frame without series of fewer than `want` values, and how many those were.
+    #[must_use]
+    pub fn long_enough(&self, want: usize) -> (SeriesFrame, usize) {
+        let kept = self.parts(|len| if len < want { 0..0 } else { 0..len });
+        let dropped = self.len() - kept.len();
+        (SeriesFrame { notes: self.notes.clone(), ..kept }, dropped)
+    }
+}
+
+impl Series<'_> {
+    /// Whether value `at` is there and known.
+    pub fn is_known(&self, at: usize) -> bool {
+        at < self.y.len() && self.known.is_none_or(|known| known[at])
+    }
+}

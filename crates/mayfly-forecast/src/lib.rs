@@ -1,0 +1,48 @@
+//! Series in, forecasts with intervals out.
+//!
+//! ```no_run
+//! use mayfly_forecast::{BASELINES, Forecaster, ForecastLoss, FrameOptions, Model, SeriesFrame};
+//!
+//! let frame = SeriesFrame::read("sales.csv", &FrameOptions::default())?; // unique_id, ds, y
+//! let nhits = Model::new("NHITS")?.input_size(84).loss(ForecastLoss::intervals(&[80.0, 90.0]));
+//! let mut forecaster = Forecaster::new(28).model(nhits).model(Model::new("DLinear")?).baselines(BASELINES);
+//! let report = forecaster.fit(&frame, &mut ())?;
+//! for (name, scores) in &report.baselines {
+//!     println!("{name}: {scores:?}");
+//! }
+//! std::fs::write("forecasts.csv", forecaster.predict(None, None)?.to_csv()).ok();
+//! forecaster.save("sales.mayfly")?;
+//! # Ok::<(), mayfly_forecast::ForecastError>(())
+//! ```
+//!
+//! - [`SeriesFrame`]: series of one frequency, checked and on their grids.
+//! - [`FAMILIES`]: the networks that there are; a [`Model`] is one with its settings, by NeuralForecast's names.
+//! - [`Forecaster`]: models and baselines side by side: [`fit`](Forecaster::fit), [`predict`](Forecaster::predict), [`cross_validation`](Forecaster::cross_validation), files.
+//! - [`BASELINES`]: what every network has to beat.
+#![forbid(unsafe_code)]
+
+mod baselines;
+pub mod calendar;
+mod error;
+mod families;
+mod forecaster;
+mod frame;
+mod losses;
+mod metrics;
+mod names;
+mod windows;
+
+pub use baselines::{BASELINES, Baseline, Normal};
+pub use calendar::{Freq, Stamp};
+pub use error::{ForecastError, Result};
+pub use families::{
+    Activation, Build, Common, DLinear, FAMILIES, Family, ForecastCx, Interpolation, Mlp, NLinear, Nhits, Pooling,
+    Settings, Takes,
+};
+pub use forecaster::{
+    Backtest, BacktestOptions, Fitted, Forecaster, Forecasts, Model, Outlook, Progress, Refit, Report, Watch,
+};
+pub use frame::{Columns, Duplicates, Fill, FrameOptions, Series, SeriesFrame};
+pub use losses::ForecastLoss;
+pub use metrics::Scores;
+pub use windows::{Scaler, WindowList, WindowSpec};

@@ -1,0 +1,90 @@
+//! Rows that are held back: the windows of some cuts, measured on the scale of the data.
+use super::rows::row;
+use super::shape::{Compare, RowShape};
+use crate::frame::Series;
+use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
+
+/// The windows of the last values of each series, one for every cut that leaves a whole horizon.
+pub(crate) struct Held<'a> {
+    series: Vec<Series<'a>>,
+    shape: RowShape,
+    cuts: Vec<(usize, usize)>,
+    at: usize,
+}
+
+impl<'a> Held<'a> {
+    /// Of the last `size` values of each series, where they are so long.
+    pub(crate) fn new(series: Vec<Series<'a>>, shape: RowShape, size: usize) -> Held<'a> {
+        let mut cuts = Vec::new();
+        for (s, series) in series.iter().enumerate() {
+            let len = series.y.len();
+            let last = len.saturating_sub(shape.h);
+            let known = |cut: usize| (cut..cut + shape.h).any(|at| series.is_known(at));
+            cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (s, cut)));
+        }
+        Held { series, shape, cuts, at: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+}
+
+impl Dataset for Held<'_> {
+    fn input_len(&self) -> usize {
+        self.shape.input_size
+    }
+
+    fn target_len(&self) -> usize {
+        self.shape.h * self.shape.outputs
+    }
+
+    fn rows(&self) -> Option<usize> {
+        Some(self.cuts.len())
+    }
+
+    fn start(&mut self, _: Order) -> Result<(), NnError> {
+        self.at = 0;
+        Ok(())
+    }
+
+    fn next(&mut self, _: &mut [f32], _: &mut [f32]) -> Result<usize, NnError> {
+        Ok(0) // all rows have extras, so that this is never asked
+    }
+
+    fn extras(&self) -> Vec<(String, usize)> {
+        let mut extras = self.shape.extras();
+        extras.push((WEIGHT.to_owned(), 1));
+        extras
+    }
+
+    fn next_with(&mut self, x: &mut [f32], t: &mut [f32], extras: &mut [&mut [f32]]) -> Result<usize, NnError> {
+        let room = x.len() / self.shape.input_size.max(1);
+        let count = room.min(self.cuts.len() - self.at);
+        for i in 0..count {
+            let (s, cut) = self.cuts[self.at + i];
+            let known = self.shape.fill(&self.series[s], cut, Compare::Original, row(&self.shape, i, x, t, extras));
+            if let Some(weights) = extras.last_mut() {
+                weights[i] = known;
+            }
+        }
+        self.at += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scaler;
+    use super::*;
+    use crate::calendar::Stamp;
+
+    #[test]
+    fn cuts_leave_whole_horizons_in_the_part_that_is_held_back() {
+        let y: Vec<f32> = (0..10).map(|i| i as f32).collect();
+        let series = |len: usize| Series { id: "a", start: Stamp(0), y: &y[..len], known: None };
+        let shape = RowShape { input_size: 4, h: 2, outputs: 1, reads_mask: false, scaler: Scaler::Standard };
+        let held = Held::new(vec![series(10), series(2), series(4)], shape, 4);
+        assert_eq!(held.cuts, [(0, 6), (0, 7), (0, 8), (2, 1), (2, 2)]);
+    }
+}

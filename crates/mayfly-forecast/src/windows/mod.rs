@@ -1,0 +1,13 @@
+//! Windows of series: which there are, how they are scaled, and how they become rows for the trainer.
+mod draw;
+mod held;
+mod list;
+mod rows;
+mod scaler;
+mod shape;
+
+pub(crate) use held::Held;
+pub use list::{WindowList, WindowSpec};
+pub(crate) use rows::{Plan, Rows};
+pub use scaler::Scaler;
+pub(crate) use shape::{BACK, INPUT_MASK, KNOWN, RowShape, inputs_of};

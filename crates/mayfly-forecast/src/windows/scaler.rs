@@ -1,0 +1,160 @@
+//! Scaling of one window by its own inputs.
+use crate::error::{ForecastError, Result};
+use serde::{Deserialize, Serialize};
+
+/// Added to every spread, as NeuralForecast does.
+const EPS: f64 = 1e-6;
+/// Standard deviations in a median absolute deviation of normal values.
+const NORMAL_MAD: f64 = 0.674_489_750_196_081_7;
+
+/// What the values of a window are divided by, and what is taken from them before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaler {
+    /// Nothing.
+    #[default]
+    Identity,
+    /// Mean and standard deviation.
+    Standard,
+    /// Median and median absolute deviation.
+    Robust,
+    /// To 0 … 1.
+    MinMax,
+    /// To −1 … 1.
+    MinMax1,
+}
+
+/// The scale of one window: `(value − shift) / scale`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Fitted {
+    /// Taken away first.
+    pub shift: f32,
+    /// Divided by; never 0.
+    pub scale: f32,
+}
+
+impl Scaler {
+    /// The names.
+    pub const NAMES: [&str; 5] = ["identity", "standard", "robust", "minmax", "minmax1"];
+
+    /// The scaler of this name.
+    ///
+    /// # Errors
+    /// A name that is not among [`Scaler::NAMES`].
+    pub fn by_name(name: &str) -> Result<Scaler> {
+        match name {
+            "identity" => Ok(Scaler::Identity),
+            "standard" => Ok(Scaler::Standard),
+            "robust" => Ok(Scaler::Robust),
+            "minmax" => Ok(Scaler::MinMax),
+            "minmax1" => Ok(Scaler::MinMax1),
+            _ => Err(ForecastError::unknown("scaler", name, &Scaler::NAMES)),
+        }
+    }
+
+    /// The scale of the values that are there. A spread of 0 counts as 1; without values nothing is scaled.
+    pub fn fit(self, values: &mut Vec<f64>) -> Fitted {
+        if self == Scaler::Identity || values.is_empty() {
+            return Fitted { shift: 0.0, scale: 1.0 };
+        }
+        let (shift, spread) = match self {
+            Scaler::Identity => (0.0, 1.0),
+            Scaler::Standard => mean_and_deviation(values),
+            Scaler::Robust => robust(values),
+            Scaler::MinMax | Scaler::MinMax1 => {
+                let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+                let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                (low, high - low)
+            }
+        };
+        let scale = if spread > 0.0 { spread } else { 1.0 } + EPS;
+        // 2(x − low)/range − 1 is (x − (low + range/2)) / (range/2).
+        let (shift, scale) = if self == Scaler::MinMax1 { (shift + scale / 2.0, scale / 2.0) } else { (shift, scale) };
+        Fitted { shift: shift as f32, scale: scale as f32 }
+    }
+}
+
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
+    (mean, variance.sqrt())
+}
+
+fn robust(values: &mut [f64]) -> (f64, f64) {
+    let (_, deviation) = mean_and_deviation(values);
+    let middle = median(values);
+    values.iter_mut().for_each(|v| *v = (*v - middle).abs());
+    let spread = median(values);
+    (middle, if spread > 0.0 { spread } else { NORMAL_MAD * deviation })
+}
+
+/// The lower of the two middle values where there are two, as torch has it.
+fn median(values: &mut [f64]) -> f64 {
+    let at = values.len().saturating_sub(1) / 2;
+    *values.select_nth_unstable_by(at, f64::total_cmp).1
+}
+
+impl Fitted {
+    /// To the scale of the network.
+    pub fn apply(&self, value: f32) -> f32 {
+        (value - self.shift) / self.scale
+    }
+
+    /// Back.
+    pub fn undo(&self, value: f32) -> f32 {
+        value * self.scale + self.shift
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Scaler; 5] = [Scaler::Identity, Scaler::Standard, Scaler::Robust, Scaler::MinMax, Scaler::MinMax1];
+
+    #[test]
+    fn scales_by_hand() {
+        let of = |scaler: Scaler, values: &[f64]| scaler.fit(&mut values.to_vec());
+        let close = |fitted: Fitted, shift: f32, scale: f32| {
+            assert!((fitted.shift - shift).abs() < 1e-5 && (fitted.scale - scale).abs() < 1e-5, "{fitted:?}");
+        };
+        let values = [1.0, 2.0, 3.0, 10.0];
+        close(of(Scaler::Identity, &values), 0.0, 1.0);
+        close(of(Scaler::Standard, &values), 4.0, 12.5_f32.sqrt());
+        close(of(Scaler::Robust, &values), 2.0, 1.0); // deviations 0 1 1 8: the lower middle is 1
+        close(of(Scaler::MinMax, &values), 1.0, 9.0);
+        close(of(Scaler::MinMax1, &values), 5.5, 4.5);
+        // Most values alike: the deviation of normal values stands in.
+        close(of(Scaler::Robust, &[5.0, 5.0, 5.0, 9.0]), 5.0, (0.674_489_75 * 3.0_f32.sqrt()).abs());
+        for scaler in ALL {
+            let flat = of(scaler, &[7.0; 4]);
+            assert!(flat.scale >= 0.5 && flat.scale <= 1.00001, "{scaler:?}: {flat:?}");
+            close(of(scaler, &[]), 0.0, 1.0);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn undoing_is_the_inverse(values in prop::collection::vec(-1e3_f64..1e3, 1..20), probe in -1e3_f32..1e3) {
+            for scaler in ALL {
+                let fitted = scaler.fit(&mut values.clone());
+                let back = fitted.undo(fitted.apply(probe));
+                prop_assert!((back - probe).abs() <= 1e-3 * (1.0 + probe.abs()), "{:?}: {} {}", scaler, back, probe);
+            }
+        }
+
+        #[test]
+        fn ranges_are_met(values in prop::collection::vec(-1e3_f64..1e3, 2..20)) {
+            let scaled = |scaler: Scaler| -> Vec<f32> {
+                let fitted = scaler.fit(&mut values.clone());
+                values.iter().map(|v| fitted.apply(*v as f32)).collect()
+            };
+            prop_assert!(scaled(Scaler::MinMax).iter().all(|v| (-1e-3..=1.001).contains(v)));
+            prop_assert!(scaled(Scaler::MinMax1).iter().all(|v| (-1.001..=1.001).contains(v)));
+            let mean = scaled(Scaler::Standard).iter().sum::<f32>() / values.len() as f32;
+            prop_assert!(mean.abs() < 1e-2);
+        }
+    }
+}
