@@ -67,7 +67,7 @@ impl std::fmt::Debug for Baseline {
 /// Root of the mean square; 0 of nothing.
 fn root_mean_square(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| (sum + v * v, n + 1.0));
-    if n > 0.0 { (sum / n as f64).sqrt() } else { 0.0 }
+    if n > 0.0 { (sum / n).sqrt() } else { 0.0 }
 }
 
 /// How many standard deviations lie around the mean in an interval that holds `level` per cent.

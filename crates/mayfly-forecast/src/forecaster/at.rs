@@ -1,5 +1,5 @@
 //! Forecasts at cuts of series: of networks, and of baselines.
-use super::fit::Fitted;
+use super::fitted::Fitted;
 use crate::baselines::{Baseline, deviations};
 use crate::error::Result;
 use crate::frame::Series;

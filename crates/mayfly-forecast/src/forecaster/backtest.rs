@@ -1,6 +1,7 @@
 //! Backtests: forecasts of the past that see nothing of what came after their cutoff.
 use super::at::{Column, Cut};
-use super::fit::{Fitted, Forecaster};
+use super::fit::Forecaster;
+use super::fitted::Fitted;
 use super::forecasts::Forecasts;
 use super::watch::Watch;
 use crate::error::{ForecastError, Result};

@@ -1,5 +1,6 @@
 //! Forecasters in files: safetensors with what they are in the metadata.
-use super::fit::{Fitted, Forecaster, MOST, State};
+use super::fit::{Forecaster, MOST, State};
+use super::fitted::Fitted;
 use super::model::Model;
 use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};

@@ -1,5 +1,6 @@
 //! A forecaster: models side by side, trained on one frame.
 use super::at::{Cut, baseline};
+use super::fitted::Fitted;
 use super::forecasts::Forecasts;
 use super::model::Model;
 use super::network::Task;
@@ -46,26 +47,6 @@ pub(super) struct State {
     pub(super) fitted: Vec<Fitted>,
     /// The last values of every series; none where they were left out of a file.
     pub(super) tails: Option<SeriesFrame>,
-}
-
-/// A trained model.
-#[derive(Clone, Debug)]
-pub struct Fitted {
-    /// What was trained.
-    pub model: Model,
-    /// Values of the past that it sees.
-    pub input_size: usize,
-    /// Steps that it gives at once.
-    pub h: usize,
-    /// How long its training took.
-    pub seconds: f64,
-    /// Steps of its training.
-    pub steps: usize,
-    /// Windows that it was trained on.
-    pub windows: usize,
-    /// Its figures over what was held out.
-    pub scores: Option<Scores>,
-    pub(super) network: Network,
 }
 
 /// How a fit went.

@@ -141,7 +141,7 @@ impl Forecasts {
     /// What a model says from one of the origins.
     pub fn outlook(&self, model: &str, origin: usize) -> Option<Outlook<'_>> {
         let group = self.groups.iter().find(|group| group.name == model)?;
-        let part = |at: usize| Some(group.columns.get(at)?.values.get(origin * self.h..(origin + 1) * self.h)?);
+        let part = |at: usize| group.columns.get(at)?.values.get(origin * self.h..(origin + 1) * self.h);
         let bounds = |(level, [low, high]): &(String, [usize; 2])| Some((level.clone(), part(*low)?, part(*high)?));
         let of = self.cuts.get(origin)?;
         let point = part(0)?;

@@ -3,13 +3,15 @@ mod at;
 mod backtest;
 mod file;
 mod fit;
+mod fitted;
 mod forecasts;
 mod model;
 mod network;
 mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};
-pub use fit::{Fitted, Forecaster, Report};
+pub use fit::{Forecaster, Report};
+pub use fitted::Fitted;
 pub use forecasts::{Forecasts, Outlook};
 pub use model::Model;
 pub use watch::{Progress, Watch};

@@ -53,7 +53,7 @@ impl Scaler {
     }
 
     /// The scale of the values that are there. A spread of 0 counts as 1; without values nothing is scaled.
-    pub fn fit(self, values: &mut Vec<f64>) -> Fitted {
+    pub fn fit(self, values: &mut [f64]) -> Fitted {
         if self == Scaler::Identity || values.is_empty() {
             return Fitted { shift: 0.0, scale: 1.0 };
         }

@@ -16,7 +16,7 @@ pub enum ForecastCommand {
     #[command(after_help = EXAMPLES)]
     Train(Box<TrainArgs>),
     /// Forecast what comes next
-    Predict(PredictArgs),
+    Predict(Box<PredictArgs>),
     /// Backtest: forecast the past from what lay before, beside baselines
     Cv(Box<CvArgs>),
     /// Draw the forecasts of a trained model

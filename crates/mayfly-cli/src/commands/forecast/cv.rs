@@ -1,8 +1,7 @@
 //! `mayfly forecast cv`.
 use super::args::CvArgs;
-use super::picture::{Wanted, draw};
+use super::picture::{Wanted, draw, name_of, write_picture};
 use super::setup::{forecaster, series};
-use super::train::{name_of, write_picture};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::output::{Files, PICTURE, TABLE};

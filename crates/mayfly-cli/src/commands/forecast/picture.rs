@@ -1,14 +1,14 @@
 //! Pictures of forecasts.
 use super::args::PlotArgs;
-use super::train::{name_of, write_picture};
 use super::words::as_flags;
 use crate::support::input::Input;
-use crate::support::output::{Files, PICTURE};
+use crate::support::output::{Files, Output, PICTURE};
 use crate::support::panels::{Band, Fan, Panel, Picture, svg};
 use crate::support::ui::Ui;
 use anyhow::{Result, bail};
 use mayfly_forecast::{Forecaster, Forecasts, Outlook, Series, SeriesFrame};
 use mayfly_format::figure;
+use std::path::Path;
 
 /// Series in one picture, and models in a forecast without truth.
 const MOST: usize = 3;
@@ -125,4 +125,16 @@ fn fan(model: &str, colour: usize, start: usize, outlook: &Outlook<'_>) -> Fan {
     let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
     let bands = outlook.intervals.iter().rev().map(|(_, low, high)| Band { low: wide(low), high: wide(high) });
     Fan { label: model.to_owned(), colour, start, point: wide(outlook.point), bands: bands.collect() }
+}
+
+/// What a file is called in titles.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Writes a picture and says where.
+pub(super) fn write_picture(to: &Output, picture: &str, ui: Ui) -> Result<()> {
+    to.write(|out| Ok(out.write_all(picture.as_bytes())?))?;
+    ui.note(format!("forecasts drawn in {to}"));
+    Ok(())
 }

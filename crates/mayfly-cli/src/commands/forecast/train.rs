@@ -1,12 +1,12 @@
 //! `mayfly forecast train`.
 use super::args::TrainArgs;
-use super::picture::{Wanted, draw};
+use super::picture::{Wanted, draw, name_of, write_picture};
 use super::setup::{forecaster, series};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::exit::Usage;
 use crate::support::input::is_dash;
-use crate::support::output::{Files, NATIVE_MODEL, Output, PICTURE};
+use crate::support::output::{Files, NATIVE_MODEL, PICTURE};
 use crate::support::ui::Ui;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -54,20 +54,10 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
     files.result(ui, &outcome.text(), &outcome.json())
 }
 
-pub(super) fn write_picture(to: &Output, picture: &str, ui: Ui) -> Result<()> {
-    to.write(|out| Ok(out.write_all(picture.as_bytes())?))?;
-    ui.note(format!("forecasts drawn in {to}"));
-    Ok(())
-}
-
 /// The model of the least error.
 fn best(forecaster: &mayfly_forecast::Forecaster) -> Option<String> {
     let scored = forecaster.fitted().iter().filter_map(|f| Some((f.scores.as_ref()?.mae, &f.model.alias)));
     scored.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, alias)| alias.clone())
-}
-
-pub(super) fn name_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// The data's name with the extension of a model, in the current folder.

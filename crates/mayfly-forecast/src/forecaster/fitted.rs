@@ -1,0 +1,24 @@
+//! A trained model.
+use super::model::Model;
+use crate::metrics::Scores;
+use mayfly_nn::Network;
+
+/// A trained model.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// What was trained.
+    pub model: Model,
+    /// Values of the past that it sees.
+    pub input_size: usize,
+    /// Steps that it gives at once.
+    pub h: usize,
+    /// How long its training took.
+    pub seconds: f64,
+    /// Steps of its training.
+    pub steps: usize,
+    /// Windows that it was trained on.
+    pub windows: usize,
+    /// Its figures over what was held out.
+    pub scores: Option<Scores>,
+    pub(super) network: Network,
+}
