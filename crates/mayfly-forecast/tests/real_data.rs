@@ -58,6 +58,33 @@ fn baselines_have_their_published_errors_on_m3() {
     assert!((mean(&theta) - 16.90).abs() < 0.2, "{}", mean(&theta));
 }
 
+/// The figures of the naive forecasts that M4's organisers published for its hourly series (Makridakis et al. 2020).
+#[test]
+fn naive_forecasts_have_their_published_errors_on_m4_hourly() {
+    let (Some(train), Some(test)) =
+        (testdata::find("forecast/M4-Hourly-train.csv"), testdata::find("forecast/M4-Hourly-test.csv"))
+    else {
+        return;
+    };
+    let series = |path: std::path::PathBuf| -> Vec<Vec<f64>> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let values = |line: &str| line.split(',').skip(1).filter_map(|v| v.trim_matches('"').parse().ok()).collect();
+        text.lines().skip(1).map(values).collect()
+    };
+    let (past, truth) = (series(train), series(test));
+    let smape = |name: &str| {
+        let one = |(past, truth): (&Vec<f64>, &Vec<f64>)| {
+            let forecast = Baseline::by_name(name).unwrap().forecast(past, 24, truth.len());
+            let errors = truth.iter().zip(forecast.mean).map(|(y, p)| 200.0 * (y - p).abs() / (y.abs() + p.abs()));
+            errors.sum::<f64>() / truth.len() as f64
+        };
+        past.iter().zip(&truth).map(one).sum::<f64>() / truth.len() as f64
+    };
+    assert_eq!((past.len(), truth.len()), (414, 414));
+    assert!((smape("Naive") - 43.003).abs() < 1e-3, "{}", smape("Naive"));
+    assert!((smape("SeasonalNaive") - 13.912).abs() < 1e-3, "{}", smape("SeasonalNaive"));
+}
+
 /// Files of other programs are read: dates with slashes and hours, wide tables, columns with names of their own.
 #[test]
 fn tables_of_several_kinds_are_read() {

@@ -3,7 +3,9 @@ mod rows;
 
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail};
+use mayfly_forecast::Forecaster;
 use mayfly_format::data::Encoder;
+use mayfly_format::model_file::{ModelFile, ReadOptions};
 use mayfly_nn::Model;
 use mayfly_nn::tabular::{LoadOptions, ModelKind, Predictor};
 use std::ops::Deref;
@@ -46,6 +48,11 @@ impl Kind {
     }
 }
 
+/// Whether a file that is no network is a forecaster's.
+fn is_forecaster(path: &Path) -> bool {
+    ModelFile::read(path, &ReadOptions::default()).is_ok_and(|file| Forecaster::is_one(&file))
+}
+
 impl From<Predictor> for Loaded {
     fn from(predictor: Predictor) -> Loaded {
         Loaded { predictor }
@@ -61,6 +68,12 @@ impl Loaded {
     /// Reads a model file of any kind, with what it leaves open. What there is to know about it is said on standard error.
     pub fn read_with(path: &Path, options: &LoadOptions) -> Result<Loaded> {
         let loaded = Predictor::load_with(path, options);
+        if loaded.is_err() && is_forecaster(path) {
+            bail!(
+                "{}: this forecasts series, which mayfly forecast does: mayfly forecast predict, plot",
+                path.display()
+            );
+        }
         let predictor = loaded.with_context(|| format!("cannot load {}", path.display()))?;
         for note in predictor.notes() {
             Ui { json: false }.note(format!("{}: {note}", path.display()));

@@ -62,6 +62,7 @@ mod tests {
             (Clock::Parts { per_second: 1000, utc: false }, 1_709_191_800_500, "2024-02-29 07:30:00.5"),
             (Clock::Parts { per_second: 1_000_000, utc: true }, -1, "1969-12-31 23:59:59.999999Z"),
             (Clock::Parts { per_second: 1_000_000_000, utc: false }, 86_400_000_000_000, "1970-01-02 00:00:00"),
+            (Clock::Parts { per_second: 1000, utc: false }, 5, "1970-01-01 00:00:00.005"),
             (Clock::OfDay { per_second: 1000 }, 27_000_000, "07:30:00"),
         ] {
             assert_eq!(clock.written(value), want);
