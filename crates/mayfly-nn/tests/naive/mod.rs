@@ -110,8 +110,9 @@ pub fn loss_of(loss: &Loss, p: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
             if d.abs() <= delta { (d * d / 2.0, d) } else { (delta * (d.abs() - delta / 2.0), delta * sign(d)) }
         }),
         Loss::BinaryCrossEntropy => each(&|j| {
-            let y = value(Act::Sigmoid, p[j]);
-            (-t[j] * y.ln() - (1.0 - t[j]) * (1.0 - y).ln(), y - t[j])
+            // `-t ln y - (1 - t) ln(1 - y)` of logits: 1 - y has lost its digits where a logit is 20.
+            let loss = p[j].max(0.0) - p[j] * t[j] + (-p[j].abs()).exp().ln_1p();
+            (loss, value(Act::Sigmoid, p[j]) - t[j])
         }),
         Loss::Hinge => each(&|j| if p[j] * t[j] < 1.0 { (1.0 - p[j] * t[j], -t[j]) } else { (0.0, 0.0) }),
         Loss::Quantile { taus } => each(&|j| {
@@ -150,13 +151,15 @@ pub struct Slot {
     pub m: f64,
     pub v: f64,
     /// Whether rounding may have decided something: a sign, or a division by next to nothing. It is not compared any more.
+    /// What the newest step may be off by: Quickprop divides by differences, and its steps build on each other.
+    pub slack: f64,
     pub unsure: bool,
 }
 
 impl Slot {
     pub fn new(algorithm: &Algorithm) -> Slot {
         let v = if let Algorithm::Rprop(o) = algorithm { f64::from(o.delta_zero) } else { 0.0 };
-        Slot { p: 0.0, m: 0.0, v, unsure: false }
+        Slot { p: 0.0, m: 0.0, v, slack: 0.0, unsure: false }
     }
 
     /// One step, by the papers and PyTorch's documentation; FANN's by its source.
@@ -247,7 +250,7 @@ impl Slot {
         self.unsure |= (before.abs() - 0.001).abs() < 1e-6 || (slope - bar).abs() < 1e-4 * bar.abs();
         self.unsure |= (self.m - slope).abs() < 1e-2 * slope.abs();
         self.p = (self.p + step).clamp(-1500.0, 1500.0);
-        (self.v, self.m) = (step, slope);
+        (self.v, self.m, self.slack) = (step, slope, 1e-2 * step.abs());
     }
 }
 
