@@ -27,6 +27,8 @@ mod error;
 mod families;
 mod forecaster;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod losses;
 mod metrics;
 mod names;
@@ -36,8 +38,8 @@ pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, Build, Common, DLinear, FAMILIES, Family, ForecastCx, Interpolation, Mlp, NLinear, Nhits, Pooling,
-    Settings, Takes,
+    Activation, Build, Common, DLinear, DeepNpts, Dense, Exogenous, FAMILIES, Family, ForecastCx, Interpolation, Mlp,
+    NLinear, Nbeats, Nbeatsx, Nhits, Pooling, Settings, StackType, Takes, Tide, TrendBasis,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Fitted, Forecaster, Forecasts, Model, Outlook, Progress, Refit, Report, Watch,

@@ -186,16 +186,12 @@ fn parameters_that_are_not_packed_are_there() {
     assert_eq!(s.output(1), [3.0, 5.0]);
 }
 
-/// One node that is the gradient of several parameters is written to each of their places; so is one that a further step reads.
-#[test]
-fn a_gradient_of_several_parameters_reaches_all() {
+/// Gradients of three parameters against finite differences; `sums` makes of a, b and c what the rows are multiplied with.
+fn gradients_of_three(sums: impl Fn(&mut Graph, [NodeId; 3]) -> NodeId) -> Vec<f32> {
     let mut g = Graph::new();
     let x = g.input("x", Shape::batched(&[5]).unwrap()).unwrap();
-    let names = ["a", "b", "c"];
-    let [a, b, c] = names.map(|n| g.param(n, &[5]).unwrap());
-    let ab = g.add(a, b).unwrap();
-    let e = g.act(c, Act::Exp).unwrap();
-    let z = g.add(ab, e).unwrap();
+    let params = ["a", "b", "c"].map(|n| g.param(n, &[5]).unwrap());
+    let z = sums(&mut g, params);
     let y = g.mul(x, z).unwrap();
     let loss = with_loss(&mut g, y, Loss::Mse);
     g.output("loss", loss).unwrap();
@@ -213,8 +209,53 @@ fn a_gradient_of_several_parameters_reaches_all() {
         };
         close(&[grads[i]], &[(at(1e-5) - at(-1e-5)) / 2e-5], 1e-4).unwrap();
     }
+    grads
+}
+
+/// One node that is the gradient of several parameters is written to each of their places, whether or not a further step reads it.
+#[test]
+fn a_gradient_of_several_parameters_reaches_all() {
+    let grads = gradients_of_three(|g, [a, b, c]| {
+        let ab = g.add(a, b).unwrap();
+        let e = g.act(c, Act::Exp).unwrap();
+        g.add(ab, e).unwrap()
+    });
     assert_eq!(grads[..5], grads[5..10], "a and b enter alike");
     assert!(grads.iter().all(|g| *g != 0.0));
+    let grads = gradients_of_three(|g, [a, b, c]| {
+        let ab = g.add(a, b).unwrap();
+        g.add(ab, c).unwrap()
+    });
+    assert!(grads[..5] == grads[5..10] && grads[..5] == grads[10..]);
+}
+
+/// A gradient that others are computed from is there for them, and in its place.
+#[test]
+fn a_gradient_that_is_read_again_is_in_its_place() {
+    let grads = gradients_of_three(|g, [a, b, c]| {
+        let e = g.act(b, Act::Exp).unwrap();
+        let q = g.act(c, Act::Tanh).unwrap();
+        let ae = g.add(a, e).unwrap();
+        g.add(ae, q).unwrap()
+    });
+    assert!(grads.iter().all(|g| *g != 0.0));
+}
+
+/// What is added to every row alike is no residual, which has a row for each.
+#[test]
+fn a_vector_that_is_added_is_no_residual() {
+    let mut g = Graph::new();
+    let x = g.input("x", Shape::batched(&[3]).unwrap()).unwrap();
+    let (w, v) = (g.param("w", &[4, 3]).unwrap(), g.param("v", &[4]).unwrap());
+    let y = g.linear(x, w, None).unwrap();
+    let y = g.add(y, v).unwrap();
+    g.output("y", y).unwrap();
+    let f = fill(g, 3, 4);
+    let plan = Plan::new(&f.graph, &PlanOptions::batch(3)).unwrap();
+    let mut session = Session::new(plan, &narrow(&f.params)).unwrap();
+    f.write_inputs(&mut session);
+    session.run();
+    close(session.output(0), &f.reference_at(&f.params)[0], 1e-5).unwrap();
 }
 
 /// Dropout draws its mask from the session's step, forward and backward alike.

@@ -33,6 +33,8 @@ fn convolutions() -> Vec<Conv2d> {
     all.extend((1..=9).map(|groups| Conv2d { groups, channels: groups, out_channels: 2 * groups, ..plain() }));
     all.push(Conv2d { batch: 0, ..plain() });
     all.push(Conv2d { channels: 16, out_channels: 16, height: 20, width: 20, ..plain() });
+    // More images than the gradient of the weights goes over at a time.
+    all.push(Conv2d { batch: 11, channels: 16, out_channels: 16, height: 20, width: 20, ..plain() });
     let mut numbers = Numbers::new(9);
     while all.len() < 1000 {
         let mut one = |lo: usize, hi: usize| lo + numbers.below(hi - lo + 1);

@@ -157,6 +157,22 @@ fn rounding_stays_within_its_bound() {
     }
 }
 
+/// Activations that go over the whole result behind the layer, before what is added to it.
+#[test]
+fn a_residual_is_added_behind_any_activation() {
+    let mut numbers = Numbers::new(13);
+    for act in [Act::Tanh, Act::Sigmoid, Act::LeakyRelu { slope: 0.5 }] {
+        // Case 3 has a residual.
+        let layer = Layer { act, ..Layer::new(&mut numbers, 3, [5, 30, 21], |n, len| n.vec(len, -1.0, 1.0)) };
+        assert!(layer.residual.is_some());
+        let (want, size) = (layer.want(layer.w.get()), layer.size());
+        for isa in isas() {
+            let bounds = size.iter().map(|s| s * sum_bound(31) + 1e-6);
+            assert_within(&layer.what("f32", isa), layer.f32(isa).get(), &want, bounds);
+        }
+    }
+}
+
 /// The scale of a row and its integers in −127..=127. A machine without a fused multiplication rounds the quotient first.
 fn quantise(x: &[f32], fused: Fused) -> (f32, Vec<i64>) {
     let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));

@@ -157,6 +157,24 @@ fn plausible_lengths_are_refused() {
     }
 }
 
+/// Each array of attention that is one value short is told from the sizes, before anything is computed.
+#[test]
+fn short_arrays_of_attention_are_refused() {
+    let (b, tq, tk, heads, d) = (2, 3, 4, 2, 4);
+    let (queries, keys) = (b * tq * heads * d, b * tk * heads * d);
+    let mut scratch = vec![0.0; attention_scratch_len(tq, tk, d)];
+    for short in 0..4 {
+        let of = |which: usize, len: usize| vec![0.5; len - usize::from(which == short)];
+        let (mut y, q, k, v) = (of(0, queries), of(1, queries), of(2, keys), of(3, keys));
+        let call = AssertUnwindSafe(|| {
+            attention_fwd(Isa::scalar(), &mut y, &q, &k, &v, &mut scratch, b, tq, tk, heads, d, Causal::No);
+        });
+        let panic = catch_unwind(call).expect_err("short arrays");
+        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(text.contains("attention_fwd") && text.contains("the sizes say"), "{short}: {text}");
+    }
+}
+
 #[test]
 fn lengths_that_are_asked_for_do_not_wrap() {
     let isa = Isa::scalar();

@@ -122,15 +122,18 @@ fn targets(rng: &mut Rng, loss: &Loss, rows: usize, outputs: usize) -> Vec<f32> 
 fn case(seed: u64) -> Case {
     let rng = &mut Rng::new(seed);
     let (algorithm, loss) = (algorithm(rng), loss(rng));
-    let sizes = vec![1 + rng.below(4) as usize, 1 + rng.below(5) as usize, 2 + rng.below(2) as usize];
+    // A single output has two classes.
+    let least = if matches!(loss, Loss::CrossEntropy { .. }) { 2 } else { 1 };
+    let outputs = (least + rng.below(4 - least)) as usize;
+    let sizes = vec![1 + rng.below(4) as usize, 1 + rng.below(5) as usize, outputs];
     let net = Net { acts: vec![pick(rng, &[Act::Tanh, Act::Sigmoid, Act::Softplus]), Act::Identity], sizes };
-    let (inputs, outputs) = (net.sizes[0], net.sizes[2]);
+    let inputs = net.sizes[0];
     let (rows, held) = (1 + rng.below(40) as usize, rng.below(2) as usize * 7);
     let len = net.spec().param_len().unwrap();
     let mut numbers = |n: usize, low: f32, high: f32| -> Vec<f32> { (0..n).map(|_| rng.between(low, high)).collect() };
     let x = numbers((rows + held) * inputs, -1.0, 1.0);
     let (towards, importance) = (numbers(len, -0.5, 0.5), numbers(len, 0.0, 2.0));
-    let (row_weights, class_weights) = (numbers(rows + held, 0.1, 2.0), numbers(outputs, 0.2, 2.0));
+    let (row_weights, class_weights) = (numbers(rows + held, 0.1, 2.0), numbers(outputs.max(2), 0.2, 2.0));
     let form = pick(rng, &[PenaltyForm::Gradient, PenaltyForm::Decoupled]);
     let penalty = Penalty { strength: 0.3, towards, importance: coin(rng).then_some(importance), form };
     let config = TrainConfig {
@@ -175,7 +178,10 @@ impl Case {
     /// What a row counts in the loss of a batch, before the mean.
     fn weight(&self, row: usize) -> f64 {
         let (_, t) = self.row(row);
-        let of_class = |classes: &Vec<f32>| t.iter().zip(classes).map(|(t, c)| t.max(0.0) * f64::from(*c)).sum::<f64>();
+        let of_class = |classes: &Vec<f32>| match t[..] {
+            [t] => f64::from(classes[0]) * (1.0 - t.clamp(0.0, 1.0)) + f64::from(classes[1]) * t.clamp(0.0, 1.0),
+            _ => t.iter().zip(classes).map(|(t, c)| t.max(0.0) * f64::from(*c)).sum::<f64>(),
+        };
         self.own_weight(row) * self.config.class_weights.as_ref().map_or(1.0, of_class)
     }
 

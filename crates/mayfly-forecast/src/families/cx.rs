@@ -2,6 +2,9 @@
 use mayfly_graph::{Binary, NodeId, Pool2dSpec, PoolKind};
 use mayfly_nn::{Act, Init, LayerCx, Result};
 
+/// What torch adds to a variance.
+const EPS: f32 = 1e-5;
+
 /// A graph under construction, as a family sees it. Parameters are named as in NeuralForecast's state dict.
 pub struct ForecastCx<'a, 'b> {
     pub(super) cx: &'a mut LayerCx<'b>,
@@ -9,12 +12,34 @@ pub struct ForecastCx<'a, 'b> {
     pub x: NodeId,
     /// Which of its values are there, for families that take it: `[batch, input_size]`.
     pub mask: Option<NodeId>,
+    /// Columns known to the cutoff: `[batch, input_size, count]`.
+    pub hist: Option<Exogenous>,
+    /// Columns known over the horizon: `[batch, input_size + h, count]`.
+    pub futr: Option<Exogenous>,
+    /// Columns that a series has once: `[batch, count]`.
+    pub stat: Option<Exogenous>,
     /// Values of the past.
     pub input_size: usize,
     /// Steps of the forecast.
     pub h: usize,
     /// Outputs a step.
     pub outputs: usize,
+}
+
+/// Columns besides the series itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Exogenous {
+    /// Their values.
+    pub node: NodeId,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// Weights and bias of a dense layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense {
+    weight: NodeId,
+    bias: NodeId,
 }
 
 impl ForecastCx<'_, '_> {
@@ -33,17 +58,187 @@ impl ForecastCx<'_, '_> {
         self.cx.refuse(what)
     }
 
-    /// `x [batch, i] → [batch, units]`, with weights and biases that start as torch's: uniform within ±1/√i.
+    /// `x [batch, .., i] → [batch, .., units]`, with weights and biases that start as torch's: uniform within ±1/√i.
     ///
     /// # Errors
-    /// A value of more dimensions.
+    /// A name that was used before.
     pub fn dense(&mut self, name: &str, x: NodeId, units: usize) -> Result<NodeId> {
-        let inputs = self.cx.dims(x)?.last().copied().unwrap_or(1);
+        let inputs = self.width(x)?;
+        let layer = self.declare(name, inputs, units)?;
+        self.apply(x, layer)
+    }
+
+    /// The parameters of a dense layer, which may be applied several times.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn declare(&mut self, name: &str, inputs: usize, units: usize) -> Result<Dense> {
         let limit = 1.0 / (inputs.max(1) as f32).sqrt();
         let init = Init::Uniform { min: -limit, max: limit };
-        let w = self.cx.weight(&format!("{name}.weight"), &[units, inputs], init.clone())?;
-        let b = self.cx.bias(&format!("{name}.bias"), units, init)?;
-        Ok(self.cx.graph().linear(x, w, Some(b))?)
+        let weight = self.cx.weight(&format!("{name}.weight"), &[units, inputs], init.clone())?;
+        Ok(Dense { weight, bias: self.cx.bias(&format!("{name}.bias"), units, init)? })
+    }
+
+    /// A declared layer on a value.
+    ///
+    /// # Errors
+    /// Another number of inputs.
+    pub fn apply(&mut self, x: NodeId, layer: Dense) -> Result<NodeId> {
+        Ok(self.cx.graph().linear(x, layer.weight, Some(layer.bias))?)
+    }
+
+    /// The size of the last dimension.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn width(&self, x: NodeId) -> Result<usize> {
+        Ok(self.cx.dims(x)?.last().copied().unwrap_or(1))
+    }
+
+    /// Layer norm over the last dimension.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn layer_norm(&mut self, name: &str, x: NodeId, eps: f32) -> Result<NodeId> {
+        let n = self.width(x)?;
+        let gamma = self.cx.param(&format!("{name}.weight"), &[n], Init::Constant(1.0))?;
+        let beta = self.cx.param(&format!("{name}.bias"), &[n], Init::Zeros)?;
+        Ok(self.cx.graph().layer_norm(x, gamma, beta, eps)?)
+    }
+
+    /// Batch norm over the first dimension behind the batch, with torch's eps and momentum. `<name>.running` is `[2, n]`: mean and variance.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn batch_norm(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
+        let n = self.cx.dims(x)?.first().copied().unwrap_or(1);
+        let gamma = self.cx.param(&format!("{name}.weight"), &[n], Init::Constant(1.0))?;
+        let beta = self.cx.param(&format!("{name}.bias"), &[n], Init::Zeros)?;
+        let running = self.cx.running(&format!("{name}.running"), &[2, n], Init::Blocks(vec![0.0, 1.0]), 0.1)?;
+        let training = self.cx.is_training();
+        let g = self.cx.graph();
+        Ok(match training {
+            true => g.batch_norm_training(x, gamma, beta, running, EPS)?,
+            false => g.batch_norm(x, gamma, beta, running, EPS)?,
+        })
+    }
+
+    /// Values side by side along an axis; the batch is axis 0.
+    ///
+    /// # Errors
+    /// Values that differ in other dimensions.
+    pub fn joined(&mut self, parts: &[NodeId], axis: usize) -> Result<NodeId> {
+        match parts {
+            [one] => Ok(*one),
+            _ => Ok(self.cx.graph().concat(parts, axis)?),
+        }
+    }
+
+    /// A value as one row: `[batch, ..] → [batch, n]`.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn as_row(&mut self, x: NodeId) -> Result<NodeId> {
+        let n = self.cx.dims(x)?.iter().product();
+        self.cx.reshape(x, &[n])
+    }
+
+    /// The value with other dimensions behind the batch.
+    ///
+    /// # Errors
+    /// Another number of elements.
+    pub fn reshape(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
+        self.cx.reshape(x, dims)
+    }
+
+    /// All that is known as one row: `[y | hist | futr over input_size + h | stat]`, times before columns.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn flat(&mut self, y: NodeId) -> Result<NodeId> {
+        let mut parts = vec![y];
+        for columns in [self.hist, self.futr, self.stat].into_iter().flatten() {
+            parts.push(self.as_row(columns.node)?);
+        }
+        self.joined(&parts, 1)
+    }
+
+    /// Future columns and, at each time the same, static ones: `[batch, input_size + h, count]`.
+    ///
+    /// # Errors
+    /// There are neither.
+    pub fn futr_and_static(&mut self) -> Result<NodeId> {
+        let times = self.input_size + self.h;
+        let mut parts: Vec<NodeId> = self.futr.iter().map(|futr| futr.node).collect();
+        if let Some(stat) = self.stat {
+            let all: Vec<usize> = (0..times).flat_map(|_| 0..stat.count).collect();
+            let repeated = self.pick(stat.node, &all)?;
+            parts.push(self.cx.reshape(repeated, &[times, stat.count])?);
+        }
+        match parts.is_empty() {
+            true => Err(self.refuse("a family that needs future or static exogenous columns")),
+            false => self.joined(&parts, 2),
+        }
+    }
+
+    /// Some rows of a table: `[batch, t, c] → [batch, len, c]`.
+    ///
+    /// # Errors
+    /// Rows beyond the table.
+    pub fn rows_of(&mut self, x: NodeId, start: usize, len: usize) -> Result<NodeId> {
+        Ok(self.cx.graph().slice(x, 1, start, len)?)
+    }
+
+    /// Each row of a table times a vector that is another in every row of the batch: `[batch, t, c], [batch, c] → [batch, t]`.
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn times(&mut self, table: NodeId, vector: NodeId) -> Result<NodeId> {
+        let (rows, n) = (self.cx.dims(table)?.first().copied().unwrap_or(0), self.width(vector)?);
+        let column = self.cx.reshape(vector, &[n, 1])?;
+        let product = self.cx.graph().matmul(table, column)?;
+        self.cx.reshape(product, &[rows])
+    }
+
+    /// Every value of a row `n` times.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn repeated(&mut self, x: NodeId, n: usize) -> Result<NodeId> {
+        let width = self.width(x)?;
+        match n {
+            1 => Ok(x),
+            _ => self.pick(x, &(0..width).flat_map(|i| std::iter::repeat_n(i, n)).collect::<Vec<_>>()),
+        }
+    }
+
+    /// `[batch, rows · columns]` read as a table and written column by column.
+    ///
+    /// # Errors
+    /// Another number of values.
+    pub fn turned(&mut self, x: NodeId, rows: usize, columns: usize) -> Result<NodeId> {
+        if rows == 1 || columns == 1 {
+            return Ok(x);
+        }
+        let table = self.cx.reshape(x, &[rows, columns])?;
+        let turned = self.transposed(table)?;
+        self.as_row(turned)
+    }
+
+    /// Rows for columns: `[batch, t, c] → [batch, c, t]`.
+    ///
+    /// # Errors
+    /// A value of other dimensions.
+    pub fn transposed(&mut self, x: NodeId) -> Result<NodeId> {
+        Ok(self.cx.graph().transpose(x, &[0, 2, 1])?)
+    }
+
+    /// Shares that add up to 1 along the last dimension.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn softmax(&mut self, x: NodeId) -> Result<NodeId> {
+        Ok(self.cx.graph().softmax(x)?)
     }
 
     /// An activation.
@@ -103,12 +298,13 @@ impl ForecastCx<'_, '_> {
         self.pick(self.x, &vec![self.input_size - 1; n])
     }
 
-    /// Windows of `kernel` values side by side become one, the last with what is left: `[batch, n] → [batch, ⌈n / kernel⌉]`.
+    /// Windows of `kernel` values side by side become one, the last with what is left: `[batch, n] → [batch, ⌈n / kernel⌉]`, or along the times of `[batch, n, c]`.
     ///
     /// # Errors
     /// A kernel of 0.
     pub fn pooled(&mut self, x: NodeId, kernel: usize, kind: PoolKind) -> Result<NodeId> {
-        let n = self.cx.dims(x)?.last().copied().unwrap_or(0);
+        let dims = self.cx.dims(x)?;
+        let n = dims.first().copied().unwrap_or(0);
         if kernel == 1 {
             return Ok(x);
         }
@@ -117,7 +313,18 @@ impl ForecastCx<'_, '_> {
         }
         let (kernel, out) = (kernel.min(n), n.div_ceil(kernel.min(n)));
         let spec = Pool2dSpec { kind, kernel: [1, kernel], stride: [1, kernel], pad: [0, 0, 0, out * kernel - n] };
-        self.along_time(x, spec, out)
+        match dims[..] {
+            [n, c] => {
+                let columns = self.transposed(x)?;
+                let pooled = self.along_time(columns, c, n, spec)?;
+                let columns = self.cx.reshape(pooled, &[c, out])?;
+                self.transposed(columns)
+            }
+            _ => {
+                let pooled = self.along_time(x, 1, n, spec)?;
+                self.cx.reshape(pooled, &[out])
+            }
+        }
     }
 
     /// Trend and rest: the moving average over an odd number of values, the ends repeated, and what it leaves.
@@ -133,16 +340,16 @@ impl ForecastCx<'_, '_> {
         let padded: Vec<usize> = (0..n + 2 * side).map(|i| i.saturating_sub(side).min(n - 1)).collect();
         let padded = self.pick(x, &padded)?;
         let spec = Pool2dSpec { kind: PoolKind::Avg, kernel: [1, window], stride: [1, 1], pad: [0; 4] };
-        let trend = self.along_time(padded, spec, n)?;
+        let trend = self.along_time(padded, 1, n + 2 * side, spec)?;
+        let trend = self.cx.reshape(trend, &[n])?;
         let rest = self.binary(Binary::Sub, x, trend)?;
         Ok([trend, rest])
     }
 
-    fn along_time(&mut self, x: NodeId, spec: Pool2dSpec, out: usize) -> Result<NodeId> {
-        let n = self.cx.dims(x)?.last().copied().unwrap_or(0);
-        let image = self.cx.reshape(x, &[1, 1, n])?;
-        let pooled = self.cx.graph().pool2d(image, spec)?;
-        self.cx.reshape(pooled, &[out])
+    /// A pool over each of `rows` rows of `n` values.
+    fn along_time(&mut self, x: NodeId, rows: usize, n: usize, spec: Pool2dSpec) -> Result<NodeId> {
+        let image = self.cx.reshape(x, &[1, rows, n])?;
+        Ok(self.cx.graph().pool2d(image, spec)?)
     }
 
     /// `[batch, groups · n] → [batch, k · groups]`: every group of `n` values times the matrix `[k, n]`, the groups innermost.

@@ -1,7 +1,7 @@
 //! A family as a layer of a network.
-use super::cx::ForecastCx;
+use super::cx::{Exogenous, ForecastCx};
 use super::settings::Build;
-use crate::windows::{BACK, INPUT_MASK, KNOWN, RowShape};
+use crate::windows::{BACK, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
 use std::sync::Arc;
@@ -22,9 +22,14 @@ impl CustomLayer for FamilyLayer {
     }
 
     fn build(&self, cx: &mut LayerCx<'_>, x: NodeId) -> Result<NodeId> {
-        let RowShape { input_size, h, outputs, reads_mask, .. } = self.shape;
+        let RowShape { input_size, h, outputs, reads_mask, counts, .. } = self.shape;
         let mask = reads_mask.then(|| cx.input(INPUT_MASK)).transpose()?;
-        self.build.build(&mut ForecastCx { cx, x, mask, input_size, h, outputs })
+        let columns = |name: &str, count: usize| -> Result<Option<Exogenous>> {
+            (count > 0).then(|| Ok(Exogenous { node: cx.input(name)?, count })).transpose()
+        };
+        let (hist, futr, stat) =
+            (columns(HIST, counts.hist)?, columns(FUTR, counts.futr)?, columns(STAT, counts.stat)?);
+        self.build.build(&mut ForecastCx { cx, x, mask, hist, futr, stat, input_size, h, outputs })
     }
 }
 
@@ -43,6 +48,16 @@ pub(crate) fn spec(name: &'static str, build: Arc<dyn Build>, shape: RowShape, f
     }
     if shape.reads_mask {
         spec = spec.with_input(INPUT_MASK, &[shape.input_size]);
+    }
+    let RowShape { input_size, h, counts, .. } = shape;
+    for (name, dims, count) in [
+        (HIST, vec![input_size, counts.hist], counts.hist),
+        (FUTR, vec![input_size + h, counts.futr], counts.futr),
+        (STAT, vec![counts.stat], counts.stat),
+    ] {
+        if count > 0 {
+            spec = spec.with_input(name, &dims);
+        }
     }
     spec.with(Custom::new(FamilyLayer { name, build, shape }))
 }

@@ -25,7 +25,7 @@ impl Default for Mlp {
 
 impl Build for Mlp {
     fn build(&self, cx: &mut ForecastCx<'_, '_>) -> mayfly_nn::Result<NodeId> {
-        let mut y = cx.x;
+        let mut y = cx.flat(cx.x)?;
         for i in 0..self.num_layers {
             y = cx.dense(&format!("mlp.{i}"), y, self.hidden_size)?;
             y = cx.act(y, Act::Relu)?;

@@ -1,24 +1,35 @@
 //! Families of networks: one table, one file a family.
+mod bases;
+mod block;
 mod common;
 mod cx;
+mod deepnpts;
 mod dlinear;
 mod layer;
 mod mlp;
+mod nbeats;
 mod nhits;
 mod nlinear;
 mod settings;
+mod tide;
 
+pub use bases::TrendBasis;
+pub use block::Activation;
 pub use common::Common;
-pub use cx::ForecastCx;
+pub use cx::{Dense, Exogenous, ForecastCx};
+pub use deepnpts::DeepNpts;
 pub use dlinear::DLinear;
 pub(crate) use layer::{PLACE, Use, spec};
 pub use mlp::Mlp;
-pub use nhits::{Activation, Interpolation, Nhits, Pooling};
+pub use nbeats::{Nbeats, Nbeatsx, StackType};
+pub use nhits::{Interpolation, Nhits, Pooling};
 pub use nlinear::NLinear;
 pub(crate) use settings::merge;
 pub use settings::{Build, Settings};
+pub use tide::Tide;
 
 use crate::error::{ForecastError, Result};
+use crate::windows::Scaler;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -41,6 +52,8 @@ pub struct Family {
 pub struct Takes {
     /// Whether it reads which of its inputs are there.
     pub input_mask: bool,
+    /// Whether it takes exogenous columns: known to the cutoff, known over the horizon, and static ones.
+    pub exogenous: bool,
 }
 
 /// Every family that there is.
@@ -48,30 +61,58 @@ pub static FAMILIES: &[Family] = &[
     Family {
         name: "DLinear",
         paper: "Zeng et al. 2023, Are Transformers Effective for Time Series Forecasting?",
-        takes: Takes { input_mask: false },
+        takes: Takes { input_mask: false, exogenous: false },
         defaults: Common::b,
         settings: settings::of::<DLinear>,
     },
     Family {
         name: "NLinear",
         paper: "Zeng et al. 2023, Are Transformers Effective for Time Series Forecasting?",
-        takes: Takes { input_mask: false },
+        takes: Takes { input_mask: false, exogenous: false },
         defaults: Common::b,
         settings: settings::of::<NLinear>,
     },
     Family {
         name: "MLP",
         paper: "Rosenblatt 1958, The Perceptron; as in NeuralForecast",
-        takes: Takes { input_mask: false },
+        takes: Takes { input_mask: false, exogenous: true },
         defaults: Common::a,
         settings: settings::of::<Mlp>,
     },
     Family {
         name: "NHITS",
         paper: "Challu et al. 2023, N-HiTS: Neural Hierarchical Interpolation for Time Series Forecasting",
-        takes: Takes { input_mask: true },
+        takes: Takes { input_mask: true, exogenous: true },
         defaults: Common::a3,
         settings: settings::of::<Nhits>,
+    },
+    Family {
+        name: "NBEATS",
+        paper: "Oreshkin et al. 2020, N-BEATS: Neural basis expansion analysis for interpretable time series forecasting",
+        takes: Takes { input_mask: true, exogenous: false },
+        defaults: Common::a3,
+        settings: settings::of::<Nbeats>,
+    },
+    Family {
+        name: "NBEATSx",
+        paper: "Olivares et al. 2022, Neural basis expansion analysis with exogenous variables: Forecasting electricity prices with NBEATSx",
+        takes: Takes { input_mask: true, exogenous: true },
+        defaults: Common::a3,
+        settings: settings::of::<Nbeatsx>,
+    },
+    Family {
+        name: "TiDE",
+        paper: "Das et al. 2023, Long-term Forecasting with TiDE: Time-series Dense Encoder",
+        takes: Takes { input_mask: false, exogenous: true },
+        defaults: Common::a,
+        settings: settings::of::<Tide>,
+    },
+    Family {
+        name: "DeepNPTS",
+        paper: "Rangapuram et al. 2023, Deep Non-Parametric Time Series Forecaster",
+        takes: Takes { input_mask: false, exogenous: true },
+        defaults: || Common { scaler_type: Scaler::Standard, ..Common::a3() },
+        settings: settings::of::<DeepNpts>,
     },
 ];
 

@@ -1,9 +1,9 @@
 //! NHITS: blocks that pool the past and interpolate the future, each on what the ones before left (Challu et al. 2023).
+use super::block::{Activation, Hidden, check_stacks};
 use super::cx::ForecastCx;
 use super::settings::Build;
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId, PoolKind};
-use mayfly_nn::Act;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,42 +19,36 @@ pub enum Pooling {
 
 /// How the future is filled between knots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(into = "&str", try_from = "String")]
 pub enum Interpolation {
     /// Lines.
     #[default]
     Linear,
     /// The nearest knot.
     Nearest,
+    /// Cubic curves (Keys 1981, a = −0.75, as torch's), for losses with one output a step. NeuralForecast's names with a number behind are taken too.
+    Cubic,
 }
 
-/// What follows a hidden layer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum Activation {
-    /// `max(x, 0)`
-    #[default]
-    ReLU,
-    /// `log(1 + exp(x))`
-    Softplus,
-    /// `tanh(x)`
-    Tanh,
-    /// Klambauer et al. 2017.
-    SELU,
-    /// `x`, or a hundredth of it below 0.
-    LeakyReLU,
-    /// `1 / (1 + exp(−x))`
-    Sigmoid,
+impl From<Interpolation> for &str {
+    fn from(mode: Interpolation) -> &'static str {
+        match mode {
+            Interpolation::Linear => "linear",
+            Interpolation::Nearest => "nearest",
+            Interpolation::Cubic => "cubic",
+        }
+    }
 }
 
-impl Activation {
-    fn act(self) -> Act {
-        match self {
-            Activation::ReLU => Act::Relu,
-            Activation::Softplus => Act::Softplus,
-            Activation::Tanh => Act::Tanh,
-            Activation::SELU => Act::Selu,
-            Activation::LeakyReLU => Act::LeakyRelu { slope: 0.01 },
-            Activation::Sigmoid => Act::Sigmoid,
+impl TryFrom<String> for Interpolation {
+    type Error = String;
+
+    fn try_from(name: String) -> std::result::Result<Interpolation, String> {
+        match name.split('-').next() {
+            Some("linear") => Ok(Interpolation::Linear),
+            Some("nearest") => Ok(Interpolation::Nearest),
+            Some("cubic") => Ok(Interpolation::Cubic),
+            _ => Err(format!("{name:?} is no interpolation: linear, nearest and cubic are")),
         }
     }
 }
@@ -103,13 +97,19 @@ impl Build for Nhits {
     fn build(&self, cx: &mut ForecastCx<'_, '_>) -> mayfly_nn::Result<NodeId> {
         let mut rest = cx.reversed(cx.x)?;
         let mask = cx.mask.map(|mask| cx.reversed(mask)).transpose()?;
+        if self.interpolation_mode == Interpolation::Cubic && cx.outputs > 1 {
+            return Err(cx.refuse("cubic interpolation of several outputs a step; linear and nearest take them"));
+        }
         let mut forecast = cx.last_value(cx.len())?;
         let stacks = self.n_blocks.iter().zip(&self.n_pool_kernel_size).zip(&self.n_freq_downsample);
         let blocks = stacks.flat_map(|((count, pool), down)| std::iter::repeat_n((*pool, *down), *count));
+        let hidden = self.hidden();
         for (i, (pool, down)) in blocks.enumerate() {
-            let theta = self.block(cx, i, rest, pool, down)?;
-            let back = cx.part(theta, 0, cx.input_size)?;
             let knots = (cx.h / down).max(1);
+            let x = self.seen(cx, rest, pool)?;
+            let layers = hidden.declare(cx, i, cx.width(x)?, cx.input_size + cx.outputs * knots)?;
+            let theta = hidden.thetas(cx, x, &layers)?;
+            let back = cx.part(theta, 0, cx.input_size)?;
             let ahead = cx.part(theta, cx.input_size, cx.outputs * knots)?;
             let ahead = cx.expanded(ahead, cx.outputs, &interpolation(cx.h, knots, self.interpolation_mode), cx.h)?;
             forecast = cx.binary(Binary::Add, forecast, ahead)?;
@@ -128,16 +128,11 @@ impl Build for Nhits {
     fn check(&self) -> Result<()> {
         let stacks = self.stack_types.len();
         let lists = [
-            ("n_blocks", &self.n_blocks),
+            ("n_blocks", &self.n_blocks[..]),
             ("n_pool_kernel_size", &self.n_pool_kernel_size),
             ("n_freq_downsample", &self.n_freq_downsample),
         ];
-        for (name, list) in lists {
-            if list.len() != stacks || list.contains(&0) || stacks == 0 {
-                let want = format!("one number above 0 is needed for each of the {stacks} stack_types");
-                return Err(ForecastError::option(name, format!("{list:?}"), want));
-            }
-        }
+        check_stacks(stacks, &lists)?;
         if let Some(other) = self.stack_types.iter().find(|kind| *kind != "identity") {
             return Err(ForecastError::option(
                 "stack_types",
@@ -145,53 +140,28 @@ impl Build for Nhits {
                 "NHITS has stacks of the type identity only",
             ));
         }
-        let joined = self.mlp_units.windows(2).all(|pair| pair[0][1] == pair[1][0]);
-        if self.mlp_units.is_empty() || !joined || self.mlp_units.iter().flatten().any(|units| *units == 0) {
-            let want = "pairs of units above 0 are needed, each beginning with what the one before ends with";
-            return Err(ForecastError::option("mlp_units", format!("{:?}", self.mlp_units), want));
-        }
-        match (0.0..1.0).contains(&self.dropout_prob_theta) {
-            true => Ok(()),
-            false => Err(ForecastError::option(
-                "dropout_prob_theta",
-                self.dropout_prob_theta,
-                "it must be at least 0 and below 1",
-            )),
-        }
+        self.hidden().check()
     }
 }
 
 impl Nhits {
-    /// The block's hidden layers, of which the first has no activation, and its coefficients: backcast, then knots.
-    fn block(
-        &self,
-        cx: &mut ForecastCx<'_, '_>,
-        i: usize,
-        rest: NodeId,
-        pool: usize,
-        down: usize,
-    ) -> mayfly_nn::Result<NodeId> {
+    fn hidden(&self) -> Hidden<'_> {
+        Hidden { units: &self.mlp_units, activation: self.activation, dropout: self.dropout_prob_theta }
+    }
+
+    /// What a block sees: the past and the exogenous columns made shorter, as one row.
+    fn seen(&self, cx: &mut ForecastCx<'_, '_>, rest: NodeId, pool: usize) -> mayfly_nn::Result<NodeId> {
         let kind = match self.pooling_mode {
             Pooling::MaxPool1d => PoolKind::Max,
             Pooling::AvgPool1d => PoolKind::Avg,
         };
-        let mut y = cx.pooled(rest, pool, kind)?;
-        // Positions as in torch's Sequential, where activations and dropout count too.
-        let mut place = 0;
-        let first = self.mlp_units.first().map_or(1, |units| units[0]);
-        y = cx.dense(&format!("blocks.{i}.layers.{place}"), y, first)?;
-        for units in &self.mlp_units {
-            place += 1;
-            y = cx.dense(&format!("blocks.{i}.layers.{place}"), y, units[1])?;
-            y = cx.act(y, self.activation.act())?;
-            place += 1;
-            if self.dropout_prob_theta > 0.0 {
-                y = cx.dropout(y, self.dropout_prob_theta)?;
-                place += 1;
-            }
+        let mut parts = vec![cx.pooled(rest, pool, kind)?];
+        for columns in [cx.hist, cx.futr].into_iter().flatten() {
+            let pooled = cx.pooled(columns.node, pool, kind)?;
+            parts.push(cx.as_row(pooled)?);
         }
-        let thetas = cx.input_size + cx.outputs * (cx.h / down).max(1);
-        cx.dense(&format!("blocks.{i}.layers.{}", place + 1), y, thetas)
+        parts.extend(cx.stat.map(|stat| stat.node));
+        cx.joined(&parts, 1)
     }
 }
 
@@ -201,6 +171,14 @@ fn interpolation(h: usize, knots: usize, mode: Interpolation) -> Vec<f32> {
     for (step, row) in matrix.chunks_exact_mut(knots).enumerate() {
         match mode {
             Interpolation::Nearest => row[(step * knots / h).min(knots - 1)] = 1.0,
+            Interpolation::Cubic => {
+                let at = (step as f64 + 0.5) * knots as f64 / h as f64 - 0.5;
+                let (low, share) = (at.floor(), at - at.floor());
+                for (offset, weight) in [-1.0, 0.0, 1.0, 2.0].into_iter().zip(cubic_weights(share)) {
+                    let place = (low + offset).clamp(0.0, (knots - 1) as f64) as usize;
+                    row[place] += weight as f32;
+                }
+            }
             Interpolation::Linear => {
                 let at = ((step as f64 + 0.5) * knots as f64 / h as f64 - 0.5).max(0.0);
                 let low = (at.floor() as usize).min(knots - 1);
@@ -211,6 +189,14 @@ fn interpolation(h: usize, knots: usize, mode: Interpolation) -> Vec<f32> {
         }
     }
     matrix
+}
+
+/// Weights of the knots before, at, behind and two behind a place between two of them (Keys 1981).
+fn cubic_weights(share: f64) -> [f64; 4] {
+    let a = -0.75;
+    let near = |d: f64| ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
+    let far = |d: f64| a * (((d - 5.0) * d + 8.0) * d - 4.0);
+    [far(1.0 + share), near(share), near(1.0 - share), far(2.0 - share)]
 }
 
 #[cfg(test)]

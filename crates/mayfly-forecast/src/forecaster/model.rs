@@ -2,7 +2,7 @@
 use crate::error::{ForecastError, Result};
 use crate::families::{Build, Common, Family, merge};
 use crate::losses::ForecastLoss;
-use crate::windows::{RowShape, WindowSpec};
+use crate::windows::{Counts, RowShape, WindowSpec};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -118,6 +118,7 @@ impl Model {
             outputs: self.loss.outputs(),
             reads_mask: self.family.takes.input_mask,
             scaler: self.common.scaler_type,
+            counts: Counts::default(),
         }
     }
 

@@ -83,7 +83,14 @@ mod tests {
     fn cuts_leave_whole_horizons_in_the_part_that_is_held_back() {
         let y: Vec<f32> = (0..10).map(|i| i as f32).collect();
         let series = |len: usize| Series { id: "a", start: Stamp(0), y: &y[..len], known: None };
-        let shape = RowShape { input_size: 4, h: 2, outputs: 1, reads_mask: false, scaler: Scaler::Standard };
+        let shape = RowShape {
+            input_size: 4,
+            h: 2,
+            outputs: 1,
+            reads_mask: false,
+            scaler: Scaler::Standard,
+            counts: crate::windows::Counts::default(),
+        };
         let held = Held::new(vec![series(10), series(2), series(4)], shape, 4);
         assert_eq!(held.cuts, [(0, 6), (0, 7), (0, 8), (2, 1), (2, 2)]);
     }

@@ -197,11 +197,18 @@ fn empty(row: Row<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Scaler, WindowSpec};
+    use super::super::{Counts, Scaler, WindowSpec};
     use super::*;
     use crate::calendar::Stamp;
 
-    const SHAPE: RowShape = RowShape { input_size: 3, h: 2, outputs: 1, reads_mask: false, scaler: Scaler::Identity };
+    const SHAPE: RowShape = RowShape {
+        input_size: 3,
+        h: 2,
+        outputs: 1,
+        reads_mask: false,
+        scaler: Scaler::Identity,
+        counts: Counts { hist: 0, futr: 0, stat: 0 },
+    };
     const SPEC: WindowSpec =
         WindowSpec { input_size: 3, h: 2, step_size: 1, start_padding: false, availability: [0.0; 2] };
 

@@ -9,6 +9,21 @@ pub(crate) const BACK: &str = "back";
 /// The input that says which of the first input's values are there.
 pub(crate) const INPUT_MASK: &str = "insample_mask";
 
+/// The input with the columns that are known to the cutoff.
+pub(crate) const HIST: &str = "hist_exog";
+/// The input with the columns that are known over the horizon.
+pub(crate) const FUTR: &str = "futr_exog";
+/// The input with the columns that a series has once.
+pub(crate) const STAT: &str = "stat_exog";
+
+/// How many exogenous columns there are of each kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) hist: usize,
+    pub(crate) futr: usize,
+    pub(crate) stat: usize,
+}
+
 /// Sizes of a row, and how it is scaled.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct RowShape {
@@ -18,6 +33,7 @@ pub(crate) struct RowShape {
     pub(crate) outputs: usize,
     pub(crate) reads_mask: bool,
     pub(crate) scaler: Scaler,
+    pub(crate) counts: Counts,
 }
 
 /// On which scale the loss compares.
@@ -95,7 +111,14 @@ mod tests {
         let y: Vec<f32> = (0..6).map(|i| 10.0 + i as f32).collect();
         let known = [true, true, false, true, true, true];
         let series = Series { id: "a", start: Stamp(0), y: &y, known: Some(&known) };
-        let shape = RowShape { input_size: 4, h: 3, outputs: 2, reads_mask: true, scaler: Scaler::Identity };
+        let shape = RowShape {
+            input_size: 4,
+            h: 3,
+            outputs: 2,
+            reads_mask: true,
+            scaler: Scaler::Identity,
+            counts: Counts::default(),
+        };
         let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 2], [9.0; 4]);
         let row = Row { x: &mut x, t: &mut t, known: &mut k, back: &mut back, mask: Some(&mut mask) };
         assert_eq!(shape.fill(&series, 3, Compare::Original, row), 3.0);

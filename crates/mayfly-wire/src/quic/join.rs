@@ -189,3 +189,29 @@ async fn redeem(inner: Arc<Inner>, token: JoinToken, key: PublicKey) -> Result<T
     let work = move || inner.trust.redeem(&inner.identity, &token, &key, now_ms());
     tokio::task::spawn_blocking(work).await.map_err(WireError::tls("redeeming the token"))?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TrustStore;
+
+    fn identity(seed: u8) -> Identity {
+        Identity::from_seed(&[seed; 32]).unwrap()
+    }
+
+    /// What comes back must be a list of the token's swarm with its issuer and the newcomer on it.
+    #[test]
+    fn a_list_without_us_is_refused() {
+        let (issuer, us, other) = (identity(1), identity(2), identity(3));
+        let list = |newcomer: &Identity| {
+            let mut list = TrustList::found(&issuer, 1).unwrap();
+            list.admit(&issuer, newcomer.public_key(), 2).unwrap();
+            list
+        };
+        let token = TrustStore::in_memory(list(&other)).issue_token(&issuer, 60_000, &[], 3).unwrap();
+        assert!(check(list(&us), &us, &token).is_ok());
+        assert!(matches!(check(list(&other), &us, &token), Err(WireError::NotMember { id }) if id == us.id()));
+        let elsewhere = TrustList::found(&other, 1).unwrap();
+        assert!(matches!(check(elsewhere, &us, &token), Err(WireError::OtherSwarm { .. })));
+    }
+}

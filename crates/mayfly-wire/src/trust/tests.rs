@@ -349,6 +349,13 @@ fn answers_that_lie_are_refused() {
     };
     assert!(lie(1, TrustAnswer::Hashes { hashes: Vec::new(), next: Some(1) }));
     assert!(lie(2, TrustAnswer::Records(Vec::new())));
+    // A list of hashes that begins again and again.
+    let hashes = vec![signed(Says::Admit { by: 0, who: 1 }, 5).hash().unwrap()];
+    let page = crate::to_payload("an answer", &TrustAnswer::Hashes { hashes, next: Some(1) }).unwrap();
+    let (mut exchange, ask) = TrustExchange::start(&ours).unwrap();
+    exchange.answered(&ours, &theirs.answer(&ask).unwrap()).unwrap().unwrap();
+    assert!(exchange.answered(&ours, &page).unwrap().is_some());
+    assert!(exchange.answered(&ours, &page).is_err());
     let other = signed(Says::Admit { by: 0, who: 3 }, 7);
     assert!(lie(2, TrustAnswer::Records(vec![other.clone()])));
     let forged = SignedRecord { signature: vec![0; other.signature.len()], ..other };
