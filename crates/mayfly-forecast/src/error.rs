@@ -96,6 +96,32 @@ pub enum ForecastError {
         /// In how many series.
         series: usize,
     },
+    /// Exogenous columns without a value.
+    #[error("series {id:?} has no row at {ds}, where {columns} must be known")]
+    NoExogenous {
+        /// The series.
+        id: String,
+        /// The time.
+        ds: String,
+        /// The columns.
+        columns: String,
+    },
+    /// A future of which the exogenous columns are not known.
+    #[error(
+        "series {id:?} has no row at {ds} for {columns}; {h} steps behind the last value are needed, {series} series lack some: give them with --futr FILE"
+    )]
+    NoFuture {
+        /// The first such series.
+        id: String,
+        /// Its first missing time.
+        ds: String,
+        /// The columns.
+        columns: String,
+        /// Steps that are needed.
+        h: usize,
+        /// How many series lack some.
+        series: usize,
+    },
     /// A time that the frequency never reaches.
     #[error("series {id:?}: {ds} is not on the grid of frequency {freq}, which goes {before}, {after}")]
     OffGrid {

@@ -38,13 +38,13 @@ pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, Build, Common, DLinear, DeepNpts, Dense, Exogenous, FAMILIES, Family, ForecastCx, Interpolation, Mlp,
+    Activation, Build, Common, DLinear, DeepNpts, Dense, FAMILIES, Family, ForecastCx, Interpolation, Known, Mlp,
     NLinear, Nbeats, Nbeatsx, Nhits, Pooling, Settings, StackType, Takes, Tide, TrendBasis,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Fitted, Forecaster, Forecasts, Model, Outlook, Progress, Refit, Report, Watch,
 };
-pub use frame::{Columns, Duplicates, Fill, FrameOptions, Series, SeriesFrame};
+pub use frame::{Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::ForecastLoss;
 pub use metrics::Scores;
 pub use windows::{Scaler, WindowList, WindowSpec};

@@ -157,6 +157,37 @@ fn no_message_is_too_long_whatever_there_is() {
     }
 }
 
+/// Rumours of very many writes, and of large ones that are then asked for, come in messages of a payload each, and all of them arrive.
+#[test]
+fn rumours_and_what_is_asked_for_come_in_pages() {
+    for (name, count, value) in [("small", 9_000, 256), ("large", 24, 500_000)] {
+        let (mut ours, mut gossip) = node(1);
+        let (mut theirs, mut their_gossip) = node(2);
+        let (us, peer) = (NodeId([1; 32]), NodeId([2; 32]));
+        for i in 0..count {
+            let record = some_record(i, 300, Some(value), 1);
+            assert!(ours.apply(record.clone()));
+            gossip.wrote(&record);
+        }
+        let (mut longest, mut greetings) = (0, 0);
+        while gossip.has_rumours() {
+            greetings += 1;
+            assert!(greetings < 200, "{name}: {} of {count} arrived", theirs.len());
+            let mut out = Some(gossip.greet(&ours, peer));
+            while let Some(asked) = out.take() {
+                longest = longest.max(asked.message.encode().len());
+                let (answer, _) = their_gossip.answer(&mut theirs, us, asked.message).unwrap();
+                longest = longest.max(answer.encode().len());
+                out = gossip.heard(&mut ours, peer, asked.ticket, answer).1;
+            }
+        }
+        assert!(longest <= MOST_BYTES, "{name}: {longest}");
+        assert!(longest > 400_000, "{name}: {longest} bytes are no test of a budget");
+        compare(&mut ours, &mut theirs); // what did not fit is found by a walk
+        assert!(theirs.same_records(&ours), "{name}: {} of {count}", theirs.len());
+    }
+}
+
 /// However two memories differ, one walk makes both the newest of each key.
 #[test]
 fn a_walk_makes_both_the_newest_of_each_key() {

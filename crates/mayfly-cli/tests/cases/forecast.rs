@@ -139,7 +139,7 @@ fn models_are_listed_with_their_settings() {
     has_keys(&object, "models");
     has_keys(&object["models"][0], "name paper takes config");
     let names: Vec<&str> = object["models"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["DLinear", "NLinear", "MLP", "NHITS"]);
+    assert_eq!(names, ["DLinear", "NLinear", "MLP", "NHITS", "NBEATS", "NBEATSx", "TiDE", "DeepNPTS"]);
     let text = case.ok(&["forecast", "list", "nhits"]).out;
     assert!(text.contains("n_freq_downsample = [4,2,1]") && text.contains("Challu"), "{text}");
     assert!(case.refused(&["forecast", "models", "patchtst"]).contains("DLinear, NLinear, MLP, NHITS"));
@@ -215,4 +215,33 @@ fn wide_tables_and_two_columns_are_series() {
         .json();
     assert_eq!((&out["freq"], &out["rows"]), (&Value::from("MS"), &Value::from(24)));
     assert!(case.ok(&["forecast", "predict", "t.mayfly"]).out.contains("\nSold,2022-01,"));
+}
+
+#[test]
+fn exogenous_columns_come_from_the_table_and_from_the_future() {
+    let case = Case::new();
+    let (mut table, mut future) = (String::from("unique_id,ds,y,price,rain\n"), String::from("unique_id,ds,price\n"));
+    for id in ["a", "b"] {
+        for t in 0..60 {
+            table += &format!("{id},{t},{},{},{}\n", 10 + t % 7, t % 3, t % 5);
+        }
+        (60..64).for_each(|t| future += &format!("{id},{t},{}\n", t % 3));
+    }
+    case.write("s.csv", table).write("next.csv", future).write("shops.csv", "unique_id,size\na,1\nb,2\n");
+    case.write("c.toml", "[MLP]\nhidden_size = 8\n");
+    let beside = ["--futr", "price", "--hist", "rain", "--static", "shops.csv"];
+    let train = ["forecast", "train", "s.csv", "--h", "4", "--steps", "5", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--models", "mlp,tide"], &beside].concat());
+    let said = case.refused(&["forecast", "predict", "m.mayfly"]);
+    assert!(said.contains("no row at 60 for price") && said.contains("--futr"), "{said}");
+    let known = case.ok(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).out;
+    assert!(known.starts_with("unique_id,ds,MLP,TiDE\na,60,"), "{known}");
+    let again = ["forecast", "predict", "m.mayfly", "s.csv", "--static", "shops.csv", "--futr", "next.csv"];
+    assert_eq!(case.ok(&again).out, known);
+    let said = case.refused(&["forecast", "predict", "m.mayfly", "s.csv", "--futr", "next.csv"]);
+    assert!(said.contains("static: size"), "{said}");
+    let said = case.refused(&[&train[..], &["--models", "dlinear,mlp"], &beside].concat());
+    assert!(said.contains("DLinear") && said.contains("takes no exogenous columns"), "{said}");
+    let cv = ["forecast", "cv", "s.csv", "--h", "4", "--steps", "5", "--config", "c.toml", "--models", "mlp"];
+    case.ok(&[&cv[..], &beside].concat());
 }

@@ -13,11 +13,11 @@ pub struct ForecastCx<'a, 'b> {
     /// Which of its values are there, for families that take it: `[batch, input_size]`.
     pub mask: Option<NodeId>,
     /// Columns known to the cutoff: `[batch, input_size, count]`.
-    pub hist: Option<Exogenous>,
+    pub hist: Option<Known>,
     /// Columns known over the horizon: `[batch, input_size + h, count]`.
-    pub futr: Option<Exogenous>,
+    pub futr: Option<Known>,
     /// Columns that a series has once: `[batch, count]`.
-    pub stat: Option<Exogenous>,
+    pub stat: Option<Known>,
     /// Values of the past.
     pub input_size: usize,
     /// Steps of the forecast.
@@ -28,7 +28,7 @@ pub struct ForecastCx<'a, 'b> {
 
 /// Columns besides the series itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Exogenous {
+pub struct Known {
     /// Their values.
     pub node: NodeId,
     /// How many there are.

@@ -1,5 +1,5 @@
 //! A family as a layer of a network.
-use super::cx::{Exogenous, ForecastCx};
+use super::cx::{ForecastCx, Known};
 use super::settings::Build;
 use crate::windows::{BACK, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
 use mayfly_graph::NodeId;
@@ -24,8 +24,8 @@ impl CustomLayer for FamilyLayer {
     fn build(&self, cx: &mut LayerCx<'_>, x: NodeId) -> Result<NodeId> {
         let RowShape { input_size, h, outputs, reads_mask, counts, .. } = self.shape;
         let mask = reads_mask.then(|| cx.input(INPUT_MASK)).transpose()?;
-        let columns = |name: &str, count: usize| -> Result<Option<Exogenous>> {
-            (count > 0).then(|| Ok(Exogenous { node: cx.input(name)?, count })).transpose()
+        let columns = |name: &str, count: usize| -> Result<Option<Known>> {
+            (count > 0).then(|| Ok(Known { node: cx.input(name)?, count })).transpose()
         };
         let (hist, futr, stat) =
             (columns(HIST, counts.hist)?, columns(FUTR, counts.futr)?, columns(STAT, counts.stat)?);

@@ -16,7 +16,7 @@ mod tide;
 pub use bases::TrendBasis;
 pub use block::Activation;
 pub use common::Common;
-pub use cx::{Dense, Exogenous, ForecastCx};
+pub use cx::{Dense, ForecastCx, Known};
 pub use deepnpts::DeepNpts;
 pub use dlinear::DLinear;
 pub(crate) use layer::{PLACE, Use, spec};

@@ -1,9 +1,10 @@
 //! Forecasts at cuts of series: of networks, and of baselines.
 use super::fitted::Fitted;
 use crate::baselines::{Baseline, deviations};
+use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
-use crate::windows::{INPUT_MASK, inputs_of};
+use crate::windows::{BesideMut, INPUT_MASK, inputs_of};
 
 /// A place in a series: so many of its values are seen.
 pub(super) type Cut<'a> = (Series<'a>, usize);
@@ -58,6 +59,14 @@ impl Fitted {
         if h <= own {
             return Ok(first.chunks_exact(own * outputs).flat_map(|row| &row[..h * outputs]).copied().collect());
         }
+        if !self.exogenous.hist.is_empty() {
+            let want = format!(
+                "at most {own}, as trained: {} would have to be known up to there as well",
+                self.exogenous.hist.join(", ")
+            );
+            return Err(ForecastError::option("h", h, want));
+        }
+        let futr = self.exogenous.futr.len();
         let mut rows: Vec<Vec<f32>> = first.chunks_exact(own * outputs).map(<[f32]>::to_vec).collect();
         let mut pasts: Vec<(Vec<f32>, Vec<bool>)> = cuts.iter().map(|cut| self.past(cut)).collect();
         while rows.first().is_some_and(|row| row.len() < h * outputs) {
@@ -69,7 +78,10 @@ impl Fitted {
             let longer: Vec<Cut<'_>> = pasts
                 .iter()
                 .zip(cuts)
-                .map(|((y, known), (series, _))| (Series { y, known: Some(known), ..*series }, y.len()))
+                .map(|((y, known), (series, cut))| {
+                    let futr = &series.futr[cut.saturating_sub(self.input_size) * futr..];
+                    (Series { y, known: Some(known), futr, ..*series }, y.len())
+                })
                 .collect();
             let next = self.once(&longer)?;
             rows.iter_mut().zip(next.chunks_exact(own * outputs)).for_each(|(row, next)| row.extend_from_slice(next));
@@ -100,8 +112,19 @@ impl Fitted {
             inputs_of(series, *cut, self.model.common.scaler_type, x, masks.next())
         };
         let scales: Vec<_> = cuts.iter().zip(x.chunks_exact_mut(l)).map(scale).collect();
-        let extras: &[(&str, &[f32])] = if reads_mask { &[(INPUT_MASK, &mask)] } else { &[] };
-        let mut y = self.network.predict_named(&x, extras)?;
+        let shape = self.model.shape(l, self.h, &self.exogenous);
+        let mut beside = shape.beside().map(|(name, len)| (name, len, vec![0.0; cuts.len() * len]));
+        for (i, (series, cut)) in cuts.iter().enumerate() {
+            let [hist, futr, stat] = beside.each_mut().map(|(_, len, values)| match *len {
+                0 => None,
+                len => Some(&mut values[i * len..(i + 1) * len]),
+            });
+            shape.fill_beside(series, *cut, BesideMut { hist, futr, stat });
+        }
+        let mut extras: Vec<(&str, &[f32])> = Vec::new();
+        extras.extend(reads_mask.then_some((INPUT_MASK, &mask[..])));
+        extras.extend(beside.iter().filter(|(_, len, _)| *len > 0).map(|(name, _, values)| (*name, &values[..])));
+        let mut y = self.network.predict_named(&x, &extras)?;
         let outputs = self.model.loss.outputs();
         for (row, scale) in y.chunks_exact_mut(self.h * outputs).zip(&scales) {
             row.iter_mut().for_each(|value| *value = scale.undo(*value));

@@ -60,6 +60,7 @@ impl Forecaster {
         watch: &mut dyn Watch,
     ) -> Result<Backtest> {
         self.check()?;
+        self.check_exogenous(frame)?;
         let step = options.step.unwrap_or(self.h);
         if options.windows == 0 || step == 0 || options.refit == Refit::Every(0) {
             let got = format!("{} windows, {step} steps apart, {:?}", options.windows, options.refit);

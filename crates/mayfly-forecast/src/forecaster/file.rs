@@ -5,7 +5,7 @@ use super::model::Model;
 use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, Use, spec};
-use crate::frame::{About, SeriesFrame};
+use crate::frame::{About, Beside, Exogenous, SeriesFrame};
 use crate::losses::ForecastLoss;
 use crate::metrics::Scores;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
@@ -108,6 +108,9 @@ impl Forecaster {
             tensors.push(tensor("y", TensorData::F32(tails.y.clone())));
             let known = tails.known.as_ref().map(|known| known.iter().map(|k| u8::from(*k)).collect());
             tensors.extend(known.map(|known| tensor("known", TensorData::U8(known))));
+            let beside = [("hist", &tails.beside.hist), ("futr", &tails.beside.futr), ("stat", &tails.beside.stat)];
+            let there = beside.into_iter().filter(|(_, values)| !values.is_empty());
+            tensors.extend(there.map(|(name, values)| tensor(name, TensorData::F32(values.clone()))));
         }
         Ok(ModelFile { spec: SPEC.to_owned(), other, tensors, ..ModelFile::default() })
     }
@@ -147,7 +150,7 @@ impl Forecaster {
         let mut tensors: BTreeMap<String, Tensor> = file.tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         let mut fitted = Vec::with_capacity(saved.models.len());
         for model in saved.models {
-            fitted.push(model.restore(saved.h, &mut tensors, &bad)?);
+            fitted.push(model.restore(saved.h, &saved.about.exogenous, &mut tensors, &bad)?);
         }
         if let Some(name) = tensors.keys().next() {
             return Err(bad(format!("the tensor {name:?} belongs to no model")));
@@ -176,6 +179,7 @@ impl SavedModel {
     fn restore(
         self,
         h: usize,
+        exogenous: &Exogenous,
         tensors: &mut BTreeMap<String, Tensor>,
         bad: &dyn Fn(String) -> ForecastError,
     ) -> Result<Fitted> {
@@ -185,7 +189,7 @@ impl SavedModel {
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
         loss.check()?;
         let model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
-        let spec = spec(model.family.name, model.own.clone(), model.shape(input_size, h), Use::Forecasts);
+        let spec = spec(model.family.name, model.own.clone(), model.shape(input_size, h, exogenous), Use::Forecasts);
         let empty = Network::new(spec.clone(), 0)?;
         let mut params = Vec::with_capacity(empty.params().len());
         for info in empty.layout() {
@@ -203,7 +207,8 @@ impl SavedModel {
             }
         }
         let network = Network::from_parts(spec, &params, None)?;
-        Ok(Fitted { model, input_size, h, seconds, steps, windows, scores, network })
+        let exogenous = exogenous.clone();
+        Ok(Fitted { model, input_size, h, exogenous, seconds, steps, windows, scores, network })
     }
 }
 
@@ -238,6 +243,18 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
         Some(TensorData::U8(known)) => Some(known.into_iter().map(|k| k != 0).collect::<Vec<_>>()),
         Some(_) => return Err("the mask of the ends of its series is no U8".into()),
     };
+    let mut columns = |name: &str, want: usize| match take(name) {
+        None if want == 0 => Ok(Vec::new()),
+        Some(TensorData::F32(values)) if values.len() == want => Ok(values),
+        _ => Err(format!("the {want} exogenous values ({name}) of the ends of its series are missing")),
+    };
+    let names = &about.exogenous;
+    let beside = Beside {
+        hist: columns("hist", y.len().saturating_mul(names.hist.len()))?,
+        futr: columns("futr", y.len().saturating_mul(names.futr.len()))?,
+        stat: columns("stat", ids.len().saturating_mul(names.stat.len()))?,
+        offsets: Vec::new(),
+    };
     let mut offsets = vec![0_usize];
     for len in &lens {
         let end = offsets.last().and_then(|end| end.checked_add(*len)).filter(|end| *len > 0 && *end <= y.len());
@@ -257,5 +274,5 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
             y.len()
         ));
     }
-    Ok(Some(SeriesFrame { about: about.clone(), ids, starts, offsets, y, known, notes: Vec::new() }))
+    Ok(Some(SeriesFrame { about: about.clone(), ids, starts, offsets, y, known, beside, notes: Vec::new() }))
 }

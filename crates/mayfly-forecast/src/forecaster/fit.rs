@@ -7,7 +7,8 @@ use super::network::Task;
 use super::watch::Watch;
 use crate::baselines::Baseline;
 use crate::error::{ForecastError, Result};
-use crate::frame::{About, SeriesFrame};
+use crate::families::FAMILIES;
+use crate::frame::{About, Exogenous, Series, SeriesFrame};
 use crate::losses::check_level;
 use crate::metrics::Scores;
 use mayfly_nn::{Control, Network};
@@ -140,6 +141,7 @@ impl Forecaster {
     /// Settings that make no sense, series that are all too short, and trainings that diverge.
     pub fn fit(&mut self, frame: &SeriesFrame, watch: &mut dyn Watch) -> Result<Report> {
         self.check()?;
+        self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
@@ -189,6 +191,15 @@ impl Forecaster {
         Ok(())
     }
 
+    /// Refuses models that would not look at the exogenous columns.
+    pub(super) fn check_exogenous(&self, frame: &SeriesFrame) -> Result<()> {
+        let blind = self.models.iter().find(|model| !model.family.takes.exogenous);
+        let Some(model) = blind.filter(|_| !frame.exogenous().is_empty()) else { return Ok(()) };
+        let takers = FAMILIES.iter().filter(|family| family.takes.exogenous).map(|family| family.name);
+        let want = format!("it takes no exogenous columns; {} do", takers.collect::<Vec<_>>().join(", "));
+        Err(ForecastError::option("models", &model.alias, want))
+    }
+
     /// Values at the end of each series that are held out.
     fn held_out(&self, frame: &SeriesFrame) -> Result<usize> {
         let longest = frame.longest();
@@ -228,6 +239,7 @@ impl Forecaster {
                 model: model.clone(),
                 input_size,
                 h: self.h,
+                exogenous: frame.exogenous().clone(),
                 seconds: trained.seconds,
                 steps: trained.steps,
                 windows: trained.windows,
@@ -293,7 +305,11 @@ impl Forecaster {
             let want = "the file was saved without the ends of its series: give series to forecast";
             return Err(ForecastError::option("series", "missing", want));
         };
+        if frame.exogenous() != &state.about.exogenous {
+            return Err(other_columns(frame.exogenous(), &state.about.exogenous));
+        }
         let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
+        self.check_future(frame, h.div_ceil(self.h).saturating_mul(self.h))?;
         let mut forecasts = Forecasts::new(frame, &cuts, h, state.season, false);
         for fitted in &state.fitted {
             forecasts.groups.push(fitted.at(&cuts, h)?);
@@ -301,10 +317,35 @@ impl Forecaster {
         Ok(forecasts)
     }
 
+    /// Refuses a future of which the exogenous columns are not known.
+    fn check_future(&self, frame: &SeriesFrame, h: usize) -> Result<()> {
+        let names = frame.exogenous();
+        let n = names.futr.len();
+        let lacks = |series: &Series<'_>| n > 0 && series.futr.len() / n < series.y.len() + h;
+        let mut missing = frame.iter().filter(lacks);
+        let Some(first) = missing.next() else { return Ok(()) };
+        let ds = frame.written(frame.time(&first, first.futr.len() / n));
+        let columns = names.futr.join(", ");
+        Err(ForecastError::NoFuture { id: first.id.to_owned(), ds, columns, h, series: 1 + missing.count() })
+    }
+
+    /// What the exogenous columns of its series are called.
+    pub fn exogenous(&self) -> Option<&Exogenous> {
+        self.state.as_ref().map(|state| &state.about.exogenous)
+    }
+
     /// The ends of the series it was trained on, where it has them.
     pub fn tails(&self) -> Option<&SeriesFrame> {
         self.state.as_ref().and_then(|state| state.tails.as_ref())
     }
+}
+
+fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError {
+    let said = |names: &Exogenous| {
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        format!("hist: {}, futr: {}, static: {}", list(&names.hist), list(&names.futr), list(&names.stat))
+    };
+    ForecastError::option("exogenous columns", said(got), format!("the models were trained with {}", said(want)))
 }
 
 impl Fitted {

@@ -1,5 +1,6 @@
 //! A trained model.
 use super::model::Model;
+use crate::frame::Exogenous;
 use crate::metrics::Scores;
 use mayfly_nn::Network;
 
@@ -12,6 +13,8 @@ pub struct Fitted {
     pub input_size: usize,
     /// Steps that it gives at once.
     pub h: usize,
+    /// The exogenous columns that it takes.
+    pub exogenous: Exogenous,
     /// How long its training took.
     pub seconds: f64,
     /// Steps of its training.

@@ -1,6 +1,7 @@
 //! A model that is to be trained: a family, its settings, and what to call it.
 use crate::error::{ForecastError, Result};
 use crate::families::{Build, Common, Family, merge};
+use crate::frame::Exogenous;
 use crate::losses::ForecastLoss;
 use crate::windows::{Counts, RowShape, WindowSpec};
 use serde_json::{Map, Value, json};
@@ -111,14 +112,14 @@ impl Model {
         self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
     }
 
-    pub(crate) fn shape(&self, input_size: usize, h: usize) -> RowShape {
+    pub(crate) fn shape(&self, input_size: usize, h: usize, exogenous: &Exogenous) -> RowShape {
         RowShape {
             input_size,
             h,
             outputs: self.loss.outputs(),
             reads_mask: self.family.takes.input_mask,
             scaler: self.common.scaler_type,
-            counts: Counts::default(),
+            counts: Counts { hist: exogenous.hist.len(), futr: exogenous.futr.len(), stat: exogenous.stat.len() },
         }
     }
 

@@ -42,7 +42,7 @@ impl Task<'_> {
         let start = Instant::now();
         let common = &self.model.common;
         let series: Vec<Series<'_>> = self.frame.iter().map(|series| self.without_held(series)).collect();
-        let shape = self.model.shape(self.input_size, self.h);
+        let shape = self.model.shape(self.input_size, self.h, self.frame.exogenous());
         let list = WindowList::new(series.iter().map(|s| s.y.len()), &self.model.windows(self.input_size, self.h));
         if list.total() == 0 {
             return Err(self.no_windows(&series));
@@ -75,7 +75,7 @@ impl Task<'_> {
 
     fn without_held<'b>(&self, series: Series<'b>) -> Series<'b> {
         let len = series.y.len().saturating_sub(self.val_size);
-        Series { y: &series.y[..len], known: series.known.map(|known| &known[..len]), ..series }
+        series.until(len)
     }
 
     fn no_windows(&self, series: &[Series<'_>]) -> ForecastError {

@@ -1,7 +1,8 @@
 //! From rows in any order to series on a grid.
+use super::beside::{self, Table};
 use super::fill::filled;
-use super::options::{Columns, Duplicates, Fill, FrameOptions};
-use super::series::{About, SeriesFrame};
+use super::options::{Columns, Duplicates, Exogenous, Fill, FrameOptions};
+use super::series::{About, Beside, SeriesFrame};
 use crate::calendar::{Freq, Stamp, StampForm, infer};
 use crate::error::{ForecastError, Result};
 use std::collections::HashMap;
@@ -15,14 +16,19 @@ pub(super) struct Row {
     pub(super) series: u32,
     pub(super) stamp: Stamp,
     pub(super) y: f32,
+    /// Its place among the rows of the exogenous columns.
+    pub(super) at: u32,
 }
 
 /// The rows of a table.
 #[derive(Default)]
 pub(super) struct Rows {
     pub(super) ids: Vec<String>,
-    numbers: HashMap<String, u32>,
+    pub(super) numbers: HashMap<String, u32>,
     pub(super) rows: Vec<Row>,
+    /// What the exogenous columns are called, and their values: those of `hist`, then those of `futr`, row by row.
+    pub(super) names: Exogenous,
+    pub(super) beside: Vec<f32>,
 }
 
 impl Rows {
@@ -44,13 +50,19 @@ impl SeriesFrame {
     /// # Errors
     /// What [`SeriesFrame::read`] refuses of a table.
     pub fn from_columns<I: AsRef<str>>(ids: &[I], ds: &[I], y: &[f32], options: &FrameOptions) -> Result<SeriesFrame> {
-        if ids.len() != ds.len() || ids.len() != y.len() || ids.is_empty() {
-            let got = format!("{} ids, {} times and {} values", ids.len(), ds.len(), y.len());
-            return Err(ForecastError::option("columns", got, "they must be of one length, which is not 0"));
-        }
-        let mut rows = Rows::default();
+        SeriesFrame::from_table(&Table { ids, ds, y, hist: &[], futr: &[] }, options)
+    }
+
+    /// A frame from columns of equal length, exogenous ones among them; NaN is a missing value.
+    ///
+    /// # Errors
+    /// What [`SeriesFrame::read`] refuses of a table.
+    pub fn from_table<I: AsRef<str>>(table: &Table<'_, I>, options: &FrameOptions) -> Result<SeriesFrame> {
+        let Table { ids, ds, y, .. } = *table;
+        table.check()?;
+        let mut rows = Rows { names: table.names(), beside: table.row_by_row(), ..Rows::default() };
         let mut form: Option<StampForm> = None;
-        for ((id, ds), y) in ids.iter().zip(ds).zip(y) {
+        for (at, ((id, ds), y)) in ids.iter().zip(ds).zip(y).enumerate() {
             let Some((stamp, written)) = Stamp::parse(ds.as_ref()) else {
                 return Err(ForecastError::option("time", ds.as_ref(), "a date such as 2024-02-29, or a whole number"));
             };
@@ -59,7 +71,7 @@ impl SeriesFrame {
                 Some(form) => Some(form.merged(&written).ok_or_else(|| mixed(ds.as_ref()))?),
             };
             let series = rows.series(id.as_ref());
-            rows.rows.push(Row { series, stamp, y: *y });
+            rows.rows.push(Row { series, stamp, y: *y, at: at as u32 });
         }
         build(rows, form.unwrap_or(StampForm::Integer), Columns::default(), options)
     }
@@ -84,7 +96,7 @@ pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: 
         Some(freq) => fits(freq, &form)?,
         None => infer(ranges.iter().map(|range| &stamps[range.clone()]), &form)?,
     };
-    let about = About { freq, form, columns };
+    let about = About { freq, form, columns, exogenous: rows.names.clone() };
     place(&rows, &ranges, about, options.fill, notes)
 }
 
@@ -136,7 +148,7 @@ fn join(rows: &mut Rows, form: &StampForm, how: Duplicates) -> Result<()> {
             Duplicates::Mean => (sum / group.len() as f64) as f32,
             Duplicates::Last => last.y,
         };
-        out.push(Row { y, ..*first });
+        out.push(Row { y, at: last.at, ..*first }); // exogenous columns have one value a time: the last
     }
     rows.rows = out;
     Ok(())
@@ -172,8 +184,16 @@ fn place(
     fill: Fill,
     notes: Vec<String>,
 ) -> Result<SeriesFrame> {
-    let mut frame =
-        SeriesFrame { about, ids: Vec::new(), starts: Vec::new(), offsets: vec![0], y: Vec::new(), known: None, notes };
+    let mut frame = SeriesFrame {
+        about,
+        ids: Vec::new(),
+        starts: Vec::new(),
+        offsets: vec![0],
+        y: Vec::new(),
+        known: None,
+        beside: Beside::default(),
+        notes,
+    };
     let most = (rows.rows.len() as u64).saturating_mul(MOST_FILLED);
     let mut gaps = Gaps::default();
     let mut all_known: Vec<bool> = Vec::new();
@@ -186,14 +206,19 @@ fn place(
             return Err(too_far(&frame.about, id, last.stamp, len));
         }
         let mut grid = vec![f32::NAN; len as usize];
+        let mut places: Vec<Option<u32>> = vec![None; len as usize];
         for row in series {
             let at = steps(&frame.about, id, first.stamp, row.stamp)?;
-            grid[at as usize] = row.y;
+            (grid[at as usize], places[at as usize]) = (row.y, Some(row.at));
         }
         gaps.look(&frame.about, id, first.stamp, &grid);
         let (y, known) = filled(&grid, fill);
         frame.y.extend(y);
         all_known.extend(known);
+        beside::place(rows, &places, fill, &mut frame.beside).map_err(|at| {
+            let ds = frame.about.form.write(frame.about.freq.add(first.stamp, at as i64));
+            ForecastError::NoExogenous { id: id.clone(), ds, columns: rows.names.all().join(", ") }
+        })?;
         frame.ids.push(id.clone());
         frame.starts.push(first.stamp);
         frame.offsets.push(frame.y.len());

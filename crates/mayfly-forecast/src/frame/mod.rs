@@ -1,10 +1,12 @@
 //! Series in memory: columns plus offsets, checked and on their grids.
+mod beside;
 mod build;
 mod fill;
 mod options;
 mod read;
 mod series;
 
-pub use options::{Columns, Duplicates, Fill, FrameOptions};
-pub(crate) use series::About;
+pub use beside::Table;
+pub use options::{Columns, Duplicates, Exogenous, Fill, FrameOptions};
+pub(crate) use series::{About, Beside};
 pub use series::{Series, SeriesFrame};

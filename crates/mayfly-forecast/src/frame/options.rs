@@ -17,6 +17,30 @@ pub struct Columns {
     pub target: String,
 }
 
+/// What the exogenous columns are called, by when they are known.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exogenous {
+    /// Known up to the cutoff of a forecast: sensors, sales of others.
+    pub hist: Vec<String>,
+    /// Known over the horizon as well: prices that are set, holidays, forecasts of the weather.
+    pub futr: Vec<String>,
+    /// One value a series: sizes, places.
+    pub stat: Vec<String>,
+}
+
+impl Exogenous {
+    /// Those of a table of series, in the order of a row.
+    pub(crate) fn all(&self) -> Vec<&str> {
+        self.hist.iter().chain(&self.futr).map(String::as_str).collect()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.hist.is_empty() && self.futr.is_empty() && self.stat.is_empty()
+    }
+}
+
 impl Default for Columns {
     /// NeuralForecast's: `unique_id`, `ds`, `y`.
     fn default() -> Self {
@@ -76,6 +100,10 @@ pub struct FrameOptions {
     pub skip_short: bool,
     /// Every column but the times is a series.
     pub wide: bool,
+    /// Columns known up to the cutoff.
+    pub hist: Vec<String>,
+    /// Columns known over the horizon as well.
+    pub futr: Vec<String>,
     /// How the file itself is read.
     pub file: FileOptions,
 }

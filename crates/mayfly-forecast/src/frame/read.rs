@@ -1,6 +1,7 @@
 //! Tables of series from files.
+use super::beside::check_names;
 use super::build::{Row, Rows, build, mixed};
-use super::options::{Columns, FrameOptions};
+use super::options::{Columns, Exogenous, FrameOptions};
 use super::series::SeriesFrame;
 use crate::calendar::{Stamp, StampForm};
 use crate::error::{ForecastError, Result};
@@ -30,6 +31,115 @@ impl SeriesFrame {
     }
 }
 
+impl SeriesFrame {
+    /// The frame with the static columns of a file: a row a series, named as the frame names its series; every other column is a number.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a series without a row or with two, cells that are no numbers.
+    pub fn with_static(mut self, input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
+        let input = input.into();
+        let id = self.about.columns.id.clone();
+        let base = OpenOptions {
+            kinds: BTreeMap::from([(id.clone(), ColumnKind::Text)]),
+            identifiers: Identifiers::Keep,
+            ..OpenOptions::default()
+        };
+        let mut source = open(input, &options.file.over(base))?;
+        let (file, schema) = (source.name().to_owned(), source.schema().clone());
+        let found = Finder { file: &file, schema: &schema };
+        let id = found.column(Some(&id), &id, None, ("series", "--id"))?;
+        let names: Vec<String> =
+            schema.columns().iter().map(|column| column.name.clone()).filter(|name| *name != id).collect();
+        if let Some(column) = schema.columns().iter().find(|c| c.name != id && c.kind != ColumnKind::Numeric) {
+            let what = format!("column {:?} has no numbers; static columns must be numbers", column.name);
+            return Err(ForecastError::Cell { file, at: "header".into(), what });
+        }
+        let places: Vec<Place> = names.iter().filter_map(|name| Place::of(&schema, name)).collect();
+        let Some(id) = Place::of(&schema, &id) else { return Err(found.absent(&id, "series", "--id")) };
+        let mut of: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+        let reader = Reader { file: &file, schema: schema.clone(), time: id, form: None };
+        each_chunk(source.as_mut(), |chunk| {
+            for row in 0..chunk.rows {
+                let values: Result<Vec<f32>> = places.iter().map(|place| reader.there(chunk, row, *place)).collect();
+                let name = id.text(chunk, row);
+                if of.insert(name.to_owned(), values?).is_some() {
+                    return Err(reader.bad(chunk, row, id, format!("series {name:?} has two rows")));
+                }
+            }
+            Ok(())
+        })?;
+        self.beside.stat.clear();
+        for id in &self.ids {
+            let Some(values) = of.get(id) else {
+                let what = format!("series {id:?} has no row; every series of the data needs one");
+                return Err(ForecastError::Cell { file, at: "table".into(), what });
+            };
+            self.beside.stat.extend(values);
+        }
+        self.about.exogenous.stat = names;
+        Ok(self)
+    }
+
+    /// The frame with what its future columns will be: a file with series, times behind the last values, and the columns. Rows that are not asked for do no harm.
+    ///
+    /// # Errors
+    /// A file that cannot be read or lacks a column, cells that are no numbers, a time that is missing between the last value and the last row of a series.
+    pub fn with_future(mut self, input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
+        let names = self.about.exogenous.futr.clone();
+        if names.is_empty() {
+            return Err(ForecastError::option("futr", "a file", "no column of these series is known over the horizon"));
+        }
+        let columns = self.about.columns.clone();
+        let mut kinds =
+            BTreeMap::from([(columns.id.clone(), ColumnKind::Text), (columns.time.clone(), ColumnKind::Text)]);
+        kinds.extend(names.iter().map(|name| (name.clone(), ColumnKind::Numeric)));
+        let known_kinds = kinds;
+        let base = OpenOptions { known_kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() };
+        let mut source = open(input.into(), &options.file.over(base))?;
+        let (file, schema) = (source.name().to_owned(), source.schema().clone());
+        let found = Finder { file: &file, schema: &schema };
+        let time = found.column(Some(&columns.time), "", None, ("times", "--time"))?;
+        let id = schema.position(&columns.id).and_then(|_| Place::of(&schema, &columns.id));
+        if id.is_none() && self.len() > 1 {
+            return Err(found.absent(&columns.id, "series", "--id"));
+        }
+        for name in &names {
+            found.column(Some(name), name, None, ("values of the future", "--futr"))?;
+        }
+        let places: Vec<Place> = names.iter().filter_map(|name| Place::of(&schema, name)).collect();
+        let Some(time) = Place::of(&schema, &time) else { return Err(found.absent(&time, "times", "--time")) };
+        let mut reader = Reader { file: &file, schema: schema.clone(), time, form: None };
+        let mut rows: BTreeMap<(String, Stamp), Vec<f32>> = BTreeMap::new();
+        let only = self.ids.first().cloned().unwrap_or_default();
+        each_chunk(source.as_mut(), |chunk| {
+            for row in 0..chunk.rows {
+                let stamp = reader.stamp(chunk, row)?;
+                let values: Result<Vec<f32>> = places.iter().map(|place| reader.there(chunk, row, *place)).collect();
+                let name = id.map_or(only.as_str(), |id| id.text(chunk, row)).to_owned();
+                if rows.insert((name, stamp), values?).is_some() {
+                    return Err(reader.bad(chunk, row, time, "this series has two rows at this time".to_owned()));
+                }
+            }
+            check_count(&file, rows.len())
+        })?;
+        self.put_future(&rows);
+        Ok(self)
+    }
+
+    /// Appends the rows behind each series' last value, as far as they go without a gap.
+    fn put_future(&mut self, rows: &BTreeMap<(String, Stamp), Vec<f32>>) {
+        let (mut futr, mut offsets) = (Vec::new(), vec![0]);
+        let n = self.about.exogenous.futr.len();
+        for series in self.iter() {
+            futr.extend_from_slice(&series.futr[..series.y.len() * n]);
+            let times = (series.y.len()..).map(|at| (series.id.to_owned(), self.time(&series, at)));
+            futr.extend(times.map_while(|key| rows.get(&key)).flatten());
+            offsets.push(futr.len() / n.max(1));
+        }
+        (self.beside.futr, self.beside.offsets) = (futr, offsets);
+    }
+}
+
 /// Which column is what.
 struct Roles {
     file: String,
@@ -38,6 +148,7 @@ struct Roles {
     time: String,
     /// None where the table is wide.
     target: Option<String>,
+    exogenous: Exogenous,
 }
 
 impl Roles {
@@ -63,13 +174,32 @@ impl Roles {
                 Some(found.column(options.target.as_ref(), &names.target, second, ("values", "--target"))?),
             ),
         };
-        Ok(Roles { id, time, target, file: file.clone() })
+        let exogenous = Exogenous { hist: options.hist.clone(), futr: options.futr.clone(), stat: Vec::new() };
+        check_names(&exogenous)?;
+        if options.wide && !exogenous.is_empty() {
+            return Err(ForecastError::option(
+                "wide",
+                true,
+                "a wide table has no exogenous columns: write it long, a row a value",
+            ));
+        }
+        for (names, option) in [(&exogenous.hist, "--hist"), (&exogenous.futr, "--futr")] {
+            for name in names {
+                found.column(Some(name), name, None, ("exogenous values", option))?;
+                let is_other = [Some(&time), id.as_ref(), target.as_ref()].contains(&Some(name));
+                if is_other {
+                    return Err(ForecastError::option(option, name, "this column is the id, the time or the value"));
+                }
+            }
+        }
+        Ok(Roles { id, time, target, exogenous, file: file.clone() })
     }
 
     fn open_options(&self, options: &FrameOptions) -> OpenOptions {
         let mut kinds = BTreeMap::from([(self.time.clone(), ColumnKind::Text)]);
         kinds.extend(self.id.iter().map(|id| (id.clone(), ColumnKind::Text)));
         kinds.extend(self.target.iter().map(|target| (target.clone(), ColumnKind::Numeric)));
+        kinds.extend(self.exogenous.all().into_iter().map(|name| (name.to_owned(), ColumnKind::Numeric)));
         options.file.over(OpenOptions { kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() })
     }
 }
@@ -184,6 +314,18 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// A value that must be there.
+    fn there(&self, chunk: &Chunk, row: usize, place: Place) -> Result<f32> {
+        match self.value(chunk, row, place)? {
+            value if value.is_nan() => {
+                Err(self.bad(chunk, row, place, "an exogenous column has no value here; fill it in".to_owned()))
+            }
+            value => Ok(value),
+        }
+    }
+}
+
 /// A row a value.
 fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
     let schema = source.schema().clone();
@@ -200,14 +342,19 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
         });
     };
     let id = roles.id.as_deref().and_then(place);
+    let beside: Vec<Place> = roles.exogenous.all().into_iter().filter_map(place).collect();
     let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
-    let mut rows = Rows::default();
+    let mut rows = Rows { names: roles.exogenous.clone(), ..Rows::default() };
     each_chunk(source, |chunk| {
         for row in 0..chunk.rows {
             let name = id.map_or(target_name, |id| id.text(chunk, row));
             let series = rows.series(name);
             let (stamp, y) = (reader.stamp(chunk, row)?, reader.value(chunk, row, target)?);
-            rows.rows.push(Row { series, stamp, y });
+            let at = rows.rows.len() as u32;
+            rows.rows.push(Row { series, stamp, y, at });
+            for place in &beside {
+                rows.beside.push(reader.there(chunk, row, *place)?);
+            }
         }
         check_count(&roles.file, rows.rows.len())
     })?;
@@ -236,7 +383,7 @@ fn wide(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
             let stamp = reader.stamp(chunk, row)?;
             for (series, place) in &places {
                 let y = reader.value(chunk, row, *place)?;
-                rows.rows.push(Row { series: *series, stamp, y });
+                rows.rows.push(Row { series: *series, stamp, y, at: 0 });
             }
         }
         check_count(&roles.file, rows.rows.len())

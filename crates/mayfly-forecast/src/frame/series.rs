@@ -1,5 +1,5 @@
 //! The frame: every series on its grid.
-use super::options::Columns;
+use super::options::{Columns, Exogenous};
 use crate::calendar::{Freq, Stamp, StampForm};
 use crate::error::{ForecastError, Result};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,21 @@ pub struct SeriesFrame {
     pub(crate) y: Vec<f32>,
     /// Whether each value is known; none where all are.
     pub(crate) known: Option<Vec<bool>>,
+    pub(crate) beside: Beside,
     pub(crate) notes: Vec<String>,
+}
+
+/// The exogenous columns, row by row.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Beside {
+    /// `[values, columns]`
+    pub(crate) hist: Vec<f32>,
+    /// `[values and what is known ahead of them, columns]`
+    pub(crate) futr: Vec<f32>,
+    /// Where the rows of `futr` of each series begin; empty where they are those of the values.
+    pub(crate) offsets: Vec<usize>,
+    /// `[series, columns]`
+    pub(crate) stat: Vec<f32>,
 }
 
 /// What all series of a frame share.
@@ -25,6 +39,8 @@ pub(crate) struct About {
     pub(crate) freq: Freq,
     pub(crate) form: StampForm,
     pub(crate) columns: Columns,
+    #[serde(default, skip_serializing_if = "Exogenous::is_empty")]
+    pub(crate) exogenous: Exogenous,
 }
 
 /// One series, or the beginning of one.
@@ -38,6 +54,12 @@ pub struct Series<'a> {
     pub y: &'a [f32],
     /// Whether each is known; none where all are.
     pub known: Option<&'a [bool]>,
+    /// Columns known to the cutoff, row by row.
+    pub hist: &'a [f32],
+    /// Columns known over the horizon, row by row; there may be more rows than values.
+    pub futr: &'a [f32],
+    /// Columns that a series has once.
+    pub stat: &'a [f32],
 }
 
 impl SeriesFrame {
@@ -66,6 +88,11 @@ impl SeriesFrame {
         &self.about.columns
     }
 
+    /// What the exogenous columns are called.
+    pub fn exogenous(&self) -> &Exogenous {
+        &self.about.exogenous
+    }
+
     /// What a person should know of the way the table was read.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -78,10 +105,24 @@ impl SeriesFrame {
 
     /// The series, in the order of their ids.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Series<'_>> + Clone {
-        (0..self.len()).map(|i| {
+        let names = &self.about.exogenous;
+        let (hist, futr, stat) = (names.hist.len(), names.futr.len(), names.stat.len());
+        (0..self.len()).map(move |i| {
             let range = self.offsets[i]..self.offsets[i + 1];
             let known = self.known.as_ref().map(|known| &known[range.clone()]);
-            Series { id: &self.ids[i], start: self.starts[i], y: &self.y[range], known }
+            let futr_range = match &self.beside.offsets[..] {
+                [] => range.clone(),
+                offsets => offsets[i]..offsets[i + 1],
+            };
+            Series {
+                id: &self.ids[i],
+                start: self.starts[i],
+                known,
+                hist: &self.beside.hist[range.start * hist..range.end * hist],
+                futr: &self.beside.futr[futr_range.start * futr..futr_range.end * futr],
+                stat: &self.beside.stat[i * stat..(i + 1) * stat],
+                y: &self.y[range],
+            }
         })
     }
 
@@ -118,8 +159,10 @@ impl SeriesFrame {
             offsets: vec![0],
             y: Vec::new(),
             known: self.known.as_ref().map(|_| Vec::new()),
+            beside: Beside::default(),
             notes: Vec::new(),
         };
+        let names = &self.about.exogenous;
         for series in self.iter() {
             let range = part(series.y.len());
             if range.is_empty() {
@@ -129,8 +172,12 @@ impl SeriesFrame {
             out.starts.push(self.time(&series, range.start));
             out.y.extend_from_slice(&series.y[range.clone()]);
             if let (Some(out), Some(known)) = (&mut out.known, series.known) {
-                out.extend_from_slice(&known[range]);
+                out.extend_from_slice(&known[range.clone()]);
             }
+            let columns = |values: &[f32], n: usize| values[range.start * n..range.end * n].to_vec();
+            out.beside.hist.extend(columns(series.hist, names.hist.len()));
+            out.beside.futr.extend(columns(series.futr, names.futr.len()));
+            out.beside.stat.extend(series.stat);
             out.offsets.push(out.y.len());
         }
         out
@@ -157,6 +204,25 @@ impl SeriesFrame {
         let kept = self.parts(|len| if len < want { 0..0 } else { 0..len });
         let dropped = self.len() - kept.len();
         (SeriesFrame { notes: self.notes.clone(), ..kept }, dropped)
+    }
+}
+
+impl<'a> Series<'a> {
+    /// The series without what lies behind its first `len` values; what is known of the future stays.
+    pub(crate) fn until(self, len: usize) -> Series<'a> {
+        let hist = self.hist.len() / self.y.len().max(1);
+        Series {
+            y: &self.y[..len],
+            known: self.known.map(|known| &known[..len]),
+            hist: &self.hist[..len * hist],
+            ..self
+        }
+    }
+
+    /// A series of values alone.
+    #[cfg(test)]
+    pub(crate) fn bare(y: &'a [f32], known: Option<&'a [bool]>) -> Series<'a> {
+        Series { id: "a", start: Stamp(0), y, known, hist: &[], futr: &[], stat: &[] }
     }
 }
 

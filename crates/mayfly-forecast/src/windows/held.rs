@@ -77,12 +77,11 @@ impl Dataset for Held<'_> {
 mod tests {
     use super::super::Scaler;
     use super::*;
-    use crate::calendar::Stamp;
 
     #[test]
     fn cuts_leave_whole_horizons_in_the_part_that_is_held_back() {
         let y: Vec<f32> = (0..10).map(|i| i as f32).collect();
-        let series = |len: usize| Series { id: "a", start: Stamp(0), y: &y[..len], known: None };
+        let series = |len: usize| Series::bare(&y[..len], None);
         let shape = RowShape {
             input_size: 4,
             h: 2,

@@ -10,4 +10,4 @@ pub(crate) use held::Held;
 pub use list::{WindowList, WindowSpec};
 pub(crate) use rows::{Plan, Rows};
 pub use scaler::Scaler;
-pub(crate) use shape::{BACK, Counts, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT, inputs_of};
+pub(crate) use shape::{BACK, BesideMut, Counts, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT, inputs_of};

@@ -1,7 +1,7 @@
 //! Training rows: some windows of some series for each step.
 use super::draw::distinct;
 use super::list::WindowList;
-use super::shape::{Compare, Row, RowShape};
+use super::shape::{BesideMut, Compare, Row, RowShape};
 use crate::frame::Series;
 use mayfly_base::{Rng, mix};
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
@@ -173,15 +173,23 @@ pub(super) fn row<'b>(
     let len = shape.h * shape.outputs;
     let (l, h) = (shape.input_size, shape.h);
     let [known, back, rest @ ..] = extras else {
-        return Row { x: &mut [], t: &mut [], known: &mut [], back: &mut [], mask: None };
+        let beside = BesideMut::default();
+        return Row { x: &mut [], t: &mut [], known: &mut [], back: &mut [], mask: None, beside };
     };
-    let mask = rest.first_mut().filter(|_| shape.reads_mask).map(|mask| &mut mask[i * l..(i + 1) * l]);
+    let mut rest = rest.iter_mut();
+    let mut take = |len: usize| match len {
+        0 => None,
+        len => rest.next().map(|part| &mut part[i * len..(i + 1) * len]),
+    };
+    let mask = take(if shape.reads_mask { l } else { 0 });
+    let [hist, futr, stat] = shape.beside().map(|(_, len)| take(len));
     Row {
         x: &mut x[i * l..(i + 1) * l],
         t: &mut t[i * len..(i + 1) * len],
         known: &mut known[i * h..(i + 1) * h],
         back: &mut back[i * 2..i * 2 + 2],
         mask,
+        beside: BesideMut { hist, futr, stat },
     }
 }
 
@@ -190,16 +198,14 @@ fn empty(row: Row<'_>) {
     row.t.fill(0.0);
     row.known.fill(0.0);
     row.back.copy_from_slice(&[0.0, 1.0]);
-    if let Some(mask) = row.mask {
-        mask.fill(0.0);
-    }
+    let BesideMut { hist, futr, stat } = row.beside;
+    [row.mask, hist, futr, stat].into_iter().flatten().for_each(|part| part.fill(0.0));
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Counts, Scaler, WindowSpec};
     use super::*;
-    use crate::calendar::Stamp;
 
     const SHAPE: RowShape = RowShape {
         input_size: 3,
@@ -213,7 +219,7 @@ mod tests {
         WindowSpec { input_size: 3, h: 2, step_size: 1, start_padding: false, availability: [0.0; 2] };
 
     fn series(values: &[Vec<f32>]) -> Vec<Series<'_>> {
-        values.iter().map(|y| Series { id: "s", start: Stamp(0), y, known: None }).collect()
+        values.iter().map(|y| Series::bare(y, None)).collect()
     }
 
     /// A pass: for each step its rows as (inputs, targets, weight).

@@ -50,6 +50,15 @@ pub(crate) struct Row<'a> {
     pub(crate) known: &'a mut [f32],
     pub(crate) back: &'a mut [f32],
     pub(crate) mask: Option<&'a mut [f32]>,
+    pub(crate) beside: BesideMut<'a>,
+}
+
+/// The places of one row's exogenous columns, time by time.
+#[derive(Default)]
+pub(crate) struct BesideMut<'a> {
+    pub(crate) hist: Option<&'a mut [f32]>,
+    pub(crate) futr: Option<&'a mut [f32]>,
+    pub(crate) stat: Option<&'a mut [f32]>,
 }
 
 impl RowShape {
@@ -57,12 +66,20 @@ impl RowShape {
     pub(crate) fn extras(&self) -> Vec<(String, usize)> {
         let mut extras = vec![(KNOWN.to_owned(), self.h), (BACK.to_owned(), 2)];
         extras.extend(self.reads_mask.then(|| (INPUT_MASK.to_owned(), self.input_size)));
+        extras.extend(self.beside().into_iter().filter(|(_, len)| *len > 0).map(|(name, len)| (name.to_owned(), len)));
         extras
+    }
+
+    /// The inputs of the exogenous columns, and values of each: 0 where there are none.
+    pub(crate) fn beside(&self) -> [(&'static str, usize); 3] {
+        let Counts { hist, futr, stat } = self.counts;
+        [(HIST, self.input_size * hist), (FUTR, (self.input_size + self.h) * futr), (STAT, stat)]
     }
 
     /// Fills the row of the window at `cut`. Returns how many of its targets are known.
     pub(crate) fn fill(&self, series: &Series<'_>, cut: usize, compare: Compare, row: Row<'_>) -> f32 {
         let fitted = inputs_of(series, cut, self.scaler, row.x, row.mask);
+        self.fill_beside(series, cut, row.beside);
         let back = match compare {
             Compare::Scaled => [0.0, 1.0],
             Compare::Original => [fitted.shift, fitted.scale],
@@ -77,6 +94,31 @@ impl RowShape {
             count += *known;
         }
         count
+    }
+}
+
+impl RowShape {
+    /// Fills the exogenous columns of the window at `cut`, each scaled by its own known inputs; what is not there is 0.
+    pub(crate) fn fill_beside(&self, series: &Series<'_>, cut: usize, to: BesideMut<'_>) {
+        let Counts { hist, futr, .. } = self.counts;
+        let tables =
+            [(to.hist, series.hist, hist, self.input_size), (to.futr, series.futr, futr, self.input_size + self.h)];
+        for (to, from, columns, times) in tables {
+            let Some(to) = to else { continue };
+            let at = |i: usize| (cut + i).checked_sub(self.input_size);
+            let there = |i: usize| at(i).filter(|at| (at + 1) * columns <= from.len());
+            for column in 0..columns {
+                let known = (0..self.input_size).filter_map(|i| at(i).filter(|at| series.is_known(*at)));
+                let mut values: Vec<f64> = known.map(|at| f64::from(from[at * columns + column])).collect();
+                let fitted = self.scaler.fit(&mut values);
+                for i in 0..times {
+                    to[i * columns + column] = there(i).map_or(0.0, |at| fitted.apply(from[at * columns + column]));
+                }
+            }
+        }
+        if let Some(stat) = to.stat {
+            stat.copy_from_slice(series.stat);
+        }
     }
 }
 
@@ -104,13 +146,47 @@ pub(crate) fn inputs_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calendar::Stamp;
+
+    /// Two columns known to the cutoff, one known over the horizon, a series of six values with two rows ahead.
+    #[test]
+    fn exogenous_rows_are_what_a_naive_slicer_gives() {
+        let y: Vec<f32> = (0..6).map(|i| i as f32).collect();
+        let hist: Vec<f32> = (0..6).flat_map(|t| [10.0 + t as f32, 20.0 + 2.0 * t as f32]).collect();
+        let futr: Vec<f32> = (0..8).map(|t| 100.0 + t as f32).collect();
+        let series = Series { hist: &hist, futr: &futr, stat: &[7.0], ..Series::bare(&y, None) };
+        let shape = RowShape {
+            input_size: 3,
+            h: 2,
+            outputs: 1,
+            reads_mask: false,
+            scaler: Scaler::Identity,
+            counts: Counts { hist: 2, futr: 1, stat: 1 },
+        };
+        let filled = |shape: &RowShape, cut: usize| {
+            let (mut hist, mut futr, mut stat) = ([9.0; 6], [9.0; 5], [9.0; 1]);
+            let to = BesideMut { hist: Some(&mut hist), futr: Some(&mut futr), stat: Some(&mut stat) };
+            shape.fill_beside(&series, cut, to);
+            (hist, futr, stat)
+        };
+        let (hist, futr, stat) = filled(&shape, 4);
+        assert_eq!((hist, stat), ([11.0, 22.0, 12.0, 24.0, 13.0, 26.0], [7.0]));
+        assert_eq!(futr, [101.0, 102.0, 103.0, 104.0, 105.0]);
+        // Before the series there is nothing, behind it what is known ahead.
+        assert_eq!(filled(&shape, 1).0, [0.0, 0.0, 0.0, 0.0, 10.0, 20.0]);
+        assert_eq!(filled(&shape, 6).1, [103.0, 104.0, 105.0, 106.0, 107.0]);
+        assert_eq!(filled(&shape, 5).1, [102.0, 103.0, 104.0, 105.0, 106.0]);
+        // Each column by its own inputs: 103, 104, 105 are 0 … 1.
+        let (hist, futr, _) = filled(&RowShape { scaler: Scaler::MinMax, ..shape }, 6);
+        let near = |got: &[f32], want: &[f32]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-4);
+        assert!(near(&futr, &[0.0, 0.5, 1.0, 1.5, 2.0]), "{futr:?}");
+        assert!(near(&hist, &[0.0, 0.0, 0.5, 0.5, 1.0, 1.0]), "{hist:?}");
+    }
 
     #[test]
     fn rows_are_what_a_naive_slicer_gives() {
         let y: Vec<f32> = (0..6).map(|i| 10.0 + i as f32).collect();
         let known = [true, true, false, true, true, true];
-        let series = Series { id: "a", start: Stamp(0), y: &y, known: Some(&known) };
+        let series = Series::bare(&y, Some(&known));
         let shape = RowShape {
             input_size: 4,
             h: 3,
@@ -120,12 +196,20 @@ mod tests {
             counts: Counts::default(),
         };
         let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 2], [9.0; 4]);
-        let row = Row { x: &mut x, t: &mut t, known: &mut k, back: &mut back, mask: Some(&mut mask) };
+        let row = Row {
+            x: &mut x,
+            t: &mut t,
+            known: &mut k,
+            back: &mut back,
+            mask: Some(&mut mask),
+            beside: BesideMut::default(),
+        };
         assert_eq!(shape.fill(&series, 3, Compare::Original, row), 3.0);
         assert_eq!((x, mask), ([0.0, 10.0, 11.0, 0.0], [0.0, 1.0, 1.0, 0.0]));
         assert_eq!((t, k, back), ([13.0, 13.0, 14.0, 14.0, 15.0, 15.0], [1.0; 3], [0.0, 1.0]));
         let shape = RowShape { scaler: Scaler::MinMax, ..shape };
-        let row = Row { x: &mut x, t: &mut t, known: &mut k, back: &mut back, mask: None };
+        let row =
+            Row { x: &mut x, t: &mut t, known: &mut k, back: &mut back, mask: None, beside: BesideMut::default() };
         assert_eq!(shape.fill(&series, 5, Compare::Original, row), 1.0);
         // Inputs 11, –, 13, 14: from 11 to 14.
         let near = |a: f32, b: f32| (a - b).abs() < 1e-4;

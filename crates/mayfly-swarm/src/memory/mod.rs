@@ -6,6 +6,8 @@ mod message;
 mod record;
 mod replica;
 mod rumours;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod walk;
 

@@ -60,6 +60,20 @@ pub struct SeriesArgs {
     pub files: FileArgs,
 }
 
+/// Exogenous columns of a table of series.
+#[derive(Args, Debug, Default)]
+pub struct ExogenousArgs {
+    /// Columns that are known up to the forecast: what sensors measured, what others sold
+    #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',', help_heading = "Exogenous columns")]
+    pub hist: Vec<String>,
+    /// Columns that are known over the horizon as well: prices that are set, holidays, weather forecasts
+    #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',', help_heading = "Exogenous columns")]
+    pub futr: Vec<String>,
+    /// A table with a row for each series: its id, and numbers that do not change with time
+    #[arg(long = "static", value_name = "FILE", help_heading = "Exogenous columns")]
+    pub statics: Option<PathBuf>,
+}
+
 impl SeriesArgs {
     /// For the library.
     pub fn options(&self) -> Result<FrameOptions> {
@@ -72,6 +86,8 @@ impl SeriesArgs {
             fill: self.fill.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             skip_short: self.skip_short,
             wide: self.wide,
+            hist: Vec::new(),
+            futr: Vec::new(),
             file: self.files.options()?,
         })
     }
@@ -140,6 +156,8 @@ pub struct TrainArgs {
     #[arg(long)]
     pub no_tails: bool,
     #[command(flatten)]
+    pub exogenous: ExogenousArgs,
+    #[command(flatten)]
     pub series: SeriesArgs,
 }
 
@@ -152,6 +170,12 @@ pub struct PredictArgs {
     /// Steps to forecast [default: as trained]
     #[arg(long, value_name = "N")]
     pub h: Option<usize>,
+    /// What the columns known over the horizon will be: series, times and those columns
+    #[arg(long, value_name = "FILE")]
+    pub futr: Option<PathBuf>,
+    /// A table with a row for each series of DATA, where the models were trained with static columns
+    #[arg(long = "static", value_name = "FILE", requires = "data")]
+    pub statics: Option<PathBuf>,
     /// Write the forecasts to a CSV file; - is standard output, which is where they go without this
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
@@ -180,6 +204,8 @@ pub struct CvArgs {
     /// Draw worst, median and best series as an SVG file
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub exogenous: ExogenousArgs,
     #[command(flatten)]
     pub series: SeriesArgs,
 }

@@ -12,12 +12,13 @@ use mayfly_forecast::{BacktestOptions, Fitted, Refit};
 /// Forecasts the past, and measures.
 pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
     let config = args.models.config.as_deref().map(|path| ("the file of --config", path));
-    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(config))?;
+    let statics = args.exogenous.statics.as_deref().map(|path| ("the table of --static", path));
+    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(config).chain(statics))?;
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
     let forecaster = forecaster(&args.models)?;
-    let mut frame = series(&args.data, &args.series, ui)?;
+    let mut frame = series(&args.data, &args.series, &args.exogenous, ui)?;
     let h = args.models.h;
     if args.series.skip_short {
         let test = args.windows.saturating_sub(1).saturating_mul(args.step.unwrap_or(h)).saturating_add(h);

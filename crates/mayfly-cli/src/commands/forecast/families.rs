@@ -22,7 +22,10 @@ fn all(ui: Ui) -> Result<()> {
     let models = FAMILIES.iter().map(entry).collect::<Result<Vec<_>>>()?;
     let wide = FAMILIES.iter().map(|f| f.name.len()).chain(BASELINES.iter().map(|b| b.name.len())).max().unwrap_or(0);
     let mut text = String::from("models\n");
-    FAMILIES.iter().for_each(|family| text += &format!("  {:wide$}  {}\n", family.name, family.paper));
+    for family in FAMILIES {
+        let takes = if takes(family).is_empty() { "" } else { " (exogenous columns)" };
+        text += &format!("  {:wide$}  {}{takes}\n", family.name, family.paper);
+    }
     text += "baselines\n";
     BASELINES.iter().for_each(|baseline| text += &format!("  {:wide$}  {}\n", baseline.name, baseline.about));
     ui.result(&text, &json!({ "models": models }))
@@ -33,5 +36,10 @@ fn config(family: &Family) -> Result<Value> {
 }
 
 fn entry(family: &Family) -> Result<Value> {
-    Ok(json!({ "name": family.name, "paper": family.paper, "takes": Vec::<&str>::new(), "config": config(family)? }))
+    Ok(json!({ "name": family.name, "paper": family.paper, "takes": takes(family), "config": config(family)? }))
+}
+
+/// The kinds of exogenous columns, as the options of `train` call them.
+fn takes(family: &Family) -> &'static [&'static str] {
+    if family.takes.exogenous { &["hist", "futr", "static"] } else { &[] }
 }

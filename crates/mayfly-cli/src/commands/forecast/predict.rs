@@ -1,7 +1,8 @@
 //! `mayfly forecast predict`.
-use super::args::PredictArgs;
+use super::args::{ExogenousArgs, PredictArgs};
 use super::setup::series;
 use super::words::as_flags;
+use crate::support::exit::Usage;
 use crate::support::input::Input;
 use crate::support::metrics::number;
 use crate::support::output::{Files, TABLE};
@@ -14,11 +15,25 @@ use std::io::{self, Write};
 /// Forecasts, and writes.
 pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     let data = args.data.as_deref().map(|path| ("the data", path));
-    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(data))?;
+    let futr = args.futr.as_deref().map(|path| ("the table of --futr", path));
+    let statics = args.statics.as_deref().map(|path| ("the table of --static", path));
+    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(data).chain(futr).chain(statics))?;
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     files.refuse_json(ui)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let frame = args.data.as_deref().map(|path| series(path, &args.series, ui)).transpose()?;
+    let trained = forecaster.exogenous().cloned().unwrap_or_default();
+    let beside = ExogenousArgs { hist: trained.hist, futr: trained.futr, statics: args.statics.clone() };
+    let mut frame = args.data.as_deref().map(|path| series(path, &args.series, &beside, ui)).transpose()?;
+    if let Some(path) = &args.futr {
+        let past = frame.or_else(|| forecaster.tails().cloned());
+        let Some(past) = past else {
+            return Err(
+                Usage("--futr: the model was saved without its series (--no-tails): give DATA as well".into()).into()
+            );
+        };
+        let future = past.with_future(&*Input::open(path)?, &args.series.options()?).map_err(as_flags)?;
+        frame = Some(future);
+    }
     let forecasts = forecaster.predict(frame.as_ref(), args.h).map_err(as_flags)?;
     if let Some(output) = &output {
         output.write(|out| Ok(forecasts.write(out)?))?;

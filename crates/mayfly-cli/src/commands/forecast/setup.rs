@@ -1,18 +1,24 @@
 //! From options to a forecaster and its series.
-use super::args::{ModelArgs, SeriesArgs};
+use super::args::{ExogenousArgs, ModelArgs, SeriesArgs};
 use super::words::as_flags;
 use crate::support::exit::Usage;
 use crate::support::input::Input;
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
-use mayfly_forecast::{BASELINES, Baseline, FAMILIES, Family, ForecastLoss, Forecaster, Model, Scaler, SeriesFrame};
+use mayfly_forecast::{
+    BASELINES, Baseline, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Model, Scaler, SeriesFrame,
+};
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Reads a table of series and says what was found.
-pub(super) fn series(path: &Path, args: &SeriesArgs, ui: Ui) -> Result<SeriesFrame> {
+pub(super) fn series(path: &Path, args: &SeriesArgs, beside: &ExogenousArgs, ui: Ui) -> Result<SeriesFrame> {
     let input = Input::open(path)?;
-    let frame = SeriesFrame::read(&*input, &args.options()?).map_err(as_flags)?;
+    let options = FrameOptions { hist: beside.hist.clone(), futr: beside.futr.clone(), ..args.options()? };
+    let mut frame = SeriesFrame::read(&*input, &options).map_err(as_flags)?;
+    if let Some(path) = &beside.statics {
+        frame = frame.with_static(&*Input::open(path)?, &options).map_err(as_flags)?;
+    }
     let (least, most) = (grouped(frame.shortest()), grouped(frame.longest()));
     let lens = if least == most { most } else { format!("{least} to {most}") };
     ui.note(format!("{} series of {lens} values, frequency {}", grouped(frame.len()), frame.freq()));

@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 /// Trains, measures and saves.
 pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
     let config = args.models.config.as_deref().map(|path| ("the file of --config", path));
-    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(config))?;
+    let statics = args.exogenous.statics.as_deref().map(|path| ("the table of --static", path));
+    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(config).chain(statics))?;
     let path = args.output.clone().map_or_else(|| default_model(&args.data), Ok)?;
     let output = files.writing("-o", &path, NATIVE_MODEL)?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
     let mut forecaster = forecaster(&args.models)?;
-    let frame = series(&args.data, &args.series, ui)?;
+    let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
     let mut eye = Eye::new(ui)?;
     let report = forecaster.fit(&frame, &mut eye);
     eye.finish();

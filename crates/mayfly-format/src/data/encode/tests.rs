@@ -324,6 +324,36 @@ fn batches_are_full_whatever_the_chunks_and_rewind() {
     }
 }
 
+/// Every pass holds out the same rows, and counts what it filled in from zero.
+#[test]
+fn passes_are_alike() {
+    let rows: String =
+        (0..200).map(|i| format!("{},{}\n", if i % 10 == 3 { "".into() } else { i.to_string() }, i % 7)).collect();
+    let text = format!("x,y\n{rows}");
+    let options = FitOptions { split: SPLIT, missing: MissingPolicy::Impute, ..FitOptions::default() };
+    let encoder = fit_with("t.csv", &text, &options).unwrap();
+    let only = RowOptions { split: SPLIT, part: Some(Part::Test), ..RowOptions::default() };
+    let pass = |rows: &mut EncodedRows| {
+        let (mut batch, mut numbers) = (Batch::default(), Vec::new());
+        while rows.read(&mut batch, 8).unwrap() > 0 {
+            numbers.extend(batch.row_numbers.iter().copied());
+        }
+        (numbers, rows.imputed())
+    };
+    let mut rows = EncodedRows::new(source("t.csv", &text), &encoder, &only).unwrap();
+    let first = pass(&mut rows);
+    assert!(first.0.len() > 10 && first.0.len() < 40);
+    for _ in 0..3 {
+        rows.rewind().unwrap();
+        assert_eq!(pass(&mut rows), first);
+    }
+    let mut rows = EncodedRows::new(source("t.csv", &text), &encoder, &RowOptions { part: None, ..only }).unwrap();
+    let first = pass(&mut rows);
+    assert_eq!(first.1, [("x".to_owned(), 20)]);
+    rows.rewind().unwrap();
+    assert_eq!(pass(&mut rows), first);
+}
+
 #[test]
 fn a_table_that_does_not_fit_says_so() {
     let text = many_rows();
