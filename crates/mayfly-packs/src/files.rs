@@ -1,8 +1,9 @@
 //! The files of a pack: a folder that is read as if a stranger had made it, or a map in memory.
 
 use crate::error::{PackError, Result, check_limit};
+use mayfly_base::atomic::{self, Access};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 /// The manifest's name in a pack.
@@ -91,9 +92,9 @@ pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Is it the name of one of this crate's temporaries?
+/// Is it the name of a temporary: a folder of this crate's, or a file of [`mayfly_base::atomic`]'s?
 pub(crate) fn is_temporary(name: &str) -> bool {
-    name.strip_prefix(TEMPORARY.0).is_some_and(|rest| rest.ends_with(TEMPORARY.1))
+    name.starts_with('.') && name.ends_with(TEMPORARY.1)
 }
 
 /// Is a part of the path below `folder` a symbolic link?
@@ -102,18 +103,14 @@ pub(crate) fn has_link(folder: &Path, path: &str) -> bool {
     Path::new(path).ancestors().filter(|part| !part.as_os_str().is_empty()).any(|part| is_link(&folder.join(part)))
 }
 
-/// Writes a file whole or not at all: a temporary beside it, flushed, renamed over it, the folder flushed.
+/// Writes a file whole or not at all, for its owner's eyes.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary(0o600).tempfile_in(folder).map_err(PackError::io(folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(PackError::io(path))?;
-    file.persist(path).map_err(|e| PackError::io(path)(e.error))?;
-    sync_folder(folder)
+    atomic::write(path, Access::Private, |out| out.write_all(bytes)).map_err(|e| PackError::io(path)(e.into()))
 }
 
 /// Makes a rename in the folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    mayfly_base::atomic::sync_folder(folder).map_err(PackError::io(folder))
+    atomic::sync_folder(folder).map_err(PackError::io(folder))
 }
 
 #[cfg(test)]

@@ -175,11 +175,11 @@ proptest! {
                     drop(store);
                     // What a kill in the middle of writing leaves besides, and what somebody else has put there.
                     let packs = folder.path().join("packs").join(NAME);
-                    std::fs::write(folder.path().join(".mayfly-Xy12.tmp"), b"half").unwrap();
+                    std::fs::write(folder.path().join(".trust.json.Xy12ab.tmp"), b"half").unwrap();
                     std::fs::create_dir_all(packs.join(".mayfly-ab34.tmp/rope")).unwrap();
                     std::fs::create_dir_all(packs.join("999/rope")).unwrap();
                     store = open(folder.path());
-                    prop_assert!(!folder.path().join(".mayfly-Xy12.tmp").exists(), "rubbish is removed");
+                    prop_assert!(!folder.path().join(".trust.json.Xy12ab.tmp").exists(), "rubbish is removed");
                     prop_assert!(!packs.join(".mayfly-ab34.tmp").exists(), "rubbish is removed");
                     prop_assert!(packs.join("999/rope").exists(), "what is not the store's is not");
                     std::fs::remove_dir_all(packs.join("999")).unwrap();

@@ -1,6 +1,6 @@
 //! Exogenous columns: in tables of series, of the future, and static ones.
-use super::build::Rows;
 use super::options::{Exogenous, Fill};
+use super::rows::Rows;
 use super::series::Beside;
 use crate::error::{ForecastError, Result};
 

@@ -1,48 +1,14 @@
 //! From rows in any order to series on a grid.
 use super::beside::{self, Table};
 use super::fill::filled;
-use super::options::{Columns, Duplicates, Exogenous, Fill, FrameOptions};
+use super::options::{Columns, Duplicates, Fill, FrameOptions};
+use super::rows::{Row, Rows};
 use super::series::{About, Beside, SeriesFrame};
 use crate::calendar::{Freq, Stamp, StampForm, infer};
 use crate::error::{ForecastError, Result};
-use std::collections::HashMap;
 
 /// Values of a grid for each row of the table, at most: a wrong year is no series of a million years.
 const MOST_FILLED: u64 = 100;
-
-/// One value of the table; NaN where it is missing.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    pub(super) series: u32,
-    pub(super) stamp: Stamp,
-    pub(super) y: f32,
-    /// Its place among the rows of the exogenous columns.
-    pub(super) at: u32,
-}
-
-/// The rows of a table.
-#[derive(Default)]
-pub(super) struct Rows {
-    pub(super) ids: Vec<String>,
-    pub(super) numbers: HashMap<String, u32>,
-    pub(super) rows: Vec<Row>,
-    /// What the exogenous columns are called, and their values: those of `hist`, then those of `futr`, row by row.
-    pub(super) names: Exogenous,
-    pub(super) beside: Vec<f32>,
-}
-
-impl Rows {
-    /// The number of a series, a new one if it was not there yet.
-    pub(super) fn series(&mut self, id: &str) -> u32 {
-        if let Some(number) = self.numbers.get(id) {
-            return *number;
-        }
-        let number = self.ids.len() as u32; // a table has fewer rows than u32 has numbers, see `read`
-        self.numbers.insert(id.to_owned(), number);
-        self.ids.push(id.to_owned());
-        number
-    }
-}
 
 impl SeriesFrame {
     /// A frame from columns of equal length; NaN is a missing value.
@@ -60,7 +26,8 @@ impl SeriesFrame {
     pub fn from_table<I: AsRef<str>>(table: &Table<'_, I>, options: &FrameOptions) -> Result<SeriesFrame> {
         let Table { ids, ds, y, .. } = *table;
         table.check()?;
-        let mut rows = Rows { names: table.names(), beside: table.row_by_row(), ..Rows::default() };
+        let mut rows = Rows::with(table.names());
+        rows.beside = table.row_by_row();
         let mut form: Option<StampForm> = None;
         for (at, ((id, ds), y)) in ids.iter().zip(ds).zip(y).enumerate() {
             let Some((stamp, written)) = Stamp::parse(ds.as_ref()) else {

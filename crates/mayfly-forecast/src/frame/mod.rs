@@ -4,6 +4,7 @@ mod build;
 mod fill;
 mod options;
 mod read;
+mod rows;
 mod series;
 
 pub use beside::Table;

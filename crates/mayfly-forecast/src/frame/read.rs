@@ -1,7 +1,8 @@
 //! Tables of series from files.
 use super::beside::check_names;
-use super::build::{Row, Rows, build, mixed};
+use super::build::{build, mixed};
 use super::options::{Columns, Exogenous, FrameOptions};
+use super::rows::{Row, Rows};
 use super::series::SeriesFrame;
 use crate::calendar::{Stamp, StampForm};
 use crate::error::{ForecastError, Result};
@@ -344,7 +345,7 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
     let id = roles.id.as_deref().and_then(place);
     let beside: Vec<Place> = roles.exogenous.all().into_iter().filter_map(place).collect();
     let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
-    let mut rows = Rows { names: roles.exogenous.clone(), ..Rows::default() };
+    let mut rows = Rows::with(roles.exogenous.clone());
     each_chunk(source, |chunk| {
         for row in 0..chunk.rows {
             let name = id.map_or(target_name, |id| id.text(chunk, row));

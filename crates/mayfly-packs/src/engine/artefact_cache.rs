@@ -7,6 +7,7 @@ use crate::files::read_regular;
 use crate::files::write_atomic;
 use crate::keys::random;
 use crate::limits::ARTEFACT_BYTES;
+use mayfly_base::atomic::{self, Access};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -75,13 +76,8 @@ impl ArtefactCache {
 
 /// Writes a file that only its owner can read, from the first moment on.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = crate::files::temporary(0o600).tempfile_in(folder).map_err(PackError::io(folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(PackError::io(path))?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()), // another process was first: its key counts
-        Err(e) => Err(PackError::io(path)(e.error)),
+    match atomic::create(path, Access::Private, |out| out.write_all(bytes)).map_err(std::io::Error::from) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()), // another process was first: its key counts
+        result => result.map_err(PackError::io(path)),
     }
 }

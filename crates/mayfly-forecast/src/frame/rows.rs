@@ -1,0 +1,43 @@
+//! The rows of a table, as they were found.
+use super::options::Exogenous;
+use crate::calendar::Stamp;
+use std::collections::HashMap;
+
+/// One value of the table; NaN where it is missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) series: u32,
+    pub(super) stamp: Stamp,
+    pub(super) y: f32,
+    /// Its place among the rows of the exogenous columns.
+    pub(super) at: u32,
+}
+
+/// The rows of a table.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) ids: Vec<String>,
+    numbers: HashMap<String, u32>,
+    pub(super) rows: Vec<Row>,
+    /// What the exogenous columns are called, and their values: those of `hist`, then those of `futr`, row by row.
+    pub(super) names: Exogenous,
+    pub(super) beside: Vec<f32>,
+}
+
+impl Rows {
+    /// No rows yet, of tables with these exogenous columns.
+    pub(super) fn with(names: Exogenous) -> Rows {
+        Rows { names, ..Rows::default() }
+    }
+
+    /// The number of a series, a new one if it was not there yet.
+    pub(super) fn series(&mut self, id: &str) -> u32 {
+        if let Some(number) = self.numbers.get(id) {
+            return *number;
+        }
+        let number = self.ids.len() as u32; // a table has fewer rows than u32 has numbers, see `read`
+        self.numbers.insert(id.to_owned(), number);
+        self.ids.push(id.to_owned());
+        number
+    }
+}
