@@ -28,7 +28,7 @@ EXOGENOUS = {"hist": 2, "futr": 3, "stat": 2}
 UNITS = [[8, 8], [8, 8]]
 STACKS = ["identity", "trend", "seasonality"]
 
-# NAME: (family, settings, kinds of exogenous columns, outputs a step)
+# NAME: (family, settings, kinds of exogenous columns, outputs a step[, horizon])
 CASES = {
     "dlinear": ("DLinear", {"moving_avg_window": 5}, "", 1),
     "dlinear_mq": ("DLinear", {"moving_avg_window": 5}, "", 3),
@@ -54,17 +54,29 @@ CASES = {
     "tide": ("TiDE", {"hidden_size": 8, "decoder_output_dim": 4, "temporal_decoder_dim": 8, "dropout": 0.0}, "", 3),
     "tide_exog": ("TiDE", {"hidden_size": 8, "decoder_output_dim": 4, "temporal_decoder_dim": 8, "dropout": 0.0, "num_encoder_layers": 2, "num_decoder_layers": 2}, "hist futr stat", 3),
     "tide_plain": ("TiDE", {"hidden_size": 8, "decoder_output_dim": 4, "temporal_decoder_dim": 8, "dropout": 0.0, "layernorm": False}, "hist futr", 1),
+    **{
+        name.lower() + kind: (name, {"encoder_hidden_size": 6, "decoder_hidden_size": 5, **settings}, exogenous, outputs)
+        for name in ["RNN", "LSTM", "GRU"]
+        for kind, settings, exogenous, outputs in [
+            ("", {}, "", 1),
+            ("_exog", {"decoder_layers": 3, "decoder_activation": "Tanh"}, "hist futr stat", 3),
+            ("_plain", {"encoder_bias": False, "encoder_n_layers": 1, "decoder_layers": 1}, "futr", 1),
+        ]
+    },
+    "lstm_longer": ("LSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5}, "futr", 1, 20),
+    "tcn": ("TCN", {"encoder_hidden_size": 6, "decoder_hidden_size": 5}, "", 1),
+    "tcn_exog": ("TCN", {"encoder_hidden_size": 6, "decoder_hidden_size": 5, "kernel_size": 3, "dilations": [1, 3], "decoder_layers": 3}, "hist futr stat", 3),
     "deepnpts": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0}, "", 1),
     "deepnpts_exog": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0, "batch_norm": False, "n_layers": 3}, "hist futr stat", 1),
 }
 
 
-def model_of(family, settings, kinds, outputs):
+def model_of(family, settings, kinds, outputs, h):
     names = {kind: [f"{kind}{i}" for i in range(EXOGENOUS[kind])] if kind in kinds.split() else None for kind in EXOGENOUS}
     exogenous = {f"{kind}_exog_list": columns for kind, columns in names.items() if columns}
     loss = MAE() if outputs == 1 else MQLoss(level=[80])
     assert loss.outputsize_multiplier == outputs
-    return getattr(nf, family)(h=H, input_size=L, loss=loss, **settings, **exogenous)
+    return getattr(nf, family)(h=h, input_size=L, loss=loss, **settings, **exogenous)
 
 
 def noise(model, generator):
@@ -81,34 +93,35 @@ def noise(model, generator):
 
 
 def write(name):
-    family, settings, kinds, outputs = CASES[name]
+    family, settings, kinds, outputs, *rest = CASES[name]
+    h = rest[0] if rest else H
     generator = torch.Generator().manual_seed(sum(map(ord, name)))
     rand = lambda *shape: torch.rand(*shape, generator=generator) * 4 - 2
-    model = model_of(family, settings, kinds, outputs)
+    model = model_of(family, settings, kinds, outputs, h)
     noise(model, generator)
     mask = torch.ones(ROWS, L, 1)
     mask[0, 3] = 0  # an unknown value, which is 0
     mask[1, :2] = 0
     batch = {"insample_y": rand(ROWS, L, 1) * mask, "insample_mask": mask}
-    shapes = {"hist": (ROWS, L), "futr": (ROWS, L + H), "stat": (ROWS,)}
+    shapes = {"hist": (ROWS, L), "futr": (ROWS, L + h), "stat": (ROWS,)}
     for kind, shape in shapes.items():
         batch[f"{kind}_exog"] = rand(*shape, EXOGENOUS[kind]) if kind in kinds.split() else None
-    functional = rand(ROWS, H, outputs)
+    functional = rand(ROWS, h, outputs)
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     tensors = {f"param/{n}": p.detach().clone() for n, p in model.named_parameters(remove_duplicate=True) if p.requires_grad}
     tensors |= {f"buffer/{n}": b for n, b in buffers.items() if n.endswith(("running_mean", "running_var"))}
     tensors |= {f"input/{n}": t for n, t in batch.items() if t is not None}
     model.eval()
     with torch.no_grad():
-        tensors["output"] = model(dict(batch)).reshape(ROWS, H, outputs).clone()
+        tensors["output"] = model(dict(batch)).reshape(ROWS, h, outputs).clone()
     model.train()
-    loss = (model(dict(batch)).reshape(ROWS, H, outputs) * functional).sum()
+    loss = (model(dict(batch)).reshape(ROWS, h, outputs) * functional).sum()
     loss.backward()
     tensors["functional"] = functional
     for n, p in model.named_parameters(remove_duplicate=True):
         if p.requires_grad:
             tensors[f"grad/{n}"] = (torch.zeros_like(p) if p.grad is None else p.grad).clone()
-    facts = {"family": family, "h": H, "input_size": L, "outputs": outputs, "settings": settings}
+    facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
     facts |= {kind: EXOGENOUS[kind] if kind in kinds.split() else 0 for kind in EXOGENOUS}
     tensors = {n: t.float().contiguous() for n, t in tensors.items()}
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"golden": json.dumps(facts)})

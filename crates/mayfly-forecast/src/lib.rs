@@ -38,11 +38,13 @@ pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, Build, Common, DLinear, DeepNpts, Dense, FAMILIES, Family, ForecastCx, Interpolation, Known, Mlp,
-    NLinear, Nbeats, Nbeatsx, Nhits, Pooling, Settings, StackType, Takes, Tide, TrendBasis,
+    Activation, Build, CellActivation, Common, DLinear, DeepNpts, Dense, Encoder, FAMILIES, Family, ForecastCx, Gru,
+    Interpolation, Known, Lstm, Mlp, NLinear, Nbeats, Nbeatsx, Nhits, Pooling, Rnn, Settings, StackType, Takes, Tcn,
+    Tide, TrendBasis,
 };
 pub use forecaster::{
-    Backtest, BacktestOptions, Fitted, Forecaster, Forecasts, Model, Outlook, Progress, Refit, Report, Watch,
+    Backtest, BacktestOptions, Conformal, ConformalMethod, Fitted, Forecaster, Forecasts, Model, Outlook, Progress,
+    Refit, Report, Watch,
 };
 pub use frame::{Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::ForecastLoss;

@@ -21,7 +21,7 @@ pub struct Scores {
     /// Where the past repeats itself exactly it has no scale and is left out.
     #[serde(deserialize_with = "number")]
     pub mase: f64,
-    /// For each level the share of values within its interval.
+    /// For each level the share of values within its interval, of those that have one.
     pub coverage: BTreeMap<String, f64>,
 }
 
@@ -39,7 +39,8 @@ pub(crate) struct Tally {
     symmetric: f64,
     scaled: f64,
     windows: f64,
-    within: BTreeMap<String, f64>,
+    /// Values within and values that have an interval.
+    within: BTreeMap<String, (f64, f64)>,
 }
 
 /// The forecasts of one window.
@@ -71,23 +72,25 @@ impl Tally {
             self.windows += 1.0;
         }
         for (level, low, high) in window.intervals {
-            let is_within =
-                |i: usize, y: f64| low.get(i).is_some_and(|l| *l <= y) && high.get(i).is_some_and(|h| y <= *h);
-            let inside = known().filter(|(i, y, _)| is_within(*i, *y)).count();
-            *self.within.entry(level.clone()).or_default() += inside as f64;
+            let (inside, all) = self.within.entry(level.clone()).or_default();
+            for (i, y, _) in known() {
+                let (low, high) = (low.get(i).unwrap_or(&f64::NAN), high.get(i).unwrap_or(&f64::NAN));
+                *inside += f64::from(u8::from(*low <= y && y <= *high));
+                *all += f64::from(u8::from(!low.is_nan() && !high.is_nan()));
+            }
         }
     }
 
     pub(crate) fn scores(&self) -> Scores {
         let mse = self.squared / self.n;
-        let within = self.within.iter().filter(|_| self.n > 0.0);
+        let within = self.within.iter().filter(|(_, (_, all))| *all > 0.0);
         Scores {
             mae: self.absolute / self.n,
             mse,
             rmse: mse.sqrt(),
             smape: self.symmetric / self.n,
             mase: self.scaled / self.windows,
-            coverage: within.map(|(level, inside)| (level.clone(), inside / self.n)).collect(),
+            coverage: within.map(|(level, (inside, all))| (level.clone(), inside / all)).collect(),
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    fn act(self) -> Act {
+    pub(super) fn act(self) -> Act {
         match self {
             Activation::ReLU => Act::Relu,
             Activation::Softplus => Act::Softplus,

@@ -60,6 +60,11 @@ impl Common {
         Common { num_lr_decays: 3, ..Common::a() }
     }
 
+    /// 1,000 steps of 128 windows, each scaled robustly: recurrent families.
+    pub fn r() -> Common {
+        Common { windows_batch_size: 128, scaler_type: Scaler::Robust, ..Common::a() }
+    }
+
     /// 5,000 steps at 0.0001.
     pub fn b() -> Common {
         Common { max_steps: 5000, learning_rate: 1e-4, ..Common::a() }

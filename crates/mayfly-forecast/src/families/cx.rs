@@ -1,5 +1,5 @@
 //! What families build themselves with: the inputs, the sizes, and the pieces that several of them have.
-use mayfly_graph::{Binary, NodeId, Pool2dSpec, PoolKind};
+use mayfly_graph::{Binary, Conv2dSpec, NodeId, Pool2dSpec, PoolKind};
 use mayfly_nn::{Act, Init, LayerCx, Result};
 
 /// What torch adds to a variance.
@@ -85,6 +85,123 @@ impl ForecastCx<'_, '_> {
     /// Another number of inputs.
     pub fn apply(&mut self, x: NodeId, layer: Dense) -> Result<NodeId> {
         Ok(self.cx.graph().linear(x, layer.weight, Some(layer.bias))?)
+    }
+
+    /// A weight, output units first.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn weight(&mut self, name: &str, dims: &[usize], init: Init) -> Result<NodeId> {
+        self.cx.weight(name, dims, init)
+    }
+
+    /// A bias of `n` values.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn bias(&mut self, name: &str, n: usize, init: Init) -> Result<NodeId> {
+        self.cx.bias(name, n, init)
+    }
+
+    /// `x [batch, .., i] · wᵀ [o, i] + b`.
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn linear(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>) -> Result<NodeId> {
+        Ok(self.cx.graph().linear(x, w, b)?)
+    }
+
+    /// Numbers that are the same in every row.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn constant(&mut self, values: &[f32]) -> Result<NodeId> {
+        Ok(self.cx.graph().constant(values, &[values.len()])?)
+    }
+
+    /// A vector of parameters times numbers.
+    ///
+    /// # Errors
+    /// Another number of them.
+    pub fn scaled(&mut self, vector: NodeId, by: &[f32]) -> Result<NodeId> {
+        let by = self.constant(by)?;
+        self.binary(Binary::Mul, vector, by)
+    }
+
+    /// A part of a vector of parameters.
+    ///
+    /// # Errors
+    /// A part beyond it.
+    pub fn part_of_param(&mut self, vector: NodeId, start: usize, len: usize) -> Result<NodeId> {
+        Ok(self.cx.graph().slice(vector, 0, start, len)?)
+    }
+
+    /// The past with all that is known of it, time by time: `[batch, input_size, y | hist | stat | futr]`.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn past_columns(&mut self) -> Result<NodeId> {
+        let times = self.input_size;
+        let mut parts = vec![self.cx.reshape(self.x, &[times, 1])?];
+        parts.extend(self.hist.map(|hist| hist.node));
+        if let Some(stat) = self.stat {
+            let all: Vec<usize> = (0..times).flat_map(|_| 0..stat.count).collect();
+            let repeated = self.pick(stat.node, &all)?;
+            parts.push(self.cx.reshape(repeated, &[times, stat.count])?);
+        }
+        if let Some(futr) = self.futr {
+            parts.push(self.rows_of(futr.node, 0, times)?);
+        }
+        self.joined(&parts, 2)
+    }
+
+    /// Hidden states of a plain recurrent cell, from zero: `[batch, time, units]`.
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn rnn(&mut self, xw: NodeId, w_hh: NodeId, act: Act) -> Result<NodeId> {
+        Ok(self.cx.graph().rnn(xw, w_hh, act)?)
+    }
+
+    /// Hidden states of a long short-term memory, from zero: `[batch, time, 4 · units] → [batch, time, units]`.
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn lstm(&mut self, xw: NodeId, w_hh: NodeId) -> Result<NodeId> {
+        Ok(self.cx.graph().lstm(xw, w_hh)?)
+    }
+
+    /// Hidden states of gated recurrent units, from zero: `[batch, time, 3 · units] → [batch, time, units]`.
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn gru(&mut self, xw: NodeId, w_hh: NodeId, b_hn: NodeId) -> Result<NodeId> {
+        Ok(self.cx.graph().gru(xw, w_hh, b_hn)?)
+    }
+
+    /// A convolution that sees nothing of later times: `[batch, channels, time] → [batch, units, time]`.
+    ///
+    /// # Errors
+    /// A kernel or dilation of 0.
+    pub fn causal_conv(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        units: usize,
+        kernel: usize,
+        dilation: usize,
+    ) -> Result<NodeId> {
+        let dims = self.cx.dims(x)?;
+        let (channels, times) = (dims.first().copied().unwrap_or(1), dims.last().copied().unwrap_or(1));
+        let limit = 1.0 / ((channels * kernel).max(1) as f32).sqrt();
+        let init = Init::Uniform { min: -limit, max: limit };
+        let w = self.cx.weight(&format!("{name}.weight"), &[units, channels, 1, kernel], init.clone())?;
+        let b = self.cx.bias(&format!("{name}.bias"), units, init)?;
+        let image = self.cx.reshape(x, &[channels, 1, times])?;
+        let before = kernel.saturating_sub(1).saturating_mul(dilation);
+        let spec = Conv2dSpec { stride: [1, 1], pad: [0, before, 0, 0], dilation: [1, dilation], groups: 1 };
+        let y = self.cx.graph().conv2d(image, w, Some(b), spec)?;
+        self.cx.reshape(y, &[units, times])
     }
 
     /// The size of the last dimension.

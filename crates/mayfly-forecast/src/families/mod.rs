@@ -3,6 +3,7 @@ mod bases;
 mod block;
 mod common;
 mod cx;
+mod decoder;
 mod deepnpts;
 mod dlinear;
 mod layer;
@@ -10,7 +11,9 @@ mod mlp;
 mod nbeats;
 mod nhits;
 mod nlinear;
+mod recurrent;
 mod settings;
+mod tcn;
 mod tide;
 
 pub use bases::TrendBasis;
@@ -24,8 +27,10 @@ pub use mlp::Mlp;
 pub use nbeats::{Nbeats, Nbeatsx, StackType};
 pub use nhits::{Interpolation, Nhits, Pooling};
 pub use nlinear::NLinear;
+pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
 pub(crate) use settings::merge;
 pub use settings::{Build, Settings};
+pub use tcn::Tcn;
 pub use tide::Tide;
 
 use crate::error::{ForecastError, Result};
@@ -113,6 +118,34 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes { input_mask: false, exogenous: true },
         defaults: || Common { scaler_type: Scaler::Standard, ..Common::a3() },
         settings: settings::of::<DeepNpts>,
+    },
+    Family {
+        name: "RNN",
+        paper: "Elman 1990, Finding Structure in Time; as in NeuralForecast",
+        takes: Takes { input_mask: false, exogenous: true },
+        defaults: Common::r,
+        settings: settings::of::<Rnn>,
+    },
+    Family {
+        name: "LSTM",
+        paper: "Hochreiter & Schmidhuber 1997, Long Short-Term Memory; as in NeuralForecast",
+        takes: Takes { input_mask: false, exogenous: true },
+        defaults: Common::r,
+        settings: settings::of::<Lstm>,
+    },
+    Family {
+        name: "GRU",
+        paper: "Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation; as in NeuralForecast",
+        takes: Takes { input_mask: false, exogenous: true },
+        defaults: Common::r,
+        settings: settings::of::<Gru>,
+    },
+    Family {
+        name: "TCN",
+        paper: "Bai et al. 2018, An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling",
+        takes: Takes { input_mask: false, exogenous: true },
+        defaults: Common::r,
+        settings: settings::of::<Tcn>,
     },
 ];
 

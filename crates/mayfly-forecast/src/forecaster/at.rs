@@ -1,33 +1,14 @@
 //! Forecasts at cuts of series: of networks, and of baselines.
 use super::fitted::Fitted;
+use super::group::{Column, Cut, Group};
 use crate::baselines::{Baseline, deviations};
 use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
 use crate::windows::{BesideMut, INPUT_MASK, inputs_of};
 
-/// A place in a series: so many of its values are seen.
-pub(super) type Cut<'a> = (Series<'a>, usize);
-
 /// Windows that are run at a time.
 const RUN: usize = 256;
-
-/// Columns of forecasts: for each cut, one after another, `h` steps.
-#[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) values: Vec<f32>,
-}
-
-/// What belongs to one model or baseline: its point forecast, and its intervals by level.
-#[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub(super) name: String,
-    /// The point forecast first, then lower and upper bounds as they are written.
-    pub(super) columns: Vec<Column>,
-    /// Level, and where its bounds are among the columns.
-    pub(super) intervals: Vec<(String, [usize; 2])>,
-}
 
 impl Fitted {
     /// Forecasts of `h` steps at every cut; beyond what the network gives, its point forecasts are fed back.
@@ -49,7 +30,11 @@ impl Fitted {
         // The median, lower bounds from the widest, upper bounds to the widest.
         let intervals =
             self.model.loss.level().iter().enumerate().map(|(i, level)| (level.to_string(), [n - i, n + 1 + i]));
-        Ok(Group { name: self.model.alias.clone(), intervals: intervals.collect(), columns })
+        let mut group = Group { name: self.model.alias.clone(), intervals: intervals.collect(), columns };
+        if let Some(residuals) = &self.residuals {
+            residuals.widen(&mut group, cuts, h);
+        }
+        Ok(group)
     }
 
     /// `[cuts, h, outputs]` for any h.

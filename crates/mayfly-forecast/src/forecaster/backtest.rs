@@ -1,8 +1,8 @@
 //! Backtests: forecasts of the past that see nothing of what came after their cutoff.
-use super::at::{Column, Cut};
 use super::fit::Forecaster;
 use super::fitted::Fitted;
 use super::forecasts::Forecasts;
+use super::group::{Column, Cut};
 use super::watch::Watch;
 use crate::error::{ForecastError, Result};
 use crate::frame::SeriesFrame;

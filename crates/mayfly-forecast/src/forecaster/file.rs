@@ -1,4 +1,5 @@
 //! Forecasters in files: safetensors with what they are in the metadata.
+use super::conformal::{Conformal, Residuals};
 use super::fit::{Forecaster, MOST, State};
 use super::fitted::Fitted;
 use super::model::Model;
@@ -6,7 +7,7 @@ use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, Use, spec};
 use crate::frame::{About, Beside, Exogenous, SeriesFrame};
-use crate::losses::ForecastLoss;
+use crate::losses::{ForecastLoss, check_level};
 use crate::metrics::Scores;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
 use mayfly_nn::Network;
@@ -31,6 +32,17 @@ struct Saved {
     season: usize,
     about: About,
     models: Vec<SavedModel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intervals: Option<SavedIntervals>,
+}
+
+/// How the intervals of point forecasts are made; the errors are in tensors, `<alias>/errors`, `[series, windows, h]`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedIntervals {
+    conformal: Conformal,
+    level: Vec<f64>,
+    ids: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,10 +104,18 @@ impl Forecaster {
             move |source| ForecastError::Json { what, source }
         };
         let models = state.fitted.iter().map(SavedModel::of).collect();
-        let saved = Saved { version: 1, h: self.h, season: state.season, about: state.about.clone(), models };
+        let intervals = state.fitted.iter().find_map(|fitted| fitted.residuals.as_ref());
+        let intervals = intervals.zip(self.conformal).map(|(residuals, conformal)| SavedIntervals {
+            conformal,
+            level: residuals.level.clone(),
+            ids: residuals.of.keys().cloned().collect(),
+        });
+        let (season, about) = (state.season, state.about.clone());
+        let saved = Saved { version: 1, h: self.h, season, about, models, intervals };
         let mut other = BTreeMap::new();
         other.insert(KEY.to_owned(), serde_json::to_string(&saved).map_err(json("the description of the forecaster"))?);
         let mut tensors: Vec<Tensor> = state.fitted.iter().flat_map(tensors).collect();
+        tensors.extend(state.fitted.iter().filter_map(errors));
         if let Some(tails) = &state.tails {
             let lens = tails.iter().map(|series| series.y.len()).collect();
             let saved = SavedTails { ids: tails.ids.clone(), starts: tails.starts.clone(), lens };
@@ -150,14 +170,27 @@ impl Forecaster {
         let mut tensors: BTreeMap<String, Tensor> = file.tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         let mut fitted = Vec::with_capacity(saved.models.len());
         for model in saved.models {
-            fitted.push(model.restore(saved.h, &saved.about.exogenous, &mut tensors, &bad)?);
+            let mut one = model.restore(saved.h, &saved.about.exogenous, &mut tensors, &bad)?;
+            if let Some(intervals) = &saved.intervals {
+                one.residuals = intervals.of(&one, &mut tensors).map_err(&bad)?;
+            }
+            fitted.push(one);
         }
         if let Some(name) = tensors.keys().next() {
             return Err(bad(format!("the tensor {name:?} belongs to no model")));
         }
         let models = fitted.iter().map(|fitted| fitted.model.clone()).collect();
         let state = State { about: saved.about, season: saved.season, fitted, tails };
-        Ok(Forecaster { models, season: Some(saved.season), state: Some(state), ..Forecaster::new(saved.h) })
+        let (conformal, level) = saved.intervals.map(|i| (i.conformal, i.level)).unzip();
+        let level = level.unwrap_or_default();
+        Ok(Forecaster {
+            models,
+            conformal,
+            level,
+            season: Some(saved.season),
+            state: Some(state),
+            ..Forecaster::new(saved.h)
+        })
     }
 }
 
@@ -208,8 +241,41 @@ impl SavedModel {
         }
         let network = Network::from_parts(spec, &params, None)?;
         let exogenous = exogenous.clone();
-        Ok(Fitted { model, input_size, h, exogenous, seconds, steps, windows, scores, network })
+        Ok(Fitted { model, input_size, h, exogenous, seconds, steps, windows, scores, network, residuals: None })
     }
+}
+
+impl SavedIntervals {
+    /// The errors of a model, taken out of the tensors; none where its loss gives intervals.
+    fn of(
+        &self,
+        fitted: &Fitted,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> std::result::Result<Option<Residuals>, String> {
+        let name = errors_name(fitted);
+        let Some(Tensor { data: TensorData::F32(values), .. }) = tensors.remove(&name) else { return Ok(None) };
+        check_level(&self.level).map_err(|error| error.to_string())?;
+        let each = values.len().checked_div(self.ids.len()).unwrap_or(0);
+        if each == 0 || each * self.ids.len() != values.len() || !each.is_multiple_of(fitted.h) {
+            return Err(format!("the {} errors in {name:?} are not those of {} series", values.len(), self.ids.len()));
+        }
+        let known = |errors: &[f32]| errors.iter().map(|e| if *e < 0.0 { f32::NAN } else { *e }).collect();
+        let of = self.ids.iter().cloned().zip(values.chunks_exact(each).map(known)).collect();
+        Ok(Some(Residuals { method: self.conformal.method, level: self.level.clone(), h: fitted.h, of }))
+    }
+}
+
+fn errors_name(fitted: &Fitted) -> String {
+    format!("{}/errors", fitted.model.alias)
+}
+
+/// The errors that a model's intervals are made of; an unknown one is −1.
+fn errors(fitted: &Fitted) -> Option<Tensor> {
+    let residuals = fitted.residuals.as_ref()?;
+    let values: Vec<f32> = residuals.of.values().flatten().map(|e| if e.is_finite() { *e } else { -1.0 }).collect();
+    let windows = residuals.of.values().next().map_or(0, |errors| errors.len() / residuals.h);
+    let shape = vec![residuals.of.len(), windows, residuals.h];
+    (!values.is_empty()).then(|| Tensor { name: errors_name(fitted), shape, data: TensorData::F32(values) })
 }
 
 /// A parameter's name as NeuralForecast has it.

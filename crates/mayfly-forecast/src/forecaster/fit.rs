@@ -1,7 +1,9 @@
 //! A forecaster: models side by side, trained on one frame.
-use super::at::{Cut, baseline};
+use super::at::baseline;
+use super::conformal::{Conformal, Residuals};
 use super::fitted::Fitted;
 use super::forecasts::Forecasts;
+use super::group::Cut;
 use super::model::Model;
 use super::network::Task;
 use super::watch::Watch;
@@ -34,6 +36,7 @@ pub struct Forecaster {
     pub(super) models: Vec<Model>,
     pub(super) baselines: Vec<&'static Baseline>,
     pub(super) level: Vec<f64>,
+    pub(super) conformal: Option<Conformal>,
     pub(super) val_size: Option<usize>,
     pub(super) season: Option<usize>,
     pub(super) threads: usize,
@@ -73,6 +76,7 @@ impl Forecaster {
             models: Vec::new(),
             baselines: Vec::new(),
             level: Vec::new(),
+            conformal: None,
             val_size: None,
             season: None,
             threads: 0,
@@ -100,6 +104,14 @@ impl Forecaster {
         self.level = level.to_vec();
         self.level.sort_by(f64::total_cmp);
         self.level.dedup();
+        self
+    }
+
+    /// The same, with intervals of the level's ([`Forecaster::level`]) per cents also for models whose loss gives a point alone: from their errors in a backtest,
+    /// for which each of them is trained a second time.
+    #[must_use]
+    pub fn intervals(mut self, conformal: Conformal) -> Forecaster {
+        self.conformal = Some(conformal);
         self
     }
 
@@ -172,8 +184,11 @@ impl Forecaster {
         if self.season == Some(0) {
             return Err(ForecastError::option("season", 0, "it must be at least 1"));
         }
-        if !self.level.is_empty() {
+        if !self.level.is_empty() || self.conformal.is_some() {
             check_level(&self.level)?;
+        }
+        if let Some(conformal) = &self.conformal {
+            conformal.check()?;
         }
         let mut names: Vec<&str> = self.models.iter().map(|model| model.alias.as_str()).collect();
         names.extend(self.baselines.iter().map(|baseline| baseline.name));
@@ -230,27 +245,68 @@ impl Forecaster {
         watch: &mut dyn Watch,
     ) -> Result<(Vec<Fitted>, bool)> {
         let mut all = Vec::with_capacity(self.models.len());
-        for (i, model) in self.models.iter().enumerate() {
-            let input_size = self.input_size(model, frame, val_size);
-            let number = [i + 1, self.models.len()];
-            let task = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number };
-            let trained = task.train(watch)?;
-            all.push(Fitted {
-                model: model.clone(),
-                input_size,
-                h: self.h,
-                exogenous: frame.exogenous().clone(),
-                seconds: trained.seconds,
-                steps: trained.steps,
-                windows: trained.windows,
-                scores: None,
-                network: trained.network,
-            });
-            if trained.stopped || watch.control() == Control::Stop {
+        for i in 0..self.models.len() {
+            let (mut fitted, mut stopped) = self.train_one(i, frame, val_size, watch)?;
+            if !stopped {
+                (fitted.residuals, stopped) = self.residuals(i, frame, val_size, watch)?;
+            }
+            all.push(fitted);
+            if stopped || watch.control() == Control::Stop {
                 return Ok((all, true));
             }
         }
         Ok((all, false))
+    }
+
+    /// One model, and whether it was asked to stop.
+    fn train_one(
+        &self,
+        i: usize,
+        frame: &SeriesFrame,
+        val_size: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<(Fitted, bool)> {
+        let model = &self.models[i];
+        let input_size = self.input_size(model, frame, val_size);
+        let number = [i + 1, self.models.len()];
+        let trained =
+            Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number }.train(watch)?;
+        let fitted = Fitted {
+            model: model.clone(),
+            input_size,
+            h: self.h,
+            exogenous: frame.exogenous().clone(),
+            seconds: trained.seconds,
+            steps: trained.steps,
+            windows: trained.windows,
+            scores: None,
+            network: trained.network,
+            residuals: None,
+        };
+        Ok((fitted, trained.stopped))
+    }
+
+    /// The errors of a model like this one in a backtest on what it learns from.
+    fn residuals(
+        &self,
+        i: usize,
+        frame: &SeriesFrame,
+        val_size: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<(Option<Residuals>, bool)> {
+        let wanted = self.conformal.filter(|_| self.models[i].loss.level().is_empty());
+        let Some(conformal) = wanted else { return Ok((None, false)) };
+        let seen = frame.without_last(val_size);
+        let reach = conformal.reach(self.h);
+        seen.at_least_one(reach.saturating_add(2), "for the backtest that intervals are made from")?;
+        let (before, stopped) = self.train_one(i, &seen.without_last(reach), 0, watch)?;
+        let cuts: Vec<Cut<'_>> = seen
+            .iter()
+            .flat_map(|series| conformal.cuts(series.y.len(), self.h).map(move |cut| (series, cut)))
+            .collect();
+        let group = before.at(&cuts, self.h)?;
+        let points = group.columns.first().map_or(&[][..], |column| &column.values);
+        Ok((Some(Residuals::new(conformal.method, &self.level, self.h, &cuts, points)), stopped))
     }
 
     /// Forecasts of what was held out, a horizon behind the other.

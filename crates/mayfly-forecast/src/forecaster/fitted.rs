@@ -1,4 +1,5 @@
 //! A trained model.
+use super::conformal::Residuals;
 use super::model::Model;
 use crate::frame::Exogenous;
 use crate::metrics::Scores;
@@ -24,4 +25,6 @@ pub struct Fitted {
     /// Its figures over what was held out.
     pub scores: Option<Scores>,
     pub(super) network: Network,
+    /// What its intervals are made of, if not of its loss.
+    pub(super) residuals: Option<Residuals>,
 }

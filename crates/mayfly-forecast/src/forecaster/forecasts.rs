@@ -1,5 +1,5 @@
 //! Forecasts as a table.
-use super::at::{Column, Cut, Group};
+use super::group::{Column, Cut, Group};
 use crate::calendar::{Freq, Stamp};
 use crate::frame::SeriesFrame;
 use crate::metrics::{Scores, Tally, Window, naive_error};

@@ -1,15 +1,18 @@
 //! Models, trained and at work: fit, predict, backtest, files.
 mod at;
 mod backtest;
+mod conformal;
 mod file;
 mod fit;
 mod fitted;
 mod forecasts;
+mod group;
 mod model;
 mod network;
 mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};
+pub use conformal::{Conformal, ConformalMethod};
 pub use fit::{Forecaster, Report};
 pub use fitted::Fitted;
 pub use forecasts::{Forecasts, Outlook};

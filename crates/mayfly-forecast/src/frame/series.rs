@@ -183,6 +183,14 @@ impl SeriesFrame {
         out
     }
 
+    /// Refuses frames of which no series has `want` values.
+    pub(crate) fn at_least_one(&self, want: usize, why: &str) -> Result<()> {
+        match self.longest() >= want {
+            true => Ok(()),
+            false => self.at_least(want, why),
+        }
+    }
+
     /// Refuses series of fewer than `want` values.
     pub(crate) fn at_least(&self, want: usize, why: &str) -> Result<()> {
         let short = || self.iter().filter(|series| series.y.len() < want);

@@ -105,12 +105,18 @@ pub struct ModelArgs {
     /// Values of the past that models see [default: three horizons]
     #[arg(long, value_name = "N")]
     pub input_size: Option<usize>,
-    /// mae, mse, huber, huber:DELTA, quantile:Q or mq (the median and intervals) [default: mq with --level, else mae]
-    #[arg(long, value_name = "LOSS")]
-    pub loss: Option<String>,
+    /// mae, mse, huber, huber:DELTA, quantile:Q or mq (the median and intervals)
+    #[arg(long, value_name = "LOSS", default_value = "mae")]
+    pub loss: String,
     /// Intervals that hold so many per cent
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub level: Vec<f64>,
+    /// What intervals are made of, unless the loss is mq: quantiles of the forecast and its errors in a backtest (distribution), or of the errors alone (error)
+    #[arg(long, value_name = "HOW", default_value = "distribution", requires = "level")]
+    pub intervals: String,
+    /// Cutoffs of that backtest, a value apart
+    #[arg(long, value_name = "N", default_value_t = 12, requires = "level")]
+    pub interval_windows: usize,
     /// Values at the end of each series to choose the best weights by; 0 for none [default: train: a horizon; cv: 0]
     #[arg(long, value_name = "N")]
     pub val: Option<usize>,
@@ -223,4 +229,7 @@ pub struct PlotArgs {
     /// Steps to forecast [default: as trained]
     #[arg(long, value_name = "N")]
     pub h: Option<usize>,
+    /// What the columns known over the horizon will be: series, times and those columns
+    #[arg(long, value_name = "FILE")]
+    pub futr: Option<PathBuf>,
 }

@@ -6,7 +6,7 @@ use crate::support::output::{Files, Output, PICTURE};
 use crate::support::panels::{Band, Fan, Panel, Picture, svg};
 use crate::support::ui::Ui;
 use anyhow::{Result, bail};
-use mayfly_forecast::{Forecaster, Forecasts, Outlook, Series, SeriesFrame};
+use mayfly_forecast::{Forecaster, Forecasts, FrameOptions, Outlook, Series, SeriesFrame};
 use mayfly_format::figure;
 use std::path::Path;
 
@@ -15,11 +15,13 @@ const MOST: usize = 3;
 
 /// Draws what a trained model forecasts next.
 pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
-    let mut files = Files::reading([("the model", &*args.model)])?;
+    let futr = args.futr.as_deref().map(|path| ("the table of --futr", path));
+    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(futr))?;
     let output = files.writing("-o", &args.output, PICTURE)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let forecasts = forecaster.predict(None, args.h).map_err(as_flags)?;
     let Some(frame) = forecaster.tails() else { bail!("{}: the file has no series to draw", args.model.display()) };
+    let future = args.futr.as_deref().map(|path| known_ahead(frame.clone(), path)).transpose()?;
+    let forecasts = forecaster.predict(future.as_ref(), args.h).map_err(as_flags)?;
     let ids: Vec<&str> = match &args.ids[..] {
         [] => frame.iter().map(|series| series.id).take(MOST).collect(),
         ids => ids.iter().map(String::as_str).collect(),
@@ -33,6 +35,11 @@ pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
     }
     let picture = Picture { title: format!("Forecasts of {}", name_of(&args.model)), subtitle: String::new(), panels };
     write_picture(&output, &svg(&picture), ui)
+}
+
+/// The series with what their future columns will be.
+fn known_ahead(frame: SeriesFrame, path: &Path) -> Result<SeriesFrame> {
+    frame.with_future(&*Input::open(path)?, &FrameOptions::default()).map_err(as_flags)
 }
 
 /// What a picture of forecasts beside their truth shows.

@@ -6,7 +6,8 @@ use crate::support::input::Input;
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_forecast::{
-    BASELINES, Baseline, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Model, Scaler, SeriesFrame,
+    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Model, Scaler,
+    SeriesFrame,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -47,6 +48,10 @@ pub(super) fn forecaster(args: &ModelArgs) -> Result<Forecaster> {
             args.baselines.iter().map(|name| Baseline::by_name(name)).collect();
         forecaster = forecaster.baselines(named.map_err(as_flags)?);
     }
+    if !args.level.is_empty() {
+        let method = args.intervals.parse().map_err(as_flags)?;
+        forecaster = forecaster.intervals(Conformal { method, windows: args.interval_windows, step: Some(1) });
+    }
     forecaster = args.season.into_iter().fold(forecaster, Forecaster::season);
     Ok(args.val.into_iter().fold(forecaster, Forecaster::val_size))
 }
@@ -77,12 +82,7 @@ fn model(family: &Family, args: &ModelArgs, config: &Map<String, Value>) -> mayf
     if let Some(name) = &args.scaler {
         common.scaler_type = Scaler::by_name(name)?;
     }
-    let loss = match (&args.loss, args.level.is_empty()) {
-        (Some(name), _) => ForecastLoss::by_name(name, &args.level)?,
-        (None, true) => ForecastLoss::Mae,
-        (None, false) => ForecastLoss::by_name("mq", &args.level)?,
-    };
-    Ok(model.loss(loss))
+    Ok(model.loss(ForecastLoss::by_name(&args.loss, &args.level)?))
 }
 
 fn read_config(path: &Path) -> Result<Map<String, Value>> {

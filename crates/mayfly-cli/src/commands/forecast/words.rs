@@ -14,6 +14,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "random_seed" => Some("--seed"),
         "season" => Some("--season"),
         "level" => Some("--level"),
+        "windows of intervals" => Some("--interval-windows"),
         "freq" => Some("--freq"),
         "input_size" => Some("--input-size"),
         "models" => Some("--models"),
