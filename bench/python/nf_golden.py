@@ -66,6 +66,10 @@ CASES = {
     "lstm_longer": ("LSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5}, "futr", 1, 20),
     "tcn": ("TCN", {"encoder_hidden_size": 6, "decoder_hidden_size": 5}, "", 1),
     "tcn_exog": ("TCN", {"encoder_hidden_size": 6, "decoder_hidden_size": 5, "kernel_size": 3, "dilations": [1, 3], "decoder_layers": 3}, "hist futr stat", 3),
+    "bitcn": ("BiTCN", {"hidden_size": 5, "dropout": 0.0}, "", 3),
+    "bitcn_exog": ("BiTCN", {"hidden_size": 4, "dropout": 0.0}, "hist futr stat", 1),
+    "vanilla": ("VanillaTransformer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0}, "", 1),
+    "vanilla_exog": ("VanillaTransformer", {"hidden_size": 8, "n_head": 4, "conv_hidden_size": 6, "dropout": 0.0, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2, "decoder_input_size_multiplier": 0.3}, "futr", 3),
     "deepnpts": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0}, "", 1),
     "deepnpts_exog": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0, "batch_norm": False, "n_layers": 3}, "hist futr stat", 1),
 }

@@ -187,9 +187,10 @@ fn every_family_is_neural_forecasts() {
     let goldens = all();
     for family in FAMILIES {
         assert!(goldens.iter().any(|golden| golden.family.name == family.name), "no golden file of {}", family.name);
-        let exogenous = |golden: &Golden| golden.shape.counts != Counts::default();
-        let has = goldens.iter().any(|golden| golden.family.name == family.name && exogenous(golden));
-        assert_eq!(has, family.takes.exogenous, "exogenous columns of {}", family.name);
+        let of = || goldens.iter().filter(|golden| golden.family.name == family.name).map(|golden| golden.shape.counts);
+        let kinds = [of().any(|c| c.hist > 0), of().any(|c| c.futr > 0), of().any(|c| c.stat > 0)];
+        let takes = [family.takes.hist, family.takes.futr, family.takes.stat];
+        assert_eq!(kinds, takes, "hist, futr and static columns of {}", family.name);
     }
     let wrong: Vec<String> =
         goldens.iter().filter_map(|g| Some(format!("{}: {}", g.file, g.difference(g.build())?))).collect();
@@ -210,6 +211,15 @@ fn exchanged_builders_are_noticed() {
             let Ok(build) = (other.settings)(&golden.settings) else { continue };
             assert!(golden.difference(build).is_some(), "{} as {}", golden.file, other.name);
         }
+    }
+}
+
+/// With dropout, attention is written out in training; where next to nothing is dropped its gradients are those of the attention in one piece.
+#[test]
+fn attention_written_out_is_attention() {
+    for mut golden in all().into_iter().filter(|golden| golden.family.name == "VanillaTransformer") {
+        golden.settings.insert("dropout".into(), 1e-7.into());
+        assert_eq!(golden.difference(golden.build()), None, "{}", golden.file);
     }
 }
 

@@ -38,9 +38,9 @@ pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, Build, CellActivation, Common, DLinear, DeepNpts, Dense, Encoder, FAMILIES, Family, ForecastCx, Gru,
-    Interpolation, Known, Lstm, Mlp, NLinear, Nbeats, Nbeatsx, Nhits, Pooling, Rnn, Settings, StackType, Takes, Tcn,
-    Tide, TrendBasis,
+    Activation, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, Encoder, FAMILIES, Family, FeedForward,
+    ForecastCx, Gru, Interpolation, Known, Look, Lstm, Mlp, NLinear, Nbeats, Nbeatsx, Nhits, Pooling, Rnn, Settings,
+    StackType, Takes, Tcn, Tide, TrendBasis, VanillaTransformer,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Fitted, Forecaster, Forecasts, Model, Outlook, Progress,

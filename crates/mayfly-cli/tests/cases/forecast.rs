@@ -250,7 +250,7 @@ fn exogenous_columns_come_from_the_table_and_from_the_future() {
     let said = case.refused(&["forecast", "predict", "m.mayfly", "s.csv", "--futr", "next.csv"]);
     assert!(said.contains("static: size"), "{said}");
     let said = case.refused(&[&train[..], &["--models", "dlinear,mlp"], &beside].concat());
-    assert!(said.contains("DLinear") && said.contains("takes no exogenous columns"), "{said}");
+    assert!(said.contains("DLinear") && said.contains("takes no hist columns such as rain"), "{said}");
     let cv = ["forecast", "cv", "s.csv", "--h", "4", "--steps", "5", "--config", "c.toml", "--models", "mlp"];
     case.ok(&[&cv[..], &beside].concat());
 }

@@ -1,5 +1,5 @@
 //! What families build themselves with: the inputs, the sizes, and the pieces that several of them have.
-use mayfly_graph::{Binary, Conv2dSpec, NodeId, Pool2dSpec, PoolKind};
+use mayfly_graph::{Binary, Causal, Conv2dSpec, NodeId, Pool2dSpec, PoolKind, Shape};
 use mayfly_nn::{Act, Init, LayerCx, Result};
 
 /// What torch adds to a variance.
@@ -33,6 +33,15 @@ pub struct Known {
     pub node: NodeId,
     /// How many there are.
     pub count: usize,
+}
+
+/// Where a convolution along time looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// At the time itself and earlier ones.
+    Back,
+    /// At the time itself and later ones.
+    Ahead,
 }
 
 /// Weights and bias of a dense layer.
@@ -179,17 +188,81 @@ impl ForecastCx<'_, '_> {
         Ok(self.cx.graph().gru(xw, w_hh, b_hn)?)
     }
 
-    /// A convolution that sees nothing of later times: `[batch, channels, time] → [batch, units, time]`.
+    /// A table that is the same in every row.
+    ///
+    /// # Errors
+    /// Another number of values.
+    pub fn table(&mut self, values: &[f32], dims: &[usize]) -> Result<NodeId> {
+        Ok(self.cx.graph().constant(values, dims)?)
+    }
+
+    /// A row with `n` zeros behind it.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn padded(&mut self, x: NodeId, n: usize) -> Result<NodeId> {
+        let zeros = self.constant(&vec![0.0; n])?;
+        let zeros = self.cx.graph().expand(zeros, Shape::batched(&[n])?)?;
+        self.joined(&[x, zeros], 1)
+    }
+
+    /// Multi-head attention of queries `[batch, tq, width]` over keys and values `[batch, tk, width]`; a share of the probabilities is dropped in training.
+    ///
+    /// # Errors
+    /// Heads that do not divide the width.
+    pub fn attention(&mut self, q: NodeId, k: NodeId, v: NodeId, heads: usize, dropout: f32) -> Result<NodeId> {
+        if dropout == 0.0 || !self.cx.is_training() {
+            return Ok(self.cx.graph().attention(q, k, v, heads, Causal::No)?);
+        }
+        let width = self.width(q)? / heads.max(1);
+        let (times, scale) = (self.cx.dims(q)?.first().copied().unwrap_or(1), 1.0 / (width.max(1) as f32).sqrt());
+        let scale = self.constant(&[scale])?;
+        let q = self.binary(Binary::Mul, q, scale)?;
+        let [q, v] = [self.by_head(q, heads, [0, 2, 1, 3])?, self.by_head(v, heads, [0, 2, 1, 3])?];
+        let k = self.by_head(k, heads, [0, 2, 3, 1])?;
+        let scores = self.cx.graph().matmul(q, k)?;
+        let shares = self.softmax(scores)?;
+        let shares = self.dropout(shares, dropout)?;
+        let seen = self.cx.graph().matmul(shares, v)?;
+        let seen = self.cx.graph().transpose(seen, &[0, 2, 1, 3])?;
+        self.cx.reshape(seen, &[times, width * heads])
+    }
+
+    /// `[batch, time, heads · width]` with its dimensions (batch, time, head, within) in another order.
+    fn by_head(&mut self, x: NodeId, heads: usize, order: [usize; 4]) -> Result<NodeId> {
+        let (times, width) = (self.cx.dims(x)?.first().copied().unwrap_or(1), self.width(x)? / heads.max(1));
+        let split = self.cx.reshape(x, &[times, heads, width])?;
+        Ok(self.cx.graph().transpose(split, &order)?)
+    }
+
+    /// A convolution over three neighbours in a ring, without bias: `[batch, time] → [batch, time, units]`.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn circular_conv(&mut self, name: &str, x: NodeId, units: usize) -> Result<NodeId> {
+        let times = self.width(x)?;
+        let ring: Vec<usize> = (0..times + 2).map(|i| (i + times - 1) % times).collect();
+        let ring = self.pick(x, &ring)?;
+        let image = self.cx.reshape(ring, &[1, 1, times + 2])?;
+        // Kaiming's start for three inputs and torch's slope of 0.01.
+        let init = Init::Normal { deviation: (2.0_f32 / (1.0 + 1e-4) / 3.0).sqrt() };
+        let w = self.cx.weight(&format!("{name}.weight"), &[units, 1, 1, 3], init)?;
+        let spec = Conv2dSpec { stride: [1, 1], pad: [0; 4], dilation: [1, 1], groups: 1 };
+        let y = self.cx.graph().conv2d(image, w, None, spec)?;
+        let y = self.cx.reshape(y, &[units, times])?;
+        self.transposed(y)
+    }
+
+    /// A convolution along time that sees nothing of later times, or of earlier ones: `[batch, channels, time] → [batch, units, time]`; units, kernel and dilation.
     ///
     /// # Errors
     /// A kernel or dilation of 0.
-    pub fn causal_conv(
+    pub fn conv_along(
         &mut self,
         name: &str,
         x: NodeId,
-        units: usize,
-        kernel: usize,
-        dilation: usize,
+        [units, kernel, dilation]: [usize; 3],
+        look: Look,
     ) -> Result<NodeId> {
         let dims = self.cx.dims(x)?;
         let (channels, times) = (dims.first().copied().unwrap_or(1), dims.last().copied().unwrap_or(1));
@@ -198,8 +271,9 @@ impl ForecastCx<'_, '_> {
         let w = self.cx.weight(&format!("{name}.weight"), &[units, channels, 1, kernel], init.clone())?;
         let b = self.cx.bias(&format!("{name}.bias"), units, init)?;
         let image = self.cx.reshape(x, &[channels, 1, times])?;
-        let before = kernel.saturating_sub(1).saturating_mul(dilation);
-        let spec = Conv2dSpec { stride: [1, 1], pad: [0, before, 0, 0], dilation: [1, dilation], groups: 1 };
+        let beyond = kernel.saturating_sub(1).saturating_mul(dilation);
+        let pad = if look == Look::Back { [0, beyond, 0, 0] } else { [0, 0, 0, beyond] };
+        let spec = Conv2dSpec { stride: [1, 1], pad, dilation: [1, dilation], groups: 1 };
         let y = self.cx.graph().conv2d(image, w, Some(b), spec)?;
         self.cx.reshape(y, &[units, times])
     }
@@ -304,6 +378,14 @@ impl ForecastCx<'_, '_> {
     /// Rows beyond the table.
     pub fn rows_of(&mut self, x: NodeId, start: usize, len: usize) -> Result<NodeId> {
         Ok(self.cx.graph().slice(x, 1, start, len)?)
+    }
+
+    /// Some columns of a table: `[batch, r, t] → [batch, r, len]`.
+    ///
+    /// # Errors
+    /// Columns beyond the table.
+    pub fn part_of_rows(&mut self, x: NodeId, start: usize, len: usize) -> Result<NodeId> {
+        Ok(self.cx.graph().slice(x, 2, start, len)?)
     }
 
     /// Each row of a table times a vector that is another in every row of the batch: `[batch, t, c], [batch, c] → [batch, t]`.

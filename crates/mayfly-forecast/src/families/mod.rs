@@ -1,5 +1,6 @@
 //! Families of networks: one table, one file a family.
 mod bases;
+mod bitcn;
 mod block;
 mod common;
 mod cx;
@@ -15,11 +16,14 @@ mod recurrent;
 mod settings;
 mod tcn;
 mod tide;
+mod transformer;
+mod vanilla;
 
 pub use bases::TrendBasis;
+pub use bitcn::BiTcn;
 pub use block::Activation;
 pub use common::Common;
-pub use cx::{Dense, ForecastCx, Known};
+pub use cx::{Dense, ForecastCx, Known, Look};
 pub use deepnpts::DeepNpts;
 pub use dlinear::DLinear;
 pub(crate) use layer::{PLACE, Use, spec};
@@ -32,6 +36,8 @@ pub(crate) use settings::merge;
 pub use settings::{Build, Settings};
 pub use tcn::Tcn;
 pub use tide::Tide;
+pub use transformer::FeedForward;
+pub use vanilla::VanillaTransformer;
 
 use crate::error::{ForecastError, Result};
 use crate::windows::Scaler;
@@ -57,8 +63,32 @@ pub struct Family {
 pub struct Takes {
     /// Whether it reads which of its inputs are there.
     pub input_mask: bool,
-    /// Whether it takes exogenous columns: known to the cutoff, known over the horizon, and static ones.
-    pub exogenous: bool,
+    /// Columns known to the cutoff.
+    pub hist: bool,
+    /// Columns known over the horizon.
+    pub futr: bool,
+    /// Columns that a series has once.
+    pub stat: bool,
+}
+
+impl Takes {
+    /// The past of the series alone.
+    const PAST: Takes = Takes { input_mask: false, hist: false, futr: false, stat: false };
+    /// Exogenous columns of every kind.
+    const ALL: Takes = Takes { input_mask: false, hist: true, futr: true, stat: true };
+
+    /// The same, and which of its inputs are there.
+    const fn and_mask(self) -> Takes {
+        Takes { input_mask: true, ..self }
+    }
+
+    /// The kinds of exogenous columns, as the options of the command line call them.
+    pub fn kinds(self) -> Vec<&'static str> {
+        [("hist", self.hist), ("futr", self.futr), ("static", self.stat)]
+            .into_iter()
+            .filter_map(|(kind, taken)| taken.then_some(kind))
+            .collect()
+    }
 }
 
 /// Every family that there is.
@@ -66,86 +96,100 @@ pub static FAMILIES: &[Family] = &[
     Family {
         name: "DLinear",
         paper: "Zeng et al. 2023, Are Transformers Effective for Time Series Forecasting?",
-        takes: Takes { input_mask: false, exogenous: false },
+        takes: Takes::PAST,
         defaults: Common::b,
         settings: settings::of::<DLinear>,
     },
     Family {
         name: "NLinear",
         paper: "Zeng et al. 2023, Are Transformers Effective for Time Series Forecasting?",
-        takes: Takes { input_mask: false, exogenous: false },
+        takes: Takes::PAST,
         defaults: Common::b,
         settings: settings::of::<NLinear>,
     },
     Family {
         name: "MLP",
         paper: "Rosenblatt 1958, The Perceptron; as in NeuralForecast",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: Common::a,
         settings: settings::of::<Mlp>,
     },
     Family {
         name: "NHITS",
         paper: "Challu et al. 2023, N-HiTS: Neural Hierarchical Interpolation for Time Series Forecasting",
-        takes: Takes { input_mask: true, exogenous: true },
+        takes: Takes::ALL.and_mask(),
         defaults: Common::a3,
         settings: settings::of::<Nhits>,
     },
     Family {
         name: "NBEATS",
         paper: "Oreshkin et al. 2020, N-BEATS: Neural basis expansion analysis for interpretable time series forecasting",
-        takes: Takes { input_mask: true, exogenous: false },
+        takes: Takes::PAST.and_mask(),
         defaults: Common::a3,
         settings: settings::of::<Nbeats>,
     },
     Family {
         name: "NBEATSx",
         paper: "Olivares et al. 2022, Neural basis expansion analysis with exogenous variables: Forecasting electricity prices with NBEATSx",
-        takes: Takes { input_mask: true, exogenous: true },
+        takes: Takes::ALL.and_mask(),
         defaults: Common::a3,
         settings: settings::of::<Nbeatsx>,
     },
     Family {
         name: "TiDE",
         paper: "Das et al. 2023, Long-term Forecasting with TiDE: Time-series Dense Encoder",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: Common::a,
         settings: settings::of::<Tide>,
     },
     Family {
         name: "DeepNPTS",
         paper: "Rangapuram et al. 2023, Deep Non-Parametric Time Series Forecaster",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: || Common { scaler_type: Scaler::Standard, ..Common::a3() },
         settings: settings::of::<DeepNpts>,
     },
     Family {
         name: "RNN",
         paper: "Elman 1990, Finding Structure in Time; as in NeuralForecast",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: Common::r,
         settings: settings::of::<Rnn>,
     },
     Family {
         name: "LSTM",
         paper: "Hochreiter & Schmidhuber 1997, Long Short-Term Memory; as in NeuralForecast",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: Common::r,
         settings: settings::of::<Lstm>,
     },
     Family {
         name: "GRU",
         paper: "Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation; as in NeuralForecast",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: Common::r,
         settings: settings::of::<Gru>,
     },
     Family {
         name: "TCN",
         paper: "Bai et al. 2018, An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling",
-        takes: Takes { input_mask: false, exogenous: true },
+        takes: Takes::ALL,
         defaults: Common::r,
         settings: settings::of::<Tcn>,
+    },
+    Family {
+        name: "BiTCN",
+        paper: "Sprangers et al. 2023, Parameter-Efficient Deep Probabilistic Forecasting",
+        takes: Takes::ALL,
+        defaults: Common::a,
+        settings: settings::of::<BiTcn>,
+    },
+    Family {
+        name: "VanillaTransformer",
+        paper: "Vaswani et al. 2017, Attention Is All You Need; in the form of Zhou et al. 2021",
+        takes: Takes { futr: true, ..Takes::PAST },
+        defaults: Common::b,
+        settings: settings::of::<VanillaTransformer>,
     },
 ];
 

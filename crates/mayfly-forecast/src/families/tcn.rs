@@ -1,6 +1,6 @@
 //! TCN: causal convolutions with growing gaps, each step of the future a linear map of all steps of the past (Bai et al. 2018).
 use super::block::Activation;
-use super::cx::ForecastCx;
+use super::cx::{ForecastCx, Look};
 use super::decoder::Decoder;
 use super::settings::Build;
 use crate::error::{ForecastError, Result};
@@ -48,7 +48,7 @@ impl Build for Tcn {
         let mut x = cx.transposed(columns)?;
         for (i, dilation) in self.dilations.iter().enumerate() {
             let name = format!("hist_encoder.tcn.{i}.conv");
-            x = cx.causal_conv(&name, x, self.encoder_hidden_size, self.kernel_size, *dilation)?;
+            x = cx.conv_along(&name, x, [self.encoder_hidden_size, self.kernel_size, *dilation], Look::Back)?;
             x = cx.act(x, self.encoder_activation.act())?;
         }
         let context = cx.dense("context_adapter", x, cx.h)?;

@@ -208,11 +208,22 @@ impl Forecaster {
 
     /// Refuses models that would not look at the exogenous columns.
     pub(super) fn check_exogenous(&self, frame: &SeriesFrame) -> Result<()> {
-        let blind = self.models.iter().find(|model| !model.family.takes.exogenous);
-        let Some(model) = blind.filter(|_| !frame.exogenous().is_empty()) else { return Ok(()) };
-        let takers = FAMILIES.iter().filter(|family| family.takes.exogenous).map(|family| family.name);
-        let want = format!("it takes no exogenous columns; {} do", takers.collect::<Vec<_>>().join(", "));
-        Err(ForecastError::option("models", &model.alias, want))
+        let names = frame.exogenous();
+        for model in &self.models {
+            let kinds = model.family.takes.kinds();
+            let there = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat)];
+            let Some((kind, names)) =
+                there.into_iter().find(|(kind, names)| !names.is_empty() && !kinds.contains(kind))
+            else {
+                continue;
+            };
+            let takers =
+                FAMILIES.iter().filter(|family| family.takes.kinds().contains(&kind)).map(|family| family.name);
+            let takers = takers.collect::<Vec<_>>().join(", ");
+            let want = format!("it takes no {kind} columns such as {}; {takers} do", names.join(", "));
+            return Err(ForecastError::option("models", &model.alias, want));
+        }
+        Ok(())
     }
 
     /// Values at the end of each series that are held out.

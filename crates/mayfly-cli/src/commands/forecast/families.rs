@@ -23,7 +23,8 @@ fn all(ui: Ui) -> Result<()> {
     let wide = FAMILIES.iter().map(|f| f.name.len()).chain(BASELINES.iter().map(|b| b.name.len())).max().unwrap_or(0);
     let mut text = String::from("models\n");
     for family in FAMILIES {
-        let takes = if takes(family).is_empty() { "" } else { " (exogenous columns)" };
+        let kinds = family.takes.kinds().join(", ");
+        let takes = if kinds.is_empty() { String::new() } else { format!(" ({kinds})") };
         text += &format!("  {:wide$}  {}{takes}\n", family.name, family.paper);
     }
     text += "baselines\n";
@@ -36,10 +37,5 @@ fn config(family: &Family) -> Result<Value> {
 }
 
 fn entry(family: &Family) -> Result<Value> {
-    Ok(json!({ "name": family.name, "paper": family.paper, "takes": takes(family), "config": config(family)? }))
-}
-
-/// The kinds of exogenous columns, as the options of `train` call them.
-fn takes(family: &Family) -> &'static [&'static str] {
-    if family.takes.exogenous { &["hist", "futr", "static"] } else { &[] }
+    Ok(json!({ "name": family.name, "paper": family.paper, "takes": family.takes.kinds(), "config": config(family)? }))
 }
