@@ -1,8 +1,8 @@
 //! BiTCN: convolutions that look back over the past and, over what is known, ahead from the future (Sprangers et al. 2023).
-use super::block::check_dropout;
+use super::block::{check_counts, check_dropout};
 use super::cx::{ForecastCx, Look};
 use super::settings::Build;
-use crate::error::{ForecastError, Result};
+use crate::error::Result;
 use mayfly_graph::{Binary, NodeId};
 use mayfly_nn::Act;
 use serde::{Deserialize, Serialize};
@@ -96,9 +96,7 @@ impl Build for BiTcn {
     }
 
     fn check(&self) -> Result<()> {
-        match self.hidden_size {
-            0 => Err(ForecastError::option("hidden_size", 0, "it must be at least 1")),
-            _ => check_dropout("dropout", self.dropout),
-        }
+        check_counts(&[("hidden_size", self.hidden_size)])?;
+        check_dropout("dropout", self.dropout)
     }
 }

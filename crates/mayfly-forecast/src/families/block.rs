@@ -85,6 +85,14 @@ impl Hidden<'_> {
     }
 }
 
+/// Refuses counts of 0, by name.
+pub(super) fn check_counts(counts: &[(&'static str, usize)]) -> Result<()> {
+    match counts.iter().find(|(_, n)| *n == 0) {
+        Some((name, _)) => Err(ForecastError::option(*name, 0, "it must be at least 1")),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a share of dropped values that is none.
 pub(super) fn check_dropout(name: &'static str, p: f32) -> Result<()> {
     match (0.0..1.0).contains(&p) {

@@ -1,8 +1,8 @@
 //! DeepNPTS: a forecast is a weighted mean of the past, with weights from a dense network (Rangapuram et al. 2023).
-use super::block::check_dropout;
+use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::settings::Build;
-use crate::error::{ForecastError, Result};
+use crate::error::Result;
 use mayfly_graph::NodeId;
 use mayfly_nn::Act;
 use serde::{Deserialize, Serialize};
@@ -74,10 +74,7 @@ impl Build for DeepNpts {
     }
 
     fn check(&self) -> Result<()> {
-        match (self.hidden_size, self.n_layers) {
-            (0, _) => Err(ForecastError::option("hidden_size", 0, "it must be at least 1")),
-            (_, 0) => Err(ForecastError::option("n_layers", 0, "it must be at least 1")),
-            _ => check_dropout("dropout", self.dropout),
-        }
+        check_counts(&[("hidden_size", self.hidden_size), ("n_layers", self.n_layers)])?;
+        check_dropout("dropout", self.dropout)
     }
 }

@@ -1,7 +1,8 @@
 //! MLP: dense layers on the past.
+use super::block::check_counts;
 use super::cx::ForecastCx;
 use super::settings::Build;
-use crate::error::{ForecastError, Result};
+use crate::error::Result;
 use mayfly_graph::NodeId;
 use mayfly_nn::Act;
 use serde::{Deserialize, Serialize};
@@ -38,10 +39,6 @@ impl Build for Mlp {
     }
 
     fn check(&self) -> Result<()> {
-        match (self.num_layers, self.hidden_size) {
-            (0, _) => Err(ForecastError::option("num_layers", 0, "it must be at least 1")),
-            (_, 0) => Err(ForecastError::option("hidden_size", 0, "it must be at least 1")),
-            _ => Ok(()),
-        }
+        check_counts(&[("num_layers", self.num_layers), ("hidden_size", self.hidden_size)])
     }
 }

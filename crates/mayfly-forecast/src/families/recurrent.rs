@@ -1,5 +1,5 @@
 //! RNN, LSTM and GRU: an encoder that reads the past step by step, and dense layers from its last states to the steps of the forecast, as in NeuralForecast.
-use super::block::{Activation, check_dropout};
+use super::block::{Activation, check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::decoder::Decoder;
 use super::settings::Build;
@@ -157,15 +157,12 @@ impl Encoder {
     }
 
     fn check(&self, cell: Cell) -> Result<()> {
-        let counts = [
+        check_counts(&[
             ("encoder_n_layers", self.encoder_n_layers),
             ("encoder_hidden_size", self.encoder_hidden_size),
             ("decoder_hidden_size", self.decoder_hidden_size),
             ("decoder_layers", self.decoder_layers),
-        ];
-        if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
-            return Err(ForecastError::option(*name, 0, "it must be at least 1"));
-        }
+        ])?;
         if cell != Cell::Rnn && self.encoder_activation != CellActivation::Tanh {
             return Err(ForecastError::option("encoder_activation", "relu", "only RNN has a choice"));
         }

@@ -1,5 +1,5 @@
 //! TCN: causal convolutions with growing gaps, each step of the future a linear map of all steps of the past (Bai et al. 2018).
-use super::block::Activation;
+use super::block::{Activation, check_counts};
 use super::cx::{ForecastCx, Look};
 use super::decoder::Decoder;
 use super::settings::Build;
@@ -66,15 +66,12 @@ impl Build for Tcn {
     }
 
     fn check(&self) -> Result<()> {
-        let counts = [
+        check_counts(&[
             ("kernel_size", self.kernel_size),
             ("encoder_hidden_size", self.encoder_hidden_size),
             ("decoder_hidden_size", self.decoder_hidden_size),
             ("decoder_layers", self.decoder_layers),
-        ];
-        if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
-            return Err(ForecastError::option(*name, 0, "it must be at least 1"));
-        }
+        ])?;
         match self.dilations.is_empty() || self.dilations.contains(&0) {
             true => {
                 let want = "at least one number is needed, and none may be 0";

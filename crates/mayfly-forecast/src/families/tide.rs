@@ -1,8 +1,8 @@
 //! TiDE: a dense encoder and decoder with skips, exogenous columns made narrower time by time (Das et al. 2023).
-use super::block::check_dropout;
+use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::settings::Build;
-use crate::error::{ForecastError, Result};
+use crate::error::Result;
 use mayfly_graph::{Binary, NodeId};
 use mayfly_nn::Act;
 use serde::{Deserialize, Serialize};
@@ -107,17 +107,14 @@ impl Build for Tide {
     }
 
     fn check(&self) -> Result<()> {
-        let counts = [
+        check_counts(&[
             ("hidden_size", self.hidden_size),
             ("decoder_output_dim", self.decoder_output_dim),
             ("temporal_decoder_dim", self.temporal_decoder_dim),
             ("num_encoder_layers", self.num_encoder_layers),
             ("num_decoder_layers", self.num_decoder_layers),
             ("temporal_width", self.temporal_width),
-        ];
-        match counts.iter().find(|(_, n)| *n == 0) {
-            Some((name, _)) => Err(ForecastError::option(*name, 0, "it must be at least 1")),
-            None => check_dropout("dropout", self.dropout),
-        }
+        ])?;
+        check_dropout("dropout", self.dropout)
     }
 }

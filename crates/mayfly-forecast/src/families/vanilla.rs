@@ -1,5 +1,5 @@
 //! VanillaTransformer: encoder and decoder with full attention; the decoder reads the end of the past and zeros for the future (Vaswani et al. 2017, in the form of Zhou et al. 2021).
-use super::block::check_dropout;
+use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::settings::Build;
 use super::transformer::{FeedForward, Transformer};
@@ -87,16 +87,13 @@ impl Build for VanillaTransformer {
     }
 
     fn check(&self) -> Result<()> {
-        let counts = [
+        check_counts(&[
             ("hidden_size", self.hidden_size),
             ("n_head", self.n_head),
             ("conv_hidden_size", self.conv_hidden_size),
             ("encoder_layers", self.encoder_layers),
             ("decoder_layers", self.decoder_layers),
-        ];
-        if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
-            return Err(ForecastError::option(*name, 0, "it must be at least 1"));
-        }
+        ])?;
         if !self.hidden_size.is_multiple_of(self.n_head) || self.hidden_size % 2 == 1 {
             let want = format!("it must be even and a multiple of n_head, {}", self.n_head);
             return Err(ForecastError::option("hidden_size", self.hidden_size, want));
