@@ -7,6 +7,11 @@ Each configuration is built small, every parameter and running statistic is over
 `crates/mayfly-forecast/tests/golden/NAME.safetensors` is written with the parameters by the names of the state dict,
 the inputs of two windows, the output in evaluation mode, and the gradients of `sum(output * functional)` in training
 mode without dropout. The metadata has the family, the sizes and the settings.
+
+Multivariate families: three series, which are the first dimension behind the batch in the files (`[rows, series, time,
+columns]`, outputs `[rows, series, h, outputs]`). With several outputs a step, families that bring each series back to its
+own scale write their last dimension as outputs x series; NeuralForecast's losses then read it as series x outputs, which
+gives a series the scale of another. The files have what the module computed for each series.
 """
 
 import json
@@ -22,6 +27,8 @@ from neuralforecast.losses.pytorch import MAE, MQLoss
 from safetensors.torch import save_file
 
 L, H, ROWS = 16, 6, 2
+# Batch norm over two rows is hardly more than a sign.
+SERIES, MANY_ROWS = 3, 5
 HERE = pathlib.Path(__file__).resolve().parents[2] / "crates/mayfly-forecast/tests/golden"
 
 EXOGENOUS = {"hist": 2, "futr": 3, "stat": 2}
@@ -70,9 +77,69 @@ CASES = {
     "bitcn_exog": ("BiTCN", {"hidden_size": 4, "dropout": 0.0}, "hist futr stat", 1),
     "vanilla": ("VanillaTransformer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0}, "", 1),
     "vanilla_exog": ("VanillaTransformer", {"hidden_size": 8, "n_head": 4, "conv_hidden_size": 6, "dropout": 0.0, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2, "decoder_input_size_multiplier": 0.3}, "futr", 3),
+    "kan": ("KAN", {"hidden_size": 5}, "", 1),
+    "kan_exog": ("KAN", {"hidden_size": [5, 4], "n_hidden_layers": 2, "grid_size": 3, "spline_order": 2, "grid_range": [-2, 1]}, "hist futr stat", 3),
+    **{
+        f"dilatedrnn_{cell.lower()}": ("DilatedRNN", {"cell_type": cell, "dilations": dilations, "encoder_hidden_size": 4, "decoder_hidden_size": 5}, kinds, outputs)
+        for cell, dilations, kinds, outputs in [
+            ("LSTM", [[1, 2], [4, 8]], "", 1),
+            ("GRU", [[3], [5, 1]], "hist futr stat", 3),
+            ("RNN", [[2], [3]], "", 1),
+            ("ResLSTM", [[1, 3], [2]], "futr", 1),
+            ("AttentiveLSTM", [[2, 3]], "", 3),
+        ]
+    },
+    "patchtst": ("PatchTST", {"hidden_size": 8, "n_heads": 2, "linear_hidden_size": 6, "patch_len": 4, "stride": 2, "dropout": 0.0}, "", 1),
+    "patchtst_mq": ("PatchTST", {"hidden_size": 8, "n_heads": 4, "linear_hidden_size": 6, "patch_len": 5, "stride": 3, "dropout": 0.0, "encoder_layers": 2, "revin_subtract_last": False, "revin_affine": True, "activation": "relu"}, "", 3),
+    "patchtst_plain": ("PatchTST", {"hidden_size": 8, "n_heads": 1, "linear_hidden_size": 6, "patch_len": 99, "dropout": 0.0, "revin": False, "res_attention": False, "batch_normalization": True, "learn_pos_embed": False}, "", 1),
+    "tft": ("TFT", {"hidden_size": 8, "n_head": 2, "dropout": 0.0}, "", 1),
+    "tft_exog": ("TFT", {"hidden_size": 8, "n_head": 4, "dropout": 0.0, "n_rnn_layers": 2}, "hist futr stat", 3),
+    "tft_gru": ("TFT", {"hidden_size": 6, "n_head": 1, "dropout": 0.0, "n_rnn_layers": 2, "rnn_type": "gru", "grn_activation": "SELU"}, "hist stat", 1),
+    "tft_one": ("TFT", {"hidden_size": 6, "n_head": 2, "dropout": 0.0, "n_rnn_layers": 2, "one_rnn_initial_state": True, "grn_activation": "Tanh"}, "stat", 1),
+    "mlpmultivariate": ("MLPMultivariate", {"hidden_size": 8}, "", 1),
+    "mlpmultivariate_exog": ("MLPMultivariate", {"hidden_size": 8, "num_layers": 3}, "hist futr stat", 3),
+    "tsmixer": ("TSMixer", {"ff_dim": 5, "dropout": 0.0}, "", 1),
+    "tsmixer_mq": ("TSMixer", {"ff_dim": 5, "dropout": 0.0, "n_block": 1}, "", 3),
+    "tsmixer_plain": ("TSMixer", {"ff_dim": 5, "dropout": 0.0, "revin": False}, "", 1),
+    "tsmixerx": ("TSMixerx", {"ff_dim": 5}, "", 1),
+    "tsmixerx_exog": ("TSMixerx", {"ff_dim": 5, "n_block": 3}, "hist futr stat", 3),
+    "tsmixerx_plain": ("TSMixerx", {"ff_dim": 6, "revin": False, "n_block": 1}, "futr", 1),
+    "itransformer": ("iTransformer", {"hidden_size": 8, "n_heads": 2, "d_ff": 6, "dropout": 0.0}, "", 3),
+    "itransformer_exog": ("iTransformer", {"hidden_size": 8, "n_heads": 4, "d_ff": 6, "e_layers": 1, "dropout": 0.0, "use_norm": False}, "futr", 1),
+    "timexer": ("TimeXer", {"hidden_size": 8, "n_heads": 2, "d_ff": 6, "patch_len": 4, "dropout": 0.0}, "", 1),
+    "timexer_exog": ("TimeXer", {"hidden_size": 8, "n_heads": 4, "d_ff": 6, "patch_len": 8, "e_layers": 1, "dropout": 0.0}, "hist stat", 3),
+    "timexer_plain": ("TimeXer", {"hidden_size": 8, "n_heads": 1, "d_ff": 6, "patch_len": 16, "dropout": 0.0, "use_norm": False}, "stat", 1),
+    "timemixer": ("TimeMixer", {"d_model": 6, "d_ff": 6, "e_layers": 2, "moving_avg": 5, "dropout": 0.0}, "", 1),
+    "timemixer_mq": ("TimeMixer", {"d_model": 6, "d_ff": 6, "e_layers": 1, "moving_avg": 3, "down_sampling_layers": 2, "down_sampling_method": "max", "dropout": 0.0}, "", 3),
+    "timemixer_apart": ("TimeMixer", {"d_model": 6, "d_ff": 6, "e_layers": 2, "moving_avg": 5, "down_sampling_layers": 2, "channel_independence": 1, "dropout": 0.0, "use_norm": False}, "", 1),
+    "xlinear": ("XLinear", {"hidden_size": 6, "temporal_ff": 7, "channel_ff": 3}, "", 1),
+    "xlinear_exog": ("XLinear", {"hidden_size": 6, "temporal_ff": 7, "channel_ff": 6}, "hist futr stat", 3),
+    "xlinear_plain": ("XLinear", {"hidden_size": 6, "temporal_ff": 7, "channel_ff": 3, "use_norm": False}, "futr", 1),
+    "rmok": ("RMoK", {"dropout": 0.0}, "", 1),
+    "rmok_mq": ("RMoK", {"dropout": 0.0, "taylor_order": 2, "jacobi_degree": 3, "wavelet_function": "morlet", "revin_affine": False}, "", 3),
+    **{
+        f"rmok_{wavelet}": ("RMoK", {"dropout": 0.0, "taylor_order": 1, "jacobi_degree": 1, "wavelet_function": wavelet}, "", 1)
+        for wavelet in ["dog", "meyer", "shannon"]
+    },
     "deepnpts": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0}, "", 1),
     "deepnpts_exog": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0, "batch_norm": False, "n_layers": 3}, "hist futr stat", 1),
 }
+
+
+def attentive(self, inputs, hidden):
+    """What AttentiveLSTMLayer.forward means: NeuralForecast 3.3.0 gives `torch.cat` a tuple and fails."""
+    outputs = []
+    for _ in range(len(inputs)):
+        hx, cx = (state.squeeze(0) for state in hidden)
+        x = torch.cat((inputs, hx.repeat(len(inputs), 1, 1), cx.repeat(len(inputs), 1, 1)), dim=-1)
+        beta = self.softmax(self.attn_layer(x))
+        context = torch.bmm(beta.permute(1, 2, 0), inputs.permute(1, 0, 2)).squeeze(1)
+        out, hidden = self.cell(context, hidden)
+        outputs.append(out)
+    return torch.stack(outputs), hidden
+
+
+nf.dilated_rnn.AttentiveLSTMLayer.forward = attentive
 
 
 def model_of(family, settings, kinds, outputs, h):
@@ -80,7 +147,23 @@ def model_of(family, settings, kinds, outputs, h):
     exogenous = {f"{kind}_exog_list": columns for kind, columns in names.items() if columns}
     loss = MAE() if outputs == 1 else MQLoss(level=[80])
     assert loss.outputsize_multiplier == outputs
-    return getattr(nf, family)(h=h, input_size=L, loss=loss, **settings, **exogenous)
+    many = {"n_series": SERIES} if getattr(nf, family).MULTIVARIATE else {}
+    return getattr(nf, family)(h=h, input_size=L, loss=loss, **settings, **exogenous, **many)
+
+
+# Families that read their last dimension as series x outputs.
+SERIES_FIRST = ["MLPMultivariate", "TimeMixer"]
+# Parameters that NeuralForecast's modules have and never use.
+UNUSED = {"RMoK": ["weight1"], "DilatedRNN": ["weight_ir"], "TFT": ["lin_c"], "TimeMixer": ["out_cross_layer", "layer_norm", "cross_layer", "normalize_layers", "temporal_embedding"]}
+
+
+def as_output(family, y, rows, h, outputs):
+    """`[rows, h, outputs]`, or `[rows, series, h, outputs]`."""
+    if not getattr(nf, family).MULTIVARIATE:
+        return y.reshape(rows, h, outputs)
+    if family in SERIES_FIRST:
+        return y.reshape(rows, h, SERIES, outputs).permute(0, 2, 1, 3)
+    return y.reshape(rows, h, outputs, SERIES).permute(0, 3, 1, 2)
 
 
 def noise(model, generator):
@@ -103,29 +186,48 @@ def write(name):
     rand = lambda *shape: torch.rand(*shape, generator=generator) * 4 - 2
     model = model_of(family, settings, kinds, outputs, h)
     noise(model, generator)
-    mask = torch.ones(ROWS, L, 1)
+    many = model.MULTIVARIATE
+    rows, series = MANY_ROWS if many or family == "PatchTST" else ROWS, SERIES if many else 1
+    mask = torch.ones(rows, L, series)
     mask[0, 3] = 0  # an unknown value, which is 0
     mask[1, :2] = 0
-    batch = {"insample_y": rand(ROWS, L, 1) * mask, "insample_mask": mask}
-    shapes = {"hist": (ROWS, L), "futr": (ROWS, L + h), "stat": (ROWS,)}
-    for kind, shape in shapes.items():
-        batch[f"{kind}_exog"] = rand(*shape, EXOGENOUS[kind]) if kind in kinds.split() else None
-    functional = rand(ROWS, h, outputs)
+    batch = {"insample_y": rand(rows, L, series) * mask, "insample_mask": mask}
+    inputs = dict(batch)
+    for kind, times in {"hist": (L,), "futr": (L + h,), "stat": ()}.items():
+        columns, of = f"{kind}_exog", EXOGENOUS[kind]
+        if kind not in kinds.split():
+            batch[columns] = None
+        elif not many:
+            batch[columns] = inputs[columns] = rand(rows, *times, of)
+        elif kind == "stat":
+            batch[columns] = rand(SERIES, of)
+            inputs[columns] = batch[columns].repeat(rows, 1, 1)
+        else:
+            batch[columns] = rand(rows, of, *times, SERIES)
+            inputs[columns] = batch[columns].permute(0, 3, 2, 1)
+    if many:
+        inputs |= {n: inputs[n].permute(0, 2, 1) for n in ["insample_y", "insample_mask"]}
+    functional = rand(*((rows, SERIES, h, outputs) if many else (rows, h, outputs)))
+    result = lambda: as_output(family, model({n: None if t is None else t.clone() for n, t in batch.items()}), rows, h, outputs)
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     tensors = {f"param/{n}": p.detach().clone() for n, p in model.named_parameters(remove_duplicate=True) if p.requires_grad}
     tensors |= {f"buffer/{n}": b for n, b in buffers.items() if n.endswith(("running_mean", "running_var"))}
-    tensors |= {f"input/{n}": t for n, t in batch.items() if t is not None}
+    # Parameters that are not learnt but used all the same.
+    tensors |= {f"param/{n}": p.detach().clone() for n, p in model.named_parameters() if n.endswith("W_pos")}
+    tensors |= {f"input/{n}": t for n, t in inputs.items()}
     model.eval()
     with torch.no_grad():
-        tensors["output"] = model(dict(batch)).reshape(ROWS, h, outputs).clone()
+        tensors["output"] = result().clone()
     model.train()
-    loss = (model(dict(batch)).reshape(ROWS, h, outputs) * functional).sum()
-    loss.backward()
+    (result() * functional).sum().backward()
     tensors["functional"] = functional
     for n, p in model.named_parameters(remove_duplicate=True):
-        if p.requires_grad:
+        if p.requires_grad and (p.grad is None or "stat" not in kinds and not p.grad.any()) and any(part in n for part in UNUSED.get(family, [])):
+            del tensors[f"param/{n}"]
+        elif p.requires_grad:
             tensors[f"grad/{n}"] = (torch.zeros_like(p) if p.grad is None else p.grad).clone()
     facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
+    facts |= {"series": SERIES} if many else {}
     facts |= {kind: EXOGENOUS[kind] if kind in kinds.split() else 0 for kind in EXOGENOUS}
     tensors = {n: t.float().contiguous() for n, t in tensors.items()}
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"golden": json.dumps(facts)})

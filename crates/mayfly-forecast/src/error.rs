@@ -158,6 +158,20 @@ pub enum ForecastError {
         /// How many series are.
         count: usize,
     },
+    /// Series that do not end together, for a model that forecasts all of them at once.
+    #[error(
+        "series {id:?} ends at {ds}, others at {last}: {series} series end earlier, and a multivariate model needs all of them up to one time; end the others there, leave these out, or take a model that forecasts one series at a time"
+    )]
+    Apart {
+        /// The first that ends early.
+        id: String,
+        /// When it does.
+        ds: String,
+        /// When others do.
+        last: String,
+        /// How many end early.
+        series: usize,
+    },
     /// A file of a forecaster whose parts do not belong together.
     #[error("{file}: {what}")]
     BadFile {

@@ -2,6 +2,7 @@
 use crate::families::{Build, FAMILIES, Family, PLACE, Use, spec};
 use crate::windows::{Counts, FUTR, HIST, INPUT_MASK, RowShape, STAT, Scaler};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
+use mayfly_graph::Role;
 use mayfly_nn::{Algorithm, BatchRows, CustomLoss, CustomOp, Dims, Loss, Network, Sgd, Shape, TrainConfig, Trainer};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ fn read(path: &std::path::Path) -> Golden {
     let family = Family::by_name(facts["family"].as_str().unwrap()).unwrap();
     let counts = Counts { hist: number("hist"), futr: number("futr"), stat: number("stat") };
     let shape = RowShape {
+        series: facts.get("series").map_or(1, |n| n.as_u64().unwrap() as usize),
         input_size: number("input_size"),
         h: number("h"),
         outputs: number("outputs"),
@@ -91,7 +93,7 @@ impl Golden {
 
     /// The network with the file's parameters; every one of them is used.
     fn network(&self, build: Arc<dyn Build>) -> Result<Network, String> {
-        let spec = spec(self.family.name, build, self.shape, Use::Forecasts);
+        let spec = spec(self.family, build, self.shape, Use::Forecasts);
         let network = Network::new(spec.clone(), 1).map_err(|error| error.to_string())?;
         let mut left: BTreeSet<&str> = self.tensors.keys().filter_map(|name| name.strip_prefix("param/")).collect();
         let mut params = vec![0.0; network.params().len()];
@@ -145,7 +147,7 @@ impl Golden {
         }
         let layout = network.layout().to_vec();
         let gradient = self.gradient(network);
-        for info in layout.iter().filter(|info| !info.name.ends_with(".running")) {
+        for info in layout.iter().filter(|info| info.role == Role::Weight) {
             let name = info.name.strip_prefix(PLACE).unwrap();
             let (got, want) = (&gradient[info.range()], &self.tensors[&format!("grad/{name}")]);
             let largest = self.tensors.iter().filter(|(name, _)| name.starts_with("grad/"));

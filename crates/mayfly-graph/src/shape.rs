@@ -1,4 +1,4 @@
-//! Shapes: at most four dimensions, the first of which may be the batch.
+//! Shapes: at most four dimensions, the first of which may be the batch, or the batch times a number.
 use crate::GraphError;
 use alloc::format;
 use core::fmt;
@@ -7,9 +7,10 @@ const MAX_RANK: usize = 4;
 /// No tensor may have more elements than this per row: a guard against sizes read from hostile files.
 const MAX_ELEMENTS: usize = if usize::BITS > 32 { (1_u64 << 32) as usize } else { 1 << 28 };
 
-/// The shape of a value: up to four dimensions; the first may be the batch, the only symbol.
+/// The shape of a value: up to four dimensions; the first may be the batch, the only symbol, or a multiple of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
+    /// Of one row of the batch when batched.
     dims: Dims,
     batched: bool,
 }
@@ -35,7 +36,15 @@ impl Shape {
     /// # Errors
     /// As for [`Shape::fixed`]; `rest` has at most three dimensions.
     pub fn batched(rest: &[usize]) -> Result<Shape, GraphError> {
-        let mut n = [1; MAX_RANK];
+        Shape::folded(1, rest)
+    }
+
+    /// The shape `[batch · per_row, rest…]`: every row of the batch is `per_row` rows, one behind another. A reshape folds a value so and unfolds it.
+    ///
+    /// # Errors
+    /// As for [`Shape::batched`].
+    pub fn folded(per_row: usize, rest: &[usize]) -> Result<Shape, GraphError> {
+        let mut n = [per_row; MAX_RANK];
         if rest.len() >= MAX_RANK {
             return Err(bad(rest, "at most four dimensions, the batch included"));
         }
@@ -45,7 +54,7 @@ impl Shape {
 
     /// The shape with the same batchedness as this one: `dims[0]` is ignored when it is batched.
     pub(crate) fn with_dims(&self, dims: &[usize]) -> Result<Shape, GraphError> {
-        if self.batched { Shape::batched(&dims[1..]) } else { Shape::fixed(dims) }
+        if self.batched { Shape::folded(self.dims.n[0], &dims[1..]) } else { Shape::fixed(dims) }
     }
 
     /// A scalar.
@@ -63,7 +72,7 @@ impl Shape {
         self.batched
     }
 
-    /// The dimensions, with 1 standing for the batch.
+    /// The dimensions of one row of the batch: the first is 1, or how many rows it is folded into.
     pub fn dims(&self) -> &[usize] {
         self.dims.as_slice()
     }
@@ -82,7 +91,7 @@ impl Shape {
     pub fn at(&self, batch: usize) -> Dims {
         let mut dims = self.dims;
         if self.batched {
-            dims.n[0] = batch;
+            dims.n[0] = dims.n[0].saturating_mul(batch);
         }
         dims
     }
@@ -187,7 +196,11 @@ impl fmt::Display for Shape {
         f.write_str("[")?;
         for (i, d) in self.dims().iter().enumerate() {
             let sep = if i == 0 { "" } else { ", " };
-            if i == 0 && self.batched { write!(f, "{sep}batch")? } else { write!(f, "{sep}{d}")? }
+            match (i == 0 && self.batched, d) {
+                (true, 1) => f.write_str("batch")?,
+                (true, d) => write!(f, "batch·{d}")?,
+                (false, d) => write!(f, "{sep}{d}")?,
+            }
         }
         f.write_str("]")
     }
@@ -226,5 +239,16 @@ mod tests {
         assert_eq!(alloc::format!("{s}"), "[batch, 3, 5]");
         assert_eq!(s.without(1).unwrap(), Shape::batched(&[5]).unwrap());
         assert!(s.without(0).is_err());
+    }
+    #[test]
+    fn a_fold_stays_through_changes_of_shape() {
+        let s = Shape::folded(3, &[4, 5]).unwrap();
+        assert_eq!(s.at(7).as_slice(), [21, 4, 5]);
+        assert_eq!((s.row_len(), s.is_batched(), s.dims()), (60, true, &[3, 4, 5][..]));
+        assert_eq!(alloc::format!("{s}"), "[batch·3, 4, 5]");
+        assert_eq!(s.without(1).unwrap(), Shape::folded(3, &[5]).unwrap());
+        assert_eq!(s.with_last(2).unwrap(), Shape::folded(3, &[4, 2]).unwrap());
+        assert_ne!(s, Shape::batched(&[4, 5]).unwrap());
+        assert!(Shape::folded(0, &[4]).is_err());
     }
 }

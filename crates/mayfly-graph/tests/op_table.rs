@@ -32,6 +32,33 @@ fn equals_the_reference() {
     }
 }
 
+/// Two rows that are three each are six rows, to the bit, and have their gradients.
+#[test]
+fn a_folded_batch_is_a_larger_one() {
+    // These name shapes of their own.
+    let unfolded = ["embed", "reshape", "loss_rows", "expand"];
+    let mut tried = 0;
+    for (op, label, build) in CASES.iter().filter(|(op, ..)| !unfolded.contains(op)) {
+        let values = |fold: usize, batch: usize| {
+            let (mut g, y) = folded(fold, || built(*build));
+            g.output("y", y).unwrap();
+            let f = fill(g, batch, 11);
+            let plan = Plan::new(&f.graph, &f.options(Isa::detect())).unwrap();
+            let mut session = Session::new(plan, &narrow(&f.params)).unwrap();
+            f.write_inputs(&mut session);
+            session.run();
+            (session.output(0).to_vec(), f.graph.shape(y).unwrap())
+        };
+        let ((few, of_few), (many, of_many)) = (values(3, 2), values(1, 6));
+        assert_eq!(few, many, "{op} ({label})");
+        assert_eq!(of_few.dims()[1..], of_many.dims()[1..], "{op} ({label})");
+        assert_eq!((of_few.dims()[0], of_many.dims()[0]), (3, 1), "{op} ({label})");
+        folded(3, || check_gradient(op, label, *build, Isa::detect()));
+        tried += 1;
+    }
+    assert!(tried > 40, "{tried}");
+}
+
 #[test]
 fn gradient_equals_finite_differences() {
     for isa in Isa::available() {

@@ -1,4 +1,4 @@
-//! Recurrent layers over whole sequences, `[batch, time, ..]`. The input projection is done beforehand; the hidden state starts at zero.
+//! Recurrent layers over whole sequences, `[batch, time, ..]`. The input projection is done beforehand; states start at zero unless they are given.
 use crate::act_vec::{act_bwd_vec, act_vec};
 use crate::linear::{Epilogue, linear_bwd_x, linear_fwd, linear_scratch_len};
 use crate::simd::{Simd, dispatch};
@@ -104,8 +104,28 @@ fn rnn_cell_bwd<S: Simd>(s: S, d: &mut [f32], dy: &[f32], y: &[f32], later: &[f3
     }
 }
 
-/// Long short-term memory: `xw [b, t, 4h]` (i, f, g, o), `w_hh [4h, h]`. A row of the workspace `ws [b, t, 6h]` is i, f, g, o after activation, c and h.
-pub fn lstm_fwd(isa: Isa, ws: &mut [f32], xw: &[f32], w_hh: &[f32], scratch: &mut [f32], b: usize, t: usize, h: usize) {
+/// The gradient of a state from which a recurrent layer started.
+pub struct StartBwd<'a> {
+    /// The state: `[b, 2h]`, c and h of a long short-term memory, or `[b, h]` of a gated recurrent unit.
+    pub start: &'a [f32],
+    /// The gradients of all cells `[b, t, h]`; empty where there are none.
+    pub dcell: &'a [f32],
+    /// The gradient of `start`.
+    pub dstart: &'a mut [f32],
+}
+
+/// Long short-term memory: `xw [b, t, 4h]` (i, f, g, o), `w_hh [4h, h]`, and c and h from which it starts, `[b, 2h]`. A row of the workspace `ws [b, t, 6h]` is i, f, g, o after activation, c and h.
+pub fn lstm_fwd(
+    isa: Isa,
+    ws: &mut [f32],
+    xw: &[f32],
+    w_hh: &[f32],
+    start: Option<&[f32]>,
+    scratch: &mut [f32],
+    b: usize,
+    t: usize,
+    h: usize,
+) {
     check_len("lstm_fwd", &[ws.len()], &[b, t, 6, h]);
     check_len("lstm_fwd", &[xw.len()], &[b, t, 4, h]);
     check_len("lstm_fwd", &[w_hh.len()], &[4, h, h]);
@@ -115,8 +135,16 @@ pub fn lstm_fwd(isa: Isa, ws: &mut [f32], xw: &[f32], w_hh: &[f32], scratch: &mu
     let (products, scratch) = rest.split_at_mut(4 * b * h);
     products.fill(0.0);
     cell.fill(0.0);
+    if let Some(start) = start {
+        check_len("lstm_fwd", &[start.len()], &[b, 2, h]);
+        for r in 0..b {
+            let (c, last) = start[r * 2 * h..][..2 * h].split_at(h);
+            cell[r * h..][..h].copy_from_slice(c);
+            hidden[r * h..][..h].copy_from_slice(last);
+        }
+    }
     for step in 0..t {
-        if step > 0 {
+        if step > 0 || start.is_some() {
             linear_fwd(isa, products, hidden, w_hh, None, Epilogue::default(), scratch, b, h, 4 * h);
         }
         for r in 0..b {
@@ -148,13 +176,14 @@ fn lstm_cell<S: Simd>(s: S, row: &mut [f32], x: &[f32], p: &[f32], cell: &mut [f
     }
 }
 
-/// The gradient of `xw` `[b, t, 4h]` from `dy [b, t, h]` and the workspace of [`lstm_fwd`].
+/// The gradient of `xw` `[b, t, 4h]` from `dy [b, t, h]` and the workspace of [`lstm_fwd`], and that of the state from which it started.
 pub fn lstm_bwd(
     isa: Isa,
     dxw: &mut [f32],
     dy: &[f32],
     ws: &[f32],
     w_hh: &[f32],
+    start: Option<StartBwd<'_>>,
     scratch: &mut [f32],
     b: usize,
     t: usize,
@@ -170,18 +199,36 @@ pub fn lstm_bwd(
     let (gates, scratch) = rest.split_at_mut(4 * b * h);
     dh.fill(0.0);
     dc.fill(0.0);
+    if let Some(start) = &start {
+        check_len("lstm_bwd", &[start.start.len(), start.dstart.len()], &[b, 2, h]);
+        assert!(start.dcell.is_empty() || start.dcell.len() == dy.len(), "lstm_bwd: gradients of other cells");
+    }
     for step in (0..t).rev() {
         for r in 0..b {
             let at = r * t + step;
-            let before = if step > 0 { &ws[(at - 1) * 6 * h + 4 * h..][..h] } else { &[] };
+            let before = match &start {
+                _ if step > 0 => &ws[(at - 1) * 6 * h + 4 * h..][..h],
+                Some(start) => &start.start[r * 2 * h..][..h],
+                None => &[],
+            };
             let d = &mut dxw[at * 4 * h..][..4 * h];
             let (dy, row) = (&dy[at * h..][..h], &ws[at * 6 * h..][..6 * h]);
             let (dh, dc) = (&dh[r * h..][..h], &mut dc[r * h..][..h]);
+            if let Some(dcell) = start.as_ref().and_then(|start| start.dcell.get(at * h..(at + 1) * h)) {
+                dc.iter_mut().zip(dcell).for_each(|(dc, more)| *dc += more);
+            }
             dispatch!(isa, lstm_cell_bwd(d: &mut [f32], dy: &[f32], row: &[f32], before: &[f32], dh: &[f32], dc: &mut [f32]));
             gates[r * 4 * h..][..4 * h].copy_from_slice(d);
         }
-        if step > 0 {
+        if step > 0 || start.is_some() {
             linear_bwd_x(isa, dh, gates, w_hh, scratch, b, h, 4 * h);
+        }
+    }
+    if let Some(start) = start {
+        for r in 0..b {
+            let (c, last) = start.dstart[r * 2 * h..][..2 * h].split_at_mut(h);
+            c.copy_from_slice(&dc[r * h..][..h]);
+            last.copy_from_slice(&dh[r * h..][..h]);
         }
     }
 }
@@ -214,13 +261,14 @@ fn lstm_cell_bwd<S: Simd>(s: S, d: &mut [f32], dy: &[f32], row: &[f32], before: 
     }
 }
 
-/// Gated recurrent unit: `xw [b, t, 3h]` (r, z, n), `w_hh [3h, h]`, `b_hn [h]`. A row of the workspace `ws [b, t, 5h]` is r, z, n, `W_hn·h + b_hn` and h.
+/// Gated recurrent unit: `xw [b, t, 3h]` (r, z, n), `w_hh [3h, h]`, `b_hn [h]`, and the h from which it starts, `[b, h]`. A row of the workspace `ws [b, t, 5h]` is r, z, n, `W_hn·h + b_hn` and h.
 pub fn gru_fwd(
     isa: Isa,
     ws: &mut [f32],
     xw: &[f32],
     w_hh: &[f32],
     b_hn: &[f32],
+    start: Option<&[f32]>,
     scratch: &mut [f32],
     b: usize,
     t: usize,
@@ -233,10 +281,16 @@ pub fn gru_fwd(
     check_scratch("gru_fwd", scratch.len(), gru_scratch_len(b, h));
     let (hidden, rest) = scratch.split_at_mut(b * h);
     let (products, scratch) = rest.split_at_mut(3 * b * h);
-    hidden.fill(0.0);
+    match start {
+        Some(start) => {
+            check_len("gru_fwd", &[start.len()], &[b, h]);
+            hidden.copy_from_slice(start);
+        }
+        None => hidden.fill(0.0),
+    }
     products.fill(0.0);
     for step in 0..t {
-        if step > 0 {
+        if step > 0 || start.is_some() {
             linear_fwd(isa, products, hidden, w_hh, None, Epilogue::default(), scratch, b, h, 3 * h);
         }
         for r in 0..b {
@@ -268,13 +322,14 @@ fn gru_cell<S: Simd>(s: S, row: &mut [f32], x: &[f32], p: &[f32], b_hn: &[f32], 
     }
 }
 
-/// From `dy [b, t, h]` and the workspace of [`gru_fwd`]: `dg [b, t, 4h]`, the gradients of the sums r, z, n, then of `W_hn·h + b_hn`.
+/// From `dy [b, t, h]` and the workspace of [`gru_fwd`]: `dg [b, t, 4h]`, the gradients of the sums r, z, n, then of `W_hn·h + b_hn`; and that of the state from which it started.
 pub fn gru_bwd(
     isa: Isa,
     dg: &mut [f32],
     dy: &[f32],
     ws: &[f32],
     w_hh: &[f32],
+    start: Option<StartBwd<'_>>,
     scratch: &mut [f32],
     b: usize,
     t: usize,
@@ -290,10 +345,17 @@ pub fn gru_bwd(
     let (products, scratch) = rest.split_at_mut(3 * b * h);
     dh.fill(0.0);
     direct.fill(0.0);
+    if let Some(start) = &start {
+        check_len("gru_bwd", &[start.start.len(), start.dstart.len()], &[b, h]);
+    }
     for step in (0..t).rev() {
         for r in 0..b {
             let at = r * t + step;
-            let before = if step > 0 { &ws[(at - 1) * 5 * h + 4 * h..][..h] } else { &[] };
+            let before = match &start {
+                _ if step > 0 => &ws[(at - 1) * 5 * h + 4 * h..][..h],
+                Some(start) => &start.start[r * h..][..h],
+                None => &[],
+            };
             let d = &mut dg[at * 4 * h..][..4 * h];
             let (dy, row) = (&dy[at * h..][..h], &ws[at * 5 * h..][..5 * h]);
             let (dh, direct) = (&dh[r * h..][..h], &mut direct[r * h..][..h]);
@@ -303,10 +365,13 @@ pub fn gru_bwd(
             p[..2 * h].copy_from_slice(&d[..2 * h]);
             p[2 * h..].copy_from_slice(&d[3 * h..]);
         }
-        if step > 0 {
+        if step > 0 || start.is_some() {
             linear_bwd_x(isa, dh, products, w_hh, scratch, b, h, 3 * h);
             dh.iter_mut().zip(&*direct).for_each(|(a, b)| *a += b);
         }
+    }
+    if let Some(start) = start {
+        start.dstart.copy_from_slice(dh);
     }
 }
 

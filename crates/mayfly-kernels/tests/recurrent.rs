@@ -107,10 +107,11 @@ fn lstm_in_every_shape() {
         let saved = Shifted::new(&narrow(&ws), 2);
         for isa in isas() {
             let scratch = k::lstm_scratch_len(b, h);
-            let got = c.run(b * t * 6 * h, scratch, |ws, s| k::lstm_fwd(isa, ws, c.xw.get(), c.w.get(), s, b, t, h));
+            let got =
+                c.run(b * t * 6 * h, scratch, |ws, s| k::lstm_fwd(isa, ws, c.xw.get(), c.w.get(), None, s, b, t, h));
             c.close("lstm", isa, &got, &ws);
             let got = c.run(b * t * 4 * h, scratch, |d, s| {
-                k::lstm_bwd(isa, d, c.dy.get(), saved.get(), c.w.get(), s, b, t, h);
+                k::lstm_bwd(isa, d, c.dy.get(), saved.get(), c.w.get(), None, s, b, t, h);
             });
             c.close("gradient of lstm", isa, &got, &d);
         }
@@ -133,11 +134,11 @@ fn gru_in_every_shape() {
         for isa in isas() {
             let scratch = k::gru_scratch_len(b, h);
             let got = c.run(b * t * 5 * h, scratch, |ws, s| {
-                k::gru_fwd(isa, ws, c.xw.get(), c.w.get(), b_hn.get(), s, b, t, h);
+                k::gru_fwd(isa, ws, c.xw.get(), c.w.get(), b_hn.get(), None, s, b, t, h);
             });
             c.close("gru", isa, &got, &ws);
             let got = c.run(b * t * 4 * h, scratch, |d, s| {
-                k::gru_bwd(isa, d, c.dy.get(), saved.get(), c.w.get(), s, b, t, h);
+                k::gru_bwd(isa, d, c.dy.get(), saved.get(), c.w.get(), None, s, b, t, h);
             });
             c.close("gradient of gru", isa, &got, &d);
         }
@@ -211,12 +212,12 @@ fn extremes() {
         for x in [3e38, -3e38, 0.0, 1e-42] {
             let mut ws = vec![0.0; b * t * 6 * h];
             let mut scratch = vec![f32::NAN; k::lstm_scratch_len(b, h)];
-            k::lstm_fwd(isa, &mut ws, &vec![x; b * t * 4 * h], &vec![0.5; 4 * h * h], &mut scratch, b, t, h);
+            k::lstm_fwd(isa, &mut ws, &vec![x; b * t * 4 * h], &vec![0.5; 4 * h * h], None, &mut scratch, b, t, h);
             assert!(ws.iter().all(|v| v.is_finite()), "lstm of {x:e} on {isa:?}");
             let mut ws = vec![0.0; b * t * 5 * h];
             let mut scratch = vec![f32::NAN; k::gru_scratch_len(b, h)];
             let (w, bias) = (vec![0.5; 3 * h * h], vec![1.0; h]);
-            k::gru_fwd(isa, &mut ws, &vec![x; b * t * 3 * h], &w, &bias, &mut scratch, b, t, h);
+            k::gru_fwd(isa, &mut ws, &vec![x; b * t * 3 * h], &w, &bias, None, &mut scratch, b, t, h);
             assert!(ws.iter().all(|v| v.is_finite()), "gru of {x:e} on {isa:?}");
         }
         let mut xw = vec![0.5; b * t * h];
@@ -229,4 +230,96 @@ fn extremes() {
         assert!(first.iter().chain(third).all(|v| v.is_finite()), "a NaN left its sequence on {isa:?}");
         assert!(second[h..].iter().all(|v| v.is_nan()), "a NaN was lost on {isa:?}");
     }
+}
+
+/// A sequence in two parts, the second from the state that the first leaves, is the whole: forwards, and backwards through the state.
+#[test]
+fn a_layer_goes_on_from_a_state() {
+    let mut numbers = Numbers::new(9);
+    for (b, t, cut, h) in [(1, 5, 2, 3), (3, 4, 1, 17), (2, 6, 5, 33), (4, 2, 1, 8)] {
+        for isa in isas() {
+            lstm_in_parts(isa, &mut numbers, (b, t, cut, h));
+            gru_in_parts(isa, &mut numbers, (b, t, cut, h));
+        }
+    }
+}
+
+/// Steps `from..to` of `x [b, t, n]`.
+fn steps(x: &[f32], t: usize, n: usize, from: usize, to: usize) -> Vec<f32> {
+    x.chunks_exact(t * n).flat_map(|x| x[from * n..to * n].to_vec()).collect()
+}
+
+fn assert_close(what: &str, got: &[f32], want: &[f32]) {
+    assert_within(what, got, &wide(want), want.iter().map(|w| 4e-6 + 4e-6 * f64::from(w.abs())));
+}
+
+fn lstm_in_parts(isa: Isa, numbers: &mut Numbers, (b, t, cut, h): (usize, usize, usize, usize)) {
+    let (xw, w) = (numbers.vec(b * t * 4 * h, -2.0, 2.0), numbers.vec(4 * h * h, -0.3, 0.3));
+    let dy = numbers.vec(b * t * h, -1.0, 1.0);
+    let mut scratch = vec![0.0; k::lstm_scratch_len(b, h)];
+    let mut forward = |xw: &[f32], start: Option<&[f32]>, t: usize| {
+        let mut ws = vec![9.0; b * t * 6 * h];
+        k::lstm_fwd(isa, &mut ws, xw, &w, start, &mut scratch, b, t, h);
+        ws
+    };
+    let whole = forward(&xw, None, t);
+    let first = forward(&steps(&xw, t, 4 * h, 0, cut), None, cut);
+    let state: Vec<f32> = first.chunks_exact(cut * 6 * h).flat_map(|ws| ws[ws.len() - 2 * h..].to_vec()).collect();
+    let second = forward(&steps(&xw, t, 4 * h, cut, t), Some(&state), t - cut);
+    assert_close("the second part", &second, &steps(&whole, t, 6 * h, cut, t));
+
+    let mut backward = |dy: &[f32], ws: &[f32], start: Option<k::StartBwd<'_>>, t: usize| {
+        let mut dxw = vec![9.0; b * t * 4 * h];
+        k::lstm_bwd(isa, &mut dxw, dy, ws, &w, start, &mut scratch, b, t, h);
+        dxw
+    };
+    let want = backward(&dy, &whole, None, t);
+    let mut dstate = vec![9.0; 2 * b * h];
+    let start = k::StartBwd { start: &state, dcell: &[], dstart: &mut dstate };
+    let got = backward(&steps(&dy, t, h, cut, t), &second, Some(start), t - cut);
+    assert_close("its gradient", &got, &steps(&want, t, 4 * h, cut, t));
+    // What the state hands back stands at the last step of the first part.
+    let (mut dy, mut dcell) = (steps(&dy, t, h, 0, cut), vec![0.0; b * cut * h]);
+    for r in 0..b {
+        let last = (r * cut + cut - 1) * h..(r * cut + cut) * h;
+        dcell[last.clone()].copy_from_slice(&dstate[2 * r * h..(2 * r + 1) * h]);
+        dy[last].iter_mut().zip(&dstate[(2 * r + 1) * h..]).for_each(|(dy, d)| *dy += d);
+    }
+    let (zeros, mut nowhere) = (vec![0.0; 2 * b * h], vec![9.0; 2 * b * h]);
+    let start = k::StartBwd { start: &zeros, dcell: &dcell, dstart: &mut nowhere };
+    let got = backward(&dy, &first, Some(start), cut);
+    assert_close("the gradient through the state", &got, &steps(&want, t, 4 * h, 0, cut));
+}
+
+fn gru_in_parts(isa: Isa, numbers: &mut Numbers, (b, t, cut, h): (usize, usize, usize, usize)) {
+    let (xw, w) = (numbers.vec(b * t * 3 * h, -2.0, 2.0), numbers.vec(3 * h * h, -0.3, 0.3));
+    let (bias, dy) = (numbers.vec(h, -1.0, 1.0), numbers.vec(b * t * h, -1.0, 1.0));
+    let mut scratch = vec![0.0; k::gru_scratch_len(b, h)];
+    let mut forward = |xw: &[f32], start: Option<&[f32]>, t: usize| {
+        let mut ws = vec![9.0; b * t * 5 * h];
+        k::gru_fwd(isa, &mut ws, xw, &w, &bias, start, &mut scratch, b, t, h);
+        ws
+    };
+    let whole = forward(&xw, None, t);
+    let first = forward(&steps(&xw, t, 3 * h, 0, cut), None, cut);
+    let state: Vec<f32> = first.chunks_exact(cut * 5 * h).flat_map(|ws| ws[ws.len() - h..].to_vec()).collect();
+    let second = forward(&steps(&xw, t, 3 * h, cut, t), Some(&state), t - cut);
+    assert_close("the second part", &second, &steps(&whole, t, 5 * h, cut, t));
+
+    let mut backward = |dy: &[f32], ws: &[f32], start: Option<k::StartBwd<'_>>, t: usize| {
+        let mut gates = vec![9.0; b * t * 4 * h];
+        k::gru_bwd(isa, &mut gates, dy, ws, &w, start, &mut scratch, b, t, h);
+        gates
+    };
+    let want = backward(&dy, &whole, None, t);
+    let mut dstate = vec![9.0; b * h];
+    let start = k::StartBwd { start: &state, dcell: &[], dstart: &mut dstate };
+    let got = backward(&steps(&dy, t, h, cut, t), &second, Some(start), t - cut);
+    assert_close("its gradient", &got, &steps(&want, t, 4 * h, cut, t));
+    let mut dy = steps(&dy, t, h, 0, cut);
+    for (r, d) in dstate.chunks_exact(h).enumerate() {
+        dy[(r * cut + cut - 1) * h..][..h].iter_mut().zip(d).for_each(|(dy, d)| *dy += d);
+    }
+    let got = backward(&dy, &first, None, cut);
+    assert_close("the gradient through the state", &got, &steps(&want, t, 4 * h, 0, cut));
 }

@@ -65,6 +65,11 @@ impl Common {
         Common { windows_batch_size: 128, scaler_type: Scaler::Robust, ..Common::a() }
     }
 
+    /// 1,000 steps of 32 windows of all series.
+    pub fn c() -> Common {
+        Common { windows_batch_size: 32, ..Common::a() }
+    }
+
     /// 5,000 steps at 0.0001.
     pub fn b() -> Common {
         Common { max_steps: 5000, learning_rate: 1e-4, ..Common::a() }

@@ -1,5 +1,5 @@
 //! What families build themselves with: the inputs, the sizes, and the pieces that several of them have.
-use mayfly_graph::{Binary, Causal, Conv2dSpec, NodeId, Pool2dSpec, PoolKind, Shape};
+use mayfly_graph::{Binary, Causal, Conv2dSpec, NodeId, Pool2dSpec, PoolKind, ReduceKind};
 use mayfly_nn::{Act, Init, LayerCx, Result};
 
 /// What torch adds to a variance.
@@ -8,7 +8,7 @@ const EPS: f32 = 1e-5;
 /// A graph under construction, as a family sees it. Parameters are named as in NeuralForecast's state dict.
 pub struct ForecastCx<'a, 'b> {
     pub(super) cx: &'a mut LayerCx<'b>,
-    /// The past, scaled: `[batch, input_size]`.
+    /// The past, scaled: `[batch, input_size]`. Multivariate families have the series behind the batch, here and in all that follows: `[batch, series, input_size]`.
     pub x: NodeId,
     /// Which of its values are there, for families that take it: `[batch, input_size]`.
     pub mask: Option<NodeId>,
@@ -18,6 +18,8 @@ pub struct ForecastCx<'a, 'b> {
     pub futr: Option<Known>,
     /// Columns that a series has once: `[batch, count]`.
     pub stat: Option<Known>,
+    /// Series of a multivariate family, else 1.
+    pub series: usize,
     /// Values of the past.
     pub input_size: usize,
     /// Steps of the forecast.
@@ -49,6 +51,12 @@ pub enum Look {
 pub struct Dense {
     weight: NodeId,
     bias: NodeId,
+}
+
+impl Dense {
+    pub(super) fn new(weight: NodeId, bias: NodeId) -> Dense {
+        Dense { weight, bias }
+    }
 }
 
 impl ForecastCx<'_, '_> {
@@ -137,14 +145,6 @@ impl ForecastCx<'_, '_> {
         self.binary(Binary::Mul, vector, by)
     }
 
-    /// A part of a vector of parameters.
-    ///
-    /// # Errors
-    /// A part beyond it.
-    pub fn part_of_param(&mut self, vector: NodeId, start: usize, len: usize) -> Result<NodeId> {
-        Ok(self.cx.graph().slice(vector, 0, start, len)?)
-    }
-
     /// The past with all that is known of it, time by time: `[batch, input_size, y | hist | stat | futr]`.
     ///
     /// # Errors
@@ -196,16 +196,6 @@ impl ForecastCx<'_, '_> {
         Ok(self.cx.graph().constant(values, dims)?)
     }
 
-    /// A row with `n` zeros behind it.
-    ///
-    /// # Errors
-    /// None that a family could cause.
-    pub fn padded(&mut self, x: NodeId, n: usize) -> Result<NodeId> {
-        let zeros = self.constant(&vec![0.0; n])?;
-        let zeros = self.cx.graph().expand(zeros, Shape::batched(&[n])?)?;
-        self.joined(&[x, zeros], 1)
-    }
-
     /// Multi-head attention of queries `[batch, tq, width]` over keys and values `[batch, tk, width]`; a share of the probabilities is dropped in training.
     ///
     /// # Errors
@@ -214,18 +204,35 @@ impl ForecastCx<'_, '_> {
         if dropout == 0.0 || !self.cx.is_training() {
             return Ok(self.cx.graph().attention(q, k, v, heads, Causal::No)?);
         }
+        let scores = self.attention_scores(q, k, heads)?;
+        self.attended(scores, v, heads, dropout)
+    }
+
+    /// What queries are to keys: `[batch, tq, width], [batch, tk, width] → [batch, heads, tq, tk]`.
+    ///
+    /// # Errors
+    /// Heads that do not divide the width.
+    pub fn attention_scores(&mut self, q: NodeId, k: NodeId, heads: usize) -> Result<NodeId> {
         let width = self.width(q)? / heads.max(1);
-        let (times, scale) = (self.cx.dims(q)?.first().copied().unwrap_or(1), 1.0 / (width.max(1) as f32).sqrt());
-        let scale = self.constant(&[scale])?;
+        let scale = self.constant(&[1.0 / (width.max(1) as f32).sqrt()])?;
         let q = self.binary(Binary::Mul, q, scale)?;
-        let [q, v] = [self.by_head(q, heads, [0, 2, 1, 3])?, self.by_head(v, heads, [0, 2, 1, 3])?];
+        let q = self.by_head(q, heads, [0, 2, 1, 3])?;
         let k = self.by_head(k, heads, [0, 2, 3, 1])?;
-        let scores = self.cx.graph().matmul(q, k)?;
+        Ok(self.cx.graph().matmul(q, k)?)
+    }
+
+    /// Values weighed by scores: `[batch, heads, tq, tk], [batch, tk, width] → [batch, tq, width]`; a share of the weights is dropped in training.
+    ///
+    /// # Errors
+    /// Heads that do not divide the width.
+    pub fn attended(&mut self, scores: NodeId, v: NodeId, heads: usize, dropout: f32) -> Result<NodeId> {
+        let (times, width) = (self.cx.dims(scores)?.get(1).copied().unwrap_or(1), self.width(v)?);
+        let v = self.by_head(v, heads, [0, 2, 1, 3])?;
         let shares = self.softmax(scores)?;
-        let shares = self.dropout(shares, dropout)?;
+        let shares = self.dropped(shares, dropout)?;
         let seen = self.cx.graph().matmul(shares, v)?;
         let seen = self.cx.graph().transpose(seen, &[0, 2, 1, 3])?;
-        self.cx.reshape(seen, &[times, width * heads])
+        self.cx.reshape(seen, &[times, width])
     }
 
     /// `[batch, time, heads · width]` with its dimensions (batch, time, head, within) in another order.
@@ -235,18 +242,26 @@ impl ForecastCx<'_, '_> {
         Ok(self.cx.graph().transpose(split, &order)?)
     }
 
-    /// A convolution over three neighbours in a ring, without bias: `[batch, time] → [batch, time, units]`.
+    /// A weight for [`ForecastCx::circular_conv`], from so many channels.
     ///
     /// # Errors
     /// A name that was used before.
-    pub fn circular_conv(&mut self, name: &str, x: NodeId, units: usize) -> Result<NodeId> {
-        let times = self.width(x)?;
+    pub fn circular_weight(&mut self, name: &str, channels: usize, units: usize) -> Result<NodeId> {
+        // Kaiming's start for three inputs a channel and torch's slope of 0.01.
+        let init = Init::Normal { deviation: (2.0_f32 / (1.0 + 1e-4) / (3 * channels.max(1)) as f32).sqrt() };
+        self.cx.weight(&format!("{name}.weight"), &[units, channels, 1, 3], init)
+    }
+
+    /// A convolution over three neighbours in a ring, without bias: `[batch, channels, time] → [batch, time, units]`.
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn circular_conv(&mut self, x: NodeId, w: NodeId) -> Result<NodeId> {
+        let (channels, times) = (self.cx.dims(x)?.first().copied().unwrap_or(1), self.width(x)?);
+        let units = self.cx.graph().shape(w)?.dims().first().copied().unwrap_or(1);
         let ring: Vec<usize> = (0..times + 2).map(|i| (i + times - 1) % times).collect();
-        let ring = self.pick(x, &ring)?;
-        let image = self.cx.reshape(ring, &[1, 1, times + 2])?;
-        // Kaiming's start for three inputs and torch's slope of 0.01.
-        let init = Init::Normal { deviation: (2.0_f32 / (1.0 + 1e-4) / 3.0).sqrt() };
-        let w = self.cx.weight(&format!("{name}.weight"), &[units, 1, 1, 3], init)?;
+        let ring = self.cx.graph().gather(x, 2, &ring)?;
+        let image = self.cx.reshape(ring, &[channels, 1, times + 2])?;
         let spec = Conv2dSpec { stride: [1, 1], pad: [0; 4], dilation: [1, 1], groups: 1 };
         let y = self.cx.graph().conv2d(image, w, None, spec)?;
         let y = self.cx.reshape(y, &[units, times])?;
@@ -278,14 +293,6 @@ impl ForecastCx<'_, '_> {
         self.cx.reshape(y, &[units, times])
     }
 
-    /// The size of the last dimension.
-    ///
-    /// # Errors
-    /// None that a family could cause.
-    pub fn width(&self, x: NodeId) -> Result<usize> {
-        Ok(self.cx.dims(x)?.last().copied().unwrap_or(1))
-    }
-
     /// Layer norm over the last dimension.
     ///
     /// # Errors
@@ -302,44 +309,24 @@ impl ForecastCx<'_, '_> {
     /// # Errors
     /// A name that was used before.
     pub fn batch_norm(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
+        self.batch_norm_with(name, x, EPS, 0.1)
+    }
+
+    /// As [`ForecastCx::batch_norm`], with an eps and a momentum.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn batch_norm_with(&mut self, name: &str, x: NodeId, eps: f32, momentum: f32) -> Result<NodeId> {
         let n = self.cx.dims(x)?.first().copied().unwrap_or(1);
         let gamma = self.cx.param(&format!("{name}.weight"), &[n], Init::Constant(1.0))?;
         let beta = self.cx.param(&format!("{name}.bias"), &[n], Init::Zeros)?;
-        let running = self.cx.running(&format!("{name}.running"), &[2, n], Init::Blocks(vec![0.0, 1.0]), 0.1)?;
+        let running = self.cx.running(&format!("{name}.running"), &[2, n], Init::Blocks(vec![0.0, 1.0]), momentum)?;
         let training = self.cx.is_training();
         let g = self.cx.graph();
         Ok(match training {
-            true => g.batch_norm_training(x, gamma, beta, running, EPS)?,
-            false => g.batch_norm(x, gamma, beta, running, EPS)?,
+            true => g.batch_norm_training(x, gamma, beta, running, eps)?,
+            false => g.batch_norm(x, gamma, beta, running, eps)?,
         })
-    }
-
-    /// Values side by side along an axis; the batch is axis 0.
-    ///
-    /// # Errors
-    /// Values that differ in other dimensions.
-    pub fn joined(&mut self, parts: &[NodeId], axis: usize) -> Result<NodeId> {
-        match parts {
-            [one] => Ok(*one),
-            _ => Ok(self.cx.graph().concat(parts, axis)?),
-        }
-    }
-
-    /// A value as one row: `[batch, ..] → [batch, n]`.
-    ///
-    /// # Errors
-    /// None that a family could cause.
-    pub fn as_row(&mut self, x: NodeId) -> Result<NodeId> {
-        let n = self.cx.dims(x)?.iter().product();
-        self.cx.reshape(x, &[n])
-    }
-
-    /// The value with other dimensions behind the batch.
-    ///
-    /// # Errors
-    /// Another number of elements.
-    pub fn reshape(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
-        self.cx.reshape(x, dims)
     }
 
     /// All that is known as one row: `[y | hist | futr over input_size + h | stat]`, times before columns.
@@ -372,22 +359,6 @@ impl ForecastCx<'_, '_> {
         }
     }
 
-    /// Some rows of a table: `[batch, t, c] → [batch, len, c]`.
-    ///
-    /// # Errors
-    /// Rows beyond the table.
-    pub fn rows_of(&mut self, x: NodeId, start: usize, len: usize) -> Result<NodeId> {
-        Ok(self.cx.graph().slice(x, 1, start, len)?)
-    }
-
-    /// Some columns of a table: `[batch, r, t] → [batch, r, len]`.
-    ///
-    /// # Errors
-    /// Columns beyond the table.
-    pub fn part_of_rows(&mut self, x: NodeId, start: usize, len: usize) -> Result<NodeId> {
-        Ok(self.cx.graph().slice(x, 2, start, len)?)
-    }
-
     /// Each row of a table times a vector that is another in every row of the batch: `[batch, t, c], [batch, c] → [batch, t]`.
     ///
     /// # Errors
@@ -397,39 +368,6 @@ impl ForecastCx<'_, '_> {
         let column = self.cx.reshape(vector, &[n, 1])?;
         let product = self.cx.graph().matmul(table, column)?;
         self.cx.reshape(product, &[rows])
-    }
-
-    /// Every value of a row `n` times.
-    ///
-    /// # Errors
-    /// None that a family could cause.
-    pub fn repeated(&mut self, x: NodeId, n: usize) -> Result<NodeId> {
-        let width = self.width(x)?;
-        match n {
-            1 => Ok(x),
-            _ => self.pick(x, &(0..width).flat_map(|i| std::iter::repeat_n(i, n)).collect::<Vec<_>>()),
-        }
-    }
-
-    /// `[batch, rows · columns]` read as a table and written column by column.
-    ///
-    /// # Errors
-    /// Another number of values.
-    pub fn turned(&mut self, x: NodeId, rows: usize, columns: usize) -> Result<NodeId> {
-        if rows == 1 || columns == 1 {
-            return Ok(x);
-        }
-        let table = self.cx.reshape(x, &[rows, columns])?;
-        let turned = self.transposed(table)?;
-        self.as_row(turned)
-    }
-
-    /// Rows for columns: `[batch, t, c] → [batch, c, t]`.
-    ///
-    /// # Errors
-    /// A value of other dimensions.
-    pub fn transposed(&mut self, x: NodeId) -> Result<NodeId> {
-        Ok(self.cx.graph().transpose(x, &[0, 2, 1])?)
     }
 
     /// Shares that add up to 1 along the last dimension.
@@ -462,31 +400,6 @@ impl ForecastCx<'_, '_> {
     /// Shapes that differ.
     pub fn binary(&mut self, op: Binary, a: NodeId, b: NodeId) -> Result<NodeId> {
         Ok(self.cx.graph().binary(op, a, b)?)
-    }
-
-    /// The elements of a row by number, `[batch, n] → [batch, indices]`.
-    ///
-    /// # Errors
-    /// A number beyond the row.
-    pub fn pick(&mut self, x: NodeId, indices: &[usize]) -> Result<NodeId> {
-        Ok(self.cx.graph().gather(x, 1, indices)?)
-    }
-
-    /// A part of a row, `[batch, n] → [batch, len]`.
-    ///
-    /// # Errors
-    /// A part beyond the row.
-    pub fn part(&mut self, x: NodeId, start: usize, len: usize) -> Result<NodeId> {
-        Ok(self.cx.graph().slice(x, 1, start, len)?)
-    }
-
-    /// A row backwards.
-    ///
-    /// # Errors
-    /// A value of more dimensions.
-    pub fn reversed(&mut self, x: NodeId) -> Result<NodeId> {
-        let n = self.cx.dims(x)?.last().copied().unwrap_or(0);
-        self.pick(x, &(0..n).rev().collect::<Vec<_>>())
     }
 
     /// The last value of the past, `n` times.
@@ -526,7 +439,7 @@ impl ForecastCx<'_, '_> {
         }
     }
 
-    /// Trend and rest: the moving average over an odd number of values, the ends repeated, and what it leaves.
+    /// Trend and rest along the last dimension: the moving average over an odd number of values, the ends repeated, and what it leaves.
     ///
     /// # Errors
     /// A window that is even.
@@ -534,19 +447,21 @@ impl ForecastCx<'_, '_> {
         if window.is_multiple_of(2) {
             return Err(self.refuse(format!("a moving average over {window} values; the number must be odd")));
         }
-        let n = self.cx.dims(x)?.last().copied().unwrap_or(0);
+        let dims = self.cx.dims(x)?;
+        let n = dims.last().copied().unwrap_or(1);
         let side = (window - 1) / 2;
         let padded: Vec<usize> = (0..n + 2 * side).map(|i| i.saturating_sub(side).min(n - 1)).collect();
-        let padded = self.pick(x, &padded)?;
+        let padded = self.cx.graph().gather(x, dims.len(), &padded)?;
         let spec = Pool2dSpec { kind: PoolKind::Avg, kernel: [1, window], stride: [1, 1], pad: [0; 4] };
-        let trend = self.along_time(padded, 1, n + 2 * side, spec)?;
-        let trend = self.cx.reshape(trend, &[n])?;
+        let rows = dims.iter().rev().skip(1).product();
+        let trend = self.along_time(padded, rows, n + 2 * side, spec)?;
+        let trend = self.cx.reshape(trend, &dims)?;
         let rest = self.binary(Binary::Sub, x, trend)?;
         Ok([trend, rest])
     }
 
-    /// A pool over each of `rows` rows of `n` values.
-    fn along_time(&mut self, x: NodeId, rows: usize, n: usize, spec: Pool2dSpec) -> Result<NodeId> {
+    /// A pool over each of `rows` rows of `n` values: `[batch, 1, rows, out]`.
+    pub(super) fn along_time(&mut self, x: NodeId, rows: usize, n: usize, spec: Pool2dSpec) -> Result<NodeId> {
         let image = self.cx.reshape(x, &[1, rows, n])?;
         Ok(self.cx.graph().pool2d(image, spec)?)
     }
@@ -562,5 +477,24 @@ impl ForecastCx<'_, '_> {
         let y = self.cx.graph().linear(x, w, None)?;
         let y = self.cx.graph().transpose(y, &[0, 2, 1])?;
         self.cx.reshape(y, &[k * groups])
+    }
+
+    /// The mean over the last dimension.
+    pub(super) fn mean(&mut self, x: NodeId) -> Result<NodeId> {
+        let axis = self.cx.dims(x)?.len();
+        Ok(self.cx.graph().reduce(x, ReduceKind::Mean, axis)?)
+    }
+
+    /// A dense layer without bias.
+    pub(super) fn dense_plain(&mut self, name: &str, x: NodeId, units: usize) -> Result<NodeId> {
+        let inputs = self.width(x)?;
+        let limit = 1.0 / (inputs.max(1) as f32).sqrt();
+        let w = self.weight(&format!("{name}.weight"), &[units, inputs], Init::Uniform { min: -limit, max: limit })?;
+        self.linear(x, w, None)
+    }
+
+    /// Values dropped at random in training, if any.
+    pub(super) fn dropped(&mut self, x: NodeId, p: f32) -> Result<NodeId> {
+        if p > 0.0 { self.dropout(x, p) } else { Ok(x) }
     }
 }

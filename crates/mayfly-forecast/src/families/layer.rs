@@ -1,4 +1,5 @@
 //! A family as a layer of a network.
+use super::Family;
 use super::cx::{ForecastCx, Known};
 use super::settings::Build;
 use crate::windows::{BACK, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
@@ -11,25 +12,36 @@ pub(crate) const PLACE: &str = "layers.0.";
 
 #[derive(Debug)]
 struct FamilyLayer {
-    name: &'static str,
+    family: &'static Family,
     build: Arc<dyn Build>,
     shape: RowShape,
 }
 
 impl CustomLayer for FamilyLayer {
     fn name(&self) -> &str {
-        self.name
+        self.family.name
     }
 
     fn build(&self, cx: &mut LayerCx<'_>, x: NodeId) -> Result<NodeId> {
-        let RowShape { input_size, h, outputs, reads_mask, counts, .. } = self.shape;
+        let RowShape { series, input_size, h, outputs, reads_mask, counts, .. } = self.shape;
         let mask = reads_mask.then(|| cx.input(INPUT_MASK)).transpose()?;
-        let columns = |name: &str, count: usize| -> Result<Option<Known>> {
-            (count > 0).then(|| Ok(Known { node: cx.input(name)?, count })).transpose()
+        // Families of several series have them as the first dimension of everything, also where it is one.
+        let multivariate = self.family.takes.multivariate;
+        let placed = |cx: &mut LayerCx<'_>, node: NodeId, of_one: &[usize]| match multivariate {
+            true => cx.reshape(node, &[&[series], of_one].concat()),
+            false => Ok(node),
         };
-        let (hist, futr, stat) =
-            (columns(HIST, counts.hist)?, columns(FUTR, counts.futr)?, columns(STAT, counts.stat)?);
-        self.build.build(&mut ForecastCx { cx, x, mask, hist, futr, stat, input_size, h, outputs })
+        let columns = |cx: &mut LayerCx<'_>, name: &str, times: &[usize], count: usize| -> Result<Option<Known>> {
+            let dims = [times, &[count]].concat();
+            let node = (count > 0).then(|| cx.input(name).and_then(|node| placed(cx, node, &dims))).transpose()?;
+            Ok(node.map(|node| Known { node, count }))
+        };
+        let x = placed(cx, x, &[input_size])?;
+        let mask = mask.map(|mask| placed(cx, mask, &[input_size])).transpose()?;
+        let hist = columns(cx, HIST, &[input_size], counts.hist)?;
+        let futr = columns(cx, FUTR, &[input_size + h], counts.futr)?;
+        let stat = columns(cx, STAT, &[], counts.stat)?;
+        self.build.build(&mut ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs })
     }
 }
 
@@ -41,23 +53,28 @@ pub(crate) enum Use {
 }
 
 /// The network of a family. Its parameters are the same for both uses.
-pub(crate) fn spec(name: &'static str, build: Arc<dyn Build>, shape: RowShape, for_use: Use) -> NetworkSpec {
-    let mut spec = NetworkSpec::new(&[shape.input_size]);
+pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowShape, for_use: Use) -> NetworkSpec {
+    let RowShape { series, input_size, h, counts, .. } = shape;
+    // Several series are the first dimension of everything.
+    let dims = |of_one: &[usize]| match series {
+        1 => of_one.to_vec(),
+        n => [&[n], of_one].concat(),
+    };
+    let mut spec = NetworkSpec::new(&dims(&[input_size]));
     if for_use == Use::Training {
-        spec = spec.with_input(KNOWN, &[shape.h]).with_input(BACK, &[2]);
+        spec = spec.with_input(KNOWN, &dims(&[h])).with_input(BACK, &dims(&[2]));
     }
     if shape.reads_mask {
-        spec = spec.with_input(INPUT_MASK, &[shape.input_size]);
+        spec = spec.with_input(INPUT_MASK, &dims(&[input_size]));
     }
-    let RowShape { input_size, h, counts, .. } = shape;
-    for (name, dims, count) in [
+    for (name, of_one, count) in [
         (HIST, vec![input_size, counts.hist], counts.hist),
         (FUTR, vec![input_size + h, counts.futr], counts.futr),
         (STAT, vec![counts.stat], counts.stat),
     ] {
         if count > 0 {
-            spec = spec.with_input(name, &dims);
+            spec = spec.with_input(name, &dims(&of_one));
         }
     }
-    spec.with(Custom::new(FamilyLayer { name, build, shape }))
+    spec.with(Custom::new(FamilyLayer { family, build, shape }))
 }

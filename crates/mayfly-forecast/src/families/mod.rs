@@ -2,22 +2,38 @@
 mod bases;
 mod bitcn;
 mod block;
+mod cell;
 mod common;
 mod cx;
 mod decoder;
 mod deepnpts;
+mod dilatedrnn;
 mod dlinear;
+mod itransformer;
+mod kan;
 mod layer;
 mod mlp;
+mod mlpmultivariate;
+mod moves;
 mod nbeats;
 mod nhits;
 mod nlinear;
+mod norm;
+mod patchtst;
 mod recurrent;
+mod rmok;
 mod settings;
+mod spline;
 mod tcn;
+mod tft;
 mod tide;
+mod timemixer;
+mod timexer;
 mod transformer;
+mod tsmixer;
+mod tsmixerx;
 mod vanilla;
+mod xlinear;
 
 pub use bases::TrendBasis;
 pub use bitcn::BiTcn;
@@ -25,19 +41,31 @@ pub use block::Activation;
 pub use common::Common;
 pub use cx::{Dense, ForecastCx, Known, Look};
 pub use deepnpts::DeepNpts;
+pub use dilatedrnn::{DilatedCell, DilatedRnn};
 pub use dlinear::DLinear;
+pub use itransformer::ITransformer;
+pub use kan::{HiddenSize, Kan};
 pub(crate) use layer::{PLACE, Use, spec};
 pub use mlp::Mlp;
+pub use mlpmultivariate::MlpMultivariate;
 pub use nbeats::{Nbeats, Nbeatsx, StackType};
 pub use nhits::{Interpolation, Nhits, Pooling};
 pub use nlinear::NLinear;
+pub use patchtst::PatchTst;
 pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
+pub use rmok::{RMoK, Wavelet};
 pub(crate) use settings::merge;
 pub use settings::{Build, Settings};
 pub use tcn::Tcn;
+pub use tft::{GrnActivation, Tft, TftCell};
 pub use tide::Tide;
+pub use timemixer::{DownSampling, TimeMixer};
+pub use timexer::TimeXer;
 pub use transformer::FeedForward;
+pub use tsmixer::TsMixer;
+pub use tsmixerx::TsMixerx;
 pub use vanilla::VanillaTransformer;
+pub use xlinear::XLinear;
 
 use crate::error::{ForecastError, Result};
 use crate::windows::Scaler;
@@ -69,17 +97,24 @@ pub struct Takes {
     pub futr: bool,
     /// Columns that a series has once.
     pub stat: bool,
+    /// All series at once, which are those it was trained on and end together.
+    pub multivariate: bool,
 }
 
 impl Takes {
     /// The past of the series alone.
-    const PAST: Takes = Takes { input_mask: false, hist: false, futr: false, stat: false };
+    const PAST: Takes = Takes { input_mask: false, hist: false, futr: false, stat: false, multivariate: false };
     /// Exogenous columns of every kind.
-    const ALL: Takes = Takes { input_mask: false, hist: true, futr: true, stat: true };
+    const ALL: Takes = Takes { hist: true, futr: true, stat: true, ..Takes::PAST };
 
     /// The same, and which of its inputs are there.
     const fn and_mask(self) -> Takes {
         Takes { input_mask: true, ..self }
+    }
+
+    /// The same of all series at once.
+    const fn together(self) -> Takes {
+        Takes { multivariate: true, ..self }
     }
 
     /// The kinds of exogenous columns, as the options of the command line call them.
@@ -190,6 +225,90 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes { futr: true, ..Takes::PAST },
         defaults: Common::b,
         settings: settings::of::<VanillaTransformer>,
+    },
+    Family {
+        name: "KAN",
+        paper: "Liu et al. 2024, KAN: Kolmogorov-Arnold Networks",
+        takes: Takes::ALL,
+        defaults: Common::a,
+        settings: settings::of::<Kan>,
+    },
+    Family {
+        name: "DilatedRNN",
+        paper: "Chang et al. 2017, Dilated Recurrent Neural Networks",
+        takes: Takes::ALL,
+        defaults: || Common { num_lr_decays: 3, ..Common::r() },
+        settings: settings::of::<DilatedRnn>,
+    },
+    Family {
+        name: "PatchTST",
+        paper: "Nie et al. 2023, A Time Series is Worth 64 Words: Long-term Forecasting with Transformers",
+        takes: Takes::PAST,
+        defaults: Common::b,
+        settings: settings::of::<PatchTst>,
+    },
+    Family {
+        name: "TFT",
+        paper: "Lim et al. 2021, Temporal Fusion Transformers for interpretable multi-horizon time series forecasting",
+        takes: Takes::ALL,
+        defaults: || Common { scaler_type: Scaler::Robust, ..Common::a() },
+        settings: settings::of::<Tft>,
+    },
+    Family {
+        name: "MLPMultivariate",
+        paper: "Rosenblatt 1958, The Perceptron; as in NeuralForecast",
+        takes: Takes::ALL.together(),
+        defaults: Common::c,
+        settings: settings::of::<MlpMultivariate>,
+    },
+    Family {
+        name: "TSMixer",
+        paper: "Chen et al. 2023, TSMixer: An All-MLP Architecture for Time Series Forecasting",
+        takes: Takes::PAST.together(),
+        defaults: Common::c,
+        settings: settings::of::<TsMixer>,
+    },
+    Family {
+        name: "TSMixerx",
+        paper: "Chen et al. 2023, TSMixer: An All-MLP Architecture for Time Series Forecasting",
+        takes: Takes::ALL.together(),
+        defaults: Common::c,
+        settings: settings::of::<TsMixerx>,
+    },
+    Family {
+        name: "iTransformer",
+        paper: "Liu et al. 2024, iTransformer: Inverted Transformers Are Effective for Time Series Forecasting",
+        takes: Takes { futr: true, ..Takes::PAST }.together(),
+        defaults: Common::c,
+        settings: settings::of::<ITransformer>,
+    },
+    Family {
+        name: "TimeXer",
+        paper: "Wang et al. 2024, TimeXer: Empowering Transformers for Time Series Forecasting with Exogenous Variables",
+        takes: Takes { futr: false, ..Takes::ALL }.together(),
+        defaults: Common::c,
+        settings: settings::of::<TimeXer>,
+    },
+    Family {
+        name: "TimeMixer",
+        paper: "Wang et al. 2024, TimeMixer: Decomposable Multiscale Mixing for Time Series Forecasting",
+        takes: Takes::PAST.together(),
+        defaults: Common::c,
+        settings: settings::of::<TimeMixer>,
+    },
+    Family {
+        name: "XLinear",
+        paper: "Chen et al. 2026, XLinear: A Lightweight and Accurate MLP-Based Model for Long-Term Time Series Forecasting with Exogenous Inputs",
+        takes: Takes::ALL.together(),
+        defaults: Common::c,
+        settings: settings::of::<XLinear>,
+    },
+    Family {
+        name: "RMoK",
+        paper: "Han et al. 2024, KAN4TSF: Are KAN and KAN-based models Effective for Time Series Forecasting?",
+        takes: Takes::PAST.together(),
+        defaults: Common::c,
+        settings: settings::of::<RMoK>,
     },
 ];
 

@@ -1,11 +1,12 @@
 //! RNN, LSTM and GRU: an encoder that reads the past step by step, and dense layers from its last states to the steps of the forecast, as in NeuralForecast.
 use super::block::{Activation, check_counts, check_dropout};
+use super::cell::Cell;
 use super::cx::ForecastCx;
 use super::decoder::Decoder;
 use super::settings::Build;
 use crate::error::{ForecastError, Result};
-use mayfly_graph::{Binary, NodeId};
-use mayfly_nn::{Act, Init};
+use mayfly_graph::NodeId;
+use mayfly_nn::Act;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,23 +79,6 @@ impl Default for Gru {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cell {
-    Rnn,
-    Lstm,
-    Gru,
-}
-
-impl Cell {
-    fn gates(self) -> usize {
-        match self {
-            Cell::Rnn => 1,
-            Cell::Lstm => 4,
-            Cell::Gru => 3,
-        }
-    }
-}
-
 impl Encoder {
     fn build(&self, cx: &mut ForecastCx<'_, '_>, cell: Cell) -> mayfly_nn::Result<NodeId> {
         let mut x = cx.past_columns()?;
@@ -102,7 +86,8 @@ impl Encoder {
             if layer > 0 && self.encoder_dropout > 0.0 {
                 x = cx.dropout(x, self.encoder_dropout)?;
             }
-            x = self.layer(cx, cell, layer, x)?;
+            let name = |part: &str| format!("hist_encoder.{part}_l{layer}");
+            x = cell.layer(cx, &name, self.encoder_hidden_size, self.encoder_bias, x)?;
         }
         let states = match cx.h <= cx.input_size {
             true => cx.rows_of(x, cx.input_size - cx.h, cx.h)?,
@@ -120,50 +105,19 @@ impl Encoder {
         decoder.build(cx, states)
     }
 
-    /// One layer over all steps, with torch's parameters: `[time, inputs] → [time, units]`.
-    fn layer(&self, cx: &mut ForecastCx<'_, '_>, cell: Cell, layer: usize, x: NodeId) -> mayfly_nn::Result<NodeId> {
-        let (units, inputs) = (self.encoder_hidden_size, cx.width(x)?);
-        let rows = cell.gates() * units;
-        let limit = 1.0 / (units.max(1) as f32).sqrt();
-        let init = || Init::Uniform { min: -limit, max: limit };
-        let name = |part: &str| format!("hist_encoder.{part}_l{layer}");
-        let w_ih = cx.weight(&name("weight_ih"), &[rows, inputs], init())?;
-        let w_hh = cx.weight(&name("weight_hh"), &[rows, units], init())?;
-        let biases = match self.encoder_bias {
-            true => Some((cx.bias(&name("bias_ih"), rows, init())?, cx.bias(&name("bias_hh"), rows, init())?)),
-            false => None,
-        };
-        let mut xw = cx.linear(x, w_ih, biases.map(|(b_ih, _)| b_ih))?;
-        // Of GRU's second bias the last part stands inside, behind the reset gate.
-        let outside = if cell == Cell::Gru { 2 * units } else { rows };
-        if let Some((_, b_hh)) = biases {
-            let mask: Vec<f32> = (0..rows).map(|i| f32::from(u8::from(i < outside))).collect();
-            let kept = cx.scaled(b_hh, &mask)?;
-            xw = cx.binary(Binary::Add, xw, kept)?;
-        }
-        match cell {
-            Cell::Rnn => {
-                cx.rnn(xw, w_hh, if self.encoder_activation == CellActivation::Relu { Act::Relu } else { Act::Tanh })
-            }
-            Cell::Lstm => cx.lstm(xw, w_hh),
-            Cell::Gru => {
-                let b_hn = match biases {
-                    Some((_, b_hh)) => cx.part_of_param(b_hh, outside, units)?,
-                    None => cx.constant(&vec![0.0; units])?,
-                };
-                cx.gru(xw, w_hh, b_hn)
-            }
-        }
+    /// The plain cell, with what follows its sum.
+    fn rnn(&self) -> Cell {
+        Cell::Rnn(if self.encoder_activation == CellActivation::Relu { Act::Relu } else { Act::Tanh })
     }
 
-    fn check(&self, cell: Cell) -> Result<()> {
+    fn check(&self, has_choice: bool) -> Result<()> {
         check_counts(&[
             ("encoder_n_layers", self.encoder_n_layers),
             ("encoder_hidden_size", self.encoder_hidden_size),
             ("decoder_hidden_size", self.decoder_hidden_size),
             ("decoder_layers", self.decoder_layers),
         ])?;
-        if cell != Cell::Rnn && self.encoder_activation != CellActivation::Tanh {
+        if !has_choice && self.encoder_activation != CellActivation::Tanh {
             return Err(ForecastError::option("encoder_activation", "relu", "only RNN has a choice"));
         }
         check_dropout("encoder_dropout", self.encoder_dropout)
@@ -171,10 +125,10 @@ impl Encoder {
 }
 
 macro_rules! build {
-    ($family:ty, $cell:expr) => {
+    ($family:ty, $cell:expr, $has_choice:expr) => {
         impl Build for $family {
             fn build(&self, cx: &mut ForecastCx<'_, '_>) -> mayfly_nn::Result<NodeId> {
-                self.0.build(cx, $cell)
+                self.0.build(cx, $cell(&self.0))
             }
 
             fn config(&self) -> Value {
@@ -182,12 +136,12 @@ macro_rules! build {
             }
 
             fn check(&self) -> Result<()> {
-                self.0.check($cell)
+                self.0.check($has_choice)
             }
         }
     };
 }
 
-build!(Rnn, Cell::Rnn);
-build!(Lstm, Cell::Lstm);
-build!(Gru, Cell::Gru);
+build!(Rnn, Encoder::rnn, true);
+build!(Lstm, |_: &Encoder| Cell::Lstm, false);
+build!(Gru, |_: &Encoder| Cell::Gru, false);

@@ -35,7 +35,9 @@ impl Transformer {
         marks: Option<NodeId>,
     ) -> Result<NodeId> {
         let times = cx.width(y)?;
-        let mut x = cx.circular_conv(&format!("{name}.value_embedding.tokenConv"), y, self.width)?;
+        let w = cx.circular_weight(&format!("{name}.value_embedding.tokenConv"), 1, self.width)?;
+        let series = cx.reshape(y, &[1, times])?;
+        let mut x = cx.circular_conv(series, w)?;
         let places = cx.table(&positions(times, self.width), &[times, self.width])?;
         x = cx.binary(Binary::Add, x, places)?;
         if let Some(marks) = marks {
@@ -51,6 +53,17 @@ impl Transformer {
     /// Every vector looks at those of the layer and then goes through two dense layers.
     pub(super) fn encoder_layer(&self, cx: &mut ForecastCx<'_, '_>, name: &str, x: NodeId) -> Result<NodeId> {
         let seen = self.attention(cx, &format!("{name}.attention"), x, x)?;
+        self.after_attention(cx, name, x, seen)
+    }
+
+    /// What follows the attention of an encoder's layer.
+    pub(super) fn after_attention(
+        &self,
+        cx: &mut ForecastCx<'_, '_>,
+        name: &str,
+        x: NodeId,
+        seen: NodeId,
+    ) -> Result<NodeId> {
         let x = self.added(cx, &format!("{name}.norm1"), x, seen)?;
         self.feed_forward(cx, name, &format!("{name}.norm2"), x)
     }
@@ -71,13 +84,20 @@ impl Transformer {
     }
 
     /// Layer norm of what was and what is added, some of it dropped.
-    fn added(&self, cx: &mut ForecastCx<'_, '_>, norm: &str, x: NodeId, more: NodeId) -> Result<NodeId> {
+    pub(super) fn added(&self, cx: &mut ForecastCx<'_, '_>, norm: &str, x: NodeId, more: NodeId) -> Result<NodeId> {
         let more = self.dropped(cx, more)?;
         let sum = cx.binary(Binary::Add, x, more)?;
         cx.layer_norm(norm, sum, 1e-5)
     }
 
-    fn feed_forward(&self, cx: &mut ForecastCx<'_, '_>, name: &str, norm: &str, x: NodeId) -> Result<NodeId> {
+    /// Two dense layers.
+    pub(super) fn feed_forward(
+        &self,
+        cx: &mut ForecastCx<'_, '_>,
+        name: &str,
+        norm: &str,
+        x: NodeId,
+    ) -> Result<NodeId> {
         let y = cx.dense(&format!("{name}.conv1"), x, self.hidden)?;
         let y = cx.act(y, if self.activation == FeedForward::Gelu { Act::Gelu } else { Act::Relu })?;
         let y = self.dropped(cx, y)?;
@@ -86,7 +106,7 @@ impl Transformer {
     }
 
     /// Attention of queries over keys and values from `over`.
-    fn attention(&self, cx: &mut ForecastCx<'_, '_>, name: &str, x: NodeId, over: NodeId) -> Result<NodeId> {
+    pub(super) fn attention(&self, cx: &mut ForecastCx<'_, '_>, name: &str, x: NodeId, over: NodeId) -> Result<NodeId> {
         let width = self.width / self.heads.max(1) * self.heads;
         let q = cx.dense(&format!("{name}.query_projection"), x, width)?;
         let k = cx.dense(&format!("{name}.key_projection"), over, width)?;
@@ -95,7 +115,7 @@ impl Transformer {
         cx.dense(&format!("{name}.out_projection"), seen, self.width)
     }
 
-    fn dropped(&self, cx: &mut ForecastCx<'_, '_>, x: NodeId) -> Result<NodeId> {
+    pub(super) fn dropped(&self, cx: &mut ForecastCx<'_, '_>, x: NodeId) -> Result<NodeId> {
         if self.dropout > 0.0 { cx.dropout(x, self.dropout) } else { Ok(x) }
     }
 }

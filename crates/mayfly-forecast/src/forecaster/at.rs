@@ -6,6 +6,7 @@ use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
 use crate::windows::{BesideMut, INPUT_MASK, inputs_of};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Windows that are run at a time.
 const RUN: usize = 256;
@@ -20,11 +21,17 @@ impl Fitted {
             .into_iter()
             .map(|name| Column { name, values: Vec::with_capacity(cuts.len() * h) })
             .collect();
-        for part in cuts.chunks(RUN) {
-            let values = self.rolled(part, h)?;
-            for row in values.chunks_exact(outputs) {
-                columns.iter_mut().zip(row).for_each(|(column, value)| column.values.push(*value));
+        let values = match self.series.len() {
+            0 => self.in_parts(cuts, RUN, h)?,
+            n => {
+                let Together { cuts: all, places } = Together::new(cuts, &self.series);
+                let values = self.in_parts(&all, (RUN / n).max(1) * n, h)?;
+                let of = |place: usize| values[place * h * outputs..(place + 1) * h * outputs].iter().copied();
+                places.into_iter().flat_map(of).collect()
             }
+        };
+        for row in values.chunks_exact(outputs) {
+            columns.iter_mut().zip(row).for_each(|(column, value)| column.values.push(*value));
         }
         let n = self.model.loss.level().len();
         // The median, lower bounds from the widest, upper bounds to the widest.
@@ -35,6 +42,15 @@ impl Fitted {
             residuals.widen(&mut group, cuts, h);
         }
         Ok(group)
+    }
+
+    /// `[cuts, h, outputs]`, so many cuts at a time.
+    fn in_parts(&self, cuts: &[Cut<'_>], part: usize, h: usize) -> Result<Vec<f32>> {
+        let mut values = Vec::with_capacity(cuts.len() * h * self.model.loss.outputs());
+        for part in cuts.chunks(part) {
+            values.extend(self.rolled(part, h)?);
+        }
+        Ok(values)
     }
 
     /// `[cuts, h, outputs]` for any h.
@@ -97,7 +113,7 @@ impl Fitted {
             inputs_of(series, *cut, self.model.common.scaler_type, x, masks.next())
         };
         let scales: Vec<_> = cuts.iter().zip(x.chunks_exact_mut(l)).map(scale).collect();
-        let shape = self.model.shape(l, self.h, &self.exogenous);
+        let shape = self.model.shape(l, self.h, &self.exogenous, self.series.len());
         let mut beside = shape.beside().map(|(name, len)| (name, len, vec![0.0; cuts.len() * len]));
         for (i, (series, cut)) in cuts.iter().enumerate() {
             let [hist, futr, stat] = beside.each_mut().map(|(_, len, values)| match *len {
@@ -116,6 +132,37 @@ impl Fitted {
             row.chunks_exact_mut(outputs).for_each(|step| self.model.loss.uncross(step));
         }
         Ok(y)
+    }
+}
+
+/// Cuts of series that are forecast together: those of one time side by side, in the order of the network.
+struct Together<'a> {
+    cuts: Vec<Cut<'a>>,
+    /// Where each of the cuts that were asked for is among them.
+    places: Vec<usize>,
+}
+
+impl<'a> Together<'a> {
+    /// All series end together, so that the values that lie behind a cut tell its time. A series that has not begun at a time is unknown there.
+    fn new(cuts: &[Cut<'a>], names: &'a [String]) -> Together<'a> {
+        let behind = |(series, cut): &Cut<'_>| series.y.len() - cut;
+        let times: BTreeSet<usize> = cuts.iter().map(behind).collect();
+        let rows: BTreeMap<usize, usize> = times.into_iter().enumerate().map(|(row, time)| (time, row)).collect();
+        let columns: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        // Names are those of the cuts: a model refuses other series.
+        let column = |(series, _): &Cut<'_>| columns.get(series.id).copied().unwrap_or(0);
+        let mut all: Vec<Cut<'a>> =
+            (0..rows.len()).flat_map(|_| names).map(|name| (Series::nothing(name), 0)).collect();
+        for cut in cuts {
+            for row in all.chunks_exact_mut(names.len()) {
+                row[column(cut)].0.stat = cut.0.stat;
+            }
+        }
+        let places: Vec<usize> = cuts.iter().map(|cut| rows[&behind(cut)] * names.len() + column(cut)).collect();
+        for (cut, place) in cuts.iter().zip(&places) {
+            all[*place] = *cut;
+        }
+        Together { cuts: all, places }
     }
 }
 

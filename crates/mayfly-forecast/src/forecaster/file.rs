@@ -51,6 +51,9 @@ struct SavedModel {
     family: String,
     alias: String,
     input_size: usize,
+    /// Of a multivariate family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    series: Vec<String>,
     config: Map<String, Value>,
     seconds: f64,
     steps: usize,
@@ -201,6 +204,7 @@ impl SavedModel {
             family: fitted.model.family.name.to_owned(),
             alias: fitted.model.alias.clone(),
             input_size: fitted.input_size,
+            series: fitted.series.clone(),
             config,
             seconds: fitted.seconds,
             steps: fitted.steps,
@@ -216,13 +220,23 @@ impl SavedModel {
         tensors: &mut BTreeMap<String, Tensor>,
         bad: &dyn Fn(String) -> ForecastError,
     ) -> Result<Fitted> {
-        let SavedModel { family, alias, input_size, mut config, seconds, steps, windows, scores } = self;
+        let SavedModel { family, alias, input_size, series, mut config, seconds, steps, windows, scores } = self;
         let loss = config.remove("loss").unwrap_or_default();
         let loss: ForecastLoss =
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
         loss.check()?;
         let model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
-        let spec = spec(model.family.name, model.own.clone(), model.shape(input_size, h, exogenous), Use::Forecasts);
+        let mut sorted: Vec<&String> = series.iter().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if series.is_empty() == model.family.takes.multivariate || sorted.len() < series.len() {
+            return Err(bad(format!(
+                "{alias}: the names of its {} series do not fit its family, {family}",
+                series.len()
+            )));
+        }
+        let shape = model.shape(input_size, h, exogenous, series.len());
+        let spec = spec(model.family, model.own.clone(), shape, Use::Forecasts);
         let empty = Network::new(spec.clone(), 0)?;
         let mut params = Vec::with_capacity(empty.params().len());
         for info in empty.layout() {
@@ -241,7 +255,19 @@ impl SavedModel {
         }
         let network = Network::from_parts(spec, &params, None)?;
         let exogenous = exogenous.clone();
-        Ok(Fitted { model, input_size, h, exogenous, seconds, steps, windows, scores, network, residuals: None })
+        Ok(Fitted {
+            model,
+            input_size,
+            h,
+            exogenous,
+            series,
+            seconds,
+            steps,
+            windows,
+            scores,
+            network,
+            residuals: None,
+        })
     }
 }
 

@@ -287,6 +287,7 @@ impl Forecaster {
             input_size,
             h: self.h,
             exogenous: frame.exogenous().clone(),
+            series: if model.family.takes.multivariate { frame.ids.clone() } else { Vec::new() },
             seconds: trained.seconds,
             steps: trained.steps,
             windows: trained.windows,
@@ -309,7 +310,11 @@ impl Forecaster {
         let Some(conformal) = wanted else { return Ok((None, false)) };
         let seen = frame.without_last(val_size);
         let reach = conformal.reach(self.h);
-        seen.at_least_one(reach.saturating_add(2), "for the backtest that intervals are made from")?;
+        let (want, why) = (reach.saturating_add(2), "for the backtest that intervals are made from");
+        match self.models[i].family.takes.multivariate {
+            true => seen.at_least(want, why)?,
+            false => seen.at_least_one(want, why)?,
+        }
         let (before, stopped) = self.train_one(i, &seen.without_last(reach), 0, watch)?;
         let cuts: Vec<Cut<'_>> = seen
             .iter()
@@ -375,6 +380,9 @@ impl Forecaster {
         if frame.exogenous() != &state.about.exogenous {
             return Err(other_columns(frame.exogenous(), &state.about.exogenous));
         }
+        for fitted in &state.fitted {
+            fitted.check_series(frame)?;
+        }
         let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
         self.check_future(frame, h.div_ceil(self.h).saturating_mul(self.h))?;
         let mut forecasts = Forecasts::new(frame, &cuts, h, state.season, false);
@@ -419,6 +427,26 @@ impl Fitted {
     /// Numbers that were learnt.
     pub fn parameters(&self) -> usize {
         self.network.param_count()
+    }
+
+    /// Refuses series that a multivariate model was not trained on, and frames that lack some of those it was, or whose series do not end together.
+    fn check_series(&self, frame: &SeriesFrame) -> Result<()> {
+        if self.series.is_empty() {
+            return Ok(());
+        }
+        let alias = &self.model.alias;
+        let lacking = self.series.iter().find(|id| !frame.ids.contains(id));
+        let strange = frame.ids.iter().find(|id| !self.series.contains(id));
+        let what = match (lacking, strange) {
+            (Some(id), _) => format!("without {id:?}"),
+            (_, Some(id)) => format!("with {id:?}, which it was not trained on"),
+            _ => return frame.aligned().map(drop),
+        };
+        let want = format!(
+            "{alias} forecasts the {} series that it was trained on together; it needs all of them, and no others",
+            self.series.len()
+        );
+        Err(ForecastError::option("series", what, want))
     }
 
     /// The network, from scaled windows to scaled forecasts.

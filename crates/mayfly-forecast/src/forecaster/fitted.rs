@@ -16,6 +16,8 @@ pub struct Fitted {
     pub h: usize,
     /// The exogenous columns that it takes.
     pub exogenous: Exogenous,
+    /// The series that it forecasts together; none for families that look at one at a time.
+    pub series: Vec<String>,
     /// How long its training took.
     pub seconds: f64,
     /// Steps of its training.

@@ -112,8 +112,10 @@ impl Model {
         self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
     }
 
-    pub(crate) fn shape(&self, input_size: usize, h: usize, exogenous: &Exogenous) -> RowShape {
+    /// A row for so many series; families that look at one at a time have one.
+    pub(crate) fn shape(&self, input_size: usize, h: usize, exogenous: &Exogenous, series: usize) -> RowShape {
         RowShape {
+            series: if self.family.takes.multivariate { series.max(1) } else { 1 },
             input_size,
             h,
             outputs: self.loss.outputs(),

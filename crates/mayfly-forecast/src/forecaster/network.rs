@@ -4,10 +4,11 @@ use super::watch::{Progress, Watch};
 use crate::error::{ForecastError, Result};
 use crate::families::{Use, spec};
 use crate::frame::{Series, SeriesFrame};
-use crate::windows::{Held, Plan, Rows, WindowList};
+use crate::windows::{Held, Plan, RowShape, Rows, WindowList};
 use mayfly_nn::{
     Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, Network, Observer, Schedule, TrainConfig, Trainer,
 };
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// Steps of a pass where nothing is held out: how often there is a report.
@@ -41,9 +42,15 @@ impl Task<'_> {
     pub(super) fn train(&self, watch: &mut dyn Watch) -> Result<Trained> {
         let start = Instant::now();
         let common = &self.model.common;
-        let series: Vec<Series<'_>> = self.frame.iter().map(|series| self.without_held(series)).collect();
-        let shape = self.model.shape(self.input_size, self.h, self.frame.exogenous());
-        let list = WindowList::new(series.iter().map(|s| s.y.len()), &self.model.windows(self.input_size, self.h));
+        let frame = match self.model.family.takes.multivariate {
+            true => self.frame.aligned()?,
+            false => Cow::Borrowed(self.frame),
+        };
+        let series: Vec<Series<'_>> = frame.iter().map(|series| self.without_held(series)).collect();
+        let shape = self.model.shape(self.input_size, self.h, frame.exogenous(), series.len());
+        // One length for each row of series: aligned, all have the same.
+        let lens: Vec<usize> = series.iter().step_by(shape.series).map(|s| s.y.len()).collect();
+        let list = WindowList::new(lens.into_iter(), &self.model.windows(self.input_size, self.h));
         if list.total() == 0 {
             return Err(self.no_windows(&series));
         }
@@ -56,11 +63,11 @@ impl Task<'_> {
             seed: common.random_seed,
         };
         let mut rows = Rows::new(series, &list, shape, plan);
-        let spec = |purpose| spec(self.model.family.name, self.model.own.clone(), shape, purpose);
+        let spec = |purpose| spec(self.model.family, self.model.own.clone(), shape, purpose);
         let network = Network::new(spec(Use::Training), common.random_seed)?;
-        let mut trainer = Trainer::new(network, self.config(&plan, rows.step_rows()))?;
+        let mut trainer = Trainer::new(network, self.config(&plan, &shape, rows.step_rows()))?;
         let mut eye = Eye { task: self, plan, watch, stopped: false };
-        let mut held = Held::new(self.frame.iter().collect(), shape, self.val_size);
+        let mut held = Held::new(frame.iter().collect(), shape, self.val_size);
         match self.val_size > 0 && !held.is_empty() {
             true => trainer.fit(&mut rows, Some(&mut held), &mut eye).map(drop),
             false => eye.run(&mut trainer, &mut rows),
@@ -89,7 +96,7 @@ impl Task<'_> {
         }
     }
 
-    fn config(&self, plan: &Plan, rows: usize) -> TrainConfig {
+    fn config(&self, plan: &Plan, shape: &RowShape, rows: usize) -> TrainConfig {
         let common = &self.model.common;
         let place = |step: usize| {
             let (pass, within) = (step / plan.pass, step % plan.pass);
@@ -99,7 +106,7 @@ impl Task<'_> {
         let halvings: Vec<f64> = common.halvings().into_iter().map(place).collect();
         TrainConfig {
             algorithm: Algorithm::Adam(Adam { lr: common.learning_rate, ..Adam::default() }),
-            loss: self.model.loss.for_trainer(self.h),
+            loss: self.model.loss.for_trainer(self.h, shape.series),
             epochs: plan.steps.div_ceil(plan.pass),
             batch: BatchRows::Rows(rows),
             shuffle: true,

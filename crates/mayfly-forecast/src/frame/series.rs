@@ -3,6 +3,7 @@ use super::options::{Columns, Exogenous};
 use crate::calendar::{Freq, Stamp, StampForm};
 use crate::error::{ForecastError, Result};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Series of one frequency, sorted by their ids. A value takes four bytes; its time follows from its place.
 #[derive(Clone, PartialEq, Debug)]
@@ -183,6 +184,61 @@ impl SeriesFrame {
         out
     }
 
+    /// All series from the first time of any of them on, unknown (and 0) before their own first.
+    ///
+    /// # Errors
+    /// Series that do not end together.
+    pub(crate) fn aligned(&self) -> Result<Cow<'_, SeriesFrame>> {
+        let end = |series: &Series<'_>| self.time(series, series.y.len().saturating_sub(1));
+        let last = self.iter().map(|series| end(&series)).max().unwrap_or(Stamp(0));
+        let early = || self.iter().filter(|series| end(series) != last);
+        if let Some(first) = early().next() {
+            return Err(ForecastError::Apart {
+                id: first.id.to_owned(),
+                ds: self.written(end(&first)),
+                last: self.written(last),
+                series: early().count(),
+            });
+        }
+        let longest = self.longest();
+        if self.shortest() == longest {
+            return Ok(Cow::Borrowed(self));
+        }
+        let Exogenous { hist, futr, .. } = &self.about.exogenous;
+        let mut out = SeriesFrame {
+            about: self.about.clone(),
+            ids: self.ids.clone(),
+            starts: Vec::with_capacity(self.len()),
+            offsets: vec![0],
+            y: Vec::with_capacity(self.len() * longest),
+            known: Some(Vec::with_capacity(self.len() * longest)),
+            beside: Beside { stat: self.beside.stat.clone(), ..Beside::default() },
+            notes: self.notes.clone(),
+        };
+        let mut rows = vec![0];
+        for series in self.iter() {
+            let before = longest - series.y.len();
+            out.starts.push(self.about.freq.add(series.start, -(before as i64)));
+            let padded = |to: &mut Vec<f32>, columns: usize, values: &[f32]| {
+                to.resize(to.len() + before * columns, 0.0);
+                to.extend_from_slice(values);
+            };
+            padded(&mut out.y, 1, series.y);
+            padded(&mut out.beside.hist, hist.len(), series.hist);
+            padded(&mut out.beside.futr, futr.len(), series.futr);
+            if let Some(known) = &mut out.known {
+                known.resize(known.len() + before, false);
+                known.extend((0..series.y.len()).map(|at| series.is_known(at)));
+            }
+            out.offsets.push(out.y.len());
+            rows.push(out.beside.futr.len() / futr.len().max(1));
+        }
+        if !futr.is_empty() {
+            out.beside.offsets = rows;
+        }
+        Ok(Cow::Owned(out))
+    }
+
     /// Refuses frames of which no series has `want` values.
     pub(crate) fn at_least_one(&self, want: usize, why: &str) -> Result<()> {
         match self.longest() >= want {
@@ -227,10 +283,15 @@ impl<'a> Series<'a> {
         }
     }
 
+    /// A series of which nothing is known.
+    pub(crate) fn nothing(id: &'a str) -> Series<'a> {
+        Series { id, start: Stamp(0), y: &[], known: None, hist: &[], futr: &[], stat: &[] }
+    }
+
     /// A series of values alone.
     #[cfg(test)]
     pub(crate) fn bare(y: &'a [f32], known: Option<&'a [bool]>) -> Series<'a> {
-        Series { id: "a", start: Stamp(0), y, known, hist: &[], futr: &[], stat: &[] }
+        Series { y, known, ..Series::nothing("a") }
     }
 }
 

@@ -135,8 +135,8 @@ impl ForecastLoss {
     }
 
     /// For the trainer: reads how much each target counts, and how to go back to the scale of the data.
-    pub(crate) fn for_trainer(&self, h: usize) -> Loss {
-        let op = op::HorizonLoss { loss: self.clone(), quantiles: self.quantiles(), h };
+    pub(crate) fn for_trainer(&self, h: usize, series: usize) -> Loss {
+        let op = op::HorizonLoss { loss: self.clone(), quantiles: self.quantiles(), h, series };
         Loss::Custom(CustomLoss::new(op).reading([crate::windows::KNOWN, crate::windows::BACK]))
     }
 }

@@ -2,12 +2,13 @@
 use super::ForecastLoss;
 use mayfly_graph::{CustomOp, Dims, Shape};
 
-/// `(prediction [b, h·m], target [b, h·m], known [b, h], back [b, 2]) → [b]`: the mean over known steps and outputs.
+/// `(prediction [b, n·h·m], target [b, n·h·m], known [b, n·h], back [b, n·2]) → [b]`: the mean over known steps and outputs of n series.
 #[derive(Debug)]
 pub(super) struct HorizonLoss {
     pub(super) loss: ForecastLoss,
     pub(super) quantiles: Vec<f64>,
     pub(super) h: usize,
+    pub(super) series: usize,
 }
 
 /// One row of the inputs.
@@ -15,7 +16,15 @@ struct Row<'a> {
     p: &'a [f32],
     t: &'a [f32],
     known: &'a [f32],
-    scale: f32,
+    back: &'a [f32],
+    h: usize,
+}
+
+impl Row<'_> {
+    /// What the differences of a step, counted over all series, are multiplied by: shifts cancel.
+    fn scale(&self, step: usize) -> f32 {
+        self.back[step / self.h * 2 + 1]
+    }
 }
 
 impl HorizonLoss {
@@ -38,13 +47,10 @@ impl HorizonLoss {
     }
 
     fn row<'a>(&self, inputs: &[&'a [f32]], row: usize) -> Row<'a> {
-        let (len, h) = (self.h * self.outputs(), self.h);
-        Row {
-            p: &inputs[0][row * len..(row + 1) * len],
-            t: &inputs[1][row * len..(row + 1) * len],
-            known: &inputs[2][row * h..(row + 1) * h],
-            scale: inputs[3][row * 2 + 1], // differences have no shift
-        }
+        let steps = self.h * self.series;
+        let part = |input: usize, len: usize| &inputs[input][row * len..(row + 1) * len];
+        let len = steps * self.outputs();
+        Row { p: part(0, len), t: part(1, len), known: part(2, steps), back: part(3, self.series * 2), h: self.h }
     }
 }
 
@@ -59,23 +65,25 @@ impl CustomOp for HorizonLoss {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let len = self.h * self.outputs();
-        match inputs {
-            [p, t, known, back] if p == t && p.row_len() == len && known.row_len() == self.h && back.row_len() == 2 => {
-                Shape::batched(&[]).map_err(|e| e.to_string())
-            }
-            _ => {
-                Err(format!("predictions and targets of {len} values, {} weights, shift and scale are needed", self.h))
-            }
+        let steps = self.h * self.series;
+        let wanted = [steps * self.outputs(), steps * self.outputs(), steps, self.series * 2];
+        let fits = inputs.len() == wanted.len() && inputs.iter().zip(wanted).all(|(input, len)| input.row_len() == len);
+        match fits {
+            true => Shape::batched(&[]).map_err(|e| e.to_string()),
+            false => Err(format!(
+                "rows of {wanted:?} values are needed: predictions, targets, weights, shifts and scales; got {inputs:?}"
+            )),
         }
     }
 
     fn forward(&self, rows: &mut [f32], inputs: &[&[f32]], _: &[Dims]) {
         let m = self.outputs();
         for (i, out) in rows.iter_mut().enumerate() {
-            let Row { p, t, known, scale } = self.row(inputs, i);
+            let row = self.row(inputs, i);
             let (mut sum, mut weight) = (0.0, 0.0);
-            for ((p, t), known) in p.chunks_exact(m).zip(t.chunks_exact(m)).zip(known) {
+            let steps = row.p.chunks_exact(m).zip(row.t.chunks_exact(m)).zip(row.known);
+            for (step, ((p, t), known)) in steps.enumerate() {
+                let scale = row.scale(step);
                 let losses = p.iter().zip(t).enumerate().map(|(j, (p, t))| self.at(j, scale * (t - p)).0);
                 sum += if *known > 0.0 { known * losses.sum::<f32>() } else { 0.0 };
                 weight += known;
@@ -90,13 +98,13 @@ impl CustomOp for HorizonLoss {
             return;
         }
         let m = self.outputs();
-        for (i, d) in d.chunks_exact_mut(self.h * m).enumerate() {
-            let Row { p, t, known, scale } = self.row(inputs, i);
-            let weight: f32 = known.iter().sum::<f32>() * m as f32;
-            let share = if weight > 0.0 { drows[i] * scale / weight } else { 0.0 };
-            for (j, (d, (p, t))) in d.iter_mut().zip(p.iter().zip(t)).enumerate() {
-                let known = known[j / m];
-                *d = if known > 0.0 { share * known * self.at(j % m, scale * (t - p)).1 } else { 0.0 };
+        for (i, d) in d.chunks_exact_mut(self.series * self.h * m).enumerate() {
+            let row = self.row(inputs, i);
+            let weight: f32 = row.known.iter().sum::<f32>() * m as f32;
+            let share = if weight > 0.0 { drows[i] / weight } else { 0.0 };
+            for (j, (d, (p, t))) in d.iter_mut().zip(row.p.iter().zip(row.t)).enumerate() {
+                let (known, scale) = (row.known[j / m], row.scale(j / m));
+                *d = if known > 0.0 { share * scale * known * self.at(j % m, scale * (t - p)).1 } else { 0.0 };
             }
         }
     }
@@ -107,7 +115,7 @@ mod tests {
     use super::*;
 
     fn op(loss: ForecastLoss, h: usize) -> HorizonLoss {
-        HorizonLoss { quantiles: loss.quantiles(), loss, h }
+        HorizonLoss { quantiles: loss.quantiles(), loss, h, series: 1 }
     }
 
     fn value(op: &HorizonLoss, inputs: &[&[f32]], rows: usize) -> Vec<f32> {
@@ -138,6 +146,20 @@ mod tests {
         let got = value(&mq, &[&[5.0, 1.0, 8.0], &[10.0; 3], &[1.0], &[0.0, 1.0]], 1);
         assert!((got[0] - (0.5 * 5.0 + 0.1 * 9.0 + 0.9 * 2.0) / 3.0).abs() < 1e-5, "{got:?}");
         assert_eq!(value(&op(ForecastLoss::Mae, 2), &[&P[..2], &T[..2], &[0.0; 2], &BACK[..2]], 1), [0.0]);
+    }
+
+    /// The two rows as one of two series: three known values on their own scales.
+    #[test]
+    fn series_of_a_row_have_scales_of_their_own() {
+        let both = HorizonLoss { series: 2, ..op(ForecastLoss::Mae, 2) };
+        let got = value(&both, &[&P, &T, &KNOWN, &BACK], 1);
+        assert!((got[0] - (1.0 + 2.0 + 5.0) / 3.0).abs() < 1e-5, "{got:?}");
+        let mut d = [9.0; 4];
+        both.backward(0, &mut d, &[3.0], &[&P, &T, &KNOWN, &BACK], &[], &[]);
+        assert_eq!(d, [-1.0, 1.0, -10.0, 0.0]);
+        let rows = |lens: [usize; 4]| lens.map(|len| Shape::batched(&[len]).unwrap());
+        assert!(both.shape(&rows([4, 4, 4, 4])).is_ok());
+        assert!(both.shape(&rows([4, 4, 4, 2])).is_err());
     }
 
     #[test]

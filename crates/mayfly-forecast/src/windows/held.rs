@@ -1,5 +1,5 @@
 //! Rows that are held back: the windows of some cuts, measured on the scale of the data.
-use super::rows::row;
+use super::rows::fill;
 use super::shape::{Compare, RowShape};
 use crate::frame::Series;
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
@@ -8,6 +8,7 @@ use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
 pub(crate) struct Held<'a> {
     series: Vec<Series<'a>>,
     shape: RowShape,
+    /// Which row of series, and where it is cut.
     cuts: Vec<(usize, usize)>,
     at: usize,
 }
@@ -16,11 +17,11 @@ impl<'a> Held<'a> {
     /// Of the last `size` values of each series, where they are so long.
     pub(crate) fn new(series: Vec<Series<'a>>, shape: RowShape, size: usize) -> Held<'a> {
         let mut cuts = Vec::new();
-        for (s, series) in series.iter().enumerate() {
-            let len = series.y.len();
+        for (group, members) in series.chunks(shape.series).enumerate() {
+            let len = members.iter().map(|series| series.y.len()).max().unwrap_or(0);
             let last = len.saturating_sub(shape.h);
-            let known = |cut: usize| (cut..cut + shape.h).any(|at| series.is_known(at));
-            cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (s, cut)));
+            let known = |cut: usize| (cut..cut + shape.h).any(|at| members.iter().any(|series| series.is_known(at)));
+            cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (group, cut)));
         }
         Held { series, shape, cuts, at: 0 }
     }
@@ -32,11 +33,11 @@ impl<'a> Held<'a> {
 
 impl Dataset for Held<'_> {
     fn input_len(&self) -> usize {
-        self.shape.input_size
+        self.shape.input_len()
     }
 
     fn target_len(&self) -> usize {
-        self.shape.h * self.shape.outputs
+        self.shape.target_len()
     }
 
     fn rows(&self) -> Option<usize> {
@@ -59,11 +60,12 @@ impl Dataset for Held<'_> {
     }
 
     fn next_with(&mut self, x: &mut [f32], t: &mut [f32], extras: &mut [&mut [f32]]) -> Result<usize, NnError> {
-        let room = x.len() / self.shape.input_size.max(1);
+        let room = x.len() / self.shape.input_len().max(1);
         let count = room.min(self.cuts.len() - self.at);
         for i in 0..count {
-            let (s, cut) = self.cuts[self.at + i];
-            let known = self.shape.fill(&self.series[s], cut, Compare::Original, row(&self.shape, i, x, t, extras));
+            let (group, cut) = self.cuts[self.at + i];
+            let members = &self.series[group * self.shape.series..][..self.shape.series];
+            let known = fill(&self.shape, members, cut, Compare::Original, (i, x, t, extras));
             if let Some(weights) = extras.last_mut() {
                 weights[i] = known;
             }
@@ -83,6 +85,7 @@ mod tests {
         let y: Vec<f32> = (0..10).map(|i| i as f32).collect();
         let series = |len: usize| Series::bare(&y[..len], None);
         let shape = RowShape {
+            series: 1,
             input_size: 4,
             h: 2,
             outputs: 1,

@@ -22,6 +22,7 @@ pub(crate) struct Plan {
 
 /// Windows drawn for each step: a function of seed and step alone.
 pub(crate) struct Rows<'a> {
+    /// One behind another where a row holds several.
     series: Vec<Series<'a>>,
     list: &'a WindowList,
     shape: RowShape,
@@ -37,7 +38,7 @@ pub(crate) struct Rows<'a> {
 /// The windows of one step.
 #[derive(Default)]
 struct Drawn {
-    /// Series and cut.
+    /// Series, or row of series, and cut.
     windows: Vec<(usize, usize)>,
     /// Known targets of all of them.
     known: f32,
@@ -45,8 +46,9 @@ struct Drawn {
 }
 
 impl<'a> Rows<'a> {
+    /// Windows of `list`, which is one of series, or of rows of series of one length.
     pub(crate) fn new(series: Vec<Series<'a>>, list: &'a WindowList, shape: RowShape, plan: Plan) -> Rows<'a> {
-        let mut counts: Vec<usize> = (0..series.len()).map(|s| list.count(s)).collect();
+        let mut counts: Vec<usize> = (0..series.len() / shape.series).map(|s| list.count(s)).collect();
         counts.sort_unstable_by(|a, b| b.cmp(a));
         let most: usize = counts.iter().take(plan.series.max(1)).sum();
         let rows = most.min(plan.windows).max(1);
@@ -65,7 +67,7 @@ impl<'a> Rows<'a> {
 
     /// The windows of a step, counted over all passes.
     fn draw(&self, step: usize) -> Vec<(usize, usize)> {
-        let n = self.series.len();
+        let n = self.series.len() / self.shape.series;
         let groups = n.div_ceil(self.plan.series.max(1)).max(1);
         let mut order: Vec<usize> = (0..n).collect();
         Rng::stream(mix(self.plan.seed), (step / groups) as u64).shuffle(&mut order);
@@ -87,20 +89,27 @@ impl<'a> Rows<'a> {
     fn next_step(&mut self) {
         let windows = self.draw(self.pass * self.plan.pass + self.step);
         let h = self.shape.h;
-        let known = |(s, cut): &(usize, usize)| (*cut..cut + h).filter(|at| self.series[*s].is_known(*at)).count();
-        let known = windows.iter().map(known).sum::<usize>() as f32;
+        let of = |series: &Series<'_>, cut: usize| (cut..cut + h).filter(|at| series.is_known(*at)).count();
+        let known =
+            windows.iter().flat_map(|(group, cut)| self.members(*group).iter().map(move |series| of(series, *cut)));
+        let known = known.sum::<usize>() as f32;
         self.drawn = Drawn { windows, known, at: 0 };
         self.step += 1;
+    }
+
+    /// The series of a row.
+    fn members(&self, group: usize) -> &[Series<'a>] {
+        &self.series[group * self.shape.series..][..self.shape.series]
     }
 }
 
 impl Dataset for Rows<'_> {
     fn input_len(&self) -> usize {
-        self.shape.input_size
+        self.shape.input_len()
     }
 
     fn target_len(&self) -> usize {
-        self.shape.h * self.shape.outputs
+        self.shape.target_len()
     }
 
     fn rows(&self) -> Option<usize> {
@@ -137,19 +146,19 @@ impl Dataset for Rows<'_> {
             }
             self.next_step();
         }
-        let room = x.len() / self.shape.input_size.max(1);
+        let room = x.len() / self.shape.input_len().max(1);
         let count = room.min(self.rows - self.drawn.at);
         for i in 0..count {
             let window = self.drawn.windows.get(self.drawn.at + i).copied();
             let weight = match window {
-                Some((s, cut)) => {
-                    let known =
-                        self.shape.fill(&self.series[s], cut, Compare::Scaled, row(&self.shape, i, x, t, extras));
+                Some((group, cut)) => {
+                    let known = fill(&self.shape, self.members(group), cut, Compare::Scaled, (i, x, t, extras));
                     // The step's loss becomes Σ wl / Σ w: the trainer divides by the number of rows.
                     if self.drawn.known > 0.0 { known * self.rows as f32 / self.drawn.known } else { 0.0 }
                 }
                 None => {
-                    empty(row(&self.shape, i, x, t, extras));
+                    let places = i * self.shape.series..(i + 1) * self.shape.series;
+                    places.for_each(|place| empty(row(&self.shape, place, x, t, extras)));
                     0.0
                 }
             };
@@ -162,14 +171,20 @@ impl Dataset for Rows<'_> {
     }
 }
 
-/// The places of row `i`.
-pub(super) fn row<'b>(
+/// Fills row `i` with the windows of its series at `cut`. Returns how many of its targets are known.
+pub(super) fn fill(
     shape: &RowShape,
-    i: usize,
-    x: &'b mut [f32],
-    t: &'b mut [f32],
-    extras: &'b mut [&mut [f32]],
-) -> Row<'b> {
+    members: &[Series<'_>],
+    cut: usize,
+    compare: Compare,
+    (i, x, t, extras): (usize, &mut [f32], &mut [f32], &mut [&mut [f32]]),
+) -> f32 {
+    let one = |(n, series)| shape.fill(series, cut, compare, row(shape, i * shape.series + n, x, t, extras));
+    members.iter().enumerate().map(one).sum()
+}
+
+/// The places of series `i`, counted over all rows.
+fn row<'b>(shape: &RowShape, i: usize, x: &'b mut [f32], t: &'b mut [f32], extras: &'b mut [&mut [f32]]) -> Row<'b> {
     let len = shape.h * shape.outputs;
     let (l, h) = (shape.input_size, shape.h);
     let [known, back, rest @ ..] = extras else {
@@ -208,6 +223,7 @@ mod tests {
     use super::*;
 
     const SHAPE: RowShape = RowShape {
+        series: 1,
         input_size: 3,
         h: 2,
         outputs: 1,
@@ -289,5 +305,30 @@ mod tests {
         assert_eq!(pass(&mut again, Order::Shuffled(9), 4), steps);
         // The third step of a sweep has one series, of three windows: the fourth row weighs nothing.
         assert_eq!(steps[8..12].iter().filter(|row| row.2 == 0.0).count(), 1);
+    }
+    /// Two series of which the second begins later: rows have both, at the same times.
+    #[test]
+    fn a_row_of_several_series_has_their_windows_of_one_time() {
+        let values: Vec<Vec<f32>> = vec![(0..6).map(|i| i as f32).collect(), vec![0.0, 0.0, 12.0, 13.0, 14.0, 15.0]];
+        let known = [false, false, true, true, true, true];
+        let series = vec![Series::bare(&values[0], None), Series::bare(&values[1], Some(&known))];
+        let shape = RowShape { series: 2, scaler: Scaler::MinMax1, ..SHAPE };
+        let list = WindowList::new([6].into_iter(), &SPEC);
+        let plan = Plan { steps: 1, pass: 1, series: 1, windows: 4, seed: 1 };
+        let mut rows = Rows::new(series, &list, shape, plan);
+        assert_eq!((rows.input_len(), rows.target_len(), rows.step_rows()), (6, 4, 3));
+        assert_eq!(rows.extras()[..2], [("known".to_owned(), 4), ("back".to_owned(), 4)]);
+        rows.start(Order::Shuffled(0)).unwrap();
+        let (mut x, mut t, mut known, mut back, mut weights) = ([9.0; 18], [9.0; 12], [9.0; 12], [9.0; 12], [9.0; 3]);
+        let n = rows.next_with(&mut x, &mut t, &mut [&mut known, &mut back, &mut weights]).unwrap();
+        assert_eq!(n, 3);
+        // At cut 3 the first series has 0, 1, 2 behind it, the second only 12.
+        let near = |got: &[f32], want: &[f32]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-4);
+        assert!(near(&x[..3], &[-1.0, 0.0, 1.0]) && x[3..5] == [0.0; 2], "{x:?}");
+        assert!(near(&x[6..9], &[-1.0, 0.0, 1.0]) && x[9] == 0.0 && near(&x[10..12], &[-1.0, 1.0]), "{x:?}");
+        assert!(near(&t[..2], &[2.0, 3.0]) && near(&t[4..6], &[2.0, 3.0]), "{t:?}");
+        assert_eq!(known[..8], [1.0; 8]);
+        // Cuts 3, 4 and 5 have 4, 4 and 2 known targets.
+        assert!(near(&weights, &[4.0 * 3.0 / 10.0, 1.2, 0.6]), "{weights:?}");
     }
 }

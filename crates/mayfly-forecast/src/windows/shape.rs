@@ -25,8 +25,12 @@ pub(crate) struct Counts {
 }
 
 /// Sizes of a row, and how it is scaled.
+///
+/// A row of a family that forecasts all series together holds the windows of all of them at one time: every part of it is that of the first series, then of the second, and so on.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct RowShape {
+    /// Series in a row: 1, or all.
+    pub(crate) series: usize,
     pub(crate) input_size: usize,
     pub(crate) h: usize,
     /// Outputs of the network for each step.
@@ -43,7 +47,7 @@ pub(crate) enum Compare {
     Original,
 }
 
-/// The places of one row.
+/// The places of one series in a row.
 pub(crate) struct Row<'a> {
     pub(crate) x: &'a mut [f32],
     pub(crate) t: &'a mut [f32],
@@ -53,7 +57,7 @@ pub(crate) struct Row<'a> {
     pub(crate) beside: BesideMut<'a>,
 }
 
-/// The places of one row's exogenous columns, time by time.
+/// The places of one series' exogenous columns in a row, time by time.
 #[derive(Default)]
 pub(crate) struct BesideMut<'a> {
     pub(crate) hist: Option<&'a mut [f32]>,
@@ -62,21 +66,31 @@ pub(crate) struct BesideMut<'a> {
 }
 
 impl RowShape {
-    /// What a row has besides inputs and targets, and values of each.
-    pub(crate) fn extras(&self) -> Vec<(String, usize)> {
-        let mut extras = vec![(KNOWN.to_owned(), self.h), (BACK.to_owned(), 2)];
-        extras.extend(self.reads_mask.then(|| (INPUT_MASK.to_owned(), self.input_size)));
-        extras.extend(self.beside().into_iter().filter(|(_, len)| *len > 0).map(|(name, len)| (name.to_owned(), len)));
-        extras
+    /// Values of the past in a row.
+    pub(crate) fn input_len(&self) -> usize {
+        self.series * self.input_size
     }
 
-    /// The inputs of the exogenous columns, and values of each: 0 where there are none.
+    /// Targets in a row.
+    pub(crate) fn target_len(&self) -> usize {
+        self.series * self.h * self.outputs
+    }
+
+    /// What a row has besides inputs and targets, and values of each.
+    pub(crate) fn extras(&self) -> Vec<(String, usize)> {
+        let mut extras = vec![(KNOWN, self.h), (BACK, 2)];
+        extras.extend(self.reads_mask.then_some((INPUT_MASK, self.input_size)));
+        extras.extend(self.beside().into_iter().filter(|(_, len)| *len > 0));
+        extras.into_iter().map(|(name, len)| (name.to_owned(), self.series * len)).collect()
+    }
+
+    /// The inputs of the exogenous columns, and values of each for a series: 0 where there are none.
     pub(crate) fn beside(&self) -> [(&'static str, usize); 3] {
         let Counts { hist, futr, stat } = self.counts;
         [(HIST, self.input_size * hist), (FUTR, (self.input_size + self.h) * futr), (STAT, stat)]
     }
 
-    /// Fills the row of the window at `cut`. Returns how many of its targets are known.
+    /// Fills the places of a series with its window at `cut`. Returns how many of its targets are known.
     pub(crate) fn fill(&self, series: &Series<'_>, cut: usize, compare: Compare, row: Row<'_>) -> f32 {
         let fitted = inputs_of(series, cut, self.scaler, row.x, row.mask);
         self.fill_beside(series, cut, row.beside);
@@ -117,7 +131,10 @@ impl RowShape {
             }
         }
         if let Some(stat) = to.stat {
-            stat.copy_from_slice(series.stat);
+            match series.stat.len() == stat.len() {
+                true => stat.copy_from_slice(series.stat),
+                false => stat.fill(0.0), // of a series of which nothing is known
+            }
         }
     }
 }
@@ -155,6 +172,7 @@ mod tests {
         let futr: Vec<f32> = (0..8).map(|t| 100.0 + t as f32).collect();
         let series = Series { hist: &hist, futr: &futr, stat: &[7.0], ..Series::bare(&y, None) };
         let shape = RowShape {
+            series: 1,
             input_size: 3,
             h: 2,
             outputs: 1,
@@ -188,6 +206,7 @@ mod tests {
         let known = [true, true, false, true, true, true];
         let series = Series::bare(&y, Some(&known));
         let shape = RowShape {
+            series: 1,
             input_size: 4,
             h: 3,
             outputs: 2,

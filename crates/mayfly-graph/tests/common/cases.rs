@@ -175,6 +175,24 @@ pub const CASES: &[(&str, &str, Build)] = &[
         let w = g.param("w_hh", &[12, 3])?;
         g.lstm(xw, w)
     }),
+    ("lstm", "from a state, last state too", |g| {
+        let (xw, start) = (leaf(g, "x", &[3, 20]), leaf(g, "start", &[10]));
+        let w = g.param("w", &[20, 5])?;
+        let (hidden, last) = g.lstm_from(xw, w, start)?;
+        // The last state starts another layer.
+        let (again, _) = g.lstm_from(xw, w, last)?;
+        g.concat(&[hidden, again], 1)
+    }),
+    ("lstm", "one step from a state", |g| {
+        let (xw, start) = (leaf(g, "x", &[1, 8]), leaf(g, "start", &[4]));
+        let w = g.param("w", &[8, 2])?;
+        Ok(g.lstm_from(xw, w, start)?.1)
+    }),
+    ("gru", "from a state", |g| {
+        let (xw, start) = (leaf(g, "x", &[3, 9]), leaf(g, "start", &[3]));
+        let (w, b) = (g.param("w", &[9, 3])?, g.param("b", &[3])?);
+        g.gru_from(xw, w, b, start)
+    }),
     ("gru", "", |g| {
         let xw = leaf(g, "xw", &[5, 9]);
         let (w, b) = (g.param("w_hh", &[9, 3])?, g.param("b_hn", &[3])?);

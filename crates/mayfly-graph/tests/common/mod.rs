@@ -94,9 +94,21 @@ impl Filled {
     }
 }
 
+thread_local! {
+    static FOLD: std::cell::Cell<usize> = const { std::cell::Cell::new(1) };
+}
+
+/// What `f` gives where every row of a [`leaf`] is `per_row` rows.
+pub fn folded<T>(per_row: usize, f: impl FnOnce() -> T) -> T {
+    FOLD.set(per_row);
+    let result = f();
+    FOLD.set(1);
+    result
+}
+
 /// A batched input to which a parameter is added, so that gradients with respect to data are checked as well.
 pub fn leaf(g: &mut Graph, name: &str, rest: &[usize]) -> NodeId {
-    let x = g.input(name, Shape::batched(rest).unwrap()).unwrap();
+    let x = g.input(name, Shape::folded(FOLD.get(), rest).unwrap()).unwrap();
     let p = g.param(&format!("{name}_shift"), rest).unwrap();
     g.add(x, p).unwrap()
 }

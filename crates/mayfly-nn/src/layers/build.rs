@@ -203,13 +203,46 @@ impl LayerCx<'_> {
         Ok(y)
     }
 
-    /// The value with other dimensions behind the batch.
+    /// The value with other dimensions behind the batch, folded as it was.
     ///
     /// # Errors
     /// Another number of elements.
     pub fn reshape(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
-        let to = Shape::batched(dims)?;
+        let per_row = self.per_row(x)?;
+        let to = Shape::folded(per_row, dims)?;
         Ok(self.build.graph.reshape(x, to)?)
+    }
+
+    /// Every row as many rows as its first dimension says: `[batch, n, ..] → [batch · n, ..]`. Costs nothing.
+    ///
+    /// # Errors
+    /// A value without dimensions behind the batch.
+    pub fn fold(&mut self, x: NodeId) -> Result<NodeId> {
+        let dims = self.dims(x)?;
+        let Some((n, rest)) = dims.split_first() else {
+            return Err(self.refuse("a batch of single values, which cannot be folded"));
+        };
+        let to = Shape::folded(self.per_row(x)? * n, rest)?;
+        Ok(self.build.graph.reshape(x, to)?)
+    }
+
+    /// Takes a fold by `n` back: `[batch · n, ..] → [batch, n, ..]`.
+    ///
+    /// # Errors
+    /// A value that was not folded so.
+    pub fn unfold(&mut self, x: NodeId, n: usize) -> Result<NodeId> {
+        let (per_row, mut dims) = (self.per_row(x)?, self.dims(x)?);
+        if n == 0 || !per_row.is_multiple_of(n) {
+            return Err(self.refuse(format!("a batch folded by {per_row}, taken for one folded by {n}")));
+        }
+        dims.insert(0, n);
+        let to = Shape::folded(per_row / n, &dims)?;
+        Ok(self.build.graph.reshape(x, to)?)
+    }
+
+    /// Rows that a row of the batch is folded into.
+    fn per_row(&self, x: NodeId) -> Result<usize> {
+        Ok(self.build.graph.shape(x)?.dims().first().copied().unwrap_or(1))
     }
 
     /// Drops values at random when training; `p` in 0..1.

@@ -135,6 +135,9 @@ impl Writer<'_> {
                 let perm: Vec<i64> = t.0.iter().take(shape.rank()).map(|p| *p as i64).collect();
                 self.transpose(x, &perm)
             }
+            Op::Expand(to) if to.0.is_batched() && to.0.dims().first() != Some(&1) => {
+                return self.refuse("expand", format!("a value repeated to {}, a multiple of the batch", to.0));
+            }
             Op::Expand(to) => {
                 let fixed: Vec<i64> =
                     to.0.dims().iter().skip(usize::from(to.0.is_batched())).map(|d| *d as i64).collect();

@@ -53,6 +53,9 @@ impl Writer<'_> {
     pub fn recurrent(&mut self, op: &Op, ins: &[NodeId]) -> Result<String, OnnxError> {
         let Kind { op, gates, mut attributes } = kind(op);
         let [xw, w_hh, rest @ ..] = ins else { return self.refuse(op, "no inputs") };
+        if rest.len() > usize::from(op == "GRU") {
+            return self.refuse(op, "a recurrent layer that starts from a state of its own");
+        }
         let Some(r) = self.values(*w_hh) else { return self.refuse(op, "recurrent weights that are computed") };
         let hidden = self.shape(*w_hh)?.last();
         let rows = gates.len() * hidden;
