@@ -80,6 +80,11 @@ const NAIVE: [(&str, Naive); 4] = [("DLinear", dlinear), ("NLinear", nlinear), (
 
 fn small(family: &Family) -> Model {
     let model = Model::new(family.name).unwrap().input_size(L).with("max_steps", 1).unwrap();
+    let widths = ["hidden_size", "d_ff", "d_core", "conv_hidden_size", "linear_hidden_size", "encoder_hidden_size"];
+    let sizes = widths.map(|name| (name, 8)).into_iter().chain([("n_heads", 2), ("n_head", 2), ("patch_len", 5)]);
+    let config = model.config();
+    let sizes = sizes.filter(|(name, _)| config.get(name).is_some_and(serde_json::Value::is_number));
+    let model = model.with_all(&sizes.map(|(name, n)| (name.to_owned(), n.into())).collect()).unwrap();
     match family.name {
         "DLinear" => model.with("moving_avg_window", 5).unwrap(),
         "MLP" => model.with("hidden_size", 7).unwrap(),

@@ -151,7 +151,7 @@ fn models_are_listed_with_their_settings() {
     assert_eq!(names.len(), mayfly_forecast::FAMILIES.len());
     let text = case.ok(&["forecast", "list", "nhits"]).out;
     assert!(text.contains("n_freq_downsample = [4,2,1]") && text.contains("Challu"), "{text}");
-    assert!(case.refused(&["forecast", "models", "patchtst"]).contains("DLinear, NLinear, MLP, NHITS"));
+    assert!(case.refused(&["forecast", "models", "patchtsx"]).contains("did you mean PatchTST?"));
 }
 
 #[test]

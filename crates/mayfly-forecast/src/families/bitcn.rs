@@ -1,7 +1,7 @@
 //! BiTCN: convolutions that look back over the past and, over what is known, ahead from the future (Sprangers et al. 2023).
 use super::block::{check_counts, check_dropout};
 use super::cx::{ForecastCx, Look};
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId};
 use mayfly_nn::Act;
@@ -92,7 +92,7 @@ impl Build for BiTcn {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

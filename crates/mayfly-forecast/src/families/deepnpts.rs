@@ -1,7 +1,7 @@
 //! DeepNPTS: a forecast is a weighted mean of the past, with weights from a dense network (Rangapuram et al. 2023).
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::Result;
 use mayfly_graph::NodeId;
 use mayfly_nn::Act;
@@ -70,7 +70,7 @@ impl Build for DeepNpts {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

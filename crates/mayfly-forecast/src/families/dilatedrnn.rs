@@ -3,7 +3,7 @@ use super::block::{Activation, check_counts};
 use super::cell::Cell;
 use super::cx::{Dense, ForecastCx};
 use super::decoder::Decoder;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId};
 use mayfly_nn::{Act, Init};
@@ -81,7 +81,7 @@ impl Build for DilatedRnn {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

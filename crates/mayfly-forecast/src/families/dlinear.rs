@@ -1,6 +1,6 @@
 //! DLinear: trend and season, a linear map each (Zeng et al. 2023).
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ impl Build for DLinear {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! iTransformer: attention between whole series, each of which is one vector (Liu et al. 2024).
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use super::transformer::{FeedForward, Transformer};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::NodeId;
@@ -69,7 +69,7 @@ impl Build for ITransformer {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

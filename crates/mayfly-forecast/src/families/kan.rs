@@ -1,7 +1,7 @@
 //! KAN: layers whose edges are splines, beside a layer of SiLU (Liu et al. 2024).
 use super::block::check_counts;
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use super::spline::BSplines;
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId, Shape};
@@ -71,7 +71,7 @@ impl Build for Kan {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! MLP: dense layers on the past.
 use super::block::check_counts;
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::Result;
 use mayfly_graph::NodeId;
 use mayfly_nn::Act;
@@ -35,7 +35,7 @@ impl Build for Mlp {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -54,7 +54,7 @@ pub use nlinear::NLinear;
 pub use patchtst::PatchTst;
 pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
 pub use rmok::{RMoK, Wavelet};
-pub(crate) use settings::merge;
+pub(crate) use settings::{as_json, merge};
 pub use settings::{Build, Settings};
 pub use tcn::Tcn;
 pub use tft::{GrnActivation, Tft, TftCell};

@@ -2,7 +2,7 @@
 use super::bases::{TrendBasis, frequencies, seasonality};
 use super::block::{Activation, Hidden, check_stacks};
 use super::cx::{Dense, ForecastCx};
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId};
 use serde::{Deserialize, Serialize};
@@ -239,7 +239,7 @@ impl Build for Nbeats {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {
@@ -280,7 +280,7 @@ impl Build for Nbeatsx {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

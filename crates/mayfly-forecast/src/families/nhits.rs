@@ -1,7 +1,7 @@
 //! NHITS: blocks that pool the past and interpolate the future, each on what the ones before left (Challu et al. 2023).
 use super::block::{Activation, Hidden, check_stacks};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId, PoolKind};
 use serde::{Deserialize, Serialize};
@@ -122,7 +122,7 @@ impl Build for Nhits {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

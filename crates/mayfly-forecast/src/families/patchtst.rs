@@ -3,7 +3,7 @@ use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::itransformer::check_heads;
 use super::norm::{Affine, Centre};
-use super::settings::Build;
+use super::settings::{self, Build};
 use super::transformer::FeedForward;
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId};
@@ -115,7 +115,7 @@ impl Build for PatchTst {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

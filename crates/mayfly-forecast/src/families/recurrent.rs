@@ -3,7 +3,7 @@ use super::block::{Activation, check_counts, check_dropout};
 use super::cell::Cell;
 use super::cx::ForecastCx;
 use super::decoder::Decoder;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::NodeId;
 use mayfly_nn::Act;
@@ -132,7 +132,7 @@ macro_rules! build {
             }
 
             fn config(&self) -> Value {
-                serde_json::to_value(&self.0).unwrap_or_default()
+                settings::as_json(&self.0)
             }
 
             fn check(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::norm::Affine;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId, ReduceKind, Shape};
 use mayfly_nn::{Act, Init};
@@ -81,7 +81,7 @@ impl Build for RMoK {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

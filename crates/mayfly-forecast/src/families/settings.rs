@@ -28,6 +28,25 @@ pub trait Build: Debug + Send + Sync {
     }
 }
 
+/// Settings as JSON. Numbers that serde widens from 32 to 64 bits are written with the digits that a person gave: 0.2, not 0.20000000298023224.
+pub(crate) fn as_json(settings: &impl Serialize) -> Value {
+    shortened(serde_json::to_value(settings).unwrap_or_default())
+}
+
+fn shortened(value: Value) -> Value {
+    match value {
+        Value::Array(all) => all.into_iter().map(shortened).collect(),
+        Value::Object(all) => all.into_iter().map(|(name, value)| (name, shortened(value))).collect(),
+        Value::Number(n) if n.is_f64() => {
+            let wide = n.as_f64().unwrap_or_default();
+            let narrow = wide as f32;
+            let short = narrow.to_string().parse::<f64>().ok().filter(|_| f64::from(narrow) == wide);
+            Value::from(short.unwrap_or(wide))
+        }
+        other => other,
+    }
+}
+
 /// Settings that serde reads and writes.
 pub trait Settings: Build + Default + Serialize + DeserializeOwned + 'static {}
 
@@ -62,4 +81,16 @@ pub(crate) fn merge<S: Serialize + DeserializeOwned>(base: &S, given: &Map<Strin
         }
     }
     serde_json::from_value(Value::Object(all)).map_err(json("settings".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_have_the_digits_that_were_given() {
+        assert_eq!(as_json(&(0.2_f32, [0.05_f32, 1e-4], 3, 0.1_f64, "x")), json!([0.2, [0.05, 1e-4], 3, 0.1, "x"]));
+        assert_eq!(as_json(&(f32::MAX, 1.0_f64 / 3.0)), json!([3.4028235e38, 1.0 / 3.0]));
+    }
 }

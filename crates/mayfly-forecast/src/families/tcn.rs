@@ -2,7 +2,7 @@
 use super::block::{Activation, check_counts};
 use super::cx::{ForecastCx, Look};
 use super::decoder::Decoder;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::NodeId;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ impl Build for Tcn {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! TiDE: a dense encoder and decoder with skips, exogenous columns made narrower time by time (Das et al. 2023).
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId};
 use mayfly_nn::Act;
@@ -103,7 +103,7 @@ impl Build for Tide {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::norm::{Affine, Moments};
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId, Pool2dSpec, PoolKind};
 use mayfly_nn::Act;
@@ -117,7 +117,7 @@ impl Build for TimeMixer {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

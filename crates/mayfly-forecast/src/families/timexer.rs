@@ -2,7 +2,7 @@
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::itransformer::check_heads;
-use super::settings::Build;
+use super::settings::{self, Build};
 use super::transformer::{FeedForward, Transformer, positions};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId};
@@ -83,7 +83,7 @@ impl Build for TimeXer {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

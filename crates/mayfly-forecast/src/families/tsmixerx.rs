@@ -1,7 +1,7 @@
 //! TSMixerx: TSMixer with exogenous columns; the past is first brought to the horizon's length (Chen et al. 2023).
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use super::tsmixer::NORM;
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId, Shape};
@@ -69,7 +69,7 @@ impl Build for TsMixerx {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

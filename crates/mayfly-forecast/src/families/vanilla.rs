@@ -1,7 +1,7 @@
 //! VanillaTransformer: encoder and decoder with full attention; the decoder reads the end of the past and zeros for the future (Vaswani et al. 2017, in the form of Zhou et al. 2021).
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use super::transformer::{FeedForward, Transformer};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::NodeId;
@@ -83,7 +83,7 @@ impl Build for VanillaTransformer {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

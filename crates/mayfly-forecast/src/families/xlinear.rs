@@ -1,7 +1,7 @@
 //! XLinear: gates along time, with a learnt vector for each series, and then across series (Chen et al. 2026).
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
-use super::settings::Build;
+use super::settings::{self, Build};
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId};
 use mayfly_nn::{Act, Init};
@@ -89,7 +89,7 @@ impl Build for XLinear {
     }
 
     fn config(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        settings::as_json(self)
     }
 
     fn check(&self) -> Result<()> {

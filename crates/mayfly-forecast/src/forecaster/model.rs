@@ -1,10 +1,10 @@
 //! A model that is to be trained: a family, its settings, and what to call it.
 use crate::error::{ForecastError, Result};
-use crate::families::{Build, Common, Family, merge};
+use crate::families::{Build, Common, Family, as_json, merge};
 use crate::frame::Exogenous;
 use crate::losses::ForecastLoss;
 use crate::windows::{Counts, RowShape, WindowSpec};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// A family with its settings.
@@ -100,9 +100,9 @@ impl Model {
     /// All settings, by NeuralForecast's names, and the loss.
     pub fn config(&self) -> Value {
         let mut all = self.own.config();
-        if let (Value::Object(all), Ok(Value::Object(common))) = (&mut all, serde_json::to_value(&self.common)) {
+        if let (Value::Object(all), Value::Object(common)) = (&mut all, as_json(&self.common)) {
             all.extend(common);
-            all.insert("loss".into(), json!(self.loss));
+            all.insert("loss".into(), as_json(&self.loss));
         }
         all
     }
@@ -139,6 +139,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn settings_go_where_they_belong() {
