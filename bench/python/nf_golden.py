@@ -96,6 +96,11 @@ CASES = {
     "tft_exog": ("TFT", {"hidden_size": 8, "n_head": 4, "dropout": 0.0, "n_rnn_layers": 2}, "hist futr stat", 3),
     "tft_gru": ("TFT", {"hidden_size": 6, "n_head": 1, "dropout": 0.0, "n_rnn_layers": 2, "rnn_type": "gru", "grn_activation": "SELU"}, "hist stat", 1),
     "tft_one": ("TFT", {"hidden_size": 6, "n_head": 2, "dropout": 0.0, "n_rnn_layers": 2, "one_rnn_initial_state": True, "grn_activation": "Tanh"}, "stat", 1),
+    "informer": ("Informer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0}, "", 1),
+    "informer_exog": ("Informer", {"hidden_size": 8, "n_head": 4, "conv_hidden_size": 6, "dropout": 0.0, "factor": 1, "activation": "relu", "encoder_layers": 3, "decoder_layers": 2}, "futr", 3),
+    "informer_plain": ("Informer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0, "factor": 2, "distil": False}, "", 1),
+    "autoformer": ("Autoformer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 5}, "", 1),
+    "autoformer_exog": ("Autoformer", {"hidden_size": 8, "n_head": 4, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 7, "factor": 1, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2, "decoder_input_size_multiplier": 0.3}, "futr", 3),
     "mlpmultivariate": ("MLPMultivariate", {"hidden_size": 8}, "", 1),
     "mlpmultivariate_exog": ("MLPMultivariate", {"hidden_size": 8, "num_layers": 3}, "hist futr stat", 3),
     "tsmixer": ("TSMixer", {"ff_dim": 5, "dropout": 0.0}, "", 1),
@@ -140,6 +145,35 @@ def attentive(self, inputs, hidden):
 
 
 nf.dilated_rnn.AttentiveLSTMLayer.forward = attentive
+
+
+class Drawn:
+    """Numbers that modules draw at random, the same in every pass."""
+
+    def __init__(self, seed):
+        self.all, self.at = [], 0
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def again(self):
+        self.at = 0
+
+    def randint(self, below, shape):
+        if self.at == len(self.all):
+            self.all.append(torch.randint(below, shape, generator=self.generator))
+        self.at += 1
+        return self.all[self.at - 1]
+
+
+class DrawnTorch:
+    """torch, with numbers of `drawn`."""
+
+    drawn = None
+
+    def __getattr__(self, name):
+        return self.drawn.randint if name == "randint" else getattr(torch, name)
+
+
+nf.informer.torch = DrawnTorch()
 
 
 def model_of(family, settings, kinds, outputs, h):
@@ -208,7 +242,8 @@ def write(name):
     if many:
         inputs |= {n: inputs[n].permute(0, 2, 1) for n in ["insample_y", "insample_mask"]}
     functional = rand(*((rows, SERIES, h, outputs) if many else (rows, h, outputs)))
-    result = lambda: as_output(family, model({n: None if t is None else t.clone() for n, t in batch.items()}), rows, h, outputs)
+    DrawnTorch.drawn = drawn = Drawn(7)
+    result = lambda: drawn.again() or as_output(family, model({n: None if t is None else t.clone() for n, t in batch.items()}), rows, h, outputs)
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     tensors = {f"param/{n}": p.detach().clone() for n, p in model.named_parameters(remove_duplicate=True) if p.requires_grad}
     tensors |= {f"buffer/{n}": b for n, b in buffers.items() if n.endswith(("running_mean", "running_var"))}
@@ -226,6 +261,8 @@ def write(name):
             del tensors[f"param/{n}"]
         elif p.requires_grad:
             tensors[f"grad/{n}"] = (torch.zeros_like(p) if p.grad is None else p.grad).clone()
+    if drawn.all:
+        settings = settings | {"judged_by": [indices.tolist() for indices in drawn.all]}
     facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
     facts |= {"series": SERIES} if many else {}
     facts |= {kind: EXOGENOUS[kind] if kind in kinds.split() else 0 for kind in EXOGENOUS}

@@ -38,11 +38,11 @@ pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell, DilatedRnn, DownSampling,
-    Encoder, FAMILIES, Family, FeedForward, ForecastCx, GrnActivation, Gru, HiddenSize, ITransformer, Interpolation,
-    Kan, Known, Look, Lstm, Mlp, MlpMultivariate, NLinear, Nbeats, Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Rnn,
-    Settings, StackType, Takes, Tcn, Tft, TftCell, Tide, TimeMixer, TimeXer, TrendBasis, TsMixer, TsMixerx,
-    VanillaTransformer, Wavelet, XLinear,
+    Activation, Autoformer, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell, DilatedRnn,
+    DownSampling, Encoder, FAMILIES, Family, FeedForward, ForecastCx, GrnActivation, Gru, HiddenSize, ITransformer,
+    Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate, NLinear, Nbeats, Nbeatsx, Nhits, PatchTst,
+    Pooling, RMoK, Rnn, Settings, StackType, Takes, Tcn, Tft, TftCell, Tide, TimeMixer, TimeXer, TrendBasis, TsMixer,
+    TsMixerx, VanillaTransformer, Wavelet, XLinear,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Fitted, Forecaster, Forecasts, Model, Outlook, Progress,

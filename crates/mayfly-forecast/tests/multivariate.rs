@@ -126,7 +126,8 @@ fn intervals_come_from_errors_of_all_series() {
 #[test]
 fn other_series_are_refused_by_name() {
     let forecaster = fitted("TSMixer", &three());
-    let said = |series: &[(&str, usize, usize)]| forecaster.predict(Some(&frame(series)), None).unwrap_err().to_string();
+    let said =
+        |series: &[(&str, usize, usize)]| forecaster.predict(Some(&frame(series)), None).unwrap_err().to_string();
     let lacking = said(&[("a", 0, 40), ("b", 0, 40)]);
     assert!(lacking.contains("without \"c\"") && lacking.contains("TSMixer forecasts the 3 series"), "{lacking}");
     let strange = said(&[("a", 0, 40), ("b", 0, 40), ("c", 20, 20), ("d", 0, 40)]);

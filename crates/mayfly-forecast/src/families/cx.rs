@@ -196,16 +196,30 @@ impl ForecastCx<'_, '_> {
         Ok(self.cx.graph().constant(values, dims)?)
     }
 
-    /// Multi-head attention of queries `[batch, tq, width]` over keys and values `[batch, tk, width]`; a share of the probabilities is dropped in training.
+    /// Multi-head attention of queries `[batch, tq, width]` over keys and values `[batch, tk, width]`; a share of the weights is dropped in training.
     ///
     /// # Errors
     /// Heads that do not divide the width.
-    pub fn attention(&mut self, q: NodeId, k: NodeId, v: NodeId, heads: usize, dropout: f32) -> Result<NodeId> {
+    pub fn attention(&mut self, [q, k, v]: [NodeId; 3], heads: usize, dropout: f32, causal: Causal) -> Result<NodeId> {
         if dropout == 0.0 || !self.cx.is_training() {
-            return Ok(self.cx.graph().attention(q, k, v, heads, Causal::No)?);
+            return Ok(self.cx.graph().attention(q, k, v, heads, causal)?);
         }
-        let scores = self.attention_scores(q, k, heads)?;
+        let mut scores = self.attention_scores(q, k, heads)?;
+        if causal == Causal::Yes {
+            scores = self.without_later(scores)?;
+        }
         self.attended(scores, v, heads, dropout)
+    }
+
+    /// Scores `[batch, heads, t, t]` that leave later times out: e to the −10⁹ is 0.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn without_later(&mut self, scores: NodeId) -> Result<NodeId> {
+        let times = self.width(scores)?;
+        let later: Vec<f32> = (0..times * times).map(|i| if i % times > i / times { -1e9 } else { 0.0 }).collect();
+        let later = self.table(&later, &[times, times])?;
+        self.binary(Binary::Add, scores, later)
     }
 
     /// What queries are to keys: `[batch, tq, width], [batch, tk, width] → [batch, heads, tq, tk]`.
@@ -242,30 +256,41 @@ impl ForecastCx<'_, '_> {
         Ok(self.cx.graph().transpose(split, &order)?)
     }
 
-    /// A weight for [`ForecastCx::circular_conv`], from so many channels.
+    /// A weight for [`ForecastCx::ring_conv_of`], from so many channels, with Kaiming's start and torch's slope of 0.01.
     ///
     /// # Errors
     /// A name that was used before.
     pub fn circular_weight(&mut self, name: &str, channels: usize, units: usize) -> Result<NodeId> {
-        // Kaiming's start for three inputs a channel and torch's slope of 0.01.
         let init = Init::Normal { deviation: (2.0_f32 / (1.0 + 1e-4) / (3 * channels.max(1)) as f32).sqrt() };
         self.cx.weight(&format!("{name}.weight"), &[units, channels, 1, 3], init)
     }
 
-    /// A convolution over three neighbours in a ring, without bias: `[batch, channels, time] → [batch, time, units]`.
+    /// A convolution over three neighbours in a ring, with torch's start: `[batch, channels, time] → [batch, units, time + 2 · pad − 2]`, where `pad` times of the other end stand at each.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn ring_conv(&mut self, name: &str, x: NodeId, units: usize, pad: usize, has_bias: bool) -> Result<NodeId> {
+        let channels = self.cx.dims(x)?.first().copied().unwrap_or(1);
+        let limit = 1.0 / ((3 * channels.max(1)) as f32).sqrt();
+        let init = Init::Uniform { min: -limit, max: limit };
+        let w = self.cx.weight(&format!("{name}.weight"), &[units, channels, 1, 3], init.clone())?;
+        let b = has_bias.then(|| self.cx.bias(&format!("{name}.bias"), units, init)).transpose()?;
+        self.ring_conv_of(x, w, b, pad)
+    }
+
+    /// As [`ForecastCx::ring_conv`], with a weight that was declared before.
     ///
     /// # Errors
     /// Sizes that do not fit.
-    pub fn circular_conv(&mut self, x: NodeId, w: NodeId) -> Result<NodeId> {
+    pub fn ring_conv_of(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>, pad: usize) -> Result<NodeId> {
         let (channels, times) = (self.cx.dims(x)?.first().copied().unwrap_or(1), self.width(x)?);
         let units = self.cx.graph().shape(w)?.dims().first().copied().unwrap_or(1);
-        let ring: Vec<usize> = (0..times + 2).map(|i| (i + times - 1) % times).collect();
+        let ring: Vec<usize> = (0..times + 2 * pad).map(|i| (i + pad * times - pad) % times).collect();
         let ring = self.cx.graph().gather(x, 2, &ring)?;
-        let image = self.cx.reshape(ring, &[channels, 1, times + 2])?;
+        let image = self.cx.reshape(ring, &[channels, 1, times + 2 * pad])?;
         let spec = Conv2dSpec { stride: [1, 1], pad: [0; 4], dilation: [1, 1], groups: 1 };
-        let y = self.cx.graph().conv2d(image, w, None, spec)?;
-        let y = self.cx.reshape(y, &[units, times])?;
-        self.transposed(y)
+        let y = self.cx.graph().conv2d(image, w, b, spec)?;
+        self.cx.reshape(y, &[units, times + 2 * pad - 2])
     }
 
     /// A convolution along time that sees nothing of later times, or of earlier ones: `[batch, channels, time] → [batch, units, time]`; units, kernel and dilation.

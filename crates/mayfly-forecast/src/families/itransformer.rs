@@ -2,7 +2,7 @@
 use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::settings::{self, Build};
-use super::transformer::{FeedForward, Transformer};
+use super::transformer::{FeedForward, Full, Transformer};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::NodeId;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,7 @@ impl Build for ITransformer {
             dropout: self.dropout,
             activation: FeedForward::Gelu,
         };
+        let full = Full { heads: self.n_heads, dropout: self.dropout };
         let (mut x, mut moments) = (cx.x, None);
         if self.use_norm {
             let (normed, of) = cx.normalised(x, None)?;
@@ -57,7 +58,7 @@ impl Build for ITransformer {
             tokens = cx.joined(&[tokens, columns], 1)?;
         }
         for i in 0..self.e_layers {
-            tokens = parts.encoder_layer(cx, &format!("encoder.attn_layers.{i}"), tokens)?;
+            tokens = parts.encoder_layer(cx, &format!("encoder.attn_layers.{i}"), tokens, &full)?;
         }
         let tokens = cx.layer_norm("encoder.norm", tokens, 1e-5)?;
         let tokens = cx.rows_of(tokens, 0, cx.series)?;

@@ -1,4 +1,5 @@
 //! Families of networks: one table, one file a family.
+mod autoformer;
 mod bases;
 mod bitcn;
 mod block;
@@ -7,8 +8,10 @@ mod common;
 mod cx;
 mod decoder;
 mod deepnpts;
+mod delays;
 mod dilatedrnn;
 mod dlinear;
+mod informer;
 mod itransformer;
 mod kan;
 mod layer;
@@ -23,6 +26,7 @@ mod patchtst;
 mod recurrent;
 mod rmok;
 mod settings;
+mod sparse;
 mod spline;
 mod tcn;
 mod tft;
@@ -35,6 +39,7 @@ mod tsmixerx;
 mod vanilla;
 mod xlinear;
 
+pub use autoformer::Autoformer;
 pub use bases::TrendBasis;
 pub use bitcn::BiTcn;
 pub use block::Activation;
@@ -43,6 +48,7 @@ pub use cx::{Dense, ForecastCx, Known, Look};
 pub use deepnpts::DeepNpts;
 pub use dilatedrnn::{DilatedCell, DilatedRnn};
 pub use dlinear::DLinear;
+pub use informer::Informer;
 pub use itransformer::ITransformer;
 pub use kan::{HiddenSize, Kan};
 pub(crate) use layer::{PLACE, Use, spec};
@@ -54,8 +60,8 @@ pub use nlinear::NLinear;
 pub use patchtst::PatchTst;
 pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
 pub use rmok::{RMoK, Wavelet};
-pub(crate) use settings::{as_json, merge};
 pub use settings::{Build, Settings};
+pub(crate) use settings::{as_json, merge};
 pub use tcn::Tcn;
 pub use tft::{GrnActivation, Tft, TftCell};
 pub use tide::Tide;
@@ -253,6 +259,20 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes::ALL,
         defaults: || Common { scaler_type: Scaler::Robust, ..Common::a() },
         settings: settings::of::<Tft>,
+    },
+    Family {
+        name: "Informer",
+        paper: "Zhou et al. 2021, Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting",
+        takes: Takes { futr: true, ..Takes::PAST },
+        defaults: Common::b,
+        settings: settings::of::<Informer>,
+    },
+    Family {
+        name: "Autoformer",
+        paper: "Wu et al. 2021, Autoformer: Decomposition Transformers with Auto-Correlation for Long-Term Series Forecasting",
+        takes: Takes { futr: true, ..Takes::PAST },
+        defaults: Common::b,
+        settings: settings::of::<Autoformer>,
     },
     Family {
         name: "MLPMultivariate",

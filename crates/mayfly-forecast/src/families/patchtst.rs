@@ -6,7 +6,7 @@ use super::norm::{Affine, Centre};
 use super::settings::{self, Build};
 use super::transformer::FeedForward;
 use crate::error::Result;
-use mayfly_graph::{Binary, NodeId};
+use mayfly_graph::{Binary, Causal, NodeId};
 use mayfly_nn::{Act, Init};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -181,7 +181,7 @@ impl PatchTst {
         let k = cx.dense(&format!("{name}.W_K"), x, self.hidden_size)?;
         let v = cx.dense(&format!("{name}.W_V"), x, self.hidden_size)?;
         let seen = match self.res_attention {
-            false => cx.attention(q, k, v, self.n_heads, self.attn_dropout)?,
+            false => cx.attention([q, k, v], self.n_heads, self.attn_dropout, Causal::No)?,
             true => {
                 let mut scores = cx.attention_scores(q, k, self.n_heads)?;
                 if let Some(before) = *before {

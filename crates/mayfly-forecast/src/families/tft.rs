@@ -331,7 +331,6 @@ impl Tft {
     /// Attention whose heads share their values; a time sees itself and earlier ones.
     fn attention(&self, cx: &mut ForecastCx<'_, '_>, name: &str, x: NodeId) -> mayfly_nn::Result<NodeId> {
         let (heads, width) = (self.n_head, self.hidden_size / self.n_head.max(1));
-        let times = cx.cx.dims(x)?[0];
         let qkv = cx.dense_plain(&format!("{name}.qkv_linears"), x, (2 * heads + 1) * width)?;
         let [q, k, v] = [
             cx.cut(qkv, 2, 0, heads * width)?,
@@ -339,10 +338,7 @@ impl Tft {
             cx.cut(qkv, 2, 2 * heads * width, width)?,
         ];
         let scores = cx.attention_scores(q, k, heads)?;
-        // What lies ahead is as good as never looked at: e^−1e9 is 0.
-        let ahead: Vec<f32> = (0..times * times).map(|i| if i % times > i / times { -1e9 } else { 0.0 }).collect();
-        let ahead = cx.table(&ahead, &[times, times])?;
-        let scores = cx.binary(Binary::Add, scores, ahead)?;
+        let scores = cx.without_later(scores)?;
         let shares = cx.softmax(scores)?;
         let shares = cx.dropped(shares, self.attn_dropout)?;
         // The mean over heads of what they see is what their mean share sees.

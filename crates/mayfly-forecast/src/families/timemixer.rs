@@ -173,9 +173,8 @@ impl TimeMixer {
                 let [trend, rest] = cx.decomposed(y, self.moving_avg)?;
                 (Some(trend), rest)
             };
-            let vectors = cx.circular_conv(seen, w)?;
-            let vectors = cx.dropped(vectors, self.dropout)?;
-            scales.push(Scale { trend, vectors: cx.transposed(vectors)? });
+            let vectors = cx.ring_conv_of(seen, w, None, 1)?;
+            scales.push(Scale { trend, vectors: cx.dropped(vectors, self.dropout)? });
         }
         Ok((scales, first))
     }

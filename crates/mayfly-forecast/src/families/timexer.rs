@@ -3,9 +3,9 @@ use super::block::{check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::itransformer::check_heads;
 use super::settings::{self, Build};
-use super::transformer::{FeedForward, Transformer, positions};
+use super::transformer::{FeedForward, Full, Transformer, positions};
 use crate::error::{ForecastError, Result};
-use mayfly_graph::{Binary, NodeId};
+use mayfly_graph::{Binary, Causal, NodeId};
 use mayfly_nn::Init;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,14 +129,15 @@ impl TimeXer {
         x: NodeId,
         around: NodeId,
     ) -> mayfly_nn::Result<NodeId> {
-        let seen = parts.attention(cx, &format!("{name}.self_attention"), x, x)?;
+        let full = Full { heads: self.n_heads, dropout: self.dropout };
+        let seen = parts.attention(cx, &format!("{name}.self_attention"), [x, x], &full, Causal::No)?;
         let x = parts.added(cx, &format!("{name}.norm1"), x, seen)?;
         let last = cx.cx.dims(x)?.first().map_or(0, |n| n - 1);
         let patches = cx.rows_of(x, 0, last)?;
         let token = cx.rows_of(x, last, 1)?;
         let asked = cx.unfold(token, cx.series)?;
         let asked = cx.reshape(asked, &[cx.series, self.hidden_size])?;
-        let seen = parts.attention(cx, &format!("{name}.cross_attention"), asked, around)?;
+        let seen = parts.attention(cx, &format!("{name}.cross_attention"), [asked, around], &full, Causal::No)?;
         let seen = cx.reshape(seen, &[cx.series, 1, self.hidden_size])?;
         let seen = cx.fold(seen)?;
         let token = parts.added(cx, &format!("{name}.norm2"), token, seen)?;

@@ -1,7 +1,7 @@
 //! Pieces of transformers, as NeuralForecast's are built (after Zhou et al. 2021): embeddings, attention, layers of encoder and decoder.
 use super::cx::ForecastCx;
-use mayfly_graph::{Binary, NodeId};
-use mayfly_nn::{Act, Init, Result};
+use mayfly_graph::{Binary, Causal, NodeId};
+use mayfly_nn::{Act, Result};
 use serde::{Deserialize, Serialize};
 
 /// What follows the first of the two dense layers of a block.
@@ -13,6 +13,24 @@ pub enum FeedForward {
     Gelu,
     /// `max(x, 0)`
     Relu,
+}
+
+/// How vectors look at each other: queries, keys and values, `[batch, time, width]`.
+pub(super) trait Attend {
+    /// What each query sees: `[batch, time of the queries, width]`.
+    fn attend(&self, cx: &mut ForecastCx<'_, '_>, qkv: [NodeId; 3], causal: Causal) -> Result<NodeId>;
+}
+
+/// Every query looks at every key.
+pub(super) struct Full {
+    pub(super) heads: usize,
+    pub(super) dropout: f32,
+}
+
+impl Attend for Full {
+    fn attend(&self, cx: &mut ForecastCx<'_, '_>, qkv: [NodeId; 3], causal: Causal) -> Result<NodeId> {
+        cx.attention(qkv, self.heads, self.dropout, causal)
+    }
 }
 
 /// Sizes of all layers.
@@ -35,24 +53,49 @@ impl Transformer {
         marks: Option<NodeId>,
     ) -> Result<NodeId> {
         let times = cx.width(y)?;
-        let w = cx.circular_weight(&format!("{name}.value_embedding.tokenConv"), 1, self.width)?;
-        let series = cx.reshape(y, &[1, times])?;
-        let mut x = cx.circular_conv(series, w)?;
+        let x = self.tokens(cx, name, y)?;
         let places = cx.table(&positions(times, self.width), &[times, self.width])?;
-        x = cx.binary(Binary::Add, x, places)?;
+        let x = cx.binary(Binary::Add, x, places)?;
+        self.marked(cx, name, x, marks)
+    }
+
+    /// The same without the place in the window.
+    pub(super) fn embedded_without_place(
+        &self,
+        cx: &mut ForecastCx<'_, '_>,
+        name: &str,
+        y: NodeId,
+        marks: Option<NodeId>,
+    ) -> Result<NodeId> {
+        let x = self.tokens(cx, name, y)?;
+        self.marked(cx, name, x, marks)
+    }
+
+    fn tokens(&self, cx: &mut ForecastCx<'_, '_>, name: &str, y: NodeId) -> Result<NodeId> {
+        let w = cx.circular_weight(&format!("{name}.value_embedding.tokenConv"), 1, self.width)?;
+        let times = cx.width(y)?;
+        let series = cx.reshape(y, &[1, times])?;
+        let x = cx.ring_conv_of(series, w, None, 1)?;
+        cx.transposed(x)
+    }
+
+    fn marked(&self, cx: &mut ForecastCx<'_, '_>, name: &str, mut x: NodeId, marks: Option<NodeId>) -> Result<NodeId> {
         if let Some(marks) = marks {
-            let (columns, limit) = (cx.width(marks)?, 1.0 / (cx.width(marks)? as f32).sqrt());
-            let init = Init::Uniform { min: -limit, max: limit };
-            let w = cx.weight(&format!("{name}.temporal_embedding.embed.weight"), &[self.width, columns], init)?;
-            let marks = cx.linear(marks, w, None)?;
+            let marks = cx.dense_plain(&format!("{name}.temporal_embedding.embed"), marks, self.width)?;
             x = cx.binary(Binary::Add, x, marks)?;
         }
         self.dropped(cx, x)
     }
 
     /// Every vector looks at those of the layer and then goes through two dense layers.
-    pub(super) fn encoder_layer(&self, cx: &mut ForecastCx<'_, '_>, name: &str, x: NodeId) -> Result<NodeId> {
-        let seen = self.attention(cx, &format!("{name}.attention"), x, x)?;
+    pub(super) fn encoder_layer(
+        &self,
+        cx: &mut ForecastCx<'_, '_>,
+        name: &str,
+        x: NodeId,
+        how: &dyn Attend,
+    ) -> Result<NodeId> {
+        let seen = self.attention(cx, &format!("{name}.attention"), [x, x], how, Causal::No)?;
         self.after_attention(cx, name, x, seen)
     }
 
@@ -68,17 +111,18 @@ impl Transformer {
         self.feed_forward(cx, name, &format!("{name}.norm2"), x)
     }
 
-    /// As an encoder's layer, with a look at what the encoder gave in between.
+    /// As an encoder's layer, with a look at what the encoder gave in between; the decoder's own vectors see later ones unless it is causal.
     pub(super) fn decoder_layer(
         &self,
         cx: &mut ForecastCx<'_, '_>,
         name: &str,
-        x: NodeId,
-        encoded: NodeId,
+        [x, encoded]: [NodeId; 2],
+        how: &dyn Attend,
+        causal: Causal,
     ) -> Result<NodeId> {
-        let seen = self.attention(cx, &format!("{name}.self_attention"), x, x)?;
+        let seen = self.attention(cx, &format!("{name}.self_attention"), [x, x], how, causal)?;
         let x = self.added(cx, &format!("{name}.norm1"), x, seen)?;
-        let seen = self.attention(cx, &format!("{name}.cross_attention"), x, encoded)?;
+        let seen = self.attention(cx, &format!("{name}.cross_attention"), [x, encoded], how, Causal::No)?;
         let x = self.added(cx, &format!("{name}.norm2"), x, seen)?;
         self.feed_forward(cx, name, &format!("{name}.norm3"), x)
     }
@@ -106,12 +150,19 @@ impl Transformer {
     }
 
     /// Attention of queries over keys and values from `over`.
-    pub(super) fn attention(&self, cx: &mut ForecastCx<'_, '_>, name: &str, x: NodeId, over: NodeId) -> Result<NodeId> {
+    pub(super) fn attention(
+        &self,
+        cx: &mut ForecastCx<'_, '_>,
+        name: &str,
+        [x, over]: [NodeId; 2],
+        how: &dyn Attend,
+        causal: Causal,
+    ) -> Result<NodeId> {
         let width = self.width / self.heads.max(1) * self.heads;
         let q = cx.dense(&format!("{name}.query_projection"), x, width)?;
         let k = cx.dense(&format!("{name}.key_projection"), over, width)?;
         let v = cx.dense(&format!("{name}.value_projection"), over, width)?;
-        let seen = cx.attention(q, k, v, self.heads, self.dropout)?;
+        let seen = how.attend(cx, [q, k, v], causal)?;
         cx.dense(&format!("{name}.out_projection"), seen, self.width)
     }
 
