@@ -101,6 +101,8 @@ CASES = {
     "informer_plain": ("Informer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0, "factor": 2, "distil": False}, "", 1),
     "autoformer": ("Autoformer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 5}, "", 1),
     "autoformer_exog": ("Autoformer", {"hidden_size": 8, "n_head": 4, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 7, "factor": 1, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2, "decoder_input_size_multiplier": 0.3}, "futr", 3),
+    "fedformer": ("FEDformer", {"hidden_size": 16, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 5, "modes": 4}, "", 1),
+    "fedformer_exog": ("FEDformer", {"hidden_size": 16, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 7, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2}, "futr", 3),
     "mlpmultivariate": ("MLPMultivariate", {"hidden_size": 8}, "", 1),
     "mlpmultivariate_exog": ("MLPMultivariate", {"hidden_size": 8, "num_layers": 3}, "hist futr stat", 3),
     "tsmixer": ("TSMixer", {"ff_dim": 5, "dropout": 0.0}, "", 1),
@@ -205,7 +207,7 @@ def noise(model, generator):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.copy_(torch.rand(parameter.shape, generator=generator) * 0.8 - 0.4)
+                parameter.copy_(torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.8 - 0.4)
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) - 0.5)
@@ -261,12 +263,18 @@ def write(name):
             del tensors[f"param/{n}"]
         elif p.requires_grad:
             tensors[f"grad/{n}"] = (torch.zeros_like(p) if p.grad is None else p.grad).clone()
+    if family == "FEDformer":
+        encoder, decoder = model.encoder.attn_layers[0].attention, model.decoder.layers[0]
+        own, between = decoder.self_attention.inner_correlation, decoder.cross_attention.inner_correlation
+        indices = [encoder.inner_correlation.index, own.index, between.index_q, between.index_kv]
+        settings = settings | {"modes_index": indices}
     if drawn.all:
         settings = settings | {"judged_by": [indices.tolist() for indices in drawn.all]}
     facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
     facts |= {"series": SERIES} if many else {}
     facts |= {kind: EXOGENOUS[kind] if kind in kinds.split() else 0 for kind in EXOGENOUS}
-    tensors = {n: t.float().contiguous() for n, t in tensors.items()}
+    as_real = lambda t: torch.view_as_real(t.detach()) if t.is_complex() else t
+    tensors = {n: as_real(t).float().contiguous() for n, t in tensors.items()}
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"golden": json.dumps(facts)})
     print(name, sum(t.numel() for t in tensors.values()))
 

@@ -11,12 +11,14 @@ mod deepnpts;
 mod delays;
 mod dilatedrnn;
 mod dlinear;
+mod fedformer;
 mod informer;
 mod itransformer;
 mod kan;
 mod layer;
 mod mlp;
 mod mlpmultivariate;
+mod modes;
 mod moves;
 mod nbeats;
 mod nhits;
@@ -48,6 +50,7 @@ pub use cx::{Dense, ForecastCx, Known, Look};
 pub use deepnpts::DeepNpts;
 pub use dilatedrnn::{DilatedCell, DilatedRnn};
 pub use dlinear::DLinear;
+pub use fedformer::{FedFormer, ModeSelect};
 pub use informer::Informer;
 pub use itransformer::ITransformer;
 pub use kan::{HiddenSize, Kan};
@@ -273,6 +276,13 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes { futr: true, ..Takes::PAST },
         defaults: Common::b,
         settings: settings::of::<Autoformer>,
+    },
+    Family {
+        name: "FEDformer",
+        paper: "Zhou et al. 2022, FEDformer: Frequency Enhanced Decomposed Transformer for Long-term Series Forecasting",
+        takes: Takes { futr: true, ..Takes::PAST },
+        defaults: Common::b,
+        settings: settings::of::<FedFormer>,
     },
     Family {
         name: "MLPMultivariate",
