@@ -113,6 +113,11 @@ CASES = {
     "tsmixerx_plain": ("TSMixerx", {"ff_dim": 6, "revin": False, "n_block": 1}, "futr", 1),
     "itransformer": ("iTransformer", {"hidden_size": 8, "n_heads": 2, "d_ff": 6, "dropout": 0.0}, "", 3),
     "itransformer_exog": ("iTransformer", {"hidden_size": 8, "n_heads": 4, "d_ff": 6, "e_layers": 1, "dropout": 0.0, "use_norm": False}, "futr", 1),
+    "softs": ("SOFTS", {"hidden_size": 8, "d_core": 5, "d_ff": 6, "dropout": 0.0}, "", 3),
+    "softs_plain": ("SOFTS", {"hidden_size": 7, "d_core": 4, "d_ff": 6, "e_layers": 1, "dropout": 0.0, "use_norm": False}, "", 1),
+    "softssharp": ("SOFTSSharp", {"hidden_size": 8, "d_core": 5, "d_ff": 6, "dropout": 0.0}, "", 1),
+    "softssharp_mq": ("SOFTSSharp", {"hidden_size": 6, "d_core": 4, "d_ff": 6, "e_layers": 1, "pe_keep_prob": 0.25, "dropout": 0.0}, "", 3),
+    "stemgnn": ("StemGNN", {"multi_layer": 1, "dropout_rate": 0.0}, "", 1),
     "timexer": ("TimeXer", {"hidden_size": 8, "n_heads": 2, "d_ff": 6, "patch_len": 4, "dropout": 0.0}, "", 1),
     "timexer_exog": ("TimeXer", {"hidden_size": 8, "n_heads": 4, "d_ff": 6, "patch_len": 8, "e_layers": 1, "dropout": 0.0}, "hist stat", 3),
     "timexer_plain": ("TimeXer", {"hidden_size": 8, "n_heads": 1, "d_ff": 6, "patch_len": 16, "dropout": 0.0, "use_norm": False}, "stat", 1),
@@ -165,6 +170,16 @@ class Drawn:
         self.at += 1
         return self.all[self.at - 1]
 
+    def multinomial(self, ratio, _):
+        """By numbers between 0 and 1, so that others can draw the same."""
+        if self.at == len(self.all):
+            self.all.append(torch.rand(len(ratio), generator=self.generator))
+        self.at += 1
+        return (ratio.cumsum(1) <= self.all[self.at - 1].unsqueeze(1)).sum(1, keepdim=True).clamp(max=ratio.shape[1] - 1)
+
+    def rand(self, *_, **__):
+        return torch.zeros(1)
+
 
 class DrawnTorch:
     """torch, with numbers of `drawn`."""
@@ -172,10 +187,11 @@ class DrawnTorch:
     drawn = None
 
     def __getattr__(self, name):
-        return self.drawn.randint if name == "randint" else getattr(torch, name)
+        own = name in ["randint", "multinomial", "rand"]
+        return getattr(self.drawn if own else torch, name)
 
 
-nf.informer.torch = DrawnTorch()
+nf.informer.torch = nf.softs.torch = nf.softssharp.torch = DrawnTorch()
 
 
 def model_of(family, settings, kinds, outputs, h):
@@ -190,7 +206,7 @@ def model_of(family, settings, kinds, outputs, h):
 # Families that read their last dimension as series x outputs.
 SERIES_FIRST = ["MLPMultivariate", "TimeMixer"]
 # Parameters that NeuralForecast's modules have and never use.
-UNUSED = {"RMoK": ["weight1"], "DilatedRNN": ["weight_ir"], "TFT": ["lin_c"], "TimeMixer": ["out_cross_layer", "layer_norm", "cross_layer", "normalize_layers", "temporal_embedding"]}
+UNUSED = {"RMoK": ["weight1"], "StemGNN": ["backcast_short_cut"], "DilatedRNN": ["weight_ir"], "TFT": ["lin_c"], "TimeMixer": ["out_cross_layer", "layer_norm", "cross_layer", "normalize_layers", "temporal_embedding"]}
 
 
 def as_output(family, y, rows, h, outputs):
@@ -269,7 +285,11 @@ def write(name):
         indices = [encoder.inner_correlation.index, own.index, between.index_q, between.index_kv]
         settings = settings | {"modes_index": indices}
     if drawn.all:
-        settings = settings | {"judged_by": [indices.tolist() for indices in drawn.all]}
+        settings = settings | {"judged_by" if family == "Informer" else "drawn_by": [numbers.tolist() for numbers in drawn.all]}
+    if family == "StemGNN":
+        # The mean over the batch, which forecasts of ours take from training.
+        attention = model.self_graph_attention(model.GRU(batch["insample_y"].permute(2, 0, 1))[0].permute(1, 0, 2))
+        tensors["buffer/attention"] = attention.mean(0).detach()
     facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
     facts |= {"series": SERIES} if many else {}
     facts |= {kind: EXOGENOUS[kind] if kind in kinds.split() else 0 for kind in EXOGENOUS}

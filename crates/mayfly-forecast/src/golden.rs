@@ -114,6 +114,9 @@ impl Golden {
 
     fn param(&self, name: &str) -> Option<Vec<f32>> {
         match name.strip_suffix(".running") {
+            Some(name) if self.tensors.contains_key(&format!("buffer/{name}")) => {
+                self.tensors.get(&format!("buffer/{name}")).cloned()
+            }
             Some(name) => {
                 let part = |part: &str| self.tensors.get(&format!("buffer/{name}.running_{part}"));
                 Some([part("mean")?.as_slice(), part("var")?.as_slice()].concat())

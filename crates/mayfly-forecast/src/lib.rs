@@ -39,11 +39,10 @@ pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
     Activation, Autoformer, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell, DilatedRnn,
-    DownSampling, Encoder, FAMILIES, Family, FedFormer,
-    FeedForward, ForecastCx, GrnActivation, Gru, HiddenSize, ITransformer,
-    Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate, ModeSelect, NLinear, Nbeats, Nbeatsx, Nhits, PatchTst,
-    Pooling, RMoK, Rnn, Settings, StackType, Takes, Tcn, Tft, TftCell, Tide, TimeMixer, TimeXer, TrendBasis, TsMixer,
-    TsMixerx, VanillaTransformer, Wavelet, XLinear,
+    DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward, ForecastCx, GrnActivation, Gru, HiddenSize,
+    ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate, ModeSelect, NLinear, Nbeats,
+    Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Rnn, Settings, Softs, SoftsSharp, StackType, StemGnn, Takes, Tcn, Tft,
+    TftCell, Tide, TimeMixer, TimeXer, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet, XLinear,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Fitted, Forecaster, Forecasts, Model, Outlook, Progress,

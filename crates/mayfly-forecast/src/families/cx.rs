@@ -411,6 +411,20 @@ impl ForecastCx<'_, '_> {
         self.cx.activate(x, act.into())
     }
 
+    /// Numbers between 0 and 1, other ones in every step of training: `[batch, n]`.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn uniform(&mut self, n: usize) -> Result<NodeId> {
+        // Twenty digits of base 2, each of which is dropped as often as not.
+        const DIGITS: usize = 20;
+        let digits: Vec<f32> = (0..n * DIGITS).map(|i| 0.5_f32.powi((i % DIGITS) as i32 + 2)).collect();
+        let digits = self.table(&digits, &[n, DIGITS])?;
+        let digits = self.in_every_row(digits, &[n, DIGITS])?;
+        let digits = self.dropout(digits, 0.5)?;
+        Ok(self.cx.graph().reduce(digits, ReduceKind::Sum, 2)?)
+    }
+
     /// Values dropped at random in training.
     ///
     /// # Errors

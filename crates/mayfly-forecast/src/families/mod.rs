@@ -11,6 +11,7 @@ mod deepnpts;
 mod delays;
 mod dilatedrnn;
 mod dlinear;
+mod drawn;
 mod fedformer;
 mod informer;
 mod itransformer;
@@ -28,8 +29,10 @@ mod patchtst;
 mod recurrent;
 mod rmok;
 mod settings;
+mod softs;
 mod sparse;
 mod spline;
+mod stemgnn;
 mod tcn;
 mod tft;
 mod tide;
@@ -65,6 +68,8 @@ pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
 pub use rmok::{RMoK, Wavelet};
 pub use settings::{Build, Settings};
 pub(crate) use settings::{as_json, merge};
+pub use softs::{Softs, SoftsSharp};
+pub use stemgnn::StemGnn;
 pub use tcn::Tcn;
 pub use tft::{GrnActivation, Tft, TftCell};
 pub use tide::Tide;
@@ -311,6 +316,27 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes { futr: true, ..Takes::PAST }.together(),
         defaults: Common::c,
         settings: settings::of::<ITransformer>,
+    },
+    Family {
+        name: "SOFTS",
+        paper: "Han et al. 2024, SOFTS: Efficient Multivariate Time Series Forecasting with Series-Core Fusion",
+        takes: Takes::PAST.together(),
+        defaults: Common::c,
+        settings: settings::of::<Softs>,
+    },
+    Family {
+        name: "SOFTSSharp",
+        paper: "Han et al. 2024, SOFTS, with the number of each series; as in NeuralForecast",
+        takes: Takes::PAST.together(),
+        defaults: Common::c,
+        settings: settings::of::<SoftsSharp>,
+    },
+    Family {
+        name: "StemGNN",
+        paper: "Cao et al. 2020, Spectral Temporal Graph Neural Network for Multivariate Time-series Forecasting",
+        takes: Takes::PAST.together(),
+        defaults: || Common { num_lr_decays: 3, scaler_type: Scaler::Robust, ..Common::c() },
+        settings: settings::of::<StemGnn>,
     },
     Family {
         name: "TimeXer",

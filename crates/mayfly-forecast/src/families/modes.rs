@@ -76,7 +76,8 @@ impl Table {
 
     /// Some bins of `n` rows of a spectrum, the first of which is `first`.
     fn picked(spectrum: &[f32], bins: usize, (first, n): (usize, usize), modes: &[usize]) -> Table {
-        let values = (first..first + n).flat_map(|row| modes.iter().map(move |m| Complex::at(spectrum, row * bins + m)));
+        let values =
+            (first..first + n).flat_map(|row| modes.iter().map(move |m| Complex::at(spectrum, row * bins + m)));
         Table { columns: modes.len(), values: values.collect() }
     }
 
@@ -167,7 +168,11 @@ fn check(heads: usize, spectrum: Shape, w: Shape, modes: usize, reads: &[&[usize
         && spectrum.dims()[1].is_multiple_of(heads)
         && w.row_len() == heads * (spectrum.dims()[1] / heads).pow(2) * modes * 2
         && reads.iter().all(|read| read.iter().all(|bin| *bin < spectrum.last() / 2));
-    if fits { Ok(()) } else { Err(format!("a spectrum {spectrum} and weights {w} for {modes} modes and {heads} heads")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("a spectrum {spectrum} and weights {w} for {modes} modes and {heads} heads"))
+    }
 }
 
 /// `(spectrum, w [heads, n, n, 2 · modes]) → spectrum`: the bins `reads`, each by its own matrix, at the first places; the other bins are 0.
@@ -297,7 +302,8 @@ impl CustomOp for FourierCrossAttention {
     fn forward(&self, y: &mut [f32], inputs: &[&[f32]], dims: &[Dims]) {
         let (s, t) = (Sizes::of(self.heads, dims[0]), Sizes::of(self.heads, dims[1]));
         y.fill(0.0);
-        let rows = y.chunks_exact_mut(s.row()).zip(inputs[0].chunks_exact(s.row())).zip(inputs[1].chunks_exact(t.row()));
+        let rows =
+            y.chunks_exact_mut(s.row()).zip(inputs[0].chunks_exact(s.row())).zip(inputs[1].chunks_exact(t.row()));
         for ((y, q), k) in rows {
             for head in 0..s.heads {
                 let rows = (head * s.n, s.n);
@@ -340,7 +346,12 @@ mod tests {
     use super::*;
 
     /// cmath.tanh(a + bi)
-    const TANH: [(Complex, (f32, f32)); 4] = [(Complex(0.3, 0.7), (0.4697052, 0.7270372)), (Complex(-1.2, 2.9), (-0.8484684, -0.0721156)), (Complex(5.0, -1.0), (1.0000378, -0.0000826)), (Complex(0.0, 1.5), (0.0000000, 14.1014199))];
+    const TANH: [(Complex, (f32, f32)); 4] = [
+        (Complex(0.3, 0.7), (0.4697052, 0.7270372)),
+        (Complex(-1.2, 2.9), (-0.8484684, -0.0721156)),
+        (Complex(5.0, -1.0), (1.0000378, -0.0000826)),
+        (Complex(0.0, 1.5), (0.0000000, 14.1014199)),
+    ];
 
     #[test]
     fn complex_tanh_is_pythons() {

@@ -68,6 +68,22 @@ impl Graph {
         if self.shape(x)? == to { Ok(x) } else { self.push(Op::SumTo(SumTo(to)), &[x]) }
     }
 
+    /// The mean of all rows of a batch: `[batch, ..] → [..]`.
+    ///
+    /// # Errors
+    /// A value without a batch.
+    pub fn mean_over_batch(&mut self, x: NodeId) -> Result<NodeId, GraphError> {
+        let shape = self.shape(x)?;
+        if !shape.is_batched() {
+            return Err(mismatch("mean_over_batch", "[batch, ..]", shape));
+        }
+        let sum = self.sum_to(x, Shape::fixed(&shape.dims()[1..])?)?;
+        let one = self.constant(&[1.0], &[])?;
+        let ones = self.expand(one, Shape::folded(shape.dims()[0], &[])?)?;
+        let count = self.sum_to(ones, Shape::scalar())?;
+        self.binary(Binary::Div, sum, count)
+    }
+
     /// Repeats a scalar, or a value over new leading dimensions, up to `to`.
     ///
     /// # Errors
