@@ -1,6 +1,6 @@
 """Writes the golden files of `mayfly-forecast`: what NeuralForecast's own modules compute.
 
-    python3 -m venv venv && venv/bin/pip install neuralforecast==3.3.0 safetensors
+    python3 -m venv venv && venv/bin/pip install neuralforecast==3.3.0 safetensors && venv/bin/pip install --no-deps xlstm==2.0.4
     venv/bin/python bench/python/nf_golden.py [NAME ...]
 
 Each configuration is built small, every parameter and running statistic is overwritten with seeded noise, and a file
@@ -103,6 +103,10 @@ CASES = {
     "autoformer_exog": ("Autoformer", {"hidden_size": 8, "n_head": 4, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 7, "factor": 1, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2, "decoder_input_size_multiplier": 0.3}, "futr", 3),
     "fedformer": ("FEDformer", {"hidden_size": 16, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 5, "modes": 4}, "", 1),
     "fedformer_exog": ("FEDformer", {"hidden_size": 16, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 7, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2}, "futr", 3),
+    "xlstm": ("xLSTM", {"encoder_hidden_size": 6, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "encoder_n_blocks": 1}, "", 1),
+    "xlstm_exog": ("xLSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "encoder_bias": False, "decoder_activation": "ELU", "decoder_layers": 3}, "hist futr stat", 3),
+    "timesnet": ("TimesNet", {"hidden_size": 4, "conv_hidden_size": 3, "top_k": 3, "num_kernels": 3, "dropout": 0.0}, "", 1),
+    "timesnet_exog": ("TimesNet", {"hidden_size": 6, "conv_hidden_size": 4, "top_k": 5, "num_kernels": 2, "encoder_layers": 3, "dropout": 0.0}, "futr", 3),
     "mlpmultivariate": ("MLPMultivariate", {"hidden_size": 8}, "", 1),
     "mlpmultivariate_exog": ("MLPMultivariate", {"hidden_size": 8, "num_layers": 3}, "hist futr stat", 3),
     "tsmixer": ("TSMixer", {"ff_dim": 5, "dropout": 0.0}, "", 1),
@@ -269,6 +273,15 @@ def write(name):
     tensors |= {f"param/{n}": p.detach().clone() for n, p in model.named_parameters() if n.endswith("W_pos")}
     tensors |= {f"input/{n}": t for n, t in inputs.items()}
     model.eval()
+    if family == "TimesNet":
+        # The mean strength of frequencies over the batch, which forecasts of ours take from training.
+        def strength(i):
+            def hook(_, inputs, __):
+                tensors[f"buffer/model.{i}.amplitude"] = torch.fft.rfft(inputs[0].detach(), dim=1).abs().mean(0).mean(-1)
+            return hook
+        hooks = [block.register_forward_hook(strength(i)) for i, block in enumerate(model.model)]
+        result()
+        [hook.remove() for hook in hooks]
     with torch.no_grad():
         tensors["output"] = result().clone()
     model.train()

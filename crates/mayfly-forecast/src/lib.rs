@@ -38,11 +38,12 @@ pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, Autoformer, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell, DilatedRnn,
-    DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward, ForecastCx, GrnActivation, Gru, HiddenSize,
+    Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell,
+    DilatedRnn, DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward, ForecastCx, Gru, HiddenSize,
     ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate, ModeSelect, NLinear, Nbeats,
     Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Rnn, Settings, Softs, SoftsSharp, StackType, StemGnn, Takes, Tcn, Tft,
-    TftCell, Tide, TimeMixer, TimeXer, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet, XLinear,
+    TftCell, Tide, TimeMixer, TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet, XLinear,
+    XLstm,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Fitted, Forecaster, Forecasts, Model, Outlook, Progress,

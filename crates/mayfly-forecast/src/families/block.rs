@@ -21,6 +21,14 @@ pub enum Activation {
     LeakyReLU,
     /// `1 / (1 + exp(−x))`
     Sigmoid,
+    /// `x Φ(x)` (Hendrycks & Gimpel 2016).
+    GELU,
+    /// Clevert et al. 2016.
+    ELU,
+    /// `x / (1 + exp(−x))`
+    SiLU,
+    /// Misra 2019.
+    Mish,
 }
 
 impl Activation {
@@ -32,6 +40,10 @@ impl Activation {
             Activation::SELU => Act::Selu,
             Activation::LeakyReLU => Act::LeakyRelu { slope: 0.01 },
             Activation::Sigmoid => Act::Sigmoid,
+            Activation::GELU => Act::Gelu,
+            Activation::ELU => Act::Elu { alpha: 1.0 },
+            Activation::SiLU => Act::Silu,
+            Activation::Mish => Act::Mish,
         }
     }
 }

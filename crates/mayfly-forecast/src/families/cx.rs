@@ -240,10 +240,18 @@ impl ForecastCx<'_, '_> {
     /// # Errors
     /// Heads that do not divide the width.
     pub fn attended(&mut self, scores: NodeId, v: NodeId, heads: usize, dropout: f32) -> Result<NodeId> {
-        let (times, width) = (self.cx.dims(scores)?.get(1).copied().unwrap_or(1), self.width(v)?);
-        let v = self.by_head(v, heads, [0, 2, 1, 3])?;
         let shares = self.softmax(scores)?;
         let shares = self.dropped(shares, dropout)?;
+        self.weighed(shares, v, heads)
+    }
+
+    /// Values weighed by shares: `[batch, heads, tq, tk], [batch, tk, width] → [batch, tq, width]`.
+    ///
+    /// # Errors
+    /// Heads that do not divide the width.
+    pub fn weighed(&mut self, shares: NodeId, v: NodeId, heads: usize) -> Result<NodeId> {
+        let (times, width) = (self.cx.dims(shares)?.get(1).copied().unwrap_or(1), self.width(v)?);
+        let v = self.by_head(v, heads, [0, 2, 1, 3])?;
         let seen = self.cx.graph().matmul(shares, v)?;
         let seen = self.cx.graph().transpose(seen, &[0, 2, 1, 3])?;
         self.cx.reshape(seen, &[times, width])
@@ -293,6 +301,15 @@ impl ForecastCx<'_, '_> {
         self.cx.reshape(y, &[units, times + 2 * pad - 2])
     }
 
+    /// A convolution of every channel by itself: `[batch, channels, time]` → the same.
+    ///
+    /// # Errors
+    /// A kernel of 0.
+    pub fn depthwise_along(&mut self, name: &str, x: NodeId, kernel: usize, look: Look) -> Result<NodeId> {
+        let channels = self.cx.dims(x)?.first().copied().unwrap_or(1);
+        self.conv_in_groups(name, x, [channels, kernel, 1, channels], look)
+    }
+
     /// A convolution along time that sees nothing of later times, or of earlier ones: `[batch, channels, time] → [batch, units, time]`; units, kernel and dilation.
     ///
     /// # Errors
@@ -304,16 +321,28 @@ impl ForecastCx<'_, '_> {
         [units, kernel, dilation]: [usize; 3],
         look: Look,
     ) -> Result<NodeId> {
+        self.conv_in_groups(name, x, [units, kernel, dilation, 1], look)
+    }
+
+    /// Units, kernel, dilation and groups.
+    fn conv_in_groups(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        [units, kernel, dilation, groups]: [usize; 4],
+        look: Look,
+    ) -> Result<NodeId> {
         let dims = self.cx.dims(x)?;
         let (channels, times) = (dims.first().copied().unwrap_or(1), dims.last().copied().unwrap_or(1));
-        let limit = 1.0 / ((channels * kernel).max(1) as f32).sqrt();
+        let each = channels / groups.max(1);
+        let limit = 1.0 / ((each * kernel).max(1) as f32).sqrt();
         let init = Init::Uniform { min: -limit, max: limit };
-        let w = self.cx.weight(&format!("{name}.weight"), &[units, channels, 1, kernel], init.clone())?;
+        let w = self.cx.weight(&format!("{name}.weight"), &[units, each, 1, kernel], init.clone())?;
         let b = self.cx.bias(&format!("{name}.bias"), units, init)?;
         let image = self.cx.reshape(x, &[channels, 1, times])?;
         let beyond = kernel.saturating_sub(1).saturating_mul(dilation);
         let pad = if look == Look::Back { [0, beyond, 0, 0] } else { [0, 0, 0, beyond] };
-        let spec = Conv2dSpec { stride: [1, 1], pad, dilation: [1, dilation], groups: 1 };
+        let spec = Conv2dSpec { stride: [1, 1], pad, dilation: [1, dilation], groups };
         let y = self.cx.graph().conv2d(image, w, Some(b), spec)?;
         self.cx.reshape(y, &[units, times])
     }
@@ -324,9 +353,17 @@ impl ForecastCx<'_, '_> {
     /// A name that was used before.
     pub fn layer_norm(&mut self, name: &str, x: NodeId, eps: f32) -> Result<NodeId> {
         let n = self.width(x)?;
-        let gamma = self.cx.param(&format!("{name}.weight"), &[n], Init::Constant(1.0))?;
-        let beta = self.cx.param(&format!("{name}.bias"), &[n], Init::Zeros)?;
+        let [gamma, beta] = self.norm_weights(name, n)?;
         Ok(self.cx.graph().layer_norm(x, gamma, beta, eps)?)
+    }
+
+    /// Scale and shift of a norm over `n` values, which may be used several times.
+    ///
+    /// # Errors
+    /// A name that was used before.
+    pub fn norm_weights(&mut self, name: &str, n: usize) -> Result<[NodeId; 2]> {
+        let gamma = self.cx.param(&format!("{name}.weight"), &[n], Init::Constant(1.0))?;
+        Ok([gamma, self.cx.param(&format!("{name}.bias"), &[n], Init::Zeros)?])
     }
 
     /// Batch norm over the first dimension behind the batch, with torch's eps and momentum. `<name>.running` is `[2, n]`: mean and variance.

@@ -8,6 +8,8 @@ pub(super) struct Decoder {
     pub(super) hidden: usize,
     pub(super) layers: usize,
     pub(super) activation: Activation,
+    /// Share of values dropped in training behind a hidden layer.
+    pub(super) dropout: f32,
 }
 
 impl Decoder {
@@ -21,6 +23,7 @@ impl Decoder {
         for i in 0..self.layers.saturating_sub(1) {
             y = cx.dense(&format!("mlp_decoder.layers.{}", 3 * i), y, self.hidden)?;
             y = cx.act(y, self.activation.act())?;
+            y = cx.dropped(y, self.dropout)?;
         }
         let y = cx.dense(&format!("mlp_decoder.layers.{}", 3 * self.layers.saturating_sub(1)), y, cx.outputs)?;
         cx.as_row(y)

@@ -76,6 +76,7 @@ impl Build for DilatedRnn {
             hidden: self.decoder_hidden_size,
             layers: self.decoder_layers,
             activation: self.decoder_activation,
+            dropout: 0.0,
         };
         decoder.build(cx, states)
     }

@@ -26,6 +26,7 @@ mod nhits;
 mod nlinear;
 mod norm;
 mod patchtst;
+mod periods;
 mod recurrent;
 mod rmok;
 mod settings;
@@ -37,12 +38,14 @@ mod tcn;
 mod tft;
 mod tide;
 mod timemixer;
+mod timesnet;
 mod timexer;
 mod transformer;
 mod tsmixer;
 mod tsmixerx;
 mod vanilla;
 mod xlinear;
+mod xlstm;
 
 pub use autoformer::Autoformer;
 pub use bases::TrendBasis;
@@ -71,15 +74,17 @@ pub(crate) use settings::{as_json, merge};
 pub use softs::{Softs, SoftsSharp};
 pub use stemgnn::StemGnn;
 pub use tcn::Tcn;
-pub use tft::{GrnActivation, Tft, TftCell};
+pub use tft::{Tft, TftCell};
 pub use tide::Tide;
 pub use timemixer::{DownSampling, TimeMixer};
+pub use timesnet::TimesNet;
 pub use timexer::TimeXer;
 pub use transformer::FeedForward;
 pub use tsmixer::TsMixer;
 pub use tsmixerx::TsMixerx;
 pub use vanilla::VanillaTransformer;
 pub use xlinear::XLinear;
+pub use xlstm::{Backbone, XLstm};
 
 use crate::error::{ForecastError, Result};
 use crate::windows::Scaler;
@@ -255,6 +260,13 @@ pub static FAMILIES: &[Family] = &[
         settings: settings::of::<DilatedRnn>,
     },
     Family {
+        name: "xLSTM",
+        paper: "Beck et al. 2024, xLSTM: Extended Long Short-Term Memory",
+        takes: Takes::ALL,
+        defaults: Common::r,
+        settings: settings::of::<XLstm>,
+    },
+    Family {
         name: "PatchTST",
         paper: "Nie et al. 2023, A Time Series is Worth 64 Words: Long-term Forecasting with Transformers",
         takes: Takes::PAST,
@@ -288,6 +300,18 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes { futr: true, ..Takes::PAST },
         defaults: Common::b,
         settings: settings::of::<FedFormer>,
+    },
+    Family {
+        name: "TimesNet",
+        paper: "Wu et al. 2023, TimesNet: Temporal 2D-Variation Modeling for General Time Series Analysis",
+        takes: Takes { futr: true, ..Takes::PAST },
+        defaults: || Common {
+            learning_rate: 1e-4,
+            windows_batch_size: 64,
+            scaler_type: Scaler::Standard,
+            ..Common::a()
+        },
+        settings: settings::of::<TimesNet>,
     },
     Family {
         name: "MLPMultivariate",

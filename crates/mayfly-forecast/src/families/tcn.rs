@@ -57,6 +57,7 @@ impl Build for Tcn {
             hidden: self.decoder_hidden_size,
             layers: self.decoder_layers,
             activation: self.decoder_activation,
+            dropout: 0.0,
         };
         decoder.build(cx, states)
     }

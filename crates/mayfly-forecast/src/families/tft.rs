@@ -1,5 +1,5 @@
 //! TFT, the temporal fusion transformer: chosen variables, an LSTM from past to future, attention over both (Lim et al. 2021).
-use super::block::{check_counts, check_dropout};
+use super::block::{Activation, check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::itransformer::check_heads;
 use super::settings::{self, Build};
@@ -8,40 +8,6 @@ use mayfly_graph::{Binary, NodeId, ReduceKind};
 use mayfly_nn::{Act, Init};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// What follows the first layer of a gated residual network.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum GrnActivation {
-    /// Clevert et al. 2016.
-    #[default]
-    ELU,
-    /// `max(x, 0)`
-    ReLU,
-    /// `log(1 + exp(x))`
-    Softplus,
-    /// `tanh(x)`
-    Tanh,
-    /// Klambauer et al. 2017.
-    SELU,
-    /// `x`, or a hundredth of it below 0.
-    LeakyReLU,
-    /// `1 / (1 + exp(−x))`
-    Sigmoid,
-}
-
-impl GrnActivation {
-    fn act(self) -> Act {
-        match self {
-            GrnActivation::ELU => Act::Elu { alpha: 1.0 },
-            GrnActivation::ReLU => Act::Relu,
-            GrnActivation::Softplus => Act::Softplus,
-            GrnActivation::Tanh => Act::Tanh,
-            GrnActivation::SELU => Act::Selu,
-            GrnActivation::LeakyReLU => Act::LeakyRelu { slope: 0.01 },
-            GrnActivation::Sigmoid => Act::Sigmoid,
-        }
-    }
-}
 
 /// The recurrent layers of TFT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -65,7 +31,7 @@ pub struct Tft {
     /// Share of the attention's weights dropped in training.
     pub attn_dropout: f32,
     /// What follows the first layer of a gated residual network.
-    pub grn_activation: GrnActivation,
+    pub grn_activation: Activation,
     /// Recurrent layers.
     pub n_rnn_layers: usize,
     /// Their cell.
@@ -82,7 +48,7 @@ impl Default for Tft {
             hidden_size: 128,
             n_head: 4,
             attn_dropout: 0.0,
-            grn_activation: GrnActivation::ELU,
+            grn_activation: Activation::ELU,
             n_rnn_layers: 1,
             rnn_type: TftCell::Lstm,
             one_rnn_initial_state: false,
@@ -191,7 +157,7 @@ impl Tft {
         let chosen = self.chosen_of_row(cx, "static_encoder.vsn", columns)?;
         let states = if self.one_rnn_initial_state { 1 } else { layers };
         let wanted = if self.rnn_type == TftCell::Lstm { 2 + 2 * states } else { 2 + states };
-        let elu = Tft { grn_activation: GrnActivation::ELU, ..self.clone() };
+        let elu = Tft { grn_activation: Activation::ELU, ..self.clone() };
         let all: Vec<NodeId> = (0..wanted)
             .map(|i| elu.grn(cx, &format!("static_encoder.context_grns.{i}"), chosen, None, None, self.dropout))
             .collect::<mayfly_nn::Result<_>>()?;
