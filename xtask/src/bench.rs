@@ -6,6 +6,7 @@ use anyhow::Result;
 /// The swarm's rows are a package of their own, so that they do not build the neural peers.
 pub(crate) fn run_bench(args: &[String]) -> Result<()> {
     let (manifest, args) = match args.split_first() {
+        Some((first, rest)) if first == "forecast" => return crate::bench_forecast::run_bench(rest),
         Some((first, rest)) if first == "swarm" => ("bench/swarm/Cargo.toml", rest),
         _ => ("bench/Cargo.toml", args),
     };

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_forecast;
 mod ci;
 mod cross;
 mod fuzz;

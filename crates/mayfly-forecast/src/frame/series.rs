@@ -184,6 +184,11 @@ impl SeriesFrame {
         out
     }
 
+    /// Whether all series end at the same time, as multivariate models need it.
+    pub fn ends_together(&self) -> bool {
+        self.aligned().is_ok()
+    }
+
     /// All series from the first time of any of them on, unknown (and 0) before their own first.
     ///
     /// # Errors

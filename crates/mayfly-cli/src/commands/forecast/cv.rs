@@ -1,7 +1,7 @@
 //! `mayfly forecast cv`.
 use super::args::CvArgs;
 use super::picture::{Wanted, draw, name_of, write_picture};
-use super::setup::{forecaster, series};
+use super::setup::{check, forecaster, series};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::output::{Files, PICTURE, TABLE};
@@ -17,7 +17,7 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
-    let forecaster = forecaster(&args.models)?;
+    check(&args.models)?;
     let mut frame = series(&args.data, &args.series, &args.exogenous, ui)?;
     let h = args.models.h;
     if args.series.skip_short {
@@ -33,6 +33,7 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
         step: args.step,
         refit: args.refit.map_or(Refit::Never, Refit::Every),
     };
+    let forecaster = forecaster(&args.models, &frame, ui)?;
     let mut eye = Eye::new(ui)?;
     let backtest = forecaster.cross_validation(&frame, &options, &mut eye);
     eye.finish();

@@ -23,13 +23,18 @@ fn all(ui: Ui) -> Result<()> {
     let wide = FAMILIES.iter().map(|f| f.name.len()).chain(BASELINES.iter().map(|b| b.name.len())).max().unwrap_or(0);
     let mut text = String::from("models\n");
     for family in FAMILIES {
-        let kinds = family.takes.kinds().join(", ");
-        let takes = if kinds.is_empty() { String::new() } else { format!(" ({kinds})") };
-        text += &format!("  {:wide$}  {}{takes}\n", family.name, family.paper);
+        let marks = takes(family).join(", ");
+        let marks = if marks.is_empty() { String::new() } else { format!(" ({marks})") };
+        text += &format!("  {:wide$}  {}{marks}\n", family.name, family.paper);
     }
     text += "baselines\n";
     BASELINES.iter().for_each(|baseline| text += &format!("  {:wide$}  {}\n", baseline.name, baseline.about));
     ui.result(&text, &json!({ "models": models }))
+}
+
+/// What a family takes besides the past of one series.
+fn takes(family: &Family) -> Vec<&'static str> {
+    family.takes.multivariate.then_some("multivariate").into_iter().chain(family.takes.kinds()).collect()
 }
 
 fn config(family: &Family) -> Result<Value> {
@@ -37,5 +42,5 @@ fn config(family: &Family) -> Result<Value> {
 }
 
 fn entry(family: &Family) -> Result<Value> {
-    Ok(json!({ "name": family.name, "paper": family.paper, "takes": family.takes.kinds(), "config": config(family)? }))
+    Ok(json!({ "name": family.name, "paper": family.paper, "takes": takes(family), "config": config(family)? }))
 }

@@ -27,21 +27,47 @@ pub(super) fn series(path: &Path, args: &SeriesArgs, beside: &ExogenousArgs, ui:
     Ok(frame)
 }
 
-/// The models with their settings, not trained yet.
-pub(super) fn forecaster(args: &ModelArgs) -> Result<Forecaster> {
+/// Refuses options that no table of series could make right.
+pub(super) fn check(args: &ModelArgs) -> Result<()> {
+    let families = families(&args.models).map_err(as_flags)?;
+    check_tables(&settings(args)?, &families)?;
+    built(args, &families).map(drop)
+}
+
+/// The models with their settings, not trained yet. All models are those that fit the series.
+pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Result<Forecaster> {
+    let mut families = families(&args.models).map_err(as_flags)?;
+    if is_all(&args.models) {
+        let (fit, others) = families.into_iter().partition(|family| fits(family, frame));
+        families = fit;
+        let others: Vec<&str> = others.iter().map(|family: &&Family| family.name).collect();
+        if !others.is_empty() {
+            let why = "which do not take such columns, or need series that end together";
+            ui.note(format!("without {}, {why}", others.join(", ")));
+        }
+    }
+    built(args, &families)
+}
+
+/// Whether a family takes the columns that there are, and can do with series that end at different times.
+fn fits(family: &Family, frame: &SeriesFrame) -> bool {
+    let names = frame.exogenous();
+    let kinds = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat)];
+    let takes_all = kinds.iter().all(|(kind, names)| names.is_empty() || family.takes.kinds().contains(kind));
+    takes_all && (!family.takes.multivariate || frame.ends_together())
+}
+
+fn built(args: &ModelArgs, families: &[&'static Family]) -> Result<Forecaster> {
     if args.h == 0 {
         return Err(Usage("--h 0: at least one step is to be forecast".into()).into());
     }
-    let config = args.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
-    let families = families(&args.models).map_err(as_flags)?;
-    check_tables(&config, &families)?;
+    let config = settings(args)?;
     let mut forecaster = Forecaster::new(args.h).threads(args.threads.unwrap_or(0)).level(&args.level);
     for family in families {
         forecaster = forecaster.model(model(family, args, &config).map_err(as_flags)?);
     }
     let none = args.baselines.len() == 1 && args.baselines[0].eq_ignore_ascii_case("none");
-    let all = args.baselines.len() == 1 && args.baselines[0].eq_ignore_ascii_case("all");
-    if all {
+    if is_all(&args.baselines) {
         forecaster = forecaster.baselines(BASELINES);
     } else if !none {
         let named: mayfly_forecast::Result<Vec<_>> =
@@ -56,9 +82,13 @@ pub(super) fn forecaster(args: &ModelArgs) -> Result<Forecaster> {
     Ok(args.val.into_iter().fold(forecaster, Forecaster::val_size))
 }
 
+fn is_all(names: &[String]) -> bool {
+    matches!(names, [all] if all.eq_ignore_ascii_case("all"))
+}
+
 fn families(names: &[String]) -> mayfly_forecast::Result<Vec<&'static Family>> {
     match names {
-        [all] if all.eq_ignore_ascii_case("all") => Ok(FAMILIES.iter().collect()),
+        names if is_all(names) => Ok(FAMILIES.iter().collect()),
         names => names.iter().map(|name| Family::by_name(name)).collect(),
     }
 }
@@ -85,6 +115,11 @@ fn model(family: &Family, args: &ModelArgs, config: &Map<String, Value>) -> mayf
     Ok(model.loss(ForecastLoss::by_name(&args.loss, &args.level)?))
 }
 
+/// What the file of settings says, if there is one.
+fn settings(args: &ModelArgs) -> Result<Map<String, Value>> {
+    Ok(args.config.as_deref().map(read_config).transpose()?.unwrap_or_default())
+}
+
 fn read_config(path: &Path) -> Result<Map<String, Value>> {
     let read = || std::fs::read_to_string(&*Input::open(path)?).map_err(anyhow::Error::from);
     let text = read().with_context(|| format!("cannot read {}", path.display()))?;
@@ -99,5 +134,37 @@ fn check_tables(config: &Map<String, Value>, families: &[&'static Family]) -> Re
             Err(Usage(format!("--config: the table [{name}] is for none of the models that are trained")).into())
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mayfly_forecast::Table;
+
+    fn frame(ends: [usize; 2], futr: bool) -> SeriesFrame {
+        let rows = ends.iter().enumerate().flat_map(|(s, end)| (0..*end).map(move |t| (s.to_string(), t.to_string())));
+        let (ids, ds): (Vec<String>, Vec<String>) = rows.unzip();
+        let y: Vec<f32> = (0..ids.len()).map(|i| i as f32).collect();
+        let futr: &[(&str, &[f32])] = if futr { &[("price", &y)] } else { &[] };
+        SeriesFrame::from_table(&Table { ids: &ids, ds: &ds, y: &y, hist: &[], futr }, &FrameOptions::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn all_models_are_those_that_fit_the_series() {
+        let fit = |ends, futr| {
+            let frame = frame(ends, futr);
+            let names = FAMILIES.iter().filter(|family| fits(family, &frame)).map(|family| family.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(fit([9, 9], false).len(), FAMILIES.len());
+        let apart = fit([9, 8], false);
+        assert!(apart.contains(&"NLinear") && !apart.contains(&"TSMixer") && !apart.contains(&"TSMixerx"), "{apart:?}");
+        let priced = fit([9, 9], true);
+        assert!(
+            priced.contains(&"NHITS") && priced.contains(&"TSMixerx") && !priced.contains(&"NLinear"),
+            "{priced:?}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `mayfly forecast train`.
 use super::args::TrainArgs;
 use super::picture::{Wanted, draw, name_of, write_picture};
-use super::setup::{forecaster, series};
+use super::setup::{check, forecaster, series};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::exit::Usage;
@@ -20,8 +20,9 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
     let output = files.writing("-o", &path, NATIVE_MODEL)?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
-    let mut forecaster = forecaster(&args.models)?;
+    check(&args.models)?;
     let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
+    let mut forecaster = forecaster(&args.models, &frame, ui)?;
     let mut eye = Eye::new(ui)?;
     let report = forecaster.fit(&frame, &mut eye);
     eye.finish();

@@ -109,11 +109,15 @@ fn within_reach(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)
 /// Serves until the node ends.
 pub fn serve(runtime: Runtime<Endpoint>, data: &Path, extra: Value) -> Result<()> {
     let path = socket_of(data);
-    let _ = std::fs::remove_file(&path); // of a node that was killed; the memory's lock says that none runs
-    let bound = within_reach(&path).and_then(|(short, _folder)| UnixListener::bind(short));
+    // Others must not find it before it is its owner's alone: it gets its name last.
+    let draft = data.join(".control.sock.tmp");
+    let _ = std::fs::remove_file(&draft); // of a node that was killed; the memory's lock says that none runs
+    let bound = within_reach(&draft).and_then(|(short, _folder)| UnixListener::bind(short));
     let listener = bound.with_context(|| format!("cannot listen on {}", path.display()))?;
-    let private = std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600));
-    private.with_context(|| format!("cannot keep others out of {}", path.display()))?;
+    let private = std::fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o600));
+    private
+        .and_then(|()| std::fs::rename(&draft, &path))
+        .with_context(|| format!("cannot keep others out of {}", path.display()))?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (runtime, extra) = (runtime.clone(), extra.clone());
