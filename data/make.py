@@ -113,6 +113,7 @@ def air_passengers(source):
         _, *records = csv.reader(file)
     rows = [[date[:4], months[int(date[5:]) - 1], count] for date, count in records]
     write("air-passengers.csv", ["year", "month", "passengers"], rows)
+    write("passengers.csv", ["month", "passengers"], records)
 
 
 def main():

@@ -160,7 +160,7 @@ pub enum ForecastError {
     },
     /// Series that do not end together, for a model that forecasts all of them at once.
     #[error(
-        "series {id:?} ends at {ds}, others at {last}: {series} series end earlier, and a multivariate model needs all of them up to one time; end the others there, leave these out, or take a model that forecasts one series at a time"
+        "series {id:?} ends at {ds}, others at {last}: {series} series end earlier, and a multivariate model needs all of them up to one time; take what is missing for unknown with --align, leave these series out, or take a model that forecasts one series at a time"
     )]
     Apart {
         /// The first that ends early.

@@ -150,3 +150,21 @@ fn families_of_both_kinds_stand_side_by_side() {
     let alone = frame(&[("a", 0, 40)]);
     assert!(forecaster.predict(Some(&alone), None).unwrap_err().to_string().contains("TSMixer"));
 }
+
+/// A series that ends early is unknown up to the end of the others, and forecast from there like them.
+#[test]
+fn ends_can_be_aligned() {
+    let early = frame(&[("a", 0, 40), ("b", 0, 38)]);
+    assert!(!early.ends_together());
+    let aligned = early.with_common_end().unwrap();
+    assert!(aligned.ends_together());
+    let b = aligned.iter().nth(1).unwrap();
+    assert_eq!((b.y.len(), b.is_known(37), b.is_known(38), b.is_known(39)), (40, true, false, false));
+    assert_eq!((b.y[38], b.y[39]), (b.y[37], b.y[37]));
+    assert_eq!(aligned.iter().next().unwrap().y, early.iter().next().unwrap().y);
+    let forecaster = fitted("TSMixer", &aligned);
+    let forecasts = forecaster.predict(None, None).unwrap();
+    let times: Vec<String> = forecasts.keys().map(|(id, ds, _)| format!("{id} {}", forecasts.written(ds))).collect();
+    assert_eq!((times[0].as_str(), times[H].as_str()), ("a 40", "b 40"));
+    assert!(values(&forecasts, "TSMixer").iter().all(|v| v.is_finite()));
+}

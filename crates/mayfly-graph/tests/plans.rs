@@ -293,6 +293,22 @@ fn dropout_follows_the_step() {
     assert!((1..4).all(|i| masks[i] != masks[0] && masks[i] != masks[i - 1]));
 }
 
+/// What is dropped of a constant is not one either.
+#[test]
+fn dropout_of_a_constant_follows_the_step() {
+    let mut g = Graph::new();
+    let x = g.constant(&[1.0; 64], &[64]).unwrap();
+    let y = g.dropout(x, 0.5, 7).unwrap();
+    g.output("y", y).unwrap();
+    let mut session = Session::new(Plan::new(&g, &PlanOptions::batch(1)).unwrap(), &[]).unwrap();
+    let mut at = |step| {
+        session.set_step(step);
+        session.run();
+        session.output(0).to_vec()
+    };
+    assert_ne!(at(0), at(1));
+}
+
 /// int8 is used where it pays and is exact; where not, the plan says so.
 #[test]
 fn plans_say_in_which_precision_layers_run() {

@@ -154,6 +154,17 @@ fn models_are_listed_with_their_settings() {
     assert!(case.refused(&["forecast", "models", "patchtsx"]).contains("did you mean PatchTST?"));
 }
 
+/// The published error of the seasonal naive forecast of the last year, from the table that the repository brings.
+#[test]
+fn the_passengers_of_the_readme() {
+    let case = Case::new();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/passengers.csv");
+    let plain = ["forecast", "cv", data, "--h", "12", "--windows", "1", "--models", "nlinear", "--steps", "5"];
+    let object = case.ok(&[&plain[..], &["--baselines", "SeasonalNaive", "--json"]].concat()).json();
+    let mae = object["baselines"][0]["mae"].as_f64().unwrap();
+    assert!((mae - 47.8333).abs() < 1e-3, "{mae}");
+}
+
 #[test]
 fn a_picture_of_what_comes_next() {
     let case = case();

@@ -184,6 +184,33 @@ impl SeriesFrame {
         out
     }
 
+    /// The frame with every series up to the last time of any: what lies behind a series' end is unknown, and its last value stands there for baselines.
+    ///
+    /// # Errors
+    /// Exogenous columns that change with time, which nobody can know there.
+    pub fn with_common_end(&self) -> Result<SeriesFrame> {
+        let names = &self.about.exogenous;
+        if let Some(name) = names.hist.iter().chain(&names.futr).next() {
+            let want = "series that end early have no values of it up to the last time of all: leave one of them out";
+            return Err(ForecastError::option("align", name, want));
+        }
+        let end = |series: &Series<'_>| self.time(series, series.y.len().saturating_sub(1));
+        let last = self.iter().map(|series| end(&series)).max().unwrap_or(Stamp(0));
+        let mut out = SeriesFrame { offsets: vec![0], y: Vec::new(), known: Some(Vec::new()), ..self.clone() };
+        for series in self.iter() {
+            // On one grid, so that there is a whole number of steps.
+            let behind = self.about.freq.steps(end(&series), last).unwrap_or(0).max(0) as usize;
+            out.y.extend_from_slice(series.y);
+            let last = series.y.last().copied().unwrap_or(0.0);
+            out.y.resize(out.y.len() + behind, last);
+            if let Some(known) = &mut out.known {
+                known.extend((0..series.y.len() + behind).map(|at| series.is_known(at)));
+            }
+            out.offsets.push(out.y.len());
+        }
+        Ok(out)
+    }
+
     /// Whether all series end at the same time, as multivariate models need it.
     pub fn ends_together(&self) -> bool {
         self.aligned().is_ok()

@@ -56,6 +56,9 @@ pub struct SeriesArgs {
     /// Leave out series that are too short instead of failing
     #[arg(long, help_heading = "Series")]
     pub skip_short: bool,
+    /// Take series that end early for unknown up to the last time of all, as multivariate models need it
+    #[arg(long, help_heading = "Series")]
+    pub align: bool,
     #[command(flatten)]
     pub files: FileArgs,
 }

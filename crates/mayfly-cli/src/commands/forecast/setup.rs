@@ -20,6 +20,9 @@ pub(super) fn series(path: &Path, args: &SeriesArgs, beside: &ExogenousArgs, ui:
     if let Some(path) = &beside.statics {
         frame = frame.with_static(&*Input::open(path)?, &options).map_err(as_flags)?;
     }
+    if args.align {
+        frame = frame.with_common_end().map_err(as_flags)?;
+    }
     let (least, most) = (grouped(frame.shortest()), grouped(frame.longest()));
     let lens = if least == most { most } else { format!("{least} to {most}") };
     ui.note(format!("{} series of {lens} values, frequency {}", grouped(frame.len()), frame.freq()));
