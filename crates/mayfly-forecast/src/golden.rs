@@ -1,6 +1,6 @@
 //! Every family against NeuralForecast's own module: outputs and gradients from the same parameters. The files in `tests/golden` are written by `bench/python/nf_golden.py`.
 use crate::families::{Build, FAMILIES, Family, PLACE, Use, spec};
-use crate::windows::{Counts, FUTR, HIST, INPUT_MASK, RowShape, STAT, Scaler};
+use crate::windows::{Asks, Counts, FUTR, HIST, INPUT_MASK, RowShape, STAT, Scaler};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_graph::Role;
 use mayfly_nn::{Algorithm, BatchRows, CustomLoss, CustomOp, Dims, Loss, Network, Sgd, Shape, TrainConfig, Trainer};
@@ -37,6 +37,7 @@ fn read(path: &std::path::Path) -> Golden {
         reads_mask: family.takes.input_mask,
         scaler: Scaler::Identity,
         counts,
+        asks: Asks::default(),
     };
     Golden {
         file: path.file_stem().unwrap().to_string_lossy().into_owned(),

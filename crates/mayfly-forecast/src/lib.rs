@@ -32,6 +32,7 @@ mod golden;
 mod losses;
 mod metrics;
 mod names;
+mod normal;
 mod windows;
 
 pub use baselines::{BASELINES, Baseline, Normal};
@@ -50,6 +51,6 @@ pub use forecaster::{
     Refit, Report, Watch,
 };
 pub use frame::{Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
-pub use losses::ForecastLoss;
+pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 pub use metrics::Scores;
 pub use windows::{Scaler, WindowList, WindowSpec};

@@ -70,63 +70,9 @@ fn root_mean_square(values: impl Iterator<Item = f64>) -> f64 {
     if n > 0.0 { (sum / n).sqrt() } else { 0.0 }
 }
 
-/// How many standard deviations lie around the mean in an interval that holds `level` per cent.
-pub(crate) fn deviations(level: f64) -> f64 {
-    quantile(0.5 + level / 200.0)
-}
-
-/// The quantile of the standard normal distribution: Acklam's approximation, and one step of Halley's method towards libm's `erfc`.
-fn quantile(p: f64) -> f64 {
-    const A: [f64; 6] = [
-        -39.69683028665376,
-        220.9460984245205,
-        -275.9285104469687,
-        138.3577518672690,
-        -30.66479806614716,
-        2.506628277459239,
-    ];
-    const B: [f64; 5] =
-        [-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572];
-    const C: [f64; 6] = [
-        -0.007784894002430293,
-        -0.3223964580411365,
-        -2.400758277161838,
-        -2.549732539343734,
-        4.374664141464968,
-        2.938163982698783,
-    ];
-    const D: [f64; 4] = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416];
-    let poly = |c: &[f64], x: f64| c.iter().fold(0.0, |sum, c| sum * x + c);
-    let tail = |p: f64| {
-        let q = (-2.0 * libm::log(p)).sqrt();
-        poly(&C, q) / (poly(&D, q) * q + 1.0)
-    };
-    let x = if p < 0.02425 {
-        tail(p)
-    } else if p > 1.0 - 0.02425 {
-        -tail(1.0 - p)
-    } else {
-        let (q, r) = (p - 0.5, (p - 0.5) * (p - 0.5));
-        poly(&A, r) * q / (poly(&B, r) * r + 1.0)
-    };
-    let error = 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2) - p;
-    let step = error * (2.0 * std::f64::consts::PI).sqrt() * libm::exp(x * x / 2.0);
-    x - step / (1.0 + x * step / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_the_tables() {
-        for (level, want) in
-            [(80.0, 1.281551565544600), (90.0, 1.644853626951473), (95.0, 1.959963984540054), (99.9, 3.290526731491895)]
-        {
-            assert!((deviations(level) - want).abs() < 1e-12, "{level}: {}", deviations(level));
-        }
-        assert!(quantile(0.5).abs() < 1e-15 && (quantile(0.01) + 2.326347874040841).abs() < 1e-12);
-    }
 
     #[test]
     fn short_and_constant_series_have_forecasts() {

@@ -1,10 +1,11 @@
 //! Forecasts at cuts of series: of networks, and of baselines.
 use super::fitted::Fitted;
 use super::group::{Column, Cut, Group};
-use crate::baselines::{Baseline, deviations};
+use crate::baselines::Baseline;
 use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
+use crate::normal::deviations;
 use crate::windows::{BesideMut, INPUT_MASK, inputs_of};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ const RUN: usize = 256;
 impl Fitted {
     /// Forecasts of `h` steps at every cut; beyond what the network gives, its point forecasts are fed back.
     pub(super) fn at(&self, cuts: &[Cut<'_>], h: usize) -> Result<Group> {
-        let outputs = self.model.loss.outputs();
+        let width = self.columns();
         let mut columns: Vec<Column> = self
             .model
             .columns()
@@ -26,39 +27,41 @@ impl Fitted {
             n => {
                 let Together { cuts: all, places } = Together::new(cuts, &self.series);
                 let values = self.in_parts(&all, (RUN / n).max(1) * n, h)?;
-                let of = |place: usize| values[place * h * outputs..(place + 1) * h * outputs].iter().copied();
+                let of = |place: usize| values[place * h * width..(place + 1) * h * width].iter().copied();
                 places.into_iter().flat_map(of).collect()
             }
         };
-        for row in values.chunks_exact(outputs) {
+        for row in values.chunks_exact(width) {
             columns.iter_mut().zip(row).for_each(|(column, value)| column.values.push(*value));
         }
-        let n = self.model.loss.level().len();
-        // The median, lower bounds from the widest, upper bounds to the widest.
-        let intervals =
-            self.model.loss.level().iter().enumerate().map(|(i, level)| (level.to_string(), [n - i, n + 1 + i]));
-        let mut group = Group { name: self.model.alias.clone(), intervals: intervals.collect(), columns };
+        let intervals = self.model.loss.intervals_of_columns();
+        let mut group = Group { name: self.model.alias.clone(), intervals, columns };
         if let Some(residuals) = &self.residuals {
             residuals.widen(&mut group, cuts, h);
         }
         Ok(group)
     }
 
-    /// `[cuts, h, outputs]`, so many cuts at a time.
+    /// Columns of forecasts, not counting those of conformal intervals.
+    fn columns(&self) -> usize {
+        self.model.loss.columns().len()
+    }
+
+    /// `[cuts, h, columns]`, so many cuts at a time.
     fn in_parts(&self, cuts: &[Cut<'_>], part: usize, h: usize) -> Result<Vec<f32>> {
-        let mut values = Vec::with_capacity(cuts.len() * h * self.model.loss.outputs());
+        let mut values = Vec::with_capacity(cuts.len() * h * self.columns());
         for part in cuts.chunks(part) {
             values.extend(self.rolled(part, h)?);
         }
         Ok(values)
     }
 
-    /// `[cuts, h, outputs]` for any h.
+    /// `[cuts, h, columns]` for any h.
     fn rolled(&self, cuts: &[Cut<'_>], h: usize) -> Result<Vec<f32>> {
-        let (own, outputs) = (self.h, self.model.loss.outputs());
+        let (own, width) = (self.h, self.columns());
         let first = self.once(cuts)?;
         if h <= own {
-            return Ok(first.chunks_exact(own * outputs).flat_map(|row| &row[..h * outputs]).copied().collect());
+            return Ok(first.chunks_exact(own * width).flat_map(|row| &row[..h * width]).copied().collect());
         }
         if !self.exogenous.hist.is_empty() {
             let want = format!(
@@ -68,12 +71,12 @@ impl Fitted {
             return Err(ForecastError::option("h", h, want));
         }
         let futr = self.exogenous.futr.len();
-        let mut rows: Vec<Vec<f32>> = first.chunks_exact(own * outputs).map(<[f32]>::to_vec).collect();
+        let mut rows: Vec<Vec<f32>> = first.chunks_exact(own * width).map(<[f32]>::to_vec).collect();
         let mut pasts: Vec<(Vec<f32>, Vec<bool>)> = cuts.iter().map(|cut| self.past(cut)).collect();
-        while rows.first().is_some_and(|row| row.len() < h * outputs) {
+        while rows.first().is_some_and(|row| row.len() < h * width) {
             for ((y, known), row) in pasts.iter_mut().zip(&rows) {
-                let last = &row[row.len() - own * outputs..];
-                y.extend(last.iter().step_by(outputs));
+                let last = &row[row.len() - own * width..];
+                y.extend(last.iter().skip(self.model.loss.fed_back()).step_by(width));
                 known.resize(y.len(), true);
             }
             let longer: Vec<Cut<'_>> = pasts
@@ -85,12 +88,12 @@ impl Fitted {
                 })
                 .collect();
             let next = self.once(&longer)?;
-            rows.iter_mut().zip(next.chunks_exact(own * outputs)).for_each(|(row, next)| row.extend_from_slice(next));
+            rows.iter_mut().zip(next.chunks_exact(own * width)).for_each(|(row, next)| row.extend_from_slice(next));
         }
         Ok(rows
             .into_iter()
             .flat_map(|mut row| {
-                row.truncate(h * outputs);
+                row.truncate(h * width);
                 row
             })
             .collect())
@@ -102,7 +105,7 @@ impl Fitted {
         (series.y[range.clone()].to_vec(), range.map(|at| series.is_known(at)).collect())
     }
 
-    /// `[cuts, h, outputs]` for the h of the network, on the scale of the data.
+    /// `[cuts, h, columns]` for the h of the network, on the scale of the data.
     fn once(&self, cuts: &[Cut<'_>]) -> Result<Vec<f32>> {
         let l = self.input_size;
         let reads_mask = self.model.family.takes.input_mask;
@@ -125,13 +128,13 @@ impl Fitted {
         let mut extras: Vec<(&str, &[f32])> = Vec::new();
         extras.extend(reads_mask.then_some((INPUT_MASK, &mask[..])));
         extras.extend(beside.iter().filter(|(_, len, _)| *len > 0).map(|(name, _, values)| (*name, &values[..])));
-        let mut y = self.network.predict_named(&x, &extras)?;
+        let y = self.network.predict_named(&x, &extras)?;
         let outputs = self.model.loss.outputs();
-        for (row, scale) in y.chunks_exact_mut(self.h * outputs).zip(&scales) {
-            row.iter_mut().for_each(|value| *value = scale.undo(*value));
-            row.chunks_exact_mut(outputs).for_each(|step| self.model.loss.uncross(step));
+        let mut columns = Vec::with_capacity(cuts.len() * self.h * self.columns());
+        for (row, scale) in y.chunks_exact(self.h * outputs).zip(&scales) {
+            row.chunks_exact(outputs).for_each(|step| self.model.loss.read(step, *scale, &mut columns));
         }
-        Ok(y)
+        Ok(columns)
     }
 }
 

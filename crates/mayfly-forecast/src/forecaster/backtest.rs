@@ -77,6 +77,7 @@ impl Forecaster {
         }
         frame
             .at_least(test.saturating_add(val_size).saturating_add(2), "for the windows and something to learn from")?;
+        self.check_losses(frame, val_size)?;
         let season = self.season.unwrap_or(frame.freq().season());
         let mut fitted: Vec<Fitted> = Vec::new();
         let mut parts: Vec<Forecasts> = Vec::with_capacity(options.windows);

@@ -11,7 +11,7 @@ use crate::baselines::Baseline;
 use crate::error::{ForecastError, Result};
 use crate::families::FAMILIES;
 use crate::frame::{About, Exogenous, Series, SeriesFrame};
-use crate::losses::check_level;
+use crate::losses::{DistributionLoss, ForecastLoss, check_level};
 use crate::metrics::Scores;
 use mayfly_nn::{Control, Network};
 
@@ -155,6 +155,7 @@ impl Forecaster {
         self.check()?;
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
+        self.check_losses(frame, val_size)?;
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
         if short > 0 && val_size > 0 {
@@ -222,6 +223,30 @@ impl Forecaster {
             let takers = takers.collect::<Vec<_>>().join(", ");
             let want = format!("it takes no {kind} columns such as {}; {takers} do", names.join(", "));
             return Err(ForecastError::option("models", &model.alias, want));
+        }
+        Ok(())
+    }
+
+    /// Refuses losses that say nothing about the values of the series, or about windows of this length.
+    pub(super) fn check_losses(&self, frame: &SeriesFrame, val_size: usize) -> Result<()> {
+        for model in &self.models {
+            model.loss.check_window(self.input_size(model, frame, val_size))?;
+            let ForecastLoss::Distribution(DistributionLoss { distribution, .. }) = &model.loss else { continue };
+            let Some(domain) = distribution.domain() else { continue };
+            for series in frame.iter() {
+                let strange = |at: &usize| series.is_known(*at) && !domain.holds(series.y[*at]);
+                if let Some(at) = (0..series.y.len()).find(strange) {
+                    let time = frame.written(frame.freq().add(series.start, at as i64));
+                    let found = format!(
+                        "{} is of {}, and series {:?} has {} at {time}",
+                        distribution.name(),
+                        domain.said(),
+                        series.id,
+                        series.y[at]
+                    );
+                    return Err(ForecastError::option("loss", distribution.name(), found));
+                }
+            }
         }
         Ok(())
     }
@@ -306,7 +331,7 @@ impl Forecaster {
         val_size: usize,
         watch: &mut dyn Watch,
     ) -> Result<(Option<Residuals>, bool)> {
-        let wanted = self.conformal.filter(|_| self.models[i].loss.level().is_empty());
+        let wanted = self.conformal.filter(|_| self.models[i].loss.spread().is_none());
         let Some(conformal) = wanted else { return Ok((None, false)) };
         let seen = frame.without_last(val_size);
         let reach = conformal.reach(self.h);

@@ -122,6 +122,7 @@ impl Model {
             reads_mask: self.family.takes.input_mask,
             scaler: self.common.scaler_type,
             counts: Counts { hist: exogenous.hist.len(), futr: exogenous.futr.len(), stat: exogenous.stat.len() },
+            asks: self.loss.asks(),
         }
     }
 

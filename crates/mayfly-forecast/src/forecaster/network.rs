@@ -4,9 +4,11 @@ use super::watch::{Progress, Watch};
 use crate::error::{ForecastError, Result};
 use crate::families::{Use, spec};
 use crate::frame::{Series, SeriesFrame};
+use crate::losses::ForecastLoss;
 use crate::windows::{Held, Plan, RowShape, Rows, WindowList};
 use mayfly_nn::{
-    Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, Network, Observer, Schedule, TrainConfig, Trainer,
+    Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, GradientInfo, Network, Observer, Schedule,
+    TrainConfig, Trainer,
 };
 use std::borrow::Cow;
 use std::time::Instant;
@@ -66,6 +68,9 @@ impl Task<'_> {
         let spec = |purpose| spec(self.model.family, self.model.own.clone(), shape, purpose);
         let network = Network::new(spec(Use::Training), common.random_seed)?;
         let mut trainer = Trainer::new(network, self.config(&plan, &shape, rows.step_rows()))?;
+        if self.model.loss == ForecastLoss::Rmse {
+            trainer.set_gradient_hook(Some(Box::new(root)));
+        }
         let mut eye = Eye { task: self, plan, watch, stopped: false };
         let mut held = Held::new(frame.iter().collect(), shape, self.val_size);
         match self.val_size > 0 && !held.is_empty() {
@@ -122,6 +127,13 @@ impl Task<'_> {
     }
 }
 
+/// From the gradient of a batch's mean to that of its root.
+fn root(info: &GradientInfo<'_>, gradient: &mut [f32]) -> mayfly_nn::Result<()> {
+    let share = if info.loss > 0.0 { (0.5 / info.loss.sqrt()) as f32 } else { 0.0 };
+    gradient.iter_mut().for_each(|g| *g *= share);
+    Ok(())
+}
+
 /// Hears of the trainer's passes and tells them in steps.
 struct Eye<'a, 'b> {
     task: &'a Task<'b>,
@@ -142,6 +154,11 @@ impl Eye<'_, '_> {
         Ok(())
     }
 
+    /// What the trainer makes small is the square of a loss that is a root.
+    fn shown(&self, loss: f64) -> f64 {
+        if self.task.model.loss == ForecastLoss::Rmse { loss.sqrt() } else { loss }
+    }
+
     fn control(&mut self) -> Control {
         let control = self.watch.control();
         self.stopped |= control == Control::Stop;
@@ -156,8 +173,8 @@ impl Observer for Eye<'_, '_> {
             number: self.task.number,
             step: (report.epoch as usize * self.plan.pass).min(self.plan.steps),
             steps: self.plan.steps,
-            train_loss: report.train_loss,
-            validation_loss: report.validation_loss,
+            train_loss: self.shown(report.train_loss),
+            validation_loss: report.validation_loss.map(|loss| self.shown(loss)),
         });
         self.control()
     }

@@ -1,7 +1,22 @@
-//! Losses over a horizon.
-mod op;
+//! Losses over a horizon: what training makes small, which outputs a network has for it, and which columns these become.
+mod density;
+mod distribution;
+#[cfg(test)]
+mod golden;
+mod isqf;
+mod law;
+mod nll;
+mod point;
+mod row;
+mod spectrum;
+mod spread;
+
+pub use distribution::{Distribution, DistributionLoss, Mixture};
+pub use spread::Spread;
 
 use crate::error::{ForecastError, Result};
+use crate::windows::{Asks, Compare, Fitted};
+use density::Back;
 use mayfly_nn::{CustomLoss, Loss};
 use serde::{Deserialize, Serialize};
 
@@ -15,46 +30,123 @@ pub enum ForecastLoss {
     Mae,
     /// Squared error.
     Mse,
+    /// The root of a batch's mean squared error.
+    Rmse,
+    /// Absolute error as a share of the truth; a truth of 0 does not count.
+    Mape,
+    /// Absolute error as a share of the mean of truth and forecast (0 to 2).
+    Smape,
+    /// Absolute error by that of the seasonal naive forecast within the window (Hyndman & Koehler 2006).
+    Mase {
+        /// Steps of a season.
+        seasonality: usize,
+    },
+    /// Squared error and the size of the error's frequencies (Wang et al. 2025).
+    #[serde(rename = "fredf")]
+    FreDf {
+        /// The part of the frequencies, 0 to 1.
+        alpha: f32,
+    },
     /// Half the squared error up to `delta`, a line beyond (Huber 1964).
     Huber {
         /// Where the square turns into a line.
         delta: f32,
+    },
+    /// Tukey's biweight: large errors count the same, however large they are.
+    Tukey {
+        /// The error from which on they do.
+        c: f32,
+        /// Whether errors are measured in standard deviations of the window's targets.
+        normalize: bool,
     },
     /// One quantile (Koenker & Bassett 1978).
     Quantile {
         /// Between 0 and 1.
         q: f32,
     },
-    /// The median and the bounds of intervals, one output each.
-    MultiQuantile {
-        /// How many per cent each interval holds.
-        level: Vec<f64>,
+    /// One quantile, with Huber's square around 0.
+    HuberQuantile {
+        /// Between 0 and 1.
+        q: f32,
+        /// Where the square turns into a line.
+        delta: f32,
     },
+    /// The median and quantiles around it, one output each.
+    MultiQuantile(Spread),
+    /// The same, with Huber's square around 0.
+    HuberMultiQuantile {
+        /// The quantiles.
+        spread: Spread,
+        /// Where the square turns into a line.
+        delta: f32,
+    },
+    /// How unlikely the truth is under a distribution whose parameters the network gives.
+    Distribution(DistributionLoss),
+}
+
+impl From<Distribution> for ForecastLoss {
+    fn from(distribution: Distribution) -> Self {
+        ForecastLoss::Distribution(DistributionLoss::new(distribution))
+    }
 }
 
 impl ForecastLoss {
-    /// The names on the command line; `quantile` is followed by its share: `quantile:0.9`.
-    pub const NAMES: [&str; 5] = ["mae", "mse", "huber", "quantile", "mq"];
+    /// The names on the command line. Numbers follow behind a colon: `quantile:0.9`, `huberq:0.9,1`, `gmm:3`.
+    pub const NAMES: [&str; 23] = [
+        "mae",
+        "mse",
+        "rmse",
+        "mape",
+        "smape",
+        "mase",
+        "fredf",
+        "huber",
+        "tukey",
+        "quantile",
+        "huberq",
+        "mq",
+        "hubermq",
+        "normal",
+        "studentt",
+        "poisson",
+        "negativebinomial",
+        "bernoulli",
+        "tweedie",
+        "isqf",
+        "pmm",
+        "gmm",
+        "nbmm",
+    ];
 
-    /// The loss of this name; `mq` has the intervals of `level`.
+    /// The loss of this name; those with intervals have those of `level`, by default 80 and 90 %.
     ///
     /// # Errors
     /// A name that is not among [`ForecastLoss::NAMES`], or a number that makes no sense behind it.
     pub fn by_name(name: &str, level: &[f64]) -> Result<ForecastLoss> {
-        let (name, number) = name.split_once(':').map_or((name, None), |(name, number)| (name, Some(number)));
-        let number = |default: f32| match number {
-            None => Ok(default),
-            Some(text) => {
-                text.parse().map_err(|_| ForecastError::option("loss", text, "a number stands behind the colon"))
-            }
-        };
-        let loss = match name {
+        let (name, numbers) = name.split_once(':').map_or((name, None), |(name, numbers)| (name, Some(numbers)));
+        let name = name.to_ascii_lowercase();
+        let numbers = numbers.map(|text| Numbers::parse(&name, text)).transpose()?.unwrap_or_default();
+        let spread = || Spread::level(level);
+        let loss = match name.as_str() {
             "mae" => ForecastLoss::Mae,
             "mse" => ForecastLoss::Mse,
-            "huber" => ForecastLoss::Huber { delta: number(1.0)? },
-            "quantile" => ForecastLoss::Quantile { q: number(0.5)? },
-            "mq" => ForecastLoss::intervals(if level.is_empty() { &[80.0, 90.0] } else { level }),
-            _ => return Err(ForecastError::unknown("loss", name, &ForecastLoss::NAMES)),
+            "rmse" => ForecastLoss::Rmse,
+            "mape" => ForecastLoss::Mape,
+            "smape" => ForecastLoss::Smape,
+            "mase" => ForecastLoss::Mase { seasonality: numbers.or(0, 1.0) as usize },
+            "fredf" => ForecastLoss::FreDf { alpha: numbers.or(0, 0.5) },
+            "huber" => ForecastLoss::Huber { delta: numbers.or(0, 1.0) },
+            "tukey" => ForecastLoss::Tukey { c: numbers.or(0, 4.685), normalize: true },
+            "quantile" => ForecastLoss::Quantile { q: numbers.or(0, 0.5) },
+            "huberq" => ForecastLoss::HuberQuantile { q: numbers.or(0, 0.5), delta: numbers.or(1, 1.0) },
+            "mq" => ForecastLoss::MultiQuantile(spread()),
+            "hubermq" => ForecastLoss::HuberMultiQuantile { spread: spread(), delta: numbers.or(0, 1.0) },
+            _ => {
+                let Some(distribution) = Distribution::by_name(&name, numbers.0.first().copied()) else {
+                    return Err(ForecastError::unknown("loss", &name, &ForecastLoss::NAMES));
+                };
+                ForecastLoss::Distribution(DistributionLoss { spread: spread(), ..DistributionLoss::new(distribution) })
+            }
         };
         loss.check()?;
         Ok(loss)
@@ -62,82 +154,184 @@ impl ForecastLoss {
 
     /// The median and intervals that hold so many per cent each.
     pub fn intervals(level: &[f64]) -> ForecastLoss {
-        let mut level = level.to_vec();
-        level.sort_by(f64::total_cmp);
-        level.dedup();
-        ForecastLoss::MultiQuantile { level }
+        ForecastLoss::MultiQuantile(Spread::level(level))
     }
 
     pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |said: String, want: &str| Err(ForecastError::option("loss", said, want));
+        let is_length = |x: f32| x > 0.0 && x.is_finite();
         match self {
-            ForecastLoss::Huber { delta } if !(*delta > 0.0 && delta.is_finite()) => {
-                Err(ForecastError::option("loss", format!("huber:{delta}"), "the number must be positive"))
+            ForecastLoss::Huber { delta }
+            | ForecastLoss::HuberQuantile { delta, .. }
+            | ForecastLoss::HuberMultiQuantile { delta, .. }
+                if !is_length(*delta) =>
+            {
+                refuse(format!("a delta of {delta}"), "it must be positive")
             }
-            ForecastLoss::Quantile { q } if !(*q > 0.0 && *q < 1.0) => {
-                Err(ForecastError::option("loss", format!("quantile:{q}"), "the share must be between 0 and 1"))
+            ForecastLoss::Tukey { c, .. } if !is_length(*c) => refuse(format!("tukey:{c}"), "c must be positive"),
+            ForecastLoss::Mase { seasonality: 0 } => refuse("mase:0".into(), "a season has at least one step"),
+            ForecastLoss::FreDf { alpha } if !(0.0..=1.0).contains(alpha) => {
+                refuse(format!("fredf:{alpha}"), "the part of the frequencies is 0 to 1")
             }
-            ForecastLoss::MultiQuantile { level } => check_level(level),
+            ForecastLoss::Quantile { q } | ForecastLoss::HuberQuantile { q, .. } if !(*q > 0.0 && *q < 1.0) => {
+                refuse(format!("the quantile {q}"), "the share must be between 0 and 1")
+            }
+            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => spread.check(),
+            ForecastLoss::Distribution(distribution) => distribution.check(),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses windows that the loss says nothing about.
+    pub(crate) fn check_window(&self, input_size: usize) -> Result<()> {
+        match self {
+            ForecastLoss::Mase { seasonality } if *seasonality >= input_size => Err(ForecastError::option(
+                "loss",
+                format!("mase:{seasonality}"),
+                format!("the season must be shorter than the input, {input_size}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The quantiles that it has as outputs or columns.
+    pub(crate) fn spread(&self) -> Option<&Spread> {
+        match self {
+            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => Some(spread),
+            ForecastLoss::Distribution(distribution) => Some(&distribution.spread),
+            _ => None,
         }
     }
 
     /// The quantiles of the outputs, the median first and the others ascending; none for other losses.
     pub(crate) fn quantiles(&self) -> Vec<f64> {
         match self {
-            ForecastLoss::MultiQuantile { level } => {
-                let low = level.iter().rev().map(|l| (50.0 - l / 2.0) / 100.0);
-                let high = level.iter().map(|l| (50.0 + l / 2.0) / 100.0);
-                [0.5].into_iter().chain(low).chain(high).collect()
+            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => {
+                spread.bounds().into_iter().map(|bound| bound.share).collect()
             }
-            ForecastLoss::Quantile { q } => vec![f64::from(*q)],
+            ForecastLoss::Quantile { q } | ForecastLoss::HuberQuantile { q, .. } => vec![f64::from(*q)],
             _ => Vec::new(),
         }
     }
 
     /// Outputs of the network for each step.
     pub fn outputs(&self) -> usize {
-        self.quantiles().len().max(1)
+        match self {
+            ForecastLoss::Distribution(distribution) => distribution.outputs(),
+            _ => self.quantiles().len().max(1),
+        }
     }
 
-    /// What is appended to a model's name for each output.
+    /// What is appended to a model's name for each column.
     pub fn columns(&self) -> Vec<String> {
+        let bounds = |spread: &Spread| spread.bounds().into_iter().map(|bound| bound.suffix);
         match self {
-            ForecastLoss::MultiQuantile { level } => {
-                let low = level.iter().rev().map(|l| format!("-lo-{l}"));
-                let high = level.iter().map(|l| format!("-hi-{l}"));
-                ["-median".to_owned()].into_iter().chain(low).chain(high).collect()
+            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => {
+                bounds(spread).collect()
+            }
+            ForecastLoss::Distribution(loss) => {
+                let parameters = if loss.return_params { loss.parameter_names() } else { Vec::new() };
+                [String::new()].into_iter().chain(bounds(&loss.spread)).chain(parameters).collect()
             }
             ForecastLoss::Quantile { q } => vec![format!("_ql{q}")],
+            ForecastLoss::HuberQuantile { q, delta } => vec![format!("_q{q}_d{delta:?}")],
             _ => vec![String::new()],
         }
     }
 
-    /// The intervals that the outputs have.
-    pub fn level(&self) -> &[f64] {
-        match self {
-            ForecastLoss::MultiQuantile { level } => level,
-            _ => &[],
+    /// Where the column is that stands for a step when forecasts are fed back: the median, where there is one.
+    pub(crate) fn fed_back(&self) -> usize {
+        usize::from(matches!(self, ForecastLoss::Distribution(_)))
+    }
+
+    /// Level of each interval, and where its bounds are among the columns.
+    pub(crate) fn intervals_of_columns(&self) -> Vec<(String, [usize; 2])> {
+        let first = self.fed_back();
+        let intervals = self.spread().map_or_else(Vec::new, Spread::intervals);
+        intervals.into_iter().map(|(level, bounds)| (level, bounds.map(|at| at + first))).collect()
+    }
+
+    /// The columns of a step from the outputs of the network, on the scale of the data.
+    pub(crate) fn read(&self, outputs: &[f32], scale: Fitted, columns: &mut Vec<f32>) {
+        let from = columns.len();
+        if let ForecastLoss::Distribution(loss) = self {
+            let law = loss.law(outputs, Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) });
+            columns.push(law.mean() as f32);
+            columns.extend(loss.spread.bounds().into_iter().map(|bound| law.quantile(bound.share) as f32));
+            if loss.return_params {
+                columns.extend(distribution::numbers(&law).into_iter().map(|number| number as f32));
+            }
+            return;
+        }
+        columns.extend(outputs.iter().map(|value| scale.undo(*value)));
+        if self.spread().is_some() {
+            uncross(&self.quantiles(), columns.get_mut(from..).unwrap_or_default());
         }
     }
 
-    /// Puts the outputs of one step, the median first, into an order without crossings: the quantiles sorted.
-    pub(crate) fn uncross(&self, outputs: &mut [f32]) {
-        let ForecastLoss::MultiQuantile { level } = self else { return };
-        let n = level.len();
-        if outputs.len() != 2 * n + 1 {
-            return;
-        }
-        outputs.sort_by(f32::total_cmp);
-        // Ascending has the median in the middle; it comes first.
-        if let Some(head) = outputs.get_mut(..=n) {
-            head.rotate_right(1);
+    /// What it wants of rows.
+    pub(crate) fn asks(&self) -> Asks {
+        Asks {
+            compare: match self {
+                ForecastLoss::Distribution(_) => Compare::Original,
+                _ => Compare::Scaled,
+            },
+            season: if let ForecastLoss::Mase { seasonality } = self { Some(*seasonality) } else { None },
         }
     }
 
     /// For the trainer: reads how much each target counts, and how to go back to the scale of the data.
     pub(crate) fn for_trainer(&self, h: usize, series: usize) -> Loss {
-        let op = op::HorizonLoss { loss: self.clone(), quantiles: self.quantiles(), h, series };
-        Loss::Custom(CustomLoss::new(op).reading([crate::windows::KNOWN, crate::windows::BACK]))
+        let loss = match self {
+            ForecastLoss::Distribution(loss) => CustomLoss::new(nll::Nll::new(loss, h, series)),
+            _ => CustomLoss::new(point::HorizonLoss::new(self, h, series)),
+        };
+        Loss::Custom(loss.reading([crate::windows::KNOWN, crate::windows::BACK]))
+    }
+}
+
+/// What stands behind a name's colon.
+#[derive(Default)]
+struct Numbers(Vec<f64>);
+
+impl Numbers {
+    fn parse(name: &str, text: &str) -> Result<Numbers> {
+        let most = match name {
+            "huberq" => 2,
+            "mase" | "fredf" | "huber" | "tukey" | "quantile" | "hubermq" => 1,
+            _ if Distribution::takes_number(name) => 1,
+            _ if !ForecastLoss::NAMES.contains(&name) => {
+                return Err(ForecastError::unknown("loss", name, &ForecastLoss::NAMES));
+            }
+            _ => 0,
+        };
+        let numbers: std::result::Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+        match numbers {
+            Ok(numbers) if numbers.len() <= most => Ok(Numbers(numbers)),
+            _ if most == 0 => Err(ForecastError::option("loss", format!("{name}:{text}"), "it takes no number")),
+            _ => {
+                let want = if most == 1 {
+                    "a number stands behind the colon"
+                } else {
+                    "at most two numbers stand behind the colon, with a comma between them"
+                };
+                Err(ForecastError::option("loss", format!("{name}:{text}"), want))
+            }
+        }
+    }
+
+    fn or(&self, i: usize, default: f32) -> f32 {
+        self.0.get(i).map_or(default, |number| *number as f32)
+    }
+}
+
+/// Puts the quantiles of one step, the median first, into an order without crossings: sorted, with the median in its place.
+fn uncross(quantiles: &[f64], values: &mut [f32]) {
+    values.sort_by(f32::total_cmp);
+    // The median comes first, behind it what is below.
+    let below = quantiles.iter().filter(|q| **q < 0.5).count();
+    if let Some(head) = values.get_mut(..=below) {
+        head.rotate_right(1);
     }
 }
 
@@ -158,28 +352,69 @@ mod tests {
 
     #[test]
     fn columns_are_neural_forecasts() {
-        let loss = ForecastLoss::by_name("mq", &[90.0, 80.0]).unwrap();
-        assert_eq!(loss.columns(), ["-median", "-lo-90", "-lo-80", "-hi-80", "-hi-90"]);
-        let want = [0.5, 0.05, 0.1, 0.9, 0.95];
-        assert!(loss.quantiles().iter().zip(want).all(|(q, want)| (q - want).abs() < 1e-12));
-        assert_eq!(ForecastLoss::by_name("quantile:0.1", &[]).unwrap().columns(), ["_ql0.1"]);
-        assert_eq!(ForecastLoss::intervals(&[99.5]).columns()[1], "-lo-99.5");
+        let columns = |name: &str| ForecastLoss::by_name(name, &[80.0]).unwrap().columns();
+        assert_eq!(columns("mq"), ["-median", "-lo-80", "-hi-80"]);
+        assert_eq!(columns("quantile:0.1"), ["_ql0.1"]);
+        assert_eq!(columns("huberq:0.1"), ["_q0.1_d1.0"]);
+        assert_eq!(columns("StudentT"), ["", "-median", "-lo-80", "-hi-80"]);
+        assert_eq!(ForecastLoss::by_name("gmm:2", &[80.0]).unwrap().intervals_of_columns(), [("80".into(), [2, 3])]);
+        let gmm = Distribution::NormalMixture(Mixture { n_components: 2, weighted: true, ..Mixture::default() });
+        let loss = DistributionLoss { return_params: true, ..DistributionLoss::new(gmm) };
+        let want = ["-mu-1", "-mu-2", "-std-1", "-std-2", "-weight-1", "-weight-2"];
+        assert_eq!(ForecastLoss::Distribution(loss.clone()).columns()[6..], want);
+        let mut values = Vec::new();
+        let raw = [1.0, -1.0, 0.5, 0.25, 0.0, 1.0];
+        ForecastLoss::Distribution(loss).read(&raw, Fitted { shift: 0.0, scale: 1.0 }, &mut values);
+        assert_eq!((values.len(), &values[6..8]), (12, &[1.0, -1.0][..]));
+        assert!((values[10] + values[11] - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn quantiles_never_cross() {
-        let mut outputs = [5.0, 7.0, 1.0, 6.0, 2.0];
-        ForecastLoss::intervals(&[80.0, 90.0]).uncross(&mut outputs);
-        assert_eq!(outputs, [5.0, 1.0, 2.0, 6.0, 7.0]);
-        ForecastLoss::Mae.uncross(&mut outputs[..1]);
+        let mut values = [5.0, 7.0, 1.0, 6.0, 2.0];
+        uncross(&[0.5, 0.05, 0.1, 0.9, 0.95], &mut values);
+        assert_eq!(values, [5.0, 1.0, 2.0, 6.0, 7.0]);
+        let mut values = [5.0, 7.0, 1.0];
+        uncross(&[0.5, 0.8, 0.9], &mut values);
+        assert_eq!(values, [1.0, 5.0, 7.0]);
     }
 
     #[test]
     fn names_and_numbers_are_checked() {
-        for bad in ["quantile:1", "quantile:x", "huber:0", "mape"] {
+        for bad in [
+            "quantile:1",
+            "quantile:x",
+            "huber:0",
+            "mapee",
+            "mae:1",
+            "mase:0",
+            "tweedie:2",
+            "pmm:0",
+            "huberq:0.5,1,2",
+            "normal:3",
+            "fredf:2",
+            "isqf:0",
+        ] {
             assert!(ForecastLoss::by_name(bad, &[]).is_err(), "{bad}");
         }
         assert!(ForecastLoss::by_name("mq", &[100.0]).unwrap_err().to_string().contains("level"));
         assert_eq!(ForecastLoss::by_name("huber:2", &[]).unwrap(), ForecastLoss::Huber { delta: 2.0 });
+        assert!(ForecastLoss::by_name("studentT5", &[]).unwrap_err().to_string().contains("studentt"));
+    }
+
+    #[test]
+    fn all_names_are_losses_and_their_settings_are_read_back() {
+        for name in ForecastLoss::NAMES {
+            let loss = ForecastLoss::by_name(name, &[]).unwrap();
+            let text = serde_json::to_string(&loss).unwrap();
+            assert_eq!(serde_json::from_str::<ForecastLoss>(&text).unwrap(), loss, "{text}");
+            let mut columns = Vec::new();
+            loss.read(&vec![0.3; loss.outputs()], Fitted { shift: 5.0, scale: 2.0 }, &mut columns);
+            assert_eq!(columns.len(), loss.columns().len(), "{name}");
+            assert!(columns.iter().all(|value| value.is_finite()), "{name}: {columns:?}");
+            for (_, [low, high]) in loss.intervals_of_columns() {
+                assert!(columns[low] <= columns[high], "{name}: {columns:?}");
+            }
+        }
     }
 }

@@ -92,6 +92,7 @@ mod tests {
             reads_mask: false,
             scaler: Scaler::Standard,
             counts: crate::windows::Counts::default(),
+            asks: crate::windows::Asks::default(),
         };
         let held = Held::new(vec![series(10), series(2), series(4)], shape, 4);
         assert_eq!(held.cuts, [(0, 6), (0, 7), (0, 8), (2, 1), (2, 2)]);

@@ -9,5 +9,8 @@ mod shape;
 pub(crate) use held::Held;
 pub use list::{WindowList, WindowSpec};
 pub(crate) use rows::{Plan, Rows};
+pub(crate) use scaler::Fitted;
 pub use scaler::Scaler;
-pub(crate) use shape::{BACK, BesideMut, Counts, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT, inputs_of};
+pub(crate) use shape::{
+    Asks, BACK, BACK_LEN, BesideMut, Compare, Counts, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT, inputs_of,
+};

@@ -1,7 +1,7 @@
 //! Training rows: some windows of some series for each step.
 use super::draw::distinct;
 use super::list::WindowList;
-use super::shape::{BesideMut, Compare, Row, RowShape};
+use super::shape::{BACK_LEN, BesideMut, Compare, Row, RowShape};
 use crate::frame::Series;
 use mayfly_base::{Rng, mix};
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
@@ -152,7 +152,7 @@ impl Dataset for Rows<'_> {
             let window = self.drawn.windows.get(self.drawn.at + i).copied();
             let weight = match window {
                 Some((group, cut)) => {
-                    let known = fill(&self.shape, self.members(group), cut, Compare::Scaled, (i, x, t, extras));
+                    let known = fill(&self.shape, self.members(group), cut, self.shape.asks.compare, (i, x, t, extras));
                     // The step's loss becomes Σ wl / Σ w: the trainer divides by the number of rows.
                     if self.drawn.known > 0.0 { known * self.rows as f32 / self.drawn.known } else { 0.0 }
                 }
@@ -202,7 +202,7 @@ fn row<'b>(shape: &RowShape, i: usize, x: &'b mut [f32], t: &'b mut [f32], extra
         x: &mut x[i * l..(i + 1) * l],
         t: &mut t[i * len..(i + 1) * len],
         known: &mut known[i * h..(i + 1) * h],
-        back: &mut back[i * 2..i * 2 + 2],
+        back: &mut back[i * BACK_LEN..(i + 1) * BACK_LEN],
         mask,
         beside: BesideMut { hist, futr, stat },
     }
@@ -212,14 +212,14 @@ fn empty(row: Row<'_>) {
     row.x.fill(0.0);
     row.t.fill(0.0);
     row.known.fill(0.0);
-    row.back.copy_from_slice(&[0.0, 1.0]);
+    row.back.copy_from_slice(&[0.0, 1.0, 1.0]);
     let BesideMut { hist, futr, stat } = row.beside;
     [row.mask, hist, futr, stat].into_iter().flatten().for_each(|part| part.fill(0.0));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Counts, Scaler, WindowSpec};
+    use super::super::{Asks, Counts, Scaler, WindowSpec};
     use super::*;
 
     const SHAPE: RowShape = RowShape {
@@ -230,6 +230,7 @@ mod tests {
         reads_mask: false,
         scaler: Scaler::Identity,
         counts: Counts { hist: 0, futr: 0, stat: 0 },
+        asks: Asks { compare: Compare::Scaled, season: None },
     };
     const SPEC: WindowSpec =
         WindowSpec { input_size: 3, h: 2, step_size: 1, start_padding: false, availability: [0.0; 2] };
@@ -244,7 +245,7 @@ mod tests {
         let mut all = Vec::new();
         loop {
             let (mut x, mut t, mut k) = (vec![0.0; 3 * room], vec![0.0; 2 * room], vec![0.0; 2 * room]);
-            let (mut back, mut w) = (vec![0.0; 2 * room], vec![0.0; room]);
+            let (mut back, mut w) = (vec![0.0; BACK_LEN * room], vec![0.0; room]);
             let n = rows.next_with(&mut x, &mut t, &mut [&mut k, &mut back, &mut w]).unwrap();
             if n == 0 {
                 assert_eq!(Some(all.len()), rows.rows());
@@ -317,9 +318,9 @@ mod tests {
         let plan = Plan { steps: 1, pass: 1, series: 1, windows: 4, seed: 1 };
         let mut rows = Rows::new(series, &list, shape, plan);
         assert_eq!((rows.input_len(), rows.target_len(), rows.step_rows()), (6, 4, 3));
-        assert_eq!(rows.extras()[..2], [("known".to_owned(), 4), ("back".to_owned(), 4)]);
+        assert_eq!(rows.extras()[..2], [("known".to_owned(), 4), ("back".to_owned(), 6)]);
         rows.start(Order::Shuffled(0)).unwrap();
-        let (mut x, mut t, mut known, mut back, mut weights) = ([9.0; 18], [9.0; 12], [9.0; 12], [9.0; 12], [9.0; 3]);
+        let (mut x, mut t, mut known, mut back, mut weights) = ([9.0; 18], [9.0; 12], [9.0; 12], [9.0; 18], [9.0; 3]);
         let n = rows.next_with(&mut x, &mut t, &mut [&mut known, &mut back, &mut weights]).unwrap();
         assert_eq!(n, 3);
         // At cut 3 the first series has 0, 1, 2 behind it, the second only 12.

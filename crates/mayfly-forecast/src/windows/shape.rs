@@ -4,8 +4,10 @@ use crate::frame::Series;
 
 /// The input that says how much each target counts.
 pub(crate) const KNOWN: &str = "known";
-/// The input by which the loss goes back to the scale of the data: shift and scale.
+/// The input by which the loss goes back to the scale of the data: shift, scale, and the unit of errors that are measured by their window.
 pub(crate) const BACK: &str = "back";
+/// Values of it for a series.
+pub(crate) const BACK_LEN: usize = 3;
 /// The input that says which of the first input's values are there.
 pub(crate) const INPUT_MASK: &str = "insample_mask";
 
@@ -38,11 +40,22 @@ pub(crate) struct RowShape {
     pub(crate) reads_mask: bool,
     pub(crate) scaler: Scaler,
     pub(crate) counts: Counts,
+    pub(crate) asks: Asks,
+}
+
+/// What a loss wants of rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Asks {
+    /// On which scale training compares.
+    pub(crate) compare: Compare,
+    /// Errors are measured by those of the naive forecast of this season within the window.
+    pub(crate) season: Option<usize>,
 }
 
 /// On which scale the loss compares.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Compare {
+    #[default]
     Scaled,
     Original,
 }
@@ -78,7 +91,7 @@ impl RowShape {
 
     /// What a row has besides inputs and targets, and values of each.
     pub(crate) fn extras(&self) -> Vec<(String, usize)> {
-        let mut extras = vec![(KNOWN, self.h), (BACK, 2)];
+        let mut extras = vec![(KNOWN, self.h), (BACK, BACK_LEN)];
         extras.extend(self.reads_mask.then_some((INPUT_MASK, self.input_size)));
         extras.extend(self.beside().into_iter().filter(|(_, len)| *len > 0));
         extras.into_iter().map(|(name, len)| (name.to_owned(), self.series * len)).collect()
@@ -94,11 +107,13 @@ impl RowShape {
     pub(crate) fn fill(&self, series: &Series<'_>, cut: usize, compare: Compare, row: Row<'_>) -> f32 {
         let fitted = inputs_of(series, cut, self.scaler, row.x, row.mask);
         self.fill_beside(series, cut, row.beside);
-        let back = match compare {
+        let [shift, scale] = match compare {
             Compare::Scaled => [0.0, 1.0],
             Compare::Original => [fitted.shift, fitted.scale],
         };
-        row.back.copy_from_slice(&back);
+        // The same on both scales: errors and what they are measured by are multiplied alike.
+        let unit = self.asks.season.map_or(1.0, |season| naive_unit(row.x, season) / scale);
+        row.back.copy_from_slice(&[shift, scale, unit]);
         let mut count = 0.0;
         for (step, (t, known)) in row.t.chunks_exact_mut(self.outputs).zip(row.known).enumerate() {
             let is_known = series.is_known(cut + step);
@@ -137,6 +152,12 @@ impl RowShape {
             }
         }
     }
+}
+
+/// One by the mean error of the naive forecast of a season within a window; 0 where that makes none.
+fn naive_unit(x: &[f32], season: usize) -> f32 {
+    let sum: f32 = x.iter().skip(season).zip(x).map(|(now, then)| (now - then).abs()).sum();
+    if sum > 0.0 { (x.len() - season) as f32 / sum } else { 0.0 }
 }
 
 /// Fills the inputs of the window at `cut`, scaled by themselves; what is not there is 0. `mask` says what is.
@@ -179,6 +200,7 @@ mod tests {
             reads_mask: false,
             scaler: Scaler::Identity,
             counts: Counts { hist: 2, futr: 1, stat: 1 },
+            asks: Asks::default(),
         };
         let filled = |shape: &RowShape, cut: usize| {
             let (mut hist, mut futr, mut stat) = ([9.0; 6], [9.0; 5], [9.0; 1]);
@@ -213,8 +235,9 @@ mod tests {
             reads_mask: true,
             scaler: Scaler::Identity,
             counts: Counts::default(),
+            asks: Asks::default(),
         };
-        let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 2], [9.0; 4]);
+        let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 3], [9.0; 4]);
         let row = Row {
             x: &mut x,
             t: &mut t,
@@ -225,7 +248,7 @@ mod tests {
         };
         assert_eq!(shape.fill(&series, 3, Compare::Original, row), 3.0);
         assert_eq!((x, mask), ([0.0, 10.0, 11.0, 0.0], [0.0, 1.0, 1.0, 0.0]));
-        assert_eq!((t, k, back), ([13.0, 13.0, 14.0, 14.0, 15.0, 15.0], [1.0; 3], [0.0, 1.0]));
+        assert_eq!((t, k, back), ([13.0, 13.0, 14.0, 14.0, 15.0, 15.0], [1.0; 3], [0.0, 1.0, 1.0]));
         let shape = RowShape { scaler: Scaler::MinMax, ..shape };
         let row =
             Row { x: &mut x, t: &mut t, known: &mut k, back: &mut back, mask: None, beside: BesideMut::default() };

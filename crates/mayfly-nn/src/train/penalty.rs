@@ -84,6 +84,8 @@ pub struct GradientInfo<'a> {
     pub step: u64,
     /// Rows whose gradient it is.
     pub rows: usize,
+    /// Their mean loss, where it is a mean, with their weights.
+    pub loss: f64,
     /// The parameters that it belongs to.
     pub params: &'a [f32],
 }

@@ -286,7 +286,7 @@ impl Trainer {
             return Ok(());
         }
         self.engine.finish(&mut self.grads, tally);
-        self.finish_gradient(tally.rows)?;
+        self.finish_gradient(tally)?;
         if let Some(limit) = self.config.clip_norm {
             clip(self.isa, &mut self.grads, &self.stretches, limit);
         }
@@ -311,13 +311,19 @@ impl Trainer {
     }
 
     /// What is done to a gradient before it is clipped.
-    fn finish_gradient(&mut self, rows: usize) -> Result<()> {
+    fn finish_gradient(&mut self, tally: &Tally) -> Result<()> {
         let Trainer { network, grads, penalty, hook, stretches, state, optimiser, .. } = self;
         if let Some(penalty) = penalty.as_ref().filter(|p| p.form == PenaltyForm::Gradient) {
             penalty.add_gradient(network.params(), grads, stretches);
         }
         if let Some(hook) = hook {
-            let info = GradientInfo { epoch: state.epoch + 1, step: optimiser.steps(), rows, params: network.params() };
+            let info = GradientInfo {
+                epoch: state.epoch + 1,
+                step: optimiser.steps(),
+                rows: tally.rows,
+                loss: tally.loss,
+                params: network.params(),
+            };
             hook(&info, grads)?;
         }
         if let Some(mask) = network.mask() {
