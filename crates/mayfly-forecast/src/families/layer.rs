@@ -2,7 +2,7 @@
 use super::Family;
 use super::cx::{ForecastCx, Known};
 use super::settings::Build;
-use crate::windows::{BACK, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
+use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowSha
     };
     let mut spec = NetworkSpec::new(&dims(&[input_size]));
     if for_use == Use::Training {
-        spec = spec.with_input(KNOWN, &dims(&[h])).with_input(BACK, &dims(&[2]));
+        spec = spec.with_input(KNOWN, &dims(&[h])).with_input(BACK, &dims(&[BACK_LEN]));
     }
     if shape.reads_mask {
         spec = spec.with_input(INPUT_MASK, &dims(&[input_size]));

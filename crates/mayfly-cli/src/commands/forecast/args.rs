@@ -108,13 +108,14 @@ pub struct ModelArgs {
     /// Values of the past that models see [default: three horizons]
     #[arg(long, value_name = "N")]
     pub input_size: Option<usize>,
-    /// mae, mse, huber, huber:DELTA, quantile:Q or mq (the median and intervals)
+    /// mae, mse, rmse, mape, smape, mase:SEASON, fredf, huber:DELTA, tukey; quantile:Q, huberq:Q; mq, hubermq (the median and intervals);
+    /// normal, studentt, poisson, negativebinomial, bernoulli, tweedie:POWER, isqf, pmm:N, gmm:N, nbmm:N (a distribution, with its intervals)
     #[arg(long, value_name = "LOSS", default_value = "mae")]
     pub loss: String,
     /// Intervals that hold so many per cent
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub level: Vec<f64>,
-    /// What intervals are made of, unless the loss is mq: quantiles of the forecast and its errors in a backtest (distribution), or of the errors alone (error)
+    /// What intervals are made of, unless the loss has them: quantiles of the forecast and its errors in a backtest (distribution), or of the errors alone (error)
     #[arg(long, value_name = "HOW", default_value = "distribution", requires = "level")]
     pub intervals: String,
     /// Cutoffs of that backtest, a value apart
