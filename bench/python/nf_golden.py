@@ -70,6 +70,11 @@ CASES = {
             ("_plain", {"encoder_bias": False, "encoder_n_layers": 1, "decoder_layers": 1}, "futr", 1),
         ]
     },
+    "rnn_recurrent": ("RNN", {"encoder_hidden_size": 4, "encoder_n_layers": 2, "recurrent": True}, "", 1, 1),
+    "gru_recurrent": ("GRU", {"encoder_hidden_size": 4, "recurrent": True}, "hist futr stat", 3, 1),
+    "lstm_recurrent": ("LSTM", {"encoder_hidden_size": 4, "recurrent": True}, "hist futr stat", 3, 1),
+    "deepar": ("DeepAR", {"lstm_hidden_size": 4, "lstm_dropout": 0.0}, "", 3, 1),
+    "deepar_exog": ("DeepAR", {"lstm_hidden_size": 4, "lstm_dropout": 0.0, "lstm_n_layers": 1, "decoder_hidden_layers": 2, "decoder_hidden_size": 5, "decoder_activation": "Tanh"}, "hist futr stat", 1, 1),
     "lstm_longer": ("LSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5}, "futr", 1, 20),
     "tcn": ("TCN", {"encoder_hidden_size": 6, "decoder_hidden_size": 5}, "", 1),
     "tcn_exog": ("TCN", {"encoder_hidden_size": 6, "decoder_hidden_size": 5, "kernel_size": 3, "dilations": [1, 3], "decoder_layers": 3}, "hist futr stat", 3),
@@ -204,7 +209,7 @@ def model_of(family, settings, kinds, outputs, h):
     loss = MAE() if outputs == 1 else MQLoss(level=[80])
     assert loss.outputsize_multiplier == outputs
     many = {"n_series": SERIES} if getattr(nf, family).MULTIVARIATE else {}
-    return getattr(nf, family)(h=h, input_size=L, loss=loss, **settings, **exogenous, **many)
+    return getattr(nf, family)(h=h, input_size=L, loss=loss, valid_loss=loss, **settings, **exogenous, **many)
 
 
 # Families that read their last dimension as series x outputs.
@@ -263,6 +268,10 @@ def write(name):
             inputs[columns] = batch[columns].permute(0, 3, 2, 1)
     if many:
         inputs |= {n: inputs[n].permute(0, 2, 1) for n in ["insample_y", "insample_mask"]}
+    if model.RECURRENT:
+        # Columns stand a step ahead of the series; those known to the cutoff are 0 behind it.
+        shifted = {"hist_exog": lambda t: torch.cat((t[:, 1:], torch.zeros_like(t[:, :1])), dim=1), "futr_exog": lambda t: t[:, 1:]}
+        batch |= {n: shift(batch[n]) for n, shift in shifted.items() if batch[n] is not None}
     functional = rand(*((rows, SERIES, h, outputs) if many else (rows, h, outputs)))
     DrawnTorch.drawn = drawn = Drawn(7)
     result = lambda: drawn.again() or as_output(family, model({n: None if t is None else t.clone() for n, t in batch.items()}), rows, h, outputs)

@@ -102,6 +102,14 @@ pub(crate) fn naive_error(y: &[f64], season: usize) -> f64 {
     y.iter().skip(season).zip(y).map(|(now, before)| (now - before).abs()).sum::<f64>() / n as f64
 }
 
+/// A quantile of ascending values, on the line between its neighbours, as NumPy's default; NaN of none.
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let at = q.clamp(0.0, 1.0) * last as f64;
+    let (low, share) = (at.floor() as usize, at.fract());
+    sorted[low] + share * (sorted[(low + 1).min(last)] - sorted[low])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

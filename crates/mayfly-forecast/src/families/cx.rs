@@ -1,4 +1,5 @@
 //! What families build themselves with: the inputs, the sizes, and the pieces that several of them have.
+use super::states::States;
 use mayfly_graph::{Binary, Causal, Conv2dSpec, NodeId, Pool2dSpec, PoolKind, ReduceKind};
 use mayfly_nn::{Act, Init, LayerCx, Result};
 
@@ -26,6 +27,8 @@ pub struct ForecastCx<'a, 'b> {
     pub h: usize,
     /// Outputs a step.
     pub outputs: usize,
+    /// What recurrent layers hand on from step to step.
+    pub(super) states: States,
 }
 
 /// Columns besides the series itself.
@@ -153,15 +156,20 @@ impl ForecastCx<'_, '_> {
         let times = self.input_size;
         let mut parts = vec![self.cx.reshape(self.x, &[times, 1])?];
         parts.extend(self.hist.map(|hist| hist.node));
-        if let Some(stat) = self.stat {
-            let all: Vec<usize> = (0..times).flat_map(|_| 0..stat.count).collect();
-            let repeated = self.pick(stat.node, &all)?;
-            parts.push(self.cx.reshape(repeated, &[times, stat.count])?);
-        }
+        parts.extend(self.stat_at_all_times()?);
         if let Some(futr) = self.futr {
             parts.push(self.rows_of(futr.node, 0, times)?);
         }
         self.joined(&parts, 2)
+    }
+
+    /// Columns that a series has once, at every time of the past: `[batch, input_size, count]`.
+    pub(super) fn stat_at_all_times(&mut self) -> Result<Option<NodeId>> {
+        let Some(stat) = self.stat else { return Ok(None) };
+        let times = self.input_size;
+        let all: Vec<usize> = (0..times).flat_map(|_| 0..stat.count).collect();
+        let repeated = self.pick(stat.node, &all)?;
+        Ok(Some(self.cx.reshape(repeated, &[times, stat.count])?))
     }
 
     /// Hidden states of a plain recurrent cell, from zero: `[batch, time, units]`.

@@ -1,6 +1,6 @@
 //! DilatedRNN: layers of recurrent cells that look back 1, 2, 4, 8 … steps (Chang et al. 2017).
 use super::block::{Activation, check_counts};
-use super::cell::Cell;
+use super::cell::{Cell, remembered};
 use super::cx::{Dense, ForecastCx};
 use super::decoder::Decoder;
 use super::settings::{self, Build};
@@ -112,10 +112,7 @@ impl DilatedRnn {
         let steps = times.div_ceil(dilation);
         let mut padded = x;
         if steps * dilation > times {
-            let behind = steps * dilation - times;
-            let zeros = cx.table(&vec![0.0; behind * columns], &[behind, columns])?;
-            let zeros = cx.in_every_row(zeros, &[behind, columns])?;
-            padded = cx.joined(&[x, zeros], 1)?;
+            padded = cx.padded_behind(x, steps * dilation - times)?;
         }
         let apart = cx.reshape(padded, &[steps, dilation, columns])?;
         let apart = cx.permuted(apart, &[0, 2, 1, 3])?;
@@ -167,19 +164,6 @@ impl State {
         let zeros = cx.in_rows_of(zeros, like)?;
         Ok(State { hidden: zeros, memory: zeros })
     }
-}
-
-/// Memory that forgets some and takes some: `forget · memory + input · candidate`, gates before their sigmoids.
-fn remembered(
-    cx: &mut ForecastCx<'_, '_>,
-    [input, forget, candidate]: [NodeId; 3],
-    memory: NodeId,
-) -> mayfly_nn::Result<NodeId> {
-    let [input, forget] = [cx.act(input, Act::Sigmoid)?, cx.act(forget, Act::Sigmoid)?];
-    let candidate = cx.act(candidate, Act::Tanh)?;
-    let kept = cx.binary(Binary::Mul, forget, memory)?;
-    let taken = cx.binary(Binary::Mul, input, candidate)?;
-    cx.binary(Binary::Add, kept, taken)
 }
 
 /// Each state as a step of time: `[batch, time, units]`.

@@ -2,6 +2,7 @@
 use super::Family;
 use super::cx::{ForecastCx, Known};
 use super::settings::Build;
+use super::states::States;
 use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
@@ -15,6 +16,7 @@ struct FamilyLayer {
     family: &'static Family,
     build: Arc<dyn Build>,
     shape: RowShape,
+    for_use: Use,
 }
 
 impl CustomLayer for FamilyLayer {
@@ -41,7 +43,21 @@ impl CustomLayer for FamilyLayer {
         let hist = columns(cx, HIST, &[input_size], counts.hist)?;
         let futr = columns(cx, FUTR, &[input_size + h], counts.futr)?;
         let stat = columns(cx, STAT, &[], counts.stat)?;
-        self.build.build(&mut ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs })
+        let from = match self.for_use {
+            Use::Continuing => Some(cx.input(STATES)?),
+            _ => None,
+        };
+        let are_kept = matches!(self.for_use, Use::Beginning | Use::Continuing);
+        let states = States { from, are_kept, ..States::default() };
+        let mut cx = ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states };
+        let y = self.build.build(&mut cx)?;
+        match cx.states.are_kept {
+            false => Ok(y),
+            true => {
+                let parts = [&[y], &cx.states.kept[..]].concat();
+                cx.joined(&parts, 1)
+            }
+        }
     }
 }
 
@@ -50,7 +66,14 @@ impl CustomLayer for FamilyLayer {
 pub(crate) enum Use {
     Training,
     Forecasts,
+    /// The first step of a recurrent forecast, with the states of all layers behind its outputs.
+    Beginning,
+    /// Each further step, from these states.
+    Continuing,
 }
+
+/// The input with the states that a recurrent forecast goes on from.
+pub(crate) const STATES: &str = "states";
 
 /// The network of a family. Its parameters are the same for both uses.
 pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowShape, for_use: Use) -> NetworkSpec {
@@ -76,5 +99,8 @@ pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowSha
             spec = spec.with_input(name, &dims(&of_one));
         }
     }
-    spec.with(Custom::new(FamilyLayer { family, build, shape }))
+    if for_use == Use::Continuing {
+        spec = spec.with_input(STATES, &[build.states(shape.outputs)]);
+    }
+    spec.with(Custom::new(FamilyLayer { family, build, shape, for_use }))
 }

@@ -7,6 +7,7 @@ mod cell;
 mod common;
 mod cx;
 mod decoder;
+mod deepar;
 mod deepnpts;
 mod delays;
 mod dilatedrnn;
@@ -33,6 +34,7 @@ mod settings;
 mod softs;
 mod sparse;
 mod spline;
+mod states;
 mod stemgnn;
 mod tcn;
 mod tft;
@@ -53,6 +55,7 @@ pub use bitcn::BiTcn;
 pub use block::Activation;
 pub use common::Common;
 pub use cx::{Dense, ForecastCx, Known, Look};
+pub use deepar::DeepAr;
 pub use deepnpts::DeepNpts;
 pub use dilatedrnn::{DilatedCell, DilatedRnn};
 pub use dlinear::DLinear;
@@ -60,7 +63,7 @@ pub use fedformer::{FedFormer, ModeSelect};
 pub use informer::Informer;
 pub use itransformer::ITransformer;
 pub use kan::{HiddenSize, Kan};
-pub(crate) use layer::{PLACE, Use, spec};
+pub(crate) use layer::{PLACE, STATES, Use, spec};
 pub use mlp::Mlp;
 pub use mlpmultivariate::MlpMultivariate;
 pub use nbeats::{Nbeats, Nbeatsx, StackType};
@@ -223,6 +226,13 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes::ALL,
         defaults: Common::r,
         settings: settings::of::<Gru>,
+    },
+    Family {
+        name: "DeepAR",
+        paper: "Salinas et al. 2020, DeepAR: Probabilistic Forecasting with Autoregressive Recurrent Networks",
+        takes: Takes::ALL,
+        defaults: Common::a3,
+        settings: settings::of::<DeepAr>,
     },
     Family {
         name: "TCN",

@@ -22,6 +22,17 @@ impl ForecastCx<'_, '_> {
         self.joined(&[x, zeros], 1)
     }
 
+    /// A sequence with `n` times of zeros behind it: `[batch, time, columns] → [batch, time + n, columns]`.
+    ///
+    /// # Errors
+    /// None that a family could cause.
+    pub fn padded_behind(&mut self, x: NodeId, n: usize) -> Result<NodeId> {
+        let columns = self.width(x)?;
+        let zeros = self.table(&vec![0.0; n * columns], &[n, columns])?;
+        let zeros = self.in_every_row(zeros, &[n, columns])?;
+        self.joined(&[x, zeros], 1)
+    }
+
     /// The size of the last dimension.
     ///
     /// # Errors

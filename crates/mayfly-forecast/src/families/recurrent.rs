@@ -1,9 +1,10 @@
 //! RNN, LSTM and GRU: an encoder that reads the past step by step, and dense layers from its last states to the steps of the forecast, as in NeuralForecast.
 use super::block::{Activation, check_counts, check_dropout};
-use super::cell::Cell;
+use super::cell::{Cell, lstm_projected};
 use super::cx::ForecastCx;
 use super::decoder::Decoder;
 use super::settings::{self, Build};
+use super::states::Ahead;
 use crate::error::{ForecastError, Result};
 use mayfly_graph::NodeId;
 use mayfly_nn::Act;
@@ -41,6 +42,8 @@ pub struct Encoder {
     pub decoder_layers: usize,
     /// What follows a hidden layer of the decoder.
     pub decoder_activation: Activation,
+    /// Whether a forecast is made step by step, each from the one before, without a decoder.
+    pub recurrent: bool,
 }
 
 impl Default for Encoder {
@@ -54,6 +57,7 @@ impl Default for Encoder {
             decoder_hidden_size: 128,
             decoder_layers: 2,
             decoder_activation: Activation::ReLU,
+            recurrent: false,
         }
     }
 }
@@ -81,6 +85,9 @@ impl Default for Gru {
 
 impl Encoder {
     fn build(&self, cx: &mut ForecastCx<'_, '_>, cell: Cell) -> mayfly_nn::Result<NodeId> {
+        if self.recurrent {
+            return self.build_recurrent(cx, cell);
+        }
         let mut x = cx.past_columns()?;
         for layer in 0..self.encoder_n_layers {
             if layer > 0 && self.encoder_dropout > 0.0 {
@@ -104,6 +111,33 @@ impl Encoder {
             dropout: 0.0,
         };
         decoder.build(cx, states)
+    }
+
+    /// The next step from the last state: LSTM brings its states to the outputs within the cell, the others behind it.
+    fn build_recurrent(&self, cx: &mut ForecastCx<'_, '_>, cell: Cell) -> mayfly_nn::Result<NodeId> {
+        let mut x = cx.steps_with(&[Ahead::Hist, Ahead::Stat, Ahead::Futr])?;
+        for layer in 0..self.encoder_n_layers {
+            if layer > 0 && self.encoder_dropout > 0.0 {
+                x = cx.dropout(x, self.encoder_dropout)?;
+            }
+            let name = |part: &str| format!("hist_encoder.{part}_l{layer}");
+            x = match cell {
+                Cell::Lstm => lstm_projected(cx, &name, [self.encoder_hidden_size, cx.outputs], self.encoder_bias, x)?,
+                _ => cell.layer(cx, &name, self.encoder_hidden_size, self.encoder_bias, x)?,
+            };
+        }
+        let last = cx.rows_of(x, cx.input_size - 1, 1)?;
+        let y = if cell == Cell::Lstm { last } else { cx.dense("proj", last, cx.outputs)? };
+        cx.as_row(y)
+    }
+
+    /// Values of the states of all layers, where forecasts are made step by step.
+    fn states(&self, cell: Cell, outputs: usize) -> usize {
+        let each = match cell {
+            Cell::Lstm => self.encoder_hidden_size + outputs,
+            _ => cell.state(self.encoder_hidden_size),
+        };
+        if self.recurrent { self.encoder_n_layers * each } else { 0 }
     }
 
     /// The plain cell, with what follows its sum.
@@ -138,6 +172,10 @@ macro_rules! build {
 
             fn check(&self) -> Result<()> {
                 self.0.check($has_choice)
+            }
+
+            fn states(&self, outputs: usize) -> usize {
+                self.0.states($cell(&self.0), outputs)
             }
         }
     };

@@ -1,6 +1,7 @@
 //! A family's own settings.
 use super::cx::ForecastCx;
 use crate::error::{ForecastError, Result};
+use crate::losses::ForecastLoss;
 use mayfly_graph::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,22 @@ pub trait Build: Debug + Send + Sync {
     /// Those.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// What it makes small unless told otherwise.
+    fn loss(&self) -> ForecastLoss {
+        ForecastLoss::default()
+    }
+
+    /// Values of the state that a recurrent forecast carries from step to step; 0 for families that give all steps at once. A network with a state sees one value of the past more, and gives the next step.
+    fn states(&self, outputs: usize) -> usize {
+        let _ = outputs;
+        0
+    }
+
+    /// How many paths of the future a recurrent forecast of a distribution draws.
+    fn trajectories(&self) -> usize {
+        100
     }
 }
 

@@ -1,12 +1,13 @@
 //! Forecasts at cuts of series: of networks, and of baselines.
 use super::fitted::Fitted;
 use super::group::{Column, Cut, Group};
+use super::seen::Seen;
 use crate::baselines::Baseline;
 use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
 use crate::normal::deviations;
-use crate::windows::{BesideMut, INPUT_MASK, inputs_of};
+use crate::windows::RowShape;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Windows that are run at a time.
@@ -23,7 +24,7 @@ impl Fitted {
             .map(|name| Column { name, values: Vec::with_capacity(cuts.len() * h) })
             .collect();
         let values = match self.series.len() {
-            0 => self.in_parts(cuts, RUN, h)?,
+            0 => self.in_parts(cuts, (RUN / self.paths()).max(1), h)?,
             n => {
                 let Together { cuts: all, places } = Together::new(cuts, &self.series);
                 let values = self.in_parts(&all, (RUN / n).max(1) * n, h)?;
@@ -51,7 +52,10 @@ impl Fitted {
     fn in_parts(&self, cuts: &[Cut<'_>], part: usize, h: usize) -> Result<Vec<f32>> {
         let mut values = Vec::with_capacity(cuts.len() * h * self.columns());
         for part in cuts.chunks(part) {
-            values.extend(self.rolled(part, h)?);
+            values.extend(match &self.next {
+                None => self.rolled(part, h)?,
+                Some(next) => self.step_by_step(next, part, h)?,
+            });
         }
         Ok(values)
     }
@@ -105,33 +109,18 @@ impl Fitted {
         (series.y[range.clone()].to_vec(), range.map(|at| series.is_known(at)).collect())
     }
 
+    /// A row of the network's inputs.
+    pub(super) fn shape(&self) -> RowShape {
+        self.model.shape(self.input_size, self.h, &self.exogenous, self.series.len())
+    }
+
     /// `[cuts, h, columns]` for the h of the network, on the scale of the data.
     fn once(&self, cuts: &[Cut<'_>]) -> Result<Vec<f32>> {
-        let l = self.input_size;
-        let reads_mask = self.model.family.takes.input_mask;
-        let mut x = vec![0.0; cuts.len() * l];
-        let mut mask = vec![0.0; if reads_mask { x.len() } else { 0 }];
-        let mut masks = mask.chunks_exact_mut(l);
-        let scale = |((series, cut), x): (&Cut<'_>, &mut [f32])| {
-            inputs_of(series, *cut, self.model.common.scaler_type, x, masks.next())
-        };
-        let scales: Vec<_> = cuts.iter().zip(x.chunks_exact_mut(l)).map(scale).collect();
-        let shape = self.model.shape(l, self.h, &self.exogenous, self.series.len());
-        let mut beside = shape.beside().map(|(name, len)| (name, len, vec![0.0; cuts.len() * len]));
-        for (i, (series, cut)) in cuts.iter().enumerate() {
-            let [hist, futr, stat] = beside.each_mut().map(|(_, len, values)| match *len {
-                0 => None,
-                len => Some(&mut values[i * len..(i + 1) * len]),
-            });
-            shape.fill_beside(series, *cut, BesideMut { hist, futr, stat });
-        }
-        let mut extras: Vec<(&str, &[f32])> = Vec::new();
-        extras.extend(reads_mask.then_some((INPUT_MASK, &mask[..])));
-        extras.extend(beside.iter().filter(|(_, len, _)| *len > 0).map(|(name, _, values)| (*name, &values[..])));
-        let y = self.network.predict_named(&x, &extras)?;
+        let seen = Seen::new(self.shape(), cuts);
+        let y = self.network.predict_named(&seen.x, &seen.extras())?;
         let outputs = self.model.loss.outputs();
         let mut columns = Vec::with_capacity(cuts.len() * self.h * self.columns());
-        for (row, scale) in y.chunks_exact(self.h * outputs).zip(&scales) {
+        for (row, scale) in y.chunks_exact(self.h * outputs).zip(&seen.scales) {
             row.chunks_exact(outputs).for_each(|step| self.model.loss.read(step, *scale, &mut columns));
         }
         Ok(columns)

@@ -1,6 +1,7 @@
 //! Intervals from the errors of a backtest: conformal prediction (Vovk et al. 2005, Stankevičiūtė et al. 2021), for models whose loss gives a point alone.
 use super::group::{Column, Cut, Group};
 use crate::error::{ForecastError, Result};
+use crate::metrics::quantile;
 use crate::names::nearest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -142,14 +143,6 @@ impl Residuals {
             }
         }
     }
-}
-
-/// A quantile of ascending values, on the line between its neighbours, as NumPy's default; NaN of none.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    let (low, share) = (at.floor() as usize, at.fract());
-    sorted[low] + share * (sorted[(low + 1).min(last)] - sorted[low])
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@ use super::conformal::{Conformal, Residuals};
 use super::fit::{Forecaster, MOST, State};
 use super::fitted::Fitted;
 use super::model::Model;
+use super::network::Networks;
 use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};
-use crate::families::{PLACE, Use, spec};
+use crate::families::PLACE;
 use crate::frame::{About, Beside, Exogenous, SeriesFrame};
 use crate::losses::{ForecastLoss, check_level};
 use crate::metrics::Scores;
@@ -236,8 +237,7 @@ impl SavedModel {
             )));
         }
         let shape = model.shape(input_size, h, exogenous, series.len());
-        let spec = spec(model.family, model.own.clone(), shape, Use::Forecasts);
-        let empty = Network::new(spec.clone(), 0)?;
+        let empty = Network::new(Networks::spec(&model, shape), 0)?;
         let mut params = Vec::with_capacity(empty.params().len());
         for info in empty.layout() {
             let name = format!("{alias}/{}", plain(&info.name));
@@ -253,7 +253,7 @@ impl SavedModel {
                 None => return Err(bad(format!("the tensor {name:?} of shape {shape:?} is missing"))),
             }
         }
-        let network = Network::from_parts(spec, &params, None)?;
+        let Networks { first: network, next } = Networks::new(&model, shape, &params)?;
         let exogenous = exogenous.clone();
         Ok(Fitted {
             model,
@@ -266,6 +266,7 @@ impl SavedModel {
             windows,
             scores,
             network,
+            next,
             residuals: None,
         })
     }

@@ -317,7 +317,8 @@ impl Forecaster {
             steps: trained.steps,
             windows: trained.windows,
             scores: None,
-            network: trained.network,
+            network: trained.networks.first,
+            next: trained.networks.next,
             residuals: None,
         };
         Ok((fitted, trained.stopped))
@@ -474,7 +475,7 @@ impl Fitted {
         Err(ForecastError::option("series", what, want))
     }
 
-    /// The network, from scaled windows to scaled forecasts.
+    /// The network, from scaled windows to scaled forecasts; of a recurrent model to the next step, with the states of its layers behind it.
     pub fn network(&self) -> &Network {
         &self.network
     }

@@ -27,6 +27,8 @@ pub struct Fitted {
     /// Its figures over what was held out.
     pub scores: Option<Scores>,
     pub(super) network: Network,
+    /// Where forecasts are made step by step, what continues the first.
+    pub(super) next: Option<Network>,
     /// What its intervals are made of, if not of its loss.
     pub(super) residuals: Option<Residuals>,
 }

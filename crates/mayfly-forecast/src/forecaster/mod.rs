@@ -9,6 +9,8 @@ mod forecasts;
 mod group;
 mod model;
 mod network;
+mod seen;
+mod steps;
 mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};

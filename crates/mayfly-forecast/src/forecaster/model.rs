@@ -2,7 +2,7 @@
 use crate::error::{ForecastError, Result};
 use crate::families::{Build, Common, Family, as_json, merge};
 use crate::frame::Exogenous;
-use crate::losses::ForecastLoss;
+use crate::losses::{ForecastLoss, Spread};
 use crate::windows::{Counts, RowShape, WindowSpec};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -38,8 +38,8 @@ impl Model {
     pub fn new(name: &str) -> Result<Model> {
         let family = Family::by_name(name)?;
         let own = (family.settings)(&Map::new())?;
-        let (alias, common) = (family.name.to_owned(), (family.defaults)());
-        Ok(Model { family, alias, common, loss: ForecastLoss::default(), own })
+        let (alias, common, loss) = (family.name.to_owned(), (family.defaults)(), own.loss());
+        Ok(Model { family, alias, common, loss, own })
     }
 
     /// The model with one setting changed, by NeuralForecast's name.
@@ -83,6 +83,15 @@ impl Model {
         self
     }
 
+    /// The model with the intervals of these levels, where its loss has any; with none the usual ones.
+    #[must_use]
+    pub fn level(mut self, level: &[f64]) -> Model {
+        if let ForecastLoss::Distribution(loss) = &mut self.loss {
+            loss.spread = Spread::level(level);
+        }
+        self
+    }
+
     /// The model under another name.
     #[must_use]
     pub fn alias(mut self, alias: impl Into<String>) -> Model {
@@ -112,8 +121,19 @@ impl Model {
         self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
     }
 
+    /// Whether forecasts are made step by step.
+    pub(crate) fn is_recurrent(&self) -> bool {
+        self.own.states(self.loss.outputs()) > 0
+    }
+
+    /// Values of the past that its network sees, and steps that it gives.
+    fn window(&self, input_size: usize, h: usize) -> [usize; 2] {
+        if self.is_recurrent() { [input_size + 1, 1] } else { [input_size, h] }
+    }
+
     /// A row for so many series; families that look at one at a time have one.
     pub(crate) fn shape(&self, input_size: usize, h: usize, exogenous: &Exogenous, series: usize) -> RowShape {
+        let [input_size, h] = self.window(input_size, h);
         RowShape {
             series: if self.family.takes.multivariate { series.max(1) } else { 1 },
             input_size,
@@ -127,6 +147,7 @@ impl Model {
     }
 
     pub(crate) fn windows(&self, input_size: usize, h: usize) -> WindowSpec {
+        let [input_size, h] = self.window(input_size, h);
         WindowSpec {
             input_size,
             h,

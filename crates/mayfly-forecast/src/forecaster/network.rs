@@ -7,8 +7,8 @@ use crate::frame::{Series, SeriesFrame};
 use crate::losses::ForecastLoss;
 use crate::windows::{Held, Plan, RowShape, Rows, WindowList};
 use mayfly_nn::{
-    Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, GradientInfo, Network, Observer, Schedule,
-    TrainConfig, Trainer,
+    Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, GradientInfo, Network, NetworkSpec, Observer,
+    Schedule, TrainConfig, Trainer,
 };
 use std::borrow::Cow;
 use std::time::Instant;
@@ -29,10 +29,35 @@ pub(super) struct Task<'a> {
     pub(super) number: [usize; 2],
 }
 
+/// What a trained model forecasts with.
+pub(super) struct Networks {
+    pub(super) first: Network,
+    /// What continues it step by step, where the model is recurrent.
+    pub(super) next: Option<Network>,
+}
+
+impl Networks {
+    /// What the first is, without its parameters.
+    pub(super) fn spec(model: &Model, shape: RowShape) -> NetworkSpec {
+        let purpose = if model.is_recurrent() { Use::Beginning } else { Use::Forecasts };
+        spec(model.family, model.own.clone(), shape, purpose)
+    }
+
+    pub(super) fn new(model: &Model, shape: RowShape, params: &[f32]) -> Result<Networks> {
+        let next = || {
+            let one = RowShape { input_size: 1, ..shape };
+            Network::from_parts(spec(model.family, model.own.clone(), one, Use::Continuing), params, None)
+        };
+        Ok(Networks {
+            first: Network::from_parts(Networks::spec(model, shape), params, None)?,
+            next: model.is_recurrent().then(next).transpose()?,
+        })
+    }
+}
+
 /// What came of it.
 pub(super) struct Trained {
-    /// For forecasts.
-    pub(super) network: Network,
+    pub(super) networks: Networks,
     pub(super) seconds: f64,
     pub(super) steps: usize,
     pub(super) windows: usize,
@@ -65,8 +90,8 @@ impl Task<'_> {
             seed: common.random_seed,
         };
         let mut rows = Rows::new(series, &list, shape, plan);
-        let spec = |purpose| spec(self.model.family, self.model.own.clone(), shape, purpose);
-        let network = Network::new(spec(Use::Training), common.random_seed)?;
+        let training = spec(self.model.family, self.model.own.clone(), shape, Use::Training);
+        let network = Network::new(training, common.random_seed)?;
         let mut trainer = Trainer::new(network, self.config(&plan, &shape, rows.step_rows()))?;
         if self.model.loss == ForecastLoss::Rmse {
             trainer.set_gradient_hook(Some(Box::new(root)));
@@ -81,8 +106,8 @@ impl Task<'_> {
         let steps = (trainer.epochs() as usize * plan.pass).min(plan.steps);
         let stopped = eye.stopped;
         let trained = trainer.into_network();
-        let network = Network::from_parts(spec(Use::Forecasts), trained.params(), None)?;
-        Ok(Trained { network, seconds: start.elapsed().as_secs_f64(), steps, windows: list.total(), stopped })
+        let networks = Networks::new(self.model, shape, trained.params())?;
+        Ok(Trained { networks, seconds: start.elapsed().as_secs_f64(), steps, windows: list.total(), stopped })
     }
 
     fn without_held<'b>(&self, series: Series<'b>) -> Series<'b> {
@@ -111,7 +136,7 @@ impl Task<'_> {
         let halvings: Vec<f64> = common.halvings().into_iter().map(place).collect();
         TrainConfig {
             algorithm: Algorithm::Adam(Adam { lr: common.learning_rate, ..Adam::default() }),
-            loss: self.model.loss.for_trainer(self.h, shape.series),
+            loss: self.model.loss.for_trainer(shape.h, shape.series),
             epochs: plan.steps.div_ceil(plan.pass),
             batch: BatchRows::Rows(rows),
             shuffle: true,
@@ -181,5 +206,51 @@ impl Observer for Eye<'_, '_> {
 
     fn batch(&mut self, _: &BatchReport) -> Control {
         self.control()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families::STATES;
+    use crate::frame::Exogenous;
+    use crate::windows::{FUTR, HIST, STAT};
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + seed * 101) % 83) as f32 / 41.5 - 1.0).collect()
+    }
+
+    /// A network that continues another gives what the other gives that sees a step more.
+    #[test]
+    fn continuing_is_seeing_a_step_more() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+        let exogenous = Exogenous { hist: list(&["a", "b"]), futr: list(&["c"]), stat: list(&["d"]) };
+        for (family, settings) in [
+            ("RNN", r#"{"recurrent": true, "encoder_hidden_size": 5}"#),
+            ("GRU", r#"{"recurrent": true, "encoder_hidden_size": 5, "encoder_n_layers": 3}"#),
+            ("LSTM", r#"{"recurrent": true, "encoder_hidden_size": 5}"#),
+            ("DeepAR", r#"{"lstm_hidden_size": 5}"#),
+        ] {
+            let settings = serde_json::from_str(settings).unwrap();
+            let model = Model::new(family).unwrap().with_all(&settings).unwrap().loss(ForecastLoss::intervals(&[80.0]));
+            let l = 7;
+            let shape = model.shape(l - 1, 4, &exogenous, 1);
+            assert_eq!((shape.input_size, shape.h), (l, 1), "{family}");
+            let count = Network::new(Networks::spec(&model, shape), 3).unwrap().params().len();
+            let Networks { first, next } = Networks::new(&model, shape, &numbers(count, 1)).unwrap();
+            let longer = RowShape { input_size: l + 1, ..shape };
+            let longer = Networks::new(&model, longer, &numbers(count, 1)).unwrap().first;
+            let (x, futr, stat) = (numbers(l + 1, 2), numbers(l + 2, 3), numbers(1, 4));
+            let hist = [numbers(2 * l, 5), vec![0.0; 2]].concat();
+            let seen = [(HIST, &hist[..2 * l]), (FUTR, &futr[..=l]), (STAT, &stat[..])];
+            let begun = first.predict_named(&x[..l], &seen).unwrap();
+            assert_eq!(begun.len(), 3 + model.own.states(3), "{family}");
+            let seen = [(STATES, &begun[3..]), (HIST, &[9.0, 9.0][..]), (FUTR, &futr[l..]), (STAT, &stat[..])];
+            let continued = next.unwrap().predict_named(&x[l..], &seen).unwrap();
+            let want = longer.predict_named(&x, &[(HIST, &hist), (FUTR, &futr), (STAT, &stat)]).unwrap();
+            let near = continued.iter().zip(&want).all(|(c, w)| (c - w).abs() < 1e-5);
+            assert!(near && continued.len() == want.len(), "{family}: {continued:?}, not {want:?}");
+            assert!((begun[0] - want[0]).abs() > 1e-4, "{family}: a step more changes nothing");
+        }
     }
 }

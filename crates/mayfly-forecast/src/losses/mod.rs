@@ -15,8 +15,10 @@ pub use distribution::{Distribution, DistributionLoss, Mixture};
 pub use spread::Spread;
 
 use crate::error::{ForecastError, Result};
+use crate::metrics::quantile;
 use crate::windows::{Asks, Compare, Fitted};
 use density::Back;
+use law::Law;
 use mayfly_nn::{CustomLoss, Loss};
 use serde::{Deserialize, Serialize};
 
@@ -269,6 +271,17 @@ impl ForecastLoss {
         }
     }
 
+    /// What a recurrent network reads next, on its own scale: the point forecast, or the value of the distribution below which there is this share.
+    pub(crate) fn next_input(&self, outputs: &[f32], scale: Fitted, share: f64) -> f32 {
+        match self {
+            ForecastLoss::Distribution(loss) => {
+                let back = Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) };
+                scale.apply(loss.law(&outputs[..self.outputs()], back).quantile(share) as f32)
+            }
+            _ => outputs[0],
+        }
+    }
+
     /// What it wants of rows.
     pub(crate) fn asks(&self) -> Asks {
         Asks {
@@ -287,6 +300,32 @@ impl ForecastLoss {
             _ => CustomLoss::new(point::HorizonLoss::new(self, h, series)),
         };
         Loss::Custom(loss.reading([crate::windows::KNOWN, crate::windows::BACK]))
+    }
+}
+
+/// The columns of a step that several paths lead to, from the outputs of the network on each: means over the paths, and quantiles of what they draw at `shares`.
+pub(crate) fn path_columns(
+    loss: &ForecastLoss,
+    paths: &[&[f32]],
+    scale: Fitted,
+    shares: &[f64],
+    columns: &mut Vec<f32>,
+) {
+    let ForecastLoss::Distribution(of) = loss else {
+        paths.iter().take(1).for_each(|outputs| loss.read(outputs, scale, columns));
+        return;
+    };
+    let back = Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) };
+    let laws: Vec<Law> = paths.iter().map(|outputs| of.law(outputs, back)).collect();
+    let n = laws.len().max(1) as f64;
+    columns.push((laws.iter().map(Law::mean).sum::<f64>() / n) as f32);
+    let mut draws: Vec<f64> = laws.iter().zip(shares).map(|(law, share)| law.quantile(*share)).collect();
+    draws.sort_by(f64::total_cmp);
+    columns.extend(of.spread.bounds().into_iter().map(|bound| quantile(&draws, bound.share) as f32));
+    if of.return_params {
+        let all: Vec<Vec<f64>> = laws.iter().map(distribution::numbers).collect();
+        let count = all.first().map_or(0, Vec::len);
+        columns.extend((0..count).map(|i| (all.iter().map(|numbers| numbers[i]).sum::<f64>() / n) as f32));
     }
 }
 

@@ -110,8 +110,9 @@ pub struct ModelArgs {
     pub input_size: Option<usize>,
     /// mae, mse, rmse, mape, smape, mase:SEASON, fredf, huber:DELTA, tukey; quantile:Q, huberq:Q; mq, hubermq (the median and intervals);
     /// normal, studentt, poisson, negativebinomial, bernoulli, tweedie:POWER, isqf, pmm:N, gmm:N, nbmm:N (a distribution, with its intervals)
-    #[arg(long, value_name = "LOSS", default_value = "mae")]
-    pub loss: String,
+    /// [default: the family's: mae, and studentt of DeepAR]
+    #[arg(long, value_name = "LOSS")]
+    pub loss: Option<String>,
     /// Intervals that hold so many per cent
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub level: Vec<f64>,

@@ -115,7 +115,10 @@ fn model(family: &Family, args: &ModelArgs, config: &Map<String, Value>) -> mayf
     if let Some(name) = &args.scaler {
         common.scaler_type = Scaler::by_name(name)?;
     }
-    Ok(model.loss(ForecastLoss::by_name(&args.loss, &args.level)?))
+    match &args.loss {
+        Some(name) => Ok(model.loss(ForecastLoss::by_name(name, &args.level)?)),
+        None => Ok(model.level(&args.level)),
+    }
 }
 
 /// What the file of settings says, if there is one.
