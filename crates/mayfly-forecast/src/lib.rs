@@ -47,8 +47,8 @@ pub use families::{
     XLstm,
 };
 pub use forecaster::{
-    Backtest, BacktestOptions, Conformal, ConformalMethod, Fitted, Forecaster, Forecasts, Model, Outlook, Progress,
-    Refit, Report, Watch,
+    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Fitted, Forecaster, Forecasts, Hierarchy, Model,
+    Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, Watch,
 };
 pub use frame::{Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};

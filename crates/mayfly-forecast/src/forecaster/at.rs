@@ -6,6 +6,7 @@ use crate::baselines::Baseline;
 use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
+use crate::losses::{Margin, Told};
 use crate::normal::deviations;
 use crate::windows::RowShape;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,25 +14,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Windows that are run at a time.
 const RUN: usize = 256;
 
+/// What is made of each step that a network tells.
+pub(super) type Read<'a, T> = &'a dyn Fn(&Told<'_>, &mut Vec<T>);
+
 impl Fitted {
     /// Forecasts of `h` steps at every cut; beyond what the network gives, its point forecasts are fed back.
     pub(super) fn at(&self, cuts: &[Cut<'_>], h: usize) -> Result<Group> {
-        let width = self.columns();
-        let mut columns: Vec<Column> = self
-            .model
-            .columns()
-            .into_iter()
-            .map(|name| Column { name, values: Vec::with_capacity(cuts.len() * h) })
-            .collect();
-        let values = match self.series.len() {
-            0 => self.in_parts(cuts, (RUN / self.paths()).max(1), h)?,
-            n => {
-                let Together { cuts: all, places } = Together::new(cuts, &self.series);
-                let values = self.in_parts(&all, (RUN / n).max(1) * n, h)?;
-                let of = |place: usize| values[place * h * width..(place + 1) * h * width].iter().copied();
-                places.into_iter().flat_map(of).collect()
-            }
-        };
+        let names = self.model.columns();
+        let width = names.len();
+        let mut columns: Vec<Column> =
+            names.into_iter().map(|name| Column { name, values: Vec::with_capacity(cuts.len() * h) }).collect();
+        let values = self.told(cuts, h, &|told, values| self.model.loss.read(told, values))?;
         for row in values.chunks_exact(width) {
             columns.iter_mut().zip(row).for_each(|(column, value)| column.values.push(*value));
         }
@@ -43,64 +36,88 @@ impl Fitted {
         Ok(group)
     }
 
-    /// Columns of forecasts, not counting those of conformal intervals.
-    fn columns(&self) -> usize {
-        self.model.loss.columns().len()
+    /// What is known of each step by itself: `[cuts, h]`.
+    pub(super) fn margins(&self, cuts: &[Cut<'_>], h: usize) -> Result<Vec<Margin>> {
+        let mut margins = self.told(cuts, h, &|told, margins| margins.push(self.model.loss.margin(told)))?;
+        if let Some(residuals) = &self.residuals {
+            for (i, margin) in margins.iter_mut().enumerate() {
+                residuals.doubt(margin, cuts[i / h].0.id, i % h);
+            }
+        }
+        Ok(margins)
     }
 
-    /// `[cuts, h, columns]`, so many cuts at a time.
-    fn in_parts(&self, cuts: &[Cut<'_>], part: usize, h: usize) -> Result<Vec<f32>> {
-        let mut values = Vec::with_capacity(cuts.len() * h * self.columns());
+    /// What `read` makes of every step of every cut.
+    fn told<T: Clone>(&self, cuts: &[Cut<'_>], h: usize, read: Read<'_, T>) -> Result<Vec<T>> {
+        match self.series.len() {
+            0 => self.in_parts(cuts, (RUN / self.paths()).max(1), h, read),
+            n => {
+                let Together { cuts: all, places } = Together::new(cuts, &self.series);
+                let told = self.in_parts(&all, (RUN / n).max(1) * n, h, read)?;
+                let each = told.len() / all.len().max(1);
+                let of = |place: usize| told[place * each..(place + 1) * each].iter().cloned();
+                Ok(places.into_iter().flat_map(of).collect())
+            }
+        }
+    }
+
+    /// The same, so many cuts at a time.
+    fn in_parts<T>(&self, cuts: &[Cut<'_>], part: usize, h: usize, read: Read<'_, T>) -> Result<Vec<T>> {
+        let mut told = Vec::new();
         for part in cuts.chunks(part) {
-            values.extend(match &self.next {
-                None => self.rolled(part, h)?,
-                Some(next) => self.step_by_step(next, part, h)?,
+            told.extend(match &self.next {
+                None => self.rolled(part, h, read)?,
+                Some(next) => self.step_by_step(next, part, h, read)?,
             });
         }
-        Ok(values)
+        Ok(told)
     }
 
-    /// `[cuts, h, columns]` for any h.
-    fn rolled(&self, cuts: &[Cut<'_>], h: usize) -> Result<Vec<f32>> {
-        let (own, width) = (self.h, self.columns());
-        let first = self.once(cuts)?;
-        if h <= own {
-            return Ok(first.chunks_exact(own * width).flat_map(|row| &row[..h * width]).copied().collect());
-        }
-        if !self.exogenous.hist.is_empty() {
+    /// The same of a network that gives several steps at once, for any h.
+    fn rolled<T>(&self, cuts: &[Cut<'_>], h: usize, read: Read<'_, T>) -> Result<Vec<T>> {
+        let (own, outputs) = (self.h, self.model.loss.outputs());
+        if h > own && !self.exogenous.hist.is_empty() {
             let want = format!(
                 "at most {own}, as trained: {} would have to be known up to there as well",
                 self.exogenous.hist.join(", ")
             );
             return Err(ForecastError::option("h", h, want));
         }
-        let futr = self.exogenous.futr.len();
-        let mut rows: Vec<Vec<f32>> = first.chunks_exact(own * width).map(<[f32]>::to_vec).collect();
-        let mut pasts: Vec<(Vec<f32>, Vec<bool>)> = cuts.iter().map(|cut| self.past(cut)).collect();
-        while rows.first().is_some_and(|row| row.len() < h * width) {
-            for ((y, known), row) in pasts.iter_mut().zip(&rows) {
-                let last = &row[row.len() - own * width..];
-                y.extend(last.iter().skip(self.model.loss.fed_back()).step_by(width));
-                known.resize(y.len(), true);
+        let mut told: Vec<Vec<T>> = cuts.iter().map(|_| Vec::new()).collect();
+        let mut pasts: Vec<(Vec<f32>, Vec<bool>)> = Vec::new();
+        for done in (0..h).step_by(own) {
+            let seen = match done {
+                0 => Seen::new(self.shape(), cuts),
+                _ => Seen::new(self.shape(), &self.continued(cuts, &pasts)),
+            };
+            let y = self.network.predict_named(&seen.x, &seen.extras())?;
+            let rows = || y.chunks_exact(own * outputs).zip(&seen.scales);
+            for ((row, scale), told) in rows().zip(&mut told) {
+                for outputs in row.chunks_exact(outputs).take(h - done) {
+                    read(&Told { outputs, scale: *scale, shares: &[] }, told);
+                }
             }
-            let longer: Vec<Cut<'_>> = pasts
-                .iter()
-                .zip(cuts)
-                .map(|((y, known), (series, cut))| {
-                    let futr = &series.futr[cut.saturating_sub(self.input_size) * futr..];
-                    (Series { y, known: Some(known), futr, ..*series }, y.len())
-                })
-                .collect();
-            let next = self.once(&longer)?;
-            rows.iter_mut().zip(next.chunks_exact(own * width)).for_each(|(row, next)| row.extend_from_slice(next));
+            if done + own < h {
+                if done == 0 {
+                    pasts = cuts.iter().map(|cut| self.past(cut)).collect();
+                }
+                for ((row, scale), (y, known)) in rows().zip(&mut pasts) {
+                    y.extend(row.chunks_exact(outputs).map(|step| self.model.loss.point(step, *scale)));
+                    known.resize(y.len(), true);
+                }
+            }
         }
-        Ok(rows
-            .into_iter()
-            .flat_map(|mut row| {
-                row.truncate(h * width);
-                row
-            })
-            .collect())
+        Ok(told.into_iter().flatten().collect())
+    }
+
+    /// Series that go on with what was forecast of them.
+    fn continued<'a>(&self, cuts: &[Cut<'a>], pasts: &'a [(Vec<f32>, Vec<bool>)]) -> Vec<Cut<'a>> {
+        let futr = self.exogenous.futr.len();
+        let one = |((y, known), (series, cut)): (&'a (Vec<f32>, Vec<bool>), &Cut<'a>)| {
+            let futr = &series.futr[cut.saturating_sub(self.input_size) * futr..];
+            (Series { y, known: Some(known), futr, ..*series }, y.len())
+        };
+        pasts.iter().zip(cuts).map(one).collect()
     }
 
     /// What the network sees before a cut.
@@ -113,30 +130,18 @@ impl Fitted {
     pub(super) fn shape(&self) -> RowShape {
         self.model.shape(self.input_size, self.h, &self.exogenous, self.series.len())
     }
-
-    /// `[cuts, h, columns]` for the h of the network, on the scale of the data.
-    fn once(&self, cuts: &[Cut<'_>]) -> Result<Vec<f32>> {
-        let seen = Seen::new(self.shape(), cuts);
-        let y = self.network.predict_named(&seen.x, &seen.extras())?;
-        let outputs = self.model.loss.outputs();
-        let mut columns = Vec::with_capacity(cuts.len() * self.h * self.columns());
-        for (row, scale) in y.chunks_exact(self.h * outputs).zip(&seen.scales) {
-            row.chunks_exact(outputs).for_each(|step| self.model.loss.read(step, *scale, &mut columns));
-        }
-        Ok(columns)
-    }
 }
 
 /// Cuts of series that are forecast together: those of one time side by side, in the order of the network.
-struct Together<'a> {
-    cuts: Vec<Cut<'a>>,
+pub(super) struct Together<'a> {
+    pub(super) cuts: Vec<Cut<'a>>,
     /// Where each of the cuts that were asked for is among them.
-    places: Vec<usize>,
+    pub(super) places: Vec<usize>,
 }
 
 impl<'a> Together<'a> {
     /// All series end together, so that the values that lie behind a cut tell its time. A series that has not begun at a time is unknown there.
-    fn new(cuts: &[Cut<'a>], names: &'a [String]) -> Together<'a> {
+    pub(super) fn new(cuts: &[Cut<'a>], names: &'a [String]) -> Together<'a> {
         let behind = |(series, cut): &Cut<'_>| series.y.len() - cut;
         let times: BTreeSet<usize> = cuts.iter().map(behind).collect();
         let rows: BTreeMap<usize, usize> = times.into_iter().enumerate().map(|(row, time)| (time, row)).collect();

@@ -1,6 +1,7 @@
 //! Intervals from the errors of a backtest: conformal prediction (Vovk et al. 2005, Stankevičiūtė et al. 2021), for models whose loss gives a point alone.
 use super::group::{Column, Cut, Group};
 use crate::error::{ForecastError, Result};
+use crate::losses::Margin;
 use crate::metrics::quantile;
 use crate::names::nearest;
 use serde::{Deserialize, Serialize};
@@ -119,6 +120,16 @@ impl Residuals {
         }
         group.columns.extend(bounds);
         group.intervals = self.level.iter().enumerate().map(|(i, l)| (l.to_string(), [n - i, n + 1 + i])).collect();
+    }
+
+    /// Makes draws of a point: it with every error that is known of the step, on both sides.
+    pub(super) fn doubt(&self, margin: &mut Margin, id: &str, step: usize) {
+        let Margin::Point(point) = *margin else { return };
+        let errors = self.errors(id, step);
+        if !errors.is_empty() {
+            let below = errors.iter().rev().map(|e| point - e);
+            *margin = Margin::Draws(below.chain(errors.iter().map(|e| point + e)).collect());
+        }
     }
 
     /// The known errors of a step, ascending.

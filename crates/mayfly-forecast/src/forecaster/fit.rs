@@ -3,7 +3,8 @@ use super::at::baseline;
 use super::conformal::{Conformal, Residuals};
 use super::fitted::Fitted;
 use super::forecasts::Forecasts;
-use super::group::Cut;
+use super::group::{Cut, Group};
+use super::hierarchy::Hierarchy;
 use super::model::Model;
 use super::network::Task;
 use super::watch::Watch;
@@ -40,6 +41,7 @@ pub struct Forecaster {
     pub(super) val_size: Option<usize>,
     pub(super) season: Option<usize>,
     pub(super) threads: usize,
+    pub(super) hierarchy: Option<Hierarchy>,
     pub(super) state: Option<State>,
 }
 
@@ -80,6 +82,7 @@ impl Forecaster {
             val_size: None,
             season: None,
             threads: 0,
+            hierarchy: None,
             state: None,
         }
     }
@@ -145,6 +148,13 @@ impl Forecaster {
     /// The trained models.
     pub fn fitted(&self) -> &[Fitted] {
         self.state.as_ref().map_or(&[], |state| &state.fitted)
+    }
+
+    /// The same, whose models' forecasts add up. Files do not keep it: set it again after loading.
+    #[must_use]
+    pub fn hierarchy(mut self, hierarchy: Hierarchy) -> Forecaster {
+        self.hierarchy = Some(hierarchy);
+        self
     }
 
     /// Trains every model on the frame.
@@ -229,6 +239,7 @@ impl Forecaster {
 
     /// Refuses losses that say nothing about the values of the series, or about windows of this length.
     pub(super) fn check_losses(&self, frame: &SeriesFrame, val_size: usize) -> Result<()> {
+        self.hierarchy.iter().try_for_each(|hierarchy| hierarchy.check(frame))?;
         for model in &self.models {
             model.loss.check_window(self.input_size(model, frame, val_size))?;
             let ForecastLoss::Distribution(DistributionLoss { distribution, .. }) = &model.loss else { continue };
@@ -372,7 +383,7 @@ impl Forecaster {
         season: usize,
     ) -> Result<()> {
         for fitted in fitted {
-            to.groups.push(fitted.at(cuts, self.h)?);
+            to.groups.push(self.group(fitted, cuts, self.h)?);
         }
         let baselines = self.baselines.iter().map(|b| baseline(b, cuts, self.h, season, &self.level));
         to.groups.extend(baselines);
@@ -384,6 +395,21 @@ impl Forecaster {
     /// # Errors
     /// Nothing was trained; a frame of another frequency; no frame, where the file came without the series' ends.
     pub fn predict(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Forecasts> {
+        let (frame, fitted, h) = self.ready(frame, h)?;
+        let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
+        let mut forecasts = Forecasts::new(frame, &cuts, h, self.state.as_ref().map_or(1, |state| state.season), false);
+        for fitted in fitted {
+            forecasts.groups.push(self.group(fitted, &cuts, h)?);
+        }
+        Ok(forecasts)
+    }
+
+    /// What is to be forecast, by what, and how far; refuses what cannot be.
+    pub(super) fn ready<'a>(
+        &'a self,
+        frame: Option<&'a SeriesFrame>,
+        h: Option<usize>,
+    ) -> Result<(&'a SeriesFrame, &'a [Fitted], usize)> {
         let h = h.unwrap_or(self.h);
         if h == 0 || h > MOST {
             return Err(ForecastError::option("h", h, format!("it must be between 1 and {MOST}")));
@@ -409,13 +435,17 @@ impl Forecaster {
         for fitted in &state.fitted {
             fitted.check_series(frame)?;
         }
-        let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
+        self.hierarchy.iter().try_for_each(|hierarchy| hierarchy.check(frame))?;
         self.check_future(frame, h.div_ceil(self.h).saturating_mul(self.h))?;
-        let mut forecasts = Forecasts::new(frame, &cuts, h, state.season, false);
-        for fitted in &state.fitted {
-            forecasts.groups.push(fitted.at(&cuts, h)?);
+        Ok((frame, &state.fitted, h))
+    }
+
+    /// A model's forecasts, which add up where they should.
+    fn group(&self, fitted: &Fitted, cuts: &[Cut<'_>], h: usize) -> Result<Group> {
+        match &self.hierarchy {
+            Some(hierarchy) => fitted.reconciled(hierarchy, cuts, h),
+            None => fitted.at(cuts, h),
         }
-        Ok(forecasts)
     }
 
     /// Refuses a future of which the exogenous columns are not known.

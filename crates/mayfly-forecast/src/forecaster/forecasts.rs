@@ -187,6 +187,6 @@ impl Forecasts {
 }
 
 /// A CSV field, quoted where it must be.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

@@ -1,10 +1,11 @@
 //! Forecasts step by step: each step is made from the one before. Where steps are distributions, paths of the future are drawn, so that doubt adds up.
+use super::at::Read;
 use super::fitted::Fitted;
 use super::group::Cut;
 use super::seen::Seen;
 use crate::error::Result;
 use crate::families::STATES;
-use crate::losses::{ForecastLoss, path_columns};
+use crate::losses::{ForecastLoss, Told};
 use crate::windows::{FUTR, Fitted as Scale, HIST, RowShape};
 use mayfly_base::{Rng, mix};
 use mayfly_nn::Network;
@@ -18,36 +19,42 @@ impl Fitted {
         }
     }
 
-    /// `[cuts, h, columns]` for any h.
-    pub(super) fn step_by_step(&self, next: &Network, cuts: &[Cut<'_>], h: usize) -> Result<Vec<f32>> {
+    /// What `read` makes of every step of every cut, for any h.
+    pub(super) fn step_by_step<T>(
+        &self,
+        next: &Network,
+        cuts: &[Cut<'_>],
+        h: usize,
+        read: Read<'_, T>,
+    ) -> Result<Vec<T>> {
         let outputs = self.model.loss.outputs();
         let shape = self.shape();
         let seen = Seen::new(shape, cuts);
         // What is known ahead, for all steps.
         let ahead = Seen::new(RowShape { h, ..shape }, cuts);
-        let mut y = self.network.predict_named(&seen.x, &seen.extras())?;
-        let mut steps = vec![Vec::new(); cuts.len()];
-        for ((row, scale), columns) in y.chunks_exact(y.len() / cuts.len().max(1)).zip(&seen.scales).zip(&mut steps) {
-            self.model.loss.read(&row[..outputs], *scale, columns);
+        let len = outputs + self.model.own.states(outputs);
+        let mut told: Vec<Vec<T>> = cuts.iter().map(|_| Vec::new()).collect();
+        let y = self.network.predict_named(&seen.x, &seen.extras())?;
+        for ((row, scale), told) in y.chunks_exact(len).zip(&seen.scales).zip(&mut told) {
+            read(&Told { outputs: &row[..outputs], scale: *scale, shares: &[] }, told);
         }
         let paths = self.paths();
         let wide: Vec<Scale> = seen.scales.iter().flat_map(|scale| vec![*scale; paths]).collect();
-        let len = outputs + self.model.own.states(outputs);
-        y = y.chunks_exact(len).flat_map(|row| row.repeat(paths)).collect();
+        let mut y: Vec<f32> = y.chunks_exact(len).flat_map(|row| row.repeat(paths)).collect();
         for step in 1..h {
             let x = self.drawn(&y, len, &wide, step);
             let states: Vec<f32> = y.chunks_exact(len).flat_map(|row| &row[outputs..]).copied().collect();
             let beside = self.beside(&ahead, shape, paths, step);
             let mut extras: Vec<(&str, &[f32])> = vec![(STATES, &states)];
-            extras.extend(beside.iter().filter(|(_, values)| !values.is_empty()).map(|(name, v)| (*name, &v[..])));
+            extras.extend(beside.iter().map(|(name, values)| (*name, &values[..])));
             y = next.predict_named(&x, &extras)?;
-            for ((rows, columns), scale) in y.chunks_exact(len * paths).zip(&mut steps).zip(&seen.scales) {
-                let rows: Vec<&[f32]> = rows.chunks_exact(len).map(|row| &row[..outputs]).collect();
-                let shares = strata(mix(self.model.common.random_seed) ^ mix(1), step, paths);
-                path_columns(&self.model.loss, &rows, *scale, &shares, columns);
+            let shares = strata(mix(self.model.common.random_seed) ^ mix(1), step, paths);
+            for ((rows, told), scale) in y.chunks_exact(len * paths).zip(&mut told).zip(&seen.scales) {
+                let rows: Vec<f32> = rows.chunks_exact(len).flat_map(|row| &row[..outputs]).copied().collect();
+                read(&Told { outputs: &rows, scale: *scale, shares: &shares }, told);
             }
         }
-        Ok(steps.concat())
+        Ok(told.into_iter().flatten().collect())
     }
 
     /// What is fed back: the point forecast, or a draw from each path's distribution, on the scale of the network.
@@ -79,7 +86,7 @@ impl Fitted {
 }
 
 /// As many shares as there are paths, one in each even part of 0 to 1, in an order of their own in each step.
-fn strata(seed: u64, step: usize, paths: usize) -> Vec<f64> {
+pub(super) fn strata(seed: u64, step: usize, paths: usize) -> Vec<f64> {
     let mut rng = Rng::stream(seed, step as u64);
     let mut order: Vec<usize> = (0..paths).collect();
     rng.shuffle(&mut order);

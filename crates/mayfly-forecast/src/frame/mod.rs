@@ -9,5 +9,6 @@ mod series;
 
 pub use beside::Table;
 pub use options::{Columns, Duplicates, Exogenous, Fill, FrameOptions};
+pub(crate) use read::{ById, by_id};
 pub(crate) use series::{About, Beside};
 pub use series::{Series, SeriesFrame};

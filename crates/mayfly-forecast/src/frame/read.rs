@@ -7,7 +7,7 @@ use super::series::SeriesFrame;
 use crate::calendar::{Stamp, StampForm};
 use crate::error::{ForecastError, Result};
 use mayfly_format::data::{Chunk, ColumnKind, Identifiers, Input, OpenOptions, Schema, Source, open};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Rows that are read at a time.
 const CHUNK_ROWS: usize = 4096;
@@ -38,37 +38,8 @@ impl SeriesFrame {
     /// # Errors
     /// A file that cannot be read, a series without a row or with two, cells that are no numbers.
     pub fn with_static(mut self, input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
-        let input = input.into();
-        let id = self.about.columns.id.clone();
-        let base = OpenOptions {
-            kinds: BTreeMap::from([(id.clone(), ColumnKind::Text)]),
-            identifiers: Identifiers::Keep,
-            ..OpenOptions::default()
-        };
-        let mut source = open(input, &options.file.over(base))?;
-        let (file, schema) = (source.name().to_owned(), source.schema().clone());
-        let found = Finder { file: &file, schema: &schema };
-        let id = found.column(Some(&id), &id, None, ("series", "--id"))?;
-        let names: Vec<String> =
-            schema.columns().iter().map(|column| column.name.clone()).filter(|name| *name != id).collect();
-        if let Some(column) = schema.columns().iter().find(|c| c.name != id && c.kind != ColumnKind::Numeric) {
-            let what = format!("column {:?} has no numbers; static columns must be numbers", column.name);
-            return Err(ForecastError::Cell { file, at: "header".into(), what });
-        }
-        let places: Vec<Place> = names.iter().filter_map(|name| Place::of(&schema, name)).collect();
-        let Some(id) = Place::of(&schema, &id) else { return Err(found.absent(&id, "series", "--id")) };
-        let mut of: BTreeMap<String, Vec<f32>> = BTreeMap::new();
-        let reader = Reader { file: &file, schema: schema.clone(), time: id, form: None };
-        each_chunk(source.as_mut(), |chunk| {
-            for row in 0..chunk.rows {
-                let values: Result<Vec<f32>> = places.iter().map(|place| reader.there(chunk, row, *place)).collect();
-                let name = id.text(chunk, row);
-                if of.insert(name.to_owned(), values?).is_some() {
-                    return Err(reader.bad(chunk, row, id, format!("series {name:?} has two rows")));
-                }
-            }
-            Ok(())
-        })?;
+        let ById { file, names, rows } = by_id(input.into(), Some(&self.about.columns.id), options, "static columns")?;
+        let of: BTreeMap<String, Vec<f32>> = rows.into_iter().collect();
         self.beside.stat.clear();
         for id in &self.ids {
             let Some(values) = of.get(id) else {
@@ -139,6 +110,54 @@ impl SeriesFrame {
         }
         (self.beside.futr, self.beside.offsets) = (futr, offsets);
     }
+}
+
+/// A table with a row for each series.
+pub(crate) struct ById {
+    file: String,
+    /// What the columns of numbers are called.
+    pub(crate) names: Vec<String>,
+    /// Series with their numbers.
+    pub(crate) rows: Vec<(String, Vec<f32>)>,
+}
+
+/// Reads one. The series are in the column `id`, else in the first; `what` says what the other columns are.
+pub(crate) fn by_id(input: Input, id: Option<&str>, options: &FrameOptions, what: &str) -> Result<ById> {
+    let id = match id {
+        Some(id) => id.to_owned(),
+        None => {
+            let source = open(input.clone(), &options.file.over(OpenOptions::default()))?;
+            source.schema().columns().first().map(|column| column.name.clone()).unwrap_or_default()
+        }
+    };
+    let kinds = BTreeMap::from([(id.clone(), ColumnKind::Text)]);
+    let base = OpenOptions { kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() };
+    let mut source = open(input, &options.file.over(base))?;
+    let (file, schema) = (source.name().to_owned(), source.schema().clone());
+    let found = Finder { file: &file, schema: &schema };
+    let id = found.column(Some(&id), &id, None, ("series", "--id"))?;
+    let names: Vec<String> =
+        schema.columns().iter().map(|column| column.name.clone()).filter(|name| *name != id).collect();
+    if let Some(column) = schema.columns().iter().find(|c| c.name != id && c.kind != ColumnKind::Numeric) {
+        let what = format!("column {:?} has no numbers; {what} must be numbers", column.name);
+        return Err(ForecastError::Cell { file, at: "header".into(), what });
+    }
+    let places: Vec<Place> = names.iter().filter_map(|name| Place::of(&schema, name)).collect();
+    let Some(id) = Place::of(&schema, &id) else { return Err(found.absent(&id, "series", "--id")) };
+    let (mut rows, mut seen) = (Vec::new(), HashSet::new());
+    let reader = Reader { file: &file, schema: schema.clone(), time: id, form: None };
+    each_chunk(source.as_mut(), |chunk| {
+        for row in 0..chunk.rows {
+            let values: Result<Vec<f32>> = places.iter().map(|place| reader.there(chunk, row, *place)).collect();
+            let name = id.text(chunk, row).to_owned();
+            if !seen.insert(name.clone()) {
+                return Err(reader.bad(chunk, row, id, format!("series {name:?} has two rows")));
+            }
+            rows.push((name, values?));
+        }
+        Ok(())
+    })?;
+    Ok(ById { file, names, rows })
 }
 
 /// Which column is what.

@@ -1,6 +1,6 @@
 //! Every loss against NeuralForecast's: values, gradients, and what is read from outputs. `tests/losses.json` is written by `bench/python/nf_losses.py`.
-use super::ForecastLoss;
 use super::row::Layout;
+use super::{ForecastLoss, Told};
 use crate::windows::{Asks, Fitted};
 use mayfly_graph::CustomOp;
 use serde::Deserialize;
@@ -92,7 +92,7 @@ impl Golden {
         for (i, want) in self.columns.iter().flatten().enumerate() {
             let mut got = Vec::new();
             let scale = Fitted { shift: self.shift[i / H], scale: self.scale[i / H] };
-            loss.read(&self.outputs[i * m..(i + 1) * m], scale, &mut got);
+            loss.read(&Told { outputs: &self.outputs[i * m..(i + 1) * m], scale, shares: &[] }, &mut got);
             let pairs = got.iter().zip(want).filter_map(|(got, want)| Some((f64::from(*got), (*want)?)));
             let (got, want): (Vec<f64>, Vec<f64>) = pairs.unzip();
             if !near(&got, &want, 1e-5) {

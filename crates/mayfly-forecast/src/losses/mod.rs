@@ -5,6 +5,7 @@ mod distribution;
 mod golden;
 mod isqf;
 mod law;
+mod margin;
 mod nll;
 mod point;
 mod row;
@@ -15,10 +16,10 @@ pub use distribution::{Distribution, DistributionLoss, Mixture};
 pub use spread::Spread;
 
 use crate::error::{ForecastError, Result};
-use crate::metrics::quantile;
 use crate::windows::{Asks, Compare, Fitted};
 use density::Back;
 use law::Law;
+pub(crate) use margin::Margin;
 use mayfly_nn::{CustomLoss, Loss};
 use serde::{Deserialize, Serialize};
 
@@ -241,33 +242,61 @@ impl ForecastLoss {
         }
     }
 
-    /// Where the column is that stands for a step when forecasts are fed back: the median, where there is one.
-    pub(crate) fn fed_back(&self) -> usize {
-        usize::from(matches!(self, ForecastLoss::Distribution(_)))
-    }
-
     /// Level of each interval, and where its bounds are among the columns.
     pub(crate) fn intervals_of_columns(&self) -> Vec<(String, [usize; 2])> {
-        let first = self.fed_back();
+        // Distributions have their mean first.
+        let first = usize::from(matches!(self, ForecastLoss::Distribution(_)));
         let intervals = self.spread().map_or_else(Vec::new, Spread::intervals);
         intervals.into_iter().map(|(level, bounds)| (level, bounds.map(|at| at + first))).collect()
     }
 
-    /// The columns of a step from the outputs of the network, on the scale of the data.
-    pub(crate) fn read(&self, outputs: &[f32], scale: Fitted, columns: &mut Vec<f32>) {
+    /// The columns of a step, on the scale of the data. Where several paths lead to it: means over the paths, and quantiles of what they draw.
+    pub(crate) fn read(&self, told: &Told<'_>, columns: &mut Vec<f32>) {
         let from = columns.len();
-        if let ForecastLoss::Distribution(loss) = self {
-            let law = loss.law(outputs, Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) });
-            columns.push(law.mean() as f32);
-            columns.extend(loss.spread.bounds().into_iter().map(|bound| law.quantile(bound.share) as f32));
-            if loss.return_params {
-                columns.extend(distribution::numbers(&law).into_iter().map(|number| number as f32));
+        let ForecastLoss::Distribution(loss) = self else {
+            columns.extend(told.outputs.iter().take(self.outputs()).map(|value| told.scale.undo(*value)));
+            if self.spread().is_some() {
+                uncross(&self.quantiles(), columns.get_mut(from..).unwrap_or_default());
             }
             return;
+        };
+        let laws = told.laws(loss);
+        let n = laws.len().max(1) as f64;
+        columns.push((laws.iter().map(Law::mean).sum::<f64>() / n) as f32);
+        let margin = told.margin(laws.clone());
+        columns.extend(loss.spread.bounds().into_iter().map(|bound| margin.quantile(bound.share) as f32));
+        if loss.return_params {
+            let all: Vec<Vec<f64>> = laws.iter().map(distribution::numbers).collect();
+            let count = all.first().map_or(0, Vec::len);
+            columns.extend((0..count).map(|i| (all.iter().map(|numbers| numbers[i]).sum::<f64>() / n) as f32));
         }
-        columns.extend(outputs.iter().map(|value| scale.undo(*value)));
-        if self.spread().is_some() {
-            uncross(&self.quantiles(), columns.get_mut(from..).unwrap_or_default());
+    }
+
+    /// What is known of a step by itself.
+    pub(crate) fn margin(&self, told: &Told<'_>) -> Margin {
+        match self {
+            ForecastLoss::Distribution(loss) => told.margin(told.laws(loss)),
+            ForecastLoss::MultiQuantile(_) | ForecastLoss::HuberMultiQuantile { .. } => {
+                let mut shares = self.quantiles();
+                let mut values: Vec<f32> = told.outputs.iter().map(|value| told.scale.undo(*value)).collect();
+                shares.sort_by(f64::total_cmp);
+                values.sort_by(f32::total_cmp);
+                Margin::Some(shares.into_iter().zip(values).map(|(share, value)| [share, f64::from(value)]).collect())
+            }
+            _ => Margin::Point(f64::from(self.point(told.outputs, told.scale))),
+        }
+    }
+
+    /// What stands for a step when forecasts are fed back: the median, where there is one.
+    pub(crate) fn point(&self, outputs: &[f32], scale: Fitted) -> f32 {
+        match self {
+            ForecastLoss::Distribution(loss) => loss.law(outputs, scale.into()).quantile(0.5) as f32,
+            ForecastLoss::MultiQuantile(_) | ForecastLoss::HuberMultiQuantile { .. } => {
+                let mut columns = Vec::new();
+                self.read(&Told { outputs, scale, shares: &[] }, &mut columns);
+                columns.first().copied().unwrap_or_default()
+            }
+            _ => scale.undo(outputs[0]),
         }
     }
 
@@ -275,10 +304,9 @@ impl ForecastLoss {
     pub(crate) fn next_input(&self, outputs: &[f32], scale: Fitted, share: f64) -> f32 {
         match self {
             ForecastLoss::Distribution(loss) => {
-                let back = Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) };
-                scale.apply(loss.law(&outputs[..self.outputs()], back).quantile(share) as f32)
+                scale.apply(loss.law(&outputs[..self.outputs()], scale.into()).quantile(share) as f32)
             }
-            _ => outputs[0],
+            _ => scale.apply(self.point(&outputs[..self.outputs()], scale)),
         }
     }
 
@@ -303,29 +331,39 @@ impl ForecastLoss {
     }
 }
 
-/// The columns of a step that several paths lead to, from the outputs of the network on each: means over the paths, and quantiles of what they draw at `shares`.
-pub(crate) fn path_columns(
-    loss: &ForecastLoss,
-    paths: &[&[f32]],
-    scale: Fitted,
-    shares: &[f64],
-    columns: &mut Vec<f32>,
-) {
-    let ForecastLoss::Distribution(of) = loss else {
-        paths.iter().take(1).for_each(|outputs| loss.read(outputs, scale, columns));
-        return;
-    };
-    let back = Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) };
-    let laws: Vec<Law> = paths.iter().map(|outputs| of.law(outputs, back)).collect();
-    let n = laws.len().max(1) as f64;
-    columns.push((laws.iter().map(Law::mean).sum::<f64>() / n) as f32);
-    let mut draws: Vec<f64> = laws.iter().zip(shares).map(|(law, share)| law.quantile(*share)).collect();
-    draws.sort_by(f64::total_cmp);
-    columns.extend(of.spread.bounds().into_iter().map(|bound| quantile(&draws, bound.share) as f32));
-    if of.return_params {
-        let all: Vec<Vec<f64>> = laws.iter().map(distribution::numbers).collect();
-        let count = all.first().map_or(0, Vec::len);
-        columns.extend((0..count).map(|i| (all.iter().map(|numbers| numbers[i]).sum::<f64>() / n) as f32));
+/// What a network says of one step.
+pub(crate) struct Told<'a> {
+    /// Its outputs; those of several paths one behind the other.
+    pub(crate) outputs: &'a [f32],
+    /// What its window was scaled by.
+    pub(crate) scale: Fitted,
+    /// Where several paths lead to it, which share of its distribution each draws.
+    pub(crate) shares: &'a [f64],
+}
+
+impl Told<'_> {
+    fn laws(&self, loss: &DistributionLoss) -> Vec<Law> {
+        let paths = self.outputs.chunks_exact(loss.outputs());
+        paths.map(|outputs| loss.law(outputs, self.scale.into())).collect()
+    }
+
+    /// One law, or what several draw.
+    fn margin(&self, mut laws: Vec<Law>) -> Margin {
+        match laws.len() {
+            1 => Margin::Law(laws.remove(0)),
+            _ => {
+                let mut draws: Vec<f64> =
+                    laws.iter().zip(self.shares).map(|(law, share)| law.quantile(*share)).collect();
+                draws.sort_by(f64::total_cmp);
+                Margin::Draws(draws)
+            }
+        }
+    }
+}
+
+impl From<Fitted> for Back {
+    fn from(scale: Fitted) -> Back {
+        Back { shift: f64::from(scale.shift), scale: f64::from(scale.scale) }
     }
 }
 
@@ -403,7 +441,8 @@ mod tests {
         assert_eq!(ForecastLoss::Distribution(loss.clone()).columns()[6..], want);
         let mut values = Vec::new();
         let raw = [1.0, -1.0, 0.5, 0.25, 0.0, 1.0];
-        ForecastLoss::Distribution(loss).read(&raw, Fitted { shift: 0.0, scale: 1.0 }, &mut values);
+        let told = Told { outputs: &raw, scale: Fitted { shift: 0.0, scale: 1.0 }, shares: &[] };
+        ForecastLoss::Distribution(loss).read(&told, &mut values);
         assert_eq!((values.len(), &values[6..8]), (12, &[1.0, -1.0][..]));
         assert!((values[10] + values[11] - 1.0).abs() < 1e-6);
     }
@@ -448,7 +487,9 @@ mod tests {
             let text = serde_json::to_string(&loss).unwrap();
             assert_eq!(serde_json::from_str::<ForecastLoss>(&text).unwrap(), loss, "{text}");
             let mut columns = Vec::new();
-            loss.read(&vec![0.3; loss.outputs()], Fitted { shift: 5.0, scale: 2.0 }, &mut columns);
+            let outputs = vec![0.3; loss.outputs()];
+            let scale = Fitted { shift: 5.0, scale: 2.0 };
+            loss.read(&Told { outputs: &outputs, scale, shares: &[] }, &mut columns);
             assert_eq!(columns.len(), loss.columns().len(), "{name}");
             assert!(columns.iter().all(|value| value.is_finite()), "{name}: {columns:?}");
             for (_, [low, high]) in loss.intervals_of_columns() {
