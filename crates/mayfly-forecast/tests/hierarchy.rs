@@ -129,7 +129,7 @@ fn paths_have_the_distribution_of_each_step_and_go_together() {
         let near = alone.of("normal").unwrap().iter().zip(&values[1600..]).all(|(a, v)| (a - v).abs() < 1e-3);
         assert!(near, "{dependence:?}");
         let mut csv = Vec::new();
-        paths.write_csv(&mut csv).unwrap();
+        paths.write(&mut csv).unwrap();
         assert_eq!(csv.iter().filter(|byte| **byte == b'\n').count(), 1 + 2 * 400 * 4);
     }
     let mut points = Forecaster::new(2).model(model("mae"));

@@ -2,6 +2,7 @@
 use super::fit::Forecaster;
 use super::forecasts::{Forecasts, quoted};
 use super::group::Cut;
+use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};
 use crate::frame::{Series, SeriesFrame};
 use crate::losses::Margin;
@@ -196,24 +197,39 @@ impl Paths {
         self.len() == 0
     }
 
-    /// Writes the table as CSV: a row for each series, path and step.
+    /// The models, in the order of their columns.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.models.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Series, time and path of each row: all steps of a path, all paths of a series.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, Stamp, usize)> {
+        let keys: Vec<(&str, Stamp)> = self.rows.keys().map(|(id, ds, _)| (id, ds)).collect();
+        (0..self.len()).map(move |row| {
+            let (path, step) = (row / self.h, row % self.h);
+            let (id, ds) = keys[path / self.paths * self.h + step];
+            (id, ds, path % self.paths)
+        })
+    }
+
+    /// A time as the file writes it.
+    pub fn written(&self, stamp: Stamp) -> String {
+        self.rows.written(stamp)
+    }
+
+    /// Writes the table as CSV.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{}", self.columns().iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
-        let keys: Vec<(&str, String)> = self.rows.keys().map(|(id, stamp, _)| (id, self.rows.written(stamp))).collect();
-        for (series, keys) in keys.chunks_exact(self.h).enumerate() {
-            for path in 0..self.paths {
-                for (step, (id, ds)) in keys.iter().enumerate() {
-                    write!(out, "{},{ds},{path}", quoted(id))?;
-                    let at = (series * self.paths + path) * self.h + step;
-                    for (_, values) in &self.models {
-                        write!(out, ",{}", values[at])?;
-                    }
-                    writeln!(out)?;
-                }
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let header: Vec<String> = self.columns().iter().map(|name| quoted(name)).collect();
+        writeln!(out, "{}", header.join(","))?;
+        for (row, (id, ds, path)) in self.keys().enumerate() {
+            write!(out, "{},{},{path}", quoted(id), self.written(ds))?;
+            for (_, values) in &self.models {
+                write!(out, ",{}", values[row])?;
             }
+            writeln!(out)?;
         }
         Ok(())
     }

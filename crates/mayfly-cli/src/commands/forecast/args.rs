@@ -151,6 +151,17 @@ pub struct ModelArgs {
     pub threads: Option<usize>,
 }
 
+/// Series that add up.
+#[derive(Args, Debug, Default)]
+pub struct HierarchyArgs {
+    /// Make the forecasts add up: a table with a row for every series and a column for every bottom series, with how often it is contained (Nixtla's S_df)
+    #[arg(long, value_name = "FILE", help_heading = "Hierarchy")]
+    pub hierarchy: Option<PathBuf>,
+    /// How: BottomUp, MinTraceOLS, MinTraceWLS or Identity
+    #[arg(long, value_name = "METHOD", default_value = "BottomUp", requires = "hierarchy", help_heading = "Hierarchy")]
+    pub reconcile: String,
+}
+
 #[derive(Args, Debug)]
 pub struct TrainArgs {
     /// A table of series: .csv or .parquet, a row a value; - is standard input
@@ -190,6 +201,17 @@ pub struct PredictArgs {
     /// Write the forecasts to a CSV file; - is standard output, which is where they go without this
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
+    /// Draw so many paths of the future instead, a row for each series, path and step
+    #[arg(long, value_name = "N", conflicts_with = "hierarchy", help_heading = "Paths")]
+    pub paths: Option<usize>,
+    /// How the steps of a path go together: gaussian_copula, or schaake_shuffle as in the past of DATA
+    #[arg(long, value_name = "HOW", default_value = "gaussian_copula", requires = "paths", help_heading = "Paths")]
+    pub dependence: String,
+    /// Seed of the paths
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "paths", help_heading = "Paths")]
+    pub seed: u64,
+    #[command(flatten)]
+    pub hierarchy: HierarchyArgs,
     #[command(flatten)]
     pub series: SeriesArgs,
 }
@@ -215,6 +237,8 @@ pub struct CvArgs {
     /// Draw worst, median and best series as an SVG file
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub hierarchy: HierarchyArgs,
     #[command(flatten)]
     pub exogenous: ExogenousArgs,
     #[command(flatten)]

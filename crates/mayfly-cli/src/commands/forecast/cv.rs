@@ -1,7 +1,7 @@
 //! `mayfly forecast cv`.
 use super::args::CvArgs;
 use super::picture::{Wanted, draw, name_of, write_picture};
-use super::setup::{check, forecaster, series};
+use super::setup::{check, forecaster, series, with_hierarchy};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::output::{Files, PICTURE, TABLE};
@@ -13,7 +13,9 @@ use mayfly_forecast::{BacktestOptions, Fitted, Refit};
 pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
     let config = args.models.config.as_deref().map(|path| ("the file of --config", path));
     let statics = args.exogenous.statics.as_deref().map(|path| ("the table of --static", path));
-    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(config).chain(statics))?;
+    let hierarchy = args.hierarchy.hierarchy.as_deref().map(|path| ("the table of --hierarchy", path));
+    let tables = config.into_iter().chain(statics).chain(hierarchy);
+    let mut files = Files::reading([("the data", &*args.data)].into_iter().chain(tables))?;
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
@@ -33,7 +35,7 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
         step: args.step,
         refit: args.refit.map_or(Refit::Never, Refit::Every),
     };
-    let forecaster = forecaster(&args.models, &frame, ui)?;
+    let forecaster = with_hierarchy(forecaster(&args.models, &frame, ui)?, &args.hierarchy, &args.series)?;
     let mut eye = Eye::new(ui)?;
     let backtest = forecaster.cross_validation(&frame, &options, &mut eye);
     eye.finish();

@@ -1,6 +1,6 @@
 //! `mayfly forecast predict`.
 use super::args::{ExogenousArgs, PredictArgs};
-use super::setup::series;
+use super::setup::{series, with_hierarchy};
 use super::words::as_flags;
 use crate::support::exit::Usage;
 use crate::support::input::Input;
@@ -8,7 +8,7 @@ use crate::support::metrics::number;
 use crate::support::output::{Files, TABLE};
 use crate::support::ui::{Ui, written};
 use anyhow::Result;
-use mayfly_forecast::{Forecaster, Forecasts};
+use mayfly_forecast::{Dependence, Forecaster, Forecasts, Paths, SimulateOptions};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -17,7 +17,9 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     let data = args.data.as_deref().map(|path| ("the data", path));
     let futr = args.futr.as_deref().map(|path| ("the table of --futr", path));
     let statics = args.statics.as_deref().map(|path| ("the table of --static", path));
-    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(data).chain(futr).chain(statics))?;
+    let hierarchy = args.hierarchy.hierarchy.as_deref().map(|path| ("the table of --hierarchy", path));
+    let tables = data.into_iter().chain(futr).chain(statics).chain(hierarchy);
+    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(tables))?;
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     files.refuse_json(ui)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
@@ -34,30 +36,76 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
         let future = past.with_future(&*Input::open(path)?, &args.series.options()?).map_err(as_flags)?;
         frame = Some(future);
     }
-    let forecasts = forecaster.predict(frame.as_ref(), args.h).map_err(as_flags)?;
+    let forecaster = with_hierarchy(forecaster, &args.hierarchy, &args.series)?;
+    let dependence = Dependence::by_name(&args.dependence).map_err(as_flags)?;
+    let table: Box<dyn Table> = match args.paths {
+        None => Box::new(forecaster.predict(frame.as_ref(), args.h).map_err(as_flags)?),
+        Some(paths) => {
+            let options = SimulateOptions { paths, dependence, seed: args.seed };
+            Box::new(forecaster.simulate(frame.as_ref(), args.h, &options).map_err(as_flags)?)
+        }
+    };
     if let Some(output) = &output {
-        output.write(|out| Ok(forecasts.write(out)?))?;
-        ui.note(format!("{} forecasts written to {output}", forecasts.len()));
+        output.write(|out| Ok(table.write_to(out)?))?;
+        ui.note(format!("{} rows written to {output}", table.rows()));
     }
     match (ui.json, &output) {
-        (true, _) => ui.result("", &json(&forecasts)),
+        (true, _) => ui.result("", &table.json()),
         (false, Some(_)) => Ok(()),
         (false, None) => {
             let mut out = io::BufWriter::new(io::stdout().lock());
-            written(forecasts.write(&mut out).and_then(|()| out.flush()))
+            written(table.write_to(&mut out).and_then(|()| out.flush()))
         }
     }
 }
 
+/// What is written: forecasts, or paths.
+trait Table {
+    fn rows(&self) -> usize;
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()>;
+    fn json(&self) -> Value;
+}
+
+impl Table for Forecasts {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out)
+    }
+
+    fn json(&self) -> Value {
+        let columns = self.columns();
+        let values: Vec<&[f32]> = columns.iter().skip(2).filter_map(|name| self.column(name)).collect();
+        let keys = self.keys().map(|(id, ds, _)| vec![json!(id), json!(self.written(ds))]);
+        rows_of(&columns, keys, &values)
+    }
+}
+
+impl Table for Paths {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out)
+    }
+
+    fn json(&self) -> Value {
+        let values: Vec<&[f32]> = self.models().filter_map(|name| self.of(name)).collect();
+        let keys = self.keys().map(|(id, ds, path)| vec![json!(id), json!(self.written(ds)), json!(path)]);
+        rows_of(&self.columns(), keys, &values)
+    }
+}
+
 /// The table as an object.
-fn json(forecasts: &Forecasts) -> Value {
-    let columns = forecasts.columns();
-    let values: Vec<&[f32]> = columns.iter().skip(2).filter_map(|name| forecasts.column(name)).collect();
-    let row = |(i, (id, ds, _)): (usize, (&str, mayfly_forecast::Stamp, mayfly_forecast::Stamp))| {
-        let numbers = values.iter().map(|column| column.get(i).map_or(Value::Null, |v| shortest(*v)));
-        [json!(id), json!(forecasts.written(ds))].into_iter().chain(numbers).collect::<Vec<Value>>()
+fn rows_of(columns: &[String], keys: impl Iterator<Item = Vec<Value>>, values: &[&[f32]]) -> Value {
+    let row = |(i, mut row): (usize, Vec<Value>)| {
+        row.extend(values.iter().map(|column| column.get(i).map_or(Value::Null, |v| shortest(*v))));
+        row
     };
-    json!({ "columns": columns, "rows": forecasts.keys().enumerate().map(row).collect::<Vec<_>>() })
+    json!({ "columns": columns, "rows": keys.enumerate().map(row).collect::<Vec<_>>() })
 }
 
 /// The f64 that prints as the f32 does: 0.1 rather than 0.10000000149011612.

@@ -1,13 +1,13 @@
 //! From options to a forecaster and its series.
-use super::args::{ExogenousArgs, ModelArgs, SeriesArgs};
+use super::args::{ExogenousArgs, HierarchyArgs, ModelArgs, SeriesArgs};
 use super::words::as_flags;
 use crate::support::exit::Usage;
 use crate::support::input::Input;
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_forecast::{
-    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Model, Scaler,
-    SeriesFrame,
+    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Hierarchy, Model,
+    Reconciliation, Scaler, SeriesFrame,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -119,6 +119,14 @@ fn model(family: &Family, args: &ModelArgs, config: &Map<String, Value>) -> mayf
         Some(name) => Ok(model.loss(ForecastLoss::by_name(name, &args.level)?)),
         None => Ok(model.level(&args.level)),
     }
+}
+
+/// The forecaster with a hierarchy, if there is one.
+pub(super) fn with_hierarchy(forecaster: Forecaster, args: &HierarchyArgs, series: &SeriesArgs) -> Result<Forecaster> {
+    let method = Reconciliation::by_name(&args.reconcile).map_err(as_flags)?;
+    let Some(path) = &args.hierarchy else { return Ok(forecaster) };
+    let hierarchy = Hierarchy::read(&*Input::open(path)?, method, &series.options()?).map_err(as_flags)?;
+    Ok(forecaster.hierarchy(hierarchy))
 }
 
 /// What the file of settings says, if there is one.
