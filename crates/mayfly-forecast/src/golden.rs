@@ -1,5 +1,5 @@
 //! Every family against NeuralForecast's own module: outputs and gradients from the same parameters. The files in `tests/golden` are written by `bench/python/nf_golden.py`.
-use crate::families::{Build, FAMILIES, Family, PLACE, Use, spec};
+use crate::families::{Build, FAMILIES, Family, PLACE, Use, spec, torch_parameter};
 use crate::windows::{Asks, Counts, FUTR, HIST, INPUT_MASK, RowShape, STAT, Scaler};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_graph::Role;
@@ -114,16 +114,10 @@ impl Golden {
     }
 
     fn param(&self, name: &str) -> Option<Vec<f32>> {
-        match name.strip_suffix(".running") {
-            Some(name) if self.tensors.contains_key(&format!("buffer/{name}")) => {
-                self.tensors.get(&format!("buffer/{name}")).cloned()
-            }
-            Some(name) => {
-                let part = |part: &str| self.tensors.get(&format!("buffer/{name}.running_{part}"));
-                Some([part("mean")?.as_slice(), part("var")?.as_slice()].concat())
-            }
-            None => self.tensors.get(&format!("param/{name}")).cloned(),
-        }
+        torch_parameter(name, &mut |name| {
+            let tensor = |kind: &str| self.tensors.get(&format!("{kind}/{name}"));
+            tensor("param").or(tensor("buffer")).cloned()
+        })
     }
 
     /// Inputs besides the past, in the order of the network.

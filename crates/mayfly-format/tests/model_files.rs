@@ -392,6 +392,7 @@ fn data(dtype: Dtype) -> impl Strategy<Value = TensorData> {
     prop::collection::vec(any::<u64>(), 0..20).prop_map(move |bits| match dtype {
         Dtype::F64 => TensorData::F64(bits.into_iter().map(f64::from_bits).collect()),
         Dtype::F32 => TensorData::F32(bits.into_iter().map(|b| f32::from_bits(b as u32)).collect()),
+        Dtype::I64 => TensorData::I64(bits.into_iter().map(u64::cast_signed).collect()),
         Dtype::I32 => TensorData::I32(bits.into_iter().map(|b| b as i32).collect()),
         Dtype::BF16 => TensorData::BF16(bits.into_iter().map(|b| b as u16).collect()),
         Dtype::I8 => TensorData::I8(bits.into_iter().map(|b| b as i8).collect()),

@@ -265,3 +265,50 @@ fn exogenous_columns_come_from_the_table_and_from_the_future() {
     let cv = ["forecast", "cv", "s.csv", "--h", "4", "--steps", "5", "--config", "c.toml", "--models", "mlp"];
     case.ok(&[&cv[..], &beside].concat());
 }
+
+#[test]
+fn distributions_hierarchies_and_paths() {
+    let mut table = String::from("unique_id,ds,y\n");
+    for i in 0..40 {
+        let (a, b) = (100.0 + 10.0 * f64::from(i % 4), 300.0 + f64::from(i));
+        for (id, y) in [("a", a), ("b", b), ("all", a + b)] {
+            table += &format!("{id},{i},{y}\n");
+        }
+    }
+    let case = Case::new();
+    case.write("s.csv", table).write("sums.csv", "unique_id,a,b\nall,1,1\na,1,0\nb,0,1\n");
+    let train = ["forecast", "train", "s.csv", "--h", "3", "--models", "nlinear", "--steps", "20"];
+    case.ok(&[&train[..], &["--loss", "studentt", "--level", "80", "-o", "m.mayfly"]].concat());
+    let columns = ["unique_id", "ds", "NLinear", "NLinear-median", "NLinear-lo-80", "NLinear-hi-80"];
+    let sums = case.ok(&["forecast", "predict", "m.mayfly", "--hierarchy", "sums.csv", "--json"]).json();
+    assert_eq!(sums["columns"].as_array().unwrap()[..], columns.map(Value::from));
+    let rows = sums["rows"].as_array().unwrap();
+    let mean = |id: &str, step: usize| {
+        let mut of = rows.iter().filter(|row| row[0] == id);
+        of.nth(step).unwrap()[2].as_f64().unwrap()
+    };
+    for step in 0..3 {
+        assert!((mean("all", step) - mean("a", step) - mean("b", step)).abs() < 1e-2, "{rows:?}");
+    }
+    let paths = case.ok(&["forecast", "predict", "m.mayfly", "s.csv", "--paths", "5", "-o", "paths.csv"]);
+    assert!(paths.err.contains("45 rows written"), "{}", paths.err);
+    let text = std::fs::read_to_string(case.path("paths.csv")).unwrap();
+    assert_eq!((text.lines().count(), text.lines().next()), (46, Some("unique_id,ds,sample_id,NLinear")));
+    let cv = ["forecast", "cv", "s.csv", "--h", "2", "--models", "nlinear", "--steps", "5", "--hierarchy", "sums.csv"];
+    case.ok(&[&cv[..], &["--reconcile", "mintrace_ols"]].concat());
+    let predict = ["forecast", "predict", "m.mayfly", "--hierarchy"];
+    let said = case.refused(&[&predict[..], &["sums.csv", "--reconcile", "mintrace"]].concat());
+    assert!(said.contains("MinTraceOLS"), "{said}");
+    let said = case.refused(&[&predict[..], &["s.csv"]].concat());
+    assert!(said.contains("two rows"), "{said}");
+    case.write("less.csv", "unique_id,a\nall,1\na,1\n");
+    let said = case.refused(&[&predict[..], &["less.csv"]].concat());
+    assert!(said.contains("it lacks the series \"b\""), "{said}");
+    case.write("neg.csv", "ds,y\n1,3\n2,-4\n3,2\n4,5\n5,1\n6,1\n7,1\n8,1\n");
+    let counts = ["forecast", "train", "neg.csv", "--h", "2", "--loss", "poisson", "-o", "p.mayfly"];
+    let said = case.refused(&counts);
+    assert!(said.contains("no negative values") && said.contains("-4 at 2"), "{said}");
+    case.ok(&[&train[..5], &["--models", "deepar", "--steps", "2", "-o", "d.mayfly"]].concat());
+    let header = case.ok(&["forecast", "predict", "d.mayfly"]).out;
+    assert!(header.starts_with("unique_id,ds,DeepAR,DeepAR-median,DeepAR-lo-90"), "{header}");
+}

@@ -10,6 +10,7 @@ mod group;
 mod hierarchy;
 mod model;
 mod network;
+mod nf;
 mod seen;
 mod simulate;
 mod steps;

@@ -86,7 +86,7 @@ impl Distribution {
         ["Bernoulli", "Normal", "StudentT", "Poisson", "NegativeBinomial", "Tweedie", "ISQF", "PMM", "GMM", "NBMM"];
 
     /// The distribution of this name in any case, with NeuralForecast's defaults; `number` is Tweedie's power, or how many components or pieces there are.
-    pub(super) fn by_name(name: &str, number: Option<f64>) -> Option<Distribution> {
+    pub(crate) fn by_name(name: &str, number: Option<f64>) -> Option<Distribution> {
         let known = Distribution::NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
         let count = |default: usize| number.map_or(default, |n| n as usize);
         let mixture = |default| Mixture { n_components: count(default), ..Mixture::default() };

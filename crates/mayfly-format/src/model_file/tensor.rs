@@ -84,6 +84,8 @@ element_types! {
     F64(f64) = "F64",
     /// 32-bit floats.
     F32(f32) = "F32",
+    /// 64-bit integers.
+    I64(i64) = "I64",
     /// 32-bit integers.
     I32(i32) = "I32",
     /// bfloat16, as bits: the upper half of an f32.
@@ -128,7 +130,7 @@ impl TensorData {
             Self::F64(v) => v.iter().position(|x| x.is_nan()),
             Self::F32(v) => v.iter().position(|x| x.is_nan()),
             Self::BF16(v) => v.iter().position(|&bits| half::bf16::from_bits(bits).is_nan()),
-            Self::I32(_) | Self::I8(_) | Self::U8(_) => None,
+            Self::I64(_) | Self::I32(_) | Self::I8(_) | Self::U8(_) => None,
         }
     }
 }

@@ -21,6 +21,14 @@ pub enum ForecastCommand {
     Cv(Box<CvArgs>),
     /// Draw the forecasts of a trained model
     Plot(PlotArgs),
+    /// Take over models that NeuralForecast saved
+    Import {
+        /// A folder that NeuralForecast.save of version 3.3 or later wrote
+        folder: PathBuf,
+        /// Where the models go
+        #[arg(short, long, value_name = "MODEL")]
+        output: PathBuf,
+    },
     /// List the families of models, or the settings of one
     #[command(visible_alias = "list")]
     Models {

@@ -2,6 +2,7 @@
 pub mod args;
 mod cv;
 mod families;
+mod import;
 mod picture;
 mod predict;
 mod setup;
@@ -20,6 +21,7 @@ pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {
         ForecastCommand::Predict(args) => predict::run(&args, ui),
         ForecastCommand::Cv(args) => cv::run(&args, ui),
         ForecastCommand::Plot(args) => picture::run(&args, ui),
+        ForecastCommand::Import { folder, output } => import::run(&folder, &output, ui),
         ForecastCommand::Models { name } => families::run(name.as_deref(), ui),
     }
 }

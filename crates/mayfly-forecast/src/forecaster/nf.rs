@@ -1,0 +1,540 @@
+//! Models that NeuralForecast (3.3 or later) saved: a folder with settings as JSON and weights as safetensors.
+use super::fit::{Forecaster, MOST, State};
+use super::fitted::Fitted;
+use super::model::Model;
+use super::network::Networks;
+use crate::calendar::{Freq, Stamp};
+use crate::error::{ForecastError, Result};
+use crate::families::{PLACE, torch_parameter};
+use crate::frame::{Exogenous, Fill, FrameOptions, SeriesFrame, Table};
+use crate::losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
+use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
+use mayfly_nn::Network;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The form of the folder that is read.
+const FORMAT: &str = "2";
+/// Families whose forecasts need what NeuralForecast does not save, and what that is.
+const NOT_WHOLE: [(&str, &str); 3] = [
+    ("TimesNet", "its periods are those of whatever is forecast together, and no mean of the training is saved"),
+    ("StemGNN", "its graph is that of whatever is forecast together, and no mean of the training is saved"),
+    ("FEDformer", "its random modes are not saved"),
+];
+/// Tensors that NeuralForecast's modules have and do not use, or that follow from the settings.
+const UNUSED: [&str; 20] = [
+    "backcast_basis",
+    "forecast_basis",
+    "position_embedding",
+    ".grid",
+    "cell.hidden_size",
+    "cell.input_size",
+    "sdp_attn.scale",
+    "attention._mask",
+    "W_pos",
+    "weight1",
+    "backcast_short_cut",
+    "weight_ir",
+    "lin_c",
+    "out_cross_layer",
+    "layer_norm",
+    "cross_layer",
+    "normalize_layers",
+    "temporal_embedding",
+    "num_batches_tracked",
+    "__hparams__",
+];
+/// Arguments that do not change what a trained model forecasts.
+const OF_TRAINING: [&str; 24] = [
+    "h",
+    "loss",
+    "valid_loss",
+    "valid_batch_size",
+    "inference_windows_batch_size",
+    "n_series",
+    "n_samples",
+    "h_train",
+    "val_monitor",
+    "futr_exog_list",
+    "hist_exog_list",
+    "stat_exog_list",
+    "cat_emb_dim",
+    "exclude_insample_y",
+    "drop_last_loader",
+    "alias",
+    "optimizer_kwargs",
+    "lr_scheduler_kwargs",
+    "dataloader_kwargs",
+    "accelerator",
+    "logger",
+    "enable_checkpointing",
+    "enable_progress_bar",
+    "enable_model_summary",
+];
+
+/// What a folder says besides its models.
+struct Folder {
+    path: PathBuf,
+    config: Map<String, Value>,
+}
+
+/// One model's file.
+struct Saved {
+    alias: String,
+    file: String,
+    class: String,
+    settings: Map<String, Value>,
+    tensors: BTreeMap<String, Vec<f32>>,
+    /// Further names of tensors that several modules share.
+    shared: BTreeSet<String>,
+}
+
+impl Forecaster {
+    /// The models of a folder that `NeuralForecast.save` of version 3.3 or later wrote, with the ends of their series where it has them; and notes for a person.
+    ///
+    /// # Errors
+    /// A folder of another version (pickles are not read: they can run code), families or losses that are not here, tensors that do not fit.
+    pub fn import_neuralforecast(folder: impl AsRef<Path>) -> Result<(Forecaster, Vec<String>)> {
+        let folder = Folder::read(folder.as_ref())?;
+        let models = folder.models()?;
+        let Some(first) = models.first() else { return Err(folder.bad("no model is in it")) };
+        let exogenous = folder.exogenous(first)?;
+        let h = number(&first.settings, "h").unwrap_or(0);
+        if !(1..=MOST).contains(&h) {
+            return Err(folder.bad(format!("a horizon of {h}: it must be between 1 and {MOST}")));
+        }
+        let (mut notes, mut fitted) = (Vec::new(), Vec::new());
+        let frame = folder.frame(&exogenous)?;
+        for saved in &models {
+            if number(&saved.settings, "h") != Some(h) || folder.exogenous(saved)? != exogenous {
+                return Err(
+                    folder.bad(format!("{} has another horizon or other columns than {}", saved.file, first.file))
+                );
+            }
+            fitted.push(folder.restore(saved, h, &exogenous, &frame, &mut notes)?);
+        }
+        let most = fitted.iter().map(|fitted| fitted.input_size).max().unwrap_or(1);
+        let season = frame.freq().season();
+        let about = frame.about.clone();
+        let tails = if folder.has_series() { Some(frame.last(most + 1)) } else { None };
+        if tails.is_none() {
+            notes.push("the folder has no series: predict needs data".to_owned());
+        }
+        let forecaster = Forecaster {
+            models: fitted.iter().map(|fitted| fitted.model.clone()).collect(),
+            season: Some(season),
+            state: Some(State { about, season, fitted, tails }),
+            ..Forecaster::new(h)
+        };
+        Ok((forecaster, notes))
+    }
+}
+
+fn number(map: &Map<String, Value>, name: &str) -> Option<usize> {
+    map.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok())
+}
+
+fn names(map: &Map<String, Value>, name: &str) -> Vec<String> {
+    let list = map.get(name).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+impl Folder {
+    fn read(path: &Path) -> Result<Folder> {
+        let folder = Folder { path: path.to_owned(), config: Map::new() };
+        if !path.join("configuration.json").is_file() {
+            let old = ["configuration.pkl", "dataset.pkl"].iter().any(|name| path.join(name).exists());
+            return Err(folder.bad(match old {
+                true => "it was saved as pickles, which can run code: load it with NeuralForecast 3.3 or later and save it again",
+                false => "there is no configuration.json: a folder that NeuralForecast.save wrote is needed",
+            }));
+        }
+        let all = folder.json("configuration.json")?;
+        if all.get("nf_format").and_then(Value::as_str) != Some(FORMAT) {
+            let found = all.get("nf_format").unwrap_or(&Value::Null);
+            return Err(folder.bad(format!("it has the format {found}; this program reads {FORMAT:?}")));
+        }
+        let config = all.get("configuration").and_then(Value::as_object).cloned().unwrap_or_default();
+        for (name, what) in
+            [("local_scaler_type", "scaled series by series"), ("_cs_df", "intervals from its own errors")]
+        {
+            let there = config.get(name).is_some_and(|value| !value.is_null());
+            if there && name == "local_scaler_type" {
+                return Err(folder.bad(format!("its models were trained on values {what} ({name}), which is not read")));
+            }
+        }
+        Ok(Folder { config, ..folder })
+    }
+
+    fn bad(&self, what: impl Into<String>) -> ForecastError {
+        ForecastError::BadFile { file: self.path.display().to_string(), what: what.into() }
+    }
+
+    fn json(&self, name: &str) -> Result<Map<String, Value>> {
+        let path = self.path.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| self.bad(format!("{name}: {error}")))?;
+        let what = path.display().to_string();
+        serde_json::from_str(&text).map_err(|source| ForecastError::Json { what, source })
+    }
+
+    /// A tensor that `value` refers to, of the file beside.
+    fn tensor(&self, file: &str, value: &Value) -> Result<TensorData> {
+        let key = value.get("key").and_then(Value::as_str).unwrap_or_default();
+        let tensors = TensorFile::read(self.path.join(file), &ReadOptions::default())?.tensors;
+        let found = tensors.into_iter().find(|tensor| tensor.name == key);
+        found.map(|tensor| tensor.data).ok_or_else(|| self.bad(format!("{file} has no tensor {key:?}")))
+    }
+
+    /// The models, in the order in which they were given.
+    fn models(&self) -> Result<Vec<Saved>> {
+        let entries = std::fs::read_dir(&self.path).map_err(|error| self.bad(error.to_string()))?;
+        let mut files: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".safetensors"))
+            .filter(|name| !["configuration.safetensors", "dataset.safetensors"].contains(&name.as_str()))
+            .collect();
+        let order: Vec<&String> =
+            self.config.get("alias_to_model").and_then(Value::as_object).into_iter().flat_map(Map::keys).collect();
+        let alias = |file: &str| file.rsplit_once('_').map_or(file, |(alias, _)| alias).to_owned();
+        files.sort_by_key(|file| (order.iter().position(|name| **name == alias(file)), file.clone()));
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let mut models = Vec::with_capacity(files.len());
+        for file in files {
+            let read = TensorFile::read(self.path.join(&file), &ReadOptions::default())?;
+            let fact = |name: &str| read.metadata.get(name).cloned();
+            let (Some(class), Some(settings)) = (fact("model_class"), fact("hyper_parameters")) else {
+                return Err(self.bad(format!("{file} does not say what model it is")));
+            };
+            let settings: Map<String, Value> = serde_json::from_str(&settings)
+                .map_err(|source| ForecastError::Json { what: format!("{file}: its settings"), source })?;
+            let tensors = read.tensors.into_iter().filter_map(|tensor| match tensor.data {
+                TensorData::F32(values) => Some((tensor.name, values)),
+                _ => None, // counters
+            });
+            let mut tensors: BTreeMap<String, Vec<f32>> = tensors.collect();
+            let aliases: BTreeMap<String, Vec<String>> =
+                fact("shared").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            for (kept, others) in &aliases {
+                if let Some(values) = tensors.get(kept).cloned() {
+                    tensors.extend(others.iter().map(|other| (other.clone(), values.clone())));
+                }
+            }
+            let shared = aliases.into_iter().flat_map(|(kept, others)| [vec![kept], others].concat()).collect();
+            let count = seen.entry(alias(&file)).or_default();
+            *count += 1;
+            let alias = if *count > 1 { format!("{}{count}", alias(&file)) } else { alias(&file) };
+            models.push(Saved { alias, class, settings, tensors, shared, file });
+        }
+        Ok(models)
+    }
+
+    fn exogenous(&self, saved: &Saved) -> Result<Exogenous> {
+        if !names(&saved.settings, "cat_exog_list").is_empty() {
+            return Err(self.bad(format!("{} has columns of categories, which are not here yet", saved.file)));
+        }
+        Ok(Exogenous {
+            hist: names(&saved.settings, "hist_exog_list"),
+            futr: names(&saved.settings, "futr_exog_list"),
+            stat: names(&saved.settings, "stat_exog_list"),
+        })
+    }
+
+    fn has_series(&self) -> bool {
+        self.path.join("dataset.safetensors").is_file() && self.config.contains_key("ds")
+    }
+
+    /// The series that the models were trained on; where they were not saved, one in their place that says what frequency they have.
+    fn frame(&self, exogenous: &Exogenous) -> Result<SeriesFrame> {
+        let freq: Freq = match self.config.get("freq") {
+            Some(Value::String(freq)) => freq.parse()?,
+            Some(Value::Number(n)) => n.to_string().parse()?,
+            other => {
+                let what = format!(
+                    "its frequency is {}: an alias such as MS or a whole number is read",
+                    other.unwrap_or(&Value::Null)
+                );
+                return Err(self.bad(what));
+            }
+        };
+        let options = FrameOptions { freq: Some(freq), fill: Fill::Mask, ..FrameOptions::default() };
+        let mut frame = match self.has_series() {
+            true => self.series(exogenous, &options)?,
+            false => {
+                let ds = if matches!(freq, Freq::Integer(_)) { ["0", "1"] } else { ["2000-01-01", "2000-01-01"] };
+                let one = FrameOptions { freq: matches!(freq, Freq::Integer(_)).then_some(freq), ..options };
+                let ids = ["none", if ds[0] == ds[1] { "other" } else { "none" }];
+                let mut frame = SeriesFrame::from_columns(&ids, &ds, &[0.0, 0.0], &one)?;
+                frame.about.freq = freq;
+                frame
+            }
+        };
+        let columns = &mut frame.about.columns;
+        for (to, name) in
+            [(&mut columns.id, "id_col"), (&mut columns.time, "time_col"), (&mut columns.target, "target_col")]
+        {
+            if let Some(text) = self.config.get(name).and_then(Value::as_str) {
+                text.clone_into(to);
+            }
+        }
+        Ok(frame)
+    }
+
+    fn series(&self, exogenous: &Exogenous, options: &FrameOptions) -> Result<SeriesFrame> {
+        let ids = self.ids()?;
+        let times = self.times()?;
+        let dataset = self.json("dataset.json")?;
+        let field = |name: &str| dataset.get("fields").and_then(|fields| fields.get(name)).unwrap_or(&Value::Null);
+        let listed = |value: &Value| -> Vec<String> {
+            let values = value.get("values").and_then(Value::as_array);
+            values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        };
+        let columns = listed(field("temporal_cols"));
+        let TensorData::F32(table) = self.tensor("dataset.safetensors", field("temporal"))? else {
+            return Err(self.bad("its series are not numbers of 32 bits"));
+        };
+        let ends = match self.tensor("dataset.safetensors", field("indptr"))? {
+            TensorData::I32(ends) => ends.into_iter().map(i64::from).collect::<Vec<_>>(),
+            TensorData::I64(ends) => ends,
+            _ => return Err(self.bad("where its series begin is not said in whole numbers")),
+        };
+        let ends: Vec<usize> = ends.into_iter().filter_map(|end| usize::try_from(end).ok()).collect();
+        let rows = table.len() / columns.len().max(1);
+        let sizes = [rows, times.len(), ends.last().copied().unwrap_or(0)];
+        let is_sorted = ends.first() == Some(&0) && ends.windows(2).all(|pair| pair[0] <= pair[1]);
+        if sizes.iter().any(|n| *n != rows) || ends.len() != ids.len() + 1 || !is_sorted {
+            return Err(self.bad(format!("{} series of {sizes:?} values and times do not fit together", ids.len())));
+        }
+        let column = |name: &str| -> Result<Vec<f32>> {
+            let Some(at) = columns.iter().position(|column| column == name) else {
+                return Err(self.bad(format!("its series have no column {name:?}")));
+            };
+            Ok(table.iter().skip(at).step_by(columns.len()).copied().collect())
+        };
+        let target = self.config.get("target_col").and_then(Value::as_str).unwrap_or("y");
+        let mut y = if columns.iter().any(|name| name == target) { column(target)? } else { column("y")? };
+        if columns.iter().any(|name| name == "available_mask") {
+            for (y, known) in y.iter_mut().zip(column("available_mask")?) {
+                *y = if known > 0.0 { *y } else { f32::NAN };
+            }
+        }
+        let of = |names: &[String]| -> Result<Vec<Vec<f32>>> { names.iter().map(|name| column(name)).collect() };
+        let (hist, futr) = (of(&exogenous.hist)?, of(&exogenous.futr)?);
+        let row_ids: Vec<&str> = ids
+            .iter()
+            .zip(ends.windows(2))
+            .flat_map(|(id, range)| std::iter::repeat_n(id.as_str(), range[1] - range[0]))
+            .collect();
+        let times: Vec<&str> = times.iter().map(String::as_str).collect();
+        let hist: Vec<(&str, &[f32])> =
+            exogenous.hist.iter().map(String::as_str).zip(hist.iter().map(|v| &v[..])).collect();
+        let futr: Vec<(&str, &[f32])> =
+            exogenous.futr.iter().map(String::as_str).zip(futr.iter().map(|v| &v[..])).collect();
+        let table = Table { ids: &row_ids, ds: &times, y: &y, hist: &hist, futr: &futr };
+        let mut frame = SeriesFrame::from_table(&table, options)?;
+        if !exogenous.stat.is_empty() {
+            let names = listed(field("static_cols"));
+            let TensorData::F32(all) = self.tensor("dataset.safetensors", field("static"))? else {
+                return Err(self.bad("its static columns are not numbers of 32 bits"));
+            };
+            for id in &frame.ids {
+                let row = ids.iter().position(|other| other == id).unwrap_or_default();
+                for name in &exogenous.stat {
+                    let at = names.iter().position(|column| column == name);
+                    let value = at.and_then(|at| all.get(row * names.len() + at));
+                    let Some(value) = value else { return Err(self.bad(format!("no static column {name:?}"))) };
+                    frame.beside.stat.push(*value);
+                }
+            }
+            frame.about.exogenous.stat = exogenous.stat.clone();
+        }
+        Ok(frame)
+    }
+
+    fn ids(&self) -> Result<Vec<String>> {
+        let uids = self.config.get("uids").unwrap_or(&Value::Null);
+        let data = uids.get("data").unwrap_or(uids);
+        if let Some(values) = data.get("values").and_then(Value::as_array) {
+            let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+            return Ok(values.iter().map(text).collect());
+        }
+        match self.tensor("configuration.safetensors", data)? {
+            TensorData::I64(ids) => Ok(ids.into_iter().map(|id| id.to_string()).collect()),
+            TensorData::I32(ids) => Ok(ids.into_iter().map(|id| id.to_string()).collect()),
+            _ => Err(self.bad("its series are named by neither text nor whole numbers")),
+        }
+    }
+
+    /// The time of every row, as text.
+    fn times(&self) -> Result<Vec<String>> {
+        let ds = self.config.get("ds").unwrap_or(&Value::Null);
+        let data = ds.get("data").unwrap_or(ds);
+        let numbers = match self.tensor("configuration.safetensors", data)? {
+            TensorData::I64(times) => times,
+            TensorData::I32(times) => times.into_iter().map(i64::from).collect(),
+            _ => return Err(self.bad("its times are neither dates nor whole numbers")),
+        };
+        let Some(unit) = ds.get("unit").and_then(Value::as_str) else {
+            return Ok(numbers.into_iter().map(|n| n.to_string()).collect());
+        };
+        let seconds = |n: i64| match unit {
+            "ns" => Some(n.div_euclid(1_000_000_000)),
+            "us" => Some(n.div_euclid(1_000_000)),
+            "ms" => Some(n.div_euclid(1000)),
+            "s" => Some(n),
+            "D" => n.checked_mul(86_400),
+            _ => None,
+        };
+        let all: Option<Vec<i64>> = numbers.into_iter().map(seconds).collect();
+        let Some(all) = all else { return Err(self.bad(format!("its times are in {unit:?}"))) };
+        let sample = if all.iter().all(|s| s.rem_euclid(86_400) == 0) { "2000-01-01" } else { "2000-01-01 00:00:00" };
+        let Some((_, form)) = Stamp::parse(sample) else { return Ok(Vec::new()) };
+        Ok(all.into_iter().map(|seconds| form.write(Stamp(seconds))).collect())
+    }
+
+    fn restore(
+        &self,
+        saved: &Saved,
+        h: usize,
+        exogenous: &Exogenous,
+        frame: &SeriesFrame,
+        notes: &mut Vec<String>,
+    ) -> Result<Fitted> {
+        let bad = |what: String| self.bad(format!("{}: {what}", saved.file));
+        if let Some((class, why)) = NOT_WHOLE.iter().find(|(class, _)| *class == saved.class) {
+            return Err(bad(format!("{class} cannot be taken over: {why}; train it here")));
+        }
+        let base = Model::new(&saved.class)?.alias(&saved.alias);
+        let known = base.config();
+        let (mut settings, mut unused) = (Map::new(), Vec::new());
+        for (name, value) in saved.settings.iter().filter(|(_, value)| !value.is_null()) {
+            match name.as_str() {
+                "input_size" | "inference_input_size" => {}
+                "exclude_insample_y" if *value == Value::Bool(true) => {
+                    return Err(bad("exclude_insample_y is not here".into()));
+                }
+                "training_data_availability_threshold" if value.is_number() => {
+                    settings.insert(name.clone(), Value::from(vec![value.clone(); 2]));
+                }
+                name if OF_TRAINING.contains(&name) => {}
+                name if known.get(name).is_some() => drop(settings.insert(name.to_owned(), value.clone())),
+                name => unused.push(name),
+            }
+        }
+        if !unused.is_empty() {
+            notes.push(format!("{}: {} mean nothing here", saved.alias, unused.join(", ")));
+        }
+        let loss = saved.settings.get("loss").and_then(loss_of);
+        let Some(loss) = loss else {
+            let found = saved.settings.get("loss").and_then(|loss| loss.get("cls")).unwrap_or(&Value::Null);
+            return Err(bad(format!("the loss {found} with its settings is not here")));
+        };
+        loss.check()?;
+        let input_size = number(&saved.settings, "input_size").filter(|n| *n > 0).unwrap_or(3 * h);
+        if input_size > MOST {
+            return Err(bad(format!("an input of {input_size} values: at most {MOST} are read")));
+        }
+        let model = base.with_all(&settings)?.input_size(input_size).loss(loss);
+        let series = if model.family.takes.multivariate { frame.ids.clone() } else { Vec::new() };
+        if model.family.takes.multivariate && !self.has_series() {
+            return Err(bad(format!("{} forecasts its series together, and they were not saved", saved.class)));
+        }
+        let shape = model.shape(input_size, h, exogenous, series.len());
+        let empty = Network::new(Networks::spec(&model, shape), 0)?;
+        let mut left: BTreeSet<&str> = saved.tensors.keys().map(String::as_str).collect();
+        let mut params = Vec::with_capacity(empty.params().len());
+        for info in empty.layout() {
+            let name = info.name.strip_prefix(PLACE).unwrap_or(&info.name);
+            let values = torch_parameter(name, &mut |name| {
+                left.remove(name);
+                saved.tensors.get(name).cloned()
+            });
+            match values {
+                Some(values) if values.len() == info.range().len() => params.extend(values),
+                Some(values) => {
+                    let (got, want) = (values.len(), info.range().len());
+                    return Err(bad(format!("{name:?} has {got} values, {want} are needed")));
+                }
+                None => return Err(bad(format!("there is no tensor {name:?}"))),
+            }
+        }
+        let is_used = |name: &&str| {
+            !saved.shared.contains(*name)
+                && !name.starts_with("loss.")
+                && !name.starts_with("valid_loss.")
+                && !UNUSED.iter().any(|part| name.contains(part))
+        };
+        if let Some(name) = left.into_iter().find(is_used) {
+            return Err(bad(format!("the tensor {name:?} has no place in {}", saved.class)));
+        }
+        let Networks { first: network, next } = Networks::new(&model, shape, &params)?;
+        let steps = model.common.max_steps;
+        Ok(Fitted {
+            model,
+            input_size,
+            h,
+            exogenous: exogenous.clone(),
+            series,
+            seconds: 0.0,
+            steps,
+            windows: 0,
+            scores: None,
+            network,
+            next,
+            residuals: None,
+        })
+    }
+}
+
+/// A loss by NeuralForecast's class and arguments.
+fn loss_of(value: &Value) -> Option<ForecastLoss> {
+    let args = value.get("args").and_then(Value::as_object)?;
+    let get = |name: &str| args.get(name).filter(|value| !value.is_null());
+    let float = |name: &str, default: f64| get(name).map_or(Some(default), Value::as_f64);
+    let short = |name: &str, default: f64| float(name, default).map(|v| v as f32);
+    let flag = |name: &str| get(name).and_then(Value::as_bool).unwrap_or(false);
+    let floats = |name: &str| -> Option<Vec<f64>> { get(name)?.as_array()?.iter().map(Value::as_f64).collect() };
+    let level = || Some(Spread::level(&floats("level")?));
+    // Quantiles that are outputs have the order in which they were given.
+    let outputs = || if get("quantiles").is_some() { None } else { level() };
+    let columns = || floats("quantiles").map_or_else(level, |quantiles| Some(Spread::Quantiles(quantiles)));
+    let mixture = |default: usize| Mixture {
+        n_components: get("n_components").and_then(Value::as_u64).map_or(default, |n| n as usize),
+        weighted: flag("weighted"),
+        horizon_correlation: flag("horizon_correlation"),
+        batch_correlation: flag("batch_correlation"),
+    };
+    if get("horizon_weight").is_some() {
+        return None;
+    }
+    let distribution = match value.get("cls")?.as_str()? {
+        "MAE" => return Some(ForecastLoss::Mae),
+        "MSE" => return Some(ForecastLoss::Mse),
+        "RMSE" => return Some(ForecastLoss::Rmse),
+        "MAPE" => return Some(ForecastLoss::Mape),
+        "SMAPE" => return Some(ForecastLoss::Smape),
+        "MASE" => return Some(ForecastLoss::Mase { seasonality: get("seasonality")?.as_u64()? as usize }),
+        "FreDF" => return Some(ForecastLoss::FreDf { alpha: short("alpha", 0.5)? }),
+        "HuberLoss" => return Some(ForecastLoss::Huber { delta: short("delta", 1.0)? }),
+        "TukeyLoss" => return Some(ForecastLoss::Tukey { c: short("c", 4.685)?, normalize: flag("normalize") }),
+        "QuantileLoss" => return Some(ForecastLoss::Quantile { q: short("q", 0.5)? }),
+        "HuberQLoss" => {
+            return Some(ForecastLoss::HuberQuantile { q: short("q", 0.5)?, delta: short("delta", 1.0)? });
+        }
+        "MQLoss" => return Some(ForecastLoss::MultiQuantile(outputs()?)),
+        "HuberMQLoss" => {
+            return Some(ForecastLoss::HuberMultiQuantile { spread: outputs()?, delta: short("delta", 1.0)? });
+        }
+        "PMM" => Distribution::PoissonMixture(mixture(10)),
+        "GMM" => Distribution::NormalMixture(mixture(1)),
+        "NBMM" => Distribution::NegativeBinomialMixture(mixture(1)),
+        "DistributionLoss" => match get("distribution")?.as_str()? {
+            "Tweedie" => Distribution::Tweedie { rho: float("rho", 1.5)? },
+            "ISQF" => Distribution::Isqf { num_pieces: float("num_pieces", 5.0)? as usize },
+            name => Distribution::by_name(name, None)?,
+        },
+        _ => return None,
+    };
+    let spread = if matches!(distribution, Distribution::Isqf { .. }) { outputs()? } else { columns()? };
+    Some(ForecastLoss::Distribution(DistributionLoss { distribution, spread, return_params: flag("return_params") }))
+}

@@ -1,0 +1,138 @@
+//! Folders that NeuralForecast saved forecast here what they forecast there. `bench/python/nf_folder.py` writes them.
+use mayfly_forecast::{Forecaster, Forecasts, FrameOptions};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/neuralforecast").join(name)
+}
+
+/// Columns of NeuralForecast's own forecasts.
+fn theirs(name: &str) -> BTreeMap<String, Vec<f64>> {
+    let text = std::fs::read_to_string(folder(&format!("{name}.csv"))).unwrap();
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    let column = |i: usize| rows.iter().map(|row| row[i].parse().unwrap()).collect();
+    names.iter().enumerate().skip(2).map(|(i, name)| ((*name).to_owned(), column(i))).collect()
+}
+
+/// Columns of a row whose values are those of theirs in some order: quantiles, which NeuralForecast does not sort.
+fn differs(ours: &Forecasts, theirs: &BTreeMap<String, Vec<f64>>, names: &[&str]) -> Option<String> {
+    for row in 0..ours.len() {
+        let mut got: Vec<f64> = names.iter().map(|name| f64::from(ours.column(name).unwrap()[row])).collect();
+        let mut want: Vec<f64> = names.iter().map(|name| theirs[*name][row]).collect();
+        got.sort_by(f64::total_cmp);
+        want.sort_by(f64::total_cmp);
+        if got.iter().zip(&want).any(|(g, w)| (g - w).abs() > 1e-4 * (1.0 + w.abs())) {
+            return Some(format!("{names:?}, row {row}: {got:?}, not {want:?}"));
+        }
+    }
+    None
+}
+
+const PLAIN: [&[&str]; 7] = [
+    &["NHITS-median", "NHITS-lo-80", "NHITS-hi-80"],
+    &["NLinear-df"],
+    &["NLinear-loc"],
+    &["NLinear-scale"],
+    &["DLinear"],
+    &["PatchTST"],
+    &["TSMixer"],
+];
+
+#[test]
+fn models_without_columns() {
+    let (forecaster, notes) = Forecaster::import_neuralforecast(folder("plain")).unwrap();
+    let forecasts = forecaster.predict(None, None).unwrap();
+    let theirs = theirs("plain");
+    for names in PLAIN {
+        assert_eq!(differs(&forecasts, &theirs, names), None);
+    }
+    assert_eq!(
+        forecasts.keys().map(|(id, ds, _)| (id, forecasts.written(ds))).next().unwrap(),
+        ("a", "2020-01-01".into())
+    );
+    assert!(notes.iter().all(|note| !note.contains("input_size")), "{notes:?}");
+    // What was taken over is saved and loaded as what was trained here.
+    let path = tempfile::tempdir().unwrap();
+    let path = path.path().join("m.mayfly");
+    forecaster.save(&path).unwrap();
+    assert_eq!(Forecaster::load(&path).unwrap().predict(None, None).unwrap().to_csv(), forecasts.to_csv());
+    // A forecast of another model is noticed.
+    assert!(differs(&forecasts, &theirs, &["DLinear"]).is_none());
+    let mut wrong = theirs.clone();
+    wrong.insert("DLinear".into(), theirs["TSMixer"].clone());
+    assert!(differs(&forecasts, &wrong, &["DLinear"]).is_some());
+}
+
+#[test]
+fn models_with_every_kind_of_column() {
+    let (forecaster, _) = Forecaster::import_neuralforecast(folder("exog")).unwrap();
+    let frame = forecaster.tails().unwrap().clone();
+    let frame = frame.with_future(folder("future.csv"), &FrameOptions::default()).unwrap();
+    let forecasts = forecaster.predict(Some(&frame), None).unwrap();
+    let theirs = theirs("exog");
+    let names: [&[&str]; 4] = [
+        &["MLP"],
+        &["NBEATSx-median", "NBEATSx-lo-80", "NBEATSx-hi-80"],
+        &["mine-median", "mine-lo-90", "mine-lo-50", "mine-hi-50", "mine-hi-90"],
+        &["GRU"],
+    ];
+    for names in names {
+        assert_eq!(differs(&forecasts, &theirs, names), None);
+    }
+    assert!(forecaster.predict(None, None).unwrap_err().to_string().contains("plan"));
+}
+
+#[test]
+fn folders_that_cannot_be_read_say_why() {
+    let copy = |change: &dyn Fn(&std::path::Path)| {
+        let temporary = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(folder("plain")).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, temporary.path().join(from.file_name().unwrap())).unwrap();
+        }
+        change(temporary.path());
+        Forecaster::import_neuralforecast(temporary.path()).map(drop).map_err(|error| error.to_string())
+    };
+    let edit = |name: &'static str, from: &'static str, to: &'static str| {
+        move |folder: &std::path::Path| {
+            let path = folder.join(name);
+            let bytes = std::fs::read(&path).unwrap();
+            let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+            let bytes = [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat();
+            std::fs::write(&path, bytes).unwrap();
+        }
+    };
+    assert_eq!(copy(&|_| {}), Ok(()));
+    for (change, what) in [
+        (
+            &edit("configuration.json", "\"nf_format\": \"2\"", "\"nf_format\": \"9\"") as &dyn Fn(&std::path::Path),
+            "format \"9\"",
+        ),
+        (&edit("configuration.json", "\"freq\": \"MS\"", "\"freq\": \"XX\""), "XX"),
+        (
+            &edit("configuration.json", "\"local_scaler_type\": null", "\"local_scaler_type\": \"standard\""),
+            "local_scaler_type",
+        ),
+        (&edit("DLinear_0.safetensors", "\"DLinear\"", "\"NLinear\""), "there is no tensor"),
+        (&edit("NLinear_0.safetensors", "\\\"StudentT\\\"", "\\\"StudenTT\\\""), "is not here"),
+        (&edit("dataset.json", "available_mask", "availabel_mask"), ""),
+        (&|folder| std::fs::remove_file(folder.join("configuration.json")).unwrap(), "no configuration.json"),
+        (&|folder| std::fs::write(folder.join("MLP_0.safetensors"), b"rubbish").unwrap(), "MLP_0"),
+    ] {
+        let said = copy(change);
+        assert!(what.is_empty() || said.clone().is_err_and(|said| said.contains(what)), "{what}: {said:?}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    std::fs::write(empty.path().join("configuration.pkl"), b"").unwrap();
+    let said = Forecaster::import_neuralforecast(empty.path()).unwrap_err().to_string();
+    assert!(said.contains("pickles") && said.contains("save it again"), "{said}");
+    // Without its series a folder has no multivariate model.
+    let alone = |folder: &std::path::Path| {
+        std::fs::remove_file(folder.join("dataset.safetensors")).unwrap();
+        std::fs::remove_file(folder.join("TSMixer_0.safetensors")).unwrap();
+    };
+    assert_eq!(copy(&alone), Ok(()));
+}
