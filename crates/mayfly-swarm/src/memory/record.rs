@@ -54,6 +54,11 @@ impl Id {
         context.covers_dot(self.node, (self.ms, self.count))
     }
 
+    /// Are both of one write?
+    pub(crate) fn has_stamp_of(&self, other: &Self) -> bool {
+        (self.ms, self.count, self.node) == (other.ms, other.count, other.node)
+    }
+
     pub(crate) fn is_tombstone(&self) -> bool {
         self.check == 0
     }

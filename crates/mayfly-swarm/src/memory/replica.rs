@@ -260,7 +260,7 @@ impl Replica {
         {
             return Received::Known; // its time is over, and there is nothing that it would delete
         }
-        if !is_here && self.context.covers(record.stamp) {
+        if record.value.is_some() && self.is_gone(self.version(&record.key), record.stamp) {
             return Received::Gone;
         }
         if self.apply(record) { Received::New } else { Received::Known }
@@ -270,22 +270,27 @@ impl Replica {
     pub(crate) fn compare(&self, key: &[u8], theirs: Version) -> Received {
         match self.version(key) {
             Some(ours) if ours >= theirs => Received::Known,
-            Some(_) => Received::New,
-            None if !self.context.covers(theirs.0) => Received::New, // only values are announced by name
-            None => Received::Gone,
+            ours if self.is_gone(ours, theirs.0) => Received::Gone, // only values are announced by name
+            _ => Received::New,
         }
     }
 
+    /// Was a value seen here that is neither here nor replaced by something later? So it was deleted, also where an older value that nobody had heard of has come since.
+    fn is_gone(&self, ours: Option<Version>, theirs: Stamp) -> bool {
+        ours.is_none_or(|ours| ours.0 < theirs) && self.context.covers(theirs)
+    }
+
     /// The same by name, where it is newer than what is here.
-    pub(crate) fn compare_id(&self, theirs: &Id, is_here: bool) -> Received {
-        match is_here {
+    pub(crate) fn compare_id(&self, theirs: &Id, ours: Option<&Id>) -> Received {
+        match ours {
             _ if !theirs.is_sound() => Received::Known,
-            true => Received::New,
-            false if theirs.is_tombstone() && (theirs.ms < self.expiry_ms || theirs.is_in(&self.context)) => {
+            // Of one stamp there are two values only where two members share a name by mistake: the higher hash wins.
+            Some(ours) if ours.has_stamp_of(theirs) => Received::New,
+            _ if !theirs.is_tombstone() && theirs.is_in(&self.context) => Received::Gone,
+            None if theirs.is_tombstone() && (theirs.ms < self.expiry_ms || theirs.is_in(&self.context)) => {
                 Received::Known
             }
-            false if theirs.is_in(&self.context) => Received::Gone,
-            false => Received::New,
+            _ => Received::New,
         }
     }
 

@@ -102,3 +102,38 @@ fn rumours_end() {
     rumours.retire(&neighbours, 2);
     assert!(rumours.is_empty());
 }
+
+/// A value that was deleted here long ago stays deleted, also when an older one that nobody had heard of has come in its place since.
+#[test]
+fn an_unheard_older_value_does_not_let_a_deleted_one_back() {
+    let at = |ms: u64, writer: u8, value: Option<&[u8]>| {
+        let stamp = Stamp { ms, count: 0, node: id(writer) };
+        Record { key: b"key".to_vec(), stamp, value: value.map(<[u8]>::to_vec) }
+    };
+    let (unheard, deleted, deletion) = (at(5, 7, Some(b"one")), at(6, 8, Some(b"two")), at(7, 1, None));
+    let mut ours = replica(1);
+    assert_eq!(ours.receive(deleted.clone()), Received::New);
+    assert!(ours.apply(deletion));
+    assert_eq!(ours.expire(u64::MAX / 2, 10).len(), 1);
+    assert_eq!(ours.receive(unheard.clone()), Received::New);
+    let here = unheard.name();
+    assert_eq!(ours.compare(b"key", deleted.version()), Received::Gone);
+    assert_eq!(ours.compare_id(&deleted.name(), Some(&here)), Received::Gone);
+    assert_eq!(ours.receive(deleted), Received::Gone);
+    assert_eq!(ours.read(b"key"), Some(&b"one"[..]));
+    // What is news is taken, deletions too.
+    let (news, end) = (at(8, 8, Some(b"three")), at(9, 8, None));
+    assert_eq!(ours.compare(b"key", news.version()), Received::New);
+    assert_eq!(ours.compare_id(&news.name(), Some(&here)), Received::New);
+    assert_eq!(ours.receive(news), Received::New);
+    assert_eq!(ours.receive(end), Received::New);
+    // Two values of one stamp, of members that share a name by mistake: the higher hash wins everywhere.
+    let mut both = replica(2);
+    let (mut low, mut high) = (at(9, 3, Some(b"x")), at(9, 3, Some(b"y")));
+    if low.version() > high.version() {
+        core::mem::swap(&mut low, &mut high);
+    }
+    assert_eq!(both.receive(low.clone()), Received::New);
+    assert_eq!(both.compare_id(&high.name(), Some(&low.name())), Received::New);
+    assert_eq!(both.receive(high), Received::New);
+}

@@ -248,7 +248,9 @@ fn verdicts<'a>(replica: &'a Replica, page: &'a Page) -> impl Iterator<Item = (u
                 (Some((ours, bytes)), theirs) if theirs.is_none_or(|theirs| theirs < ours) => {
                     (place, record_bytes(bytes), Some(Verdict::Give(ours)))
                 }
-                (ours, Some(theirs)) => (place, Id::BYTES, replica.verdict_on(&theirs, ours.is_some())),
+                (ours, Some(theirs)) => {
+                    (place, Id::BYTES, replica.verdict_on(&theirs, ours.map(|(ours, _)| ours).as_ref()))
+                }
                 _ => (place, 0, None),
             }
         })
@@ -257,8 +259,8 @@ fn verdicts<'a>(replica: &'a Replica, page: &'a Page) -> impl Iterator<Item = (u
 
 impl Replica {
     /// Of a name that is newer than what is here.
-    fn verdict_on(&self, theirs: &Id, is_here: bool) -> Option<Verdict> {
-        match self.compare_id(theirs, is_here) {
+    fn verdict_on(&self, theirs: &Id, ours: Option<&Id>) -> Option<Verdict> {
+        match self.compare_id(theirs, ours) {
             Received::New => Some(Verdict::Want(theirs.place)),
             Received::Gone => Some(Verdict::Gone(*theirs)),
             Received::Known => None,
