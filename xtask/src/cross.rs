@@ -17,7 +17,7 @@ pub(crate) fn run_cross() -> Result<()> {
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc")
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", "qemu-aarch64 -L /usr/aarch64-linux-gnu"))?;
     let runner = format!("node --no-warnings {}", root().join("xtask/wasi.mjs").display());
-    run(tests(&["test", "--tests", "--target", WASM])
+    run(tests(&["test", "--tests", "--no-fail-fast", "--target", WASM])
         .env("CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS", "-C target-feature=+simd128")
         .env("CARGO_TARGET_WASM32_WASIP1_RUNNER", runner)
         .env("INSTA_WORKSPACE_ROOT", root()))
