@@ -127,6 +127,17 @@ fn refusals_say_what_is_wrong() {
 }
 
 /// Weights belong to a graph, a precision and an instruction set; other values for one session leave the others alone; threads share them.
+/// On another thread, where there are any.
+#[cfg(not(target_family = "wasm"))]
+fn elsewhere(act: impl FnOnce() -> Vec<f32> + Send + 'static) -> Vec<f32> {
+    std::thread::spawn(act).join().unwrap()
+}
+
+#[cfg(target_family = "wasm")]
+fn elsewhere(act: impl FnOnce() -> Vec<f32>) -> Vec<f32> {
+    act()
+}
+
 #[test]
 fn weights_are_shared_by_sessions_that_fit() {
     let mut g = Graph::new();
@@ -139,11 +150,7 @@ fn weights_are_shared_by_sessions_that_fit() {
     let mut b = Session::with_weights(four, a.weights().unwrap().clone()).unwrap();
     let x = [0.5, -1.0, 2.0, 0.25];
     let want = a.infer(&x).unwrap().to_vec();
-    let elsewhere = move || b.infer(&x.repeat(4)).unwrap().to_vec();
-    #[cfg(not(target_family = "wasm"))]
-    let rows = std::thread::spawn(elsewhere).join().unwrap();
-    #[cfg(target_family = "wasm")] // which has no threads
-    let rows = elsewhere();
+    let rows = elsewhere(move || b.infer(&x.repeat(4)).unwrap().to_vec());
     close(&rows, &want.repeat(4).iter().map(|v| f64::from(*v)).collect::<Vec<_>>(), 1e-6).unwrap();
     let mut c = Session::with_weights(one.clone(), weights.clone()).unwrap();
     c.set_params(&vec![0.0; params.len()]).unwrap();

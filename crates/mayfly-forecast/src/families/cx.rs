@@ -1,5 +1,4 @@
 //! What families build themselves with: the inputs, the sizes, and the pieces that several of them have.
-use super::states::States;
 use mayfly_graph::{Binary, Causal, Conv2dSpec, NodeId, Pool2dSpec, PoolKind, ReduceKind};
 use mayfly_nn::{Act, Init, LayerCx, Result};
 
@@ -29,6 +28,19 @@ pub struct ForecastCx<'a, 'b> {
     pub outputs: usize,
     /// What recurrent layers hand on from step to step.
     pub(super) states: States,
+}
+
+/// The states of all layers, one behind the other.
+#[derive(Default)]
+pub(super) struct States {
+    /// Where a network begins, if not with zeros: `[batch, values]`.
+    pub(super) from: Option<NodeId>,
+    /// Values of it that layers have taken.
+    pub(super) taken: usize,
+    /// Whether states are put out.
+    pub(super) are_kept: bool,
+    /// Those of the layers so far: `[batch, values]` each.
+    pub(super) kept: Vec<NodeId>,
 }
 
 /// Columns besides the series itself.

@@ -1,8 +1,7 @@
 //! A family as a layer of a network.
 use super::Family;
-use super::cx::{ForecastCx, Known};
+use super::cx::{ForecastCx, Known, States};
 use super::settings::Build;
-use super::states::States;
 use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};

@@ -3,19 +3,6 @@ use super::cx::ForecastCx;
 use mayfly_graph::NodeId;
 use mayfly_nn::Result;
 
-/// The states of all layers, one behind the other.
-#[derive(Default)]
-pub(super) struct States {
-    /// Where a network begins, if not with zeros: `[batch, values]`.
-    pub(super) from: Option<NodeId>,
-    /// Values of it that layers have taken.
-    pub(super) taken: usize,
-    /// Whether states are put out.
-    pub(super) are_kept: bool,
-    /// Those of the layers so far: `[batch, values]` each.
-    pub(super) kept: Vec<NodeId>,
-}
-
 impl ForecastCx<'_, '_> {
     /// The state of the next layer, `[batch, n]`; zeros where the network does not continue another.
     pub(super) fn state(&mut self, n: usize) -> Result<NodeId> {

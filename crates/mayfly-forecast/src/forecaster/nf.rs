@@ -400,7 +400,40 @@ impl Folder {
         frame: &SeriesFrame,
         notes: &mut Vec<String>,
     ) -> Result<Fitted> {
-        let bad = |what: String| self.bad(format!("{}: {what}", saved.file));
+        let (model, input_size) = self.model(saved, h, notes)?;
+        let multivariate = model.family.takes.multivariate;
+        if multivariate && !self.has_series() {
+            return Err(self.bad_file(saved, "it forecasts its series together, and they were not saved"));
+        }
+        let series = if multivariate { frame.ids.clone() } else { Vec::new() };
+        let shape = model.shape(input_size, h, exogenous, series.len());
+        let params = self.parameters(saved, &Network::new(Networks::spec(&model, shape), 0)?)?;
+        let Networks { first: network, next } = Networks::new(&model, shape, &params)?;
+        let (steps, exogenous) = (model.common.max_steps, exogenous.clone());
+        let (seconds, windows, scores, residuals) = (0.0, 0, None, None);
+        Ok(Fitted {
+            model,
+            input_size,
+            h,
+            exogenous,
+            series,
+            seconds,
+            steps,
+            windows,
+            scores,
+            network,
+            next,
+            residuals,
+        })
+    }
+
+    fn bad_file(&self, saved: &Saved, what: impl std::fmt::Display) -> ForecastError {
+        self.bad(format!("{}: {what}", saved.file))
+    }
+
+    /// The model with its settings, and the values of the past that it sees.
+    fn model(&self, saved: &Saved, h: usize, notes: &mut Vec<String>) -> Result<(Model, usize)> {
+        let bad = |what: String| self.bad_file(saved, what);
         if let Some((class, why)) = NOT_WHOLE.iter().find(|(class, _)| *class == saved.class) {
             return Err(bad(format!("{class} cannot be taken over: {why}; train it here")));
         }
@@ -424,8 +457,7 @@ impl Folder {
         if !unused.is_empty() {
             notes.push(format!("{}: {} mean nothing here", saved.alias, unused.join(", ")));
         }
-        let loss = saved.settings.get("loss").and_then(loss_of);
-        let Some(loss) = loss else {
+        let Some(loss) = saved.settings.get("loss").and_then(loss_of) else {
             let found = saved.settings.get("loss").and_then(|loss| loss.get("cls")).unwrap_or(&Value::Null);
             return Err(bad(format!("the loss {found} with its settings is not here")));
         };
@@ -434,16 +466,14 @@ impl Folder {
         if input_size > MOST {
             return Err(bad(format!("an input of {input_size} values: at most {MOST} are read")));
         }
-        let model = base.with_all(&settings)?.input_size(input_size).loss(loss);
-        let series = if model.family.takes.multivariate { frame.ids.clone() } else { Vec::new() };
-        if model.family.takes.multivariate && !self.has_series() {
-            return Err(bad(format!("{} forecasts its series together, and they were not saved", saved.class)));
-        }
-        let shape = model.shape(input_size, h, exogenous, series.len());
-        let empty = Network::new(Networks::spec(&model, shape), 0)?;
+        Ok((base.with_all(&settings)?.input_size(input_size).loss(loss), input_size))
+    }
+
+    /// The parameters of a network in its order; every tensor of the file has a place.
+    fn parameters(&self, saved: &Saved, network: &Network) -> Result<Vec<f32>> {
         let mut left: BTreeSet<&str> = saved.tensors.keys().map(String::as_str).collect();
-        let mut params = Vec::with_capacity(empty.params().len());
-        for info in empty.layout() {
+        let mut params = Vec::with_capacity(network.params().len());
+        for info in network.layout() {
             let name = info.name.strip_prefix(PLACE).unwrap_or(&info.name);
             let values = torch_parameter(name, &mut |name| {
                 left.remove(name);
@@ -453,36 +483,19 @@ impl Folder {
                 Some(values) if values.len() == info.range().len() => params.extend(values),
                 Some(values) => {
                     let (got, want) = (values.len(), info.range().len());
-                    return Err(bad(format!("{name:?} has {got} values, {want} are needed")));
+                    return Err(self.bad_file(saved, format!("{name:?} has {got} values, {want} are needed")));
                 }
-                None => return Err(bad(format!("there is no tensor {name:?}"))),
+                None => return Err(self.bad_file(saved, format!("there is no tensor {name:?}"))),
             }
         }
-        let is_used = |name: &&str| {
-            !saved.shared.contains(*name)
-                && !name.starts_with("loss.")
-                && !name.starts_with("valid_loss.")
-                && !UNUSED.iter().any(|part| name.contains(part))
+        let has_no_place = |name: &&str| {
+            let is_of_loss = name.starts_with("loss.") || name.starts_with("valid_loss.");
+            !saved.shared.contains(*name) && !is_of_loss && !UNUSED.iter().any(|part| name.contains(part))
         };
-        if let Some(name) = left.into_iter().find(is_used) {
-            return Err(bad(format!("the tensor {name:?} has no place in {}", saved.class)));
+        match left.into_iter().find(has_no_place) {
+            Some(name) => Err(self.bad_file(saved, format!("the tensor {name:?} has no place in {}", saved.class))),
+            None => Ok(params),
         }
-        let Networks { first: network, next } = Networks::new(&model, shape, &params)?;
-        let steps = model.common.max_steps;
-        Ok(Fitted {
-            model,
-            input_size,
-            h,
-            exogenous: exogenous.clone(),
-            series,
-            seconds: 0.0,
-            steps,
-            windows: 0,
-            scores: None,
-            network,
-            next,
-            residuals: None,
-        })
     }
 }
 
