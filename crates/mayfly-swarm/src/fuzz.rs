@@ -27,7 +27,7 @@ pub fn node(number: u8) -> crate::Result<Node> {
     let replica = Replica::new(peer(number).id, MemoryLimits::default());
     let topology = Arc::from(topology::by_name("mesh")?);
     let mut node = Node::new(peer(number), replica, topology, NodeConfig::default(), Rng::new(1), now)?;
-    let record = node.prepare(b"key", Some(b"value".into()), now)?;
+    let (record, _) = node.prepare(b"key", Some(b"value".into()), now)?;
     node.committed(record, now);
     Ok(node)
 }

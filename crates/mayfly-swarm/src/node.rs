@@ -197,12 +197,14 @@ impl Node {
         outputs
     }
 
-    /// Stamps a write, or a deletion when there is no value, for the disk; [`Node::committed`] makes it count.
+    /// Stamps a write, or a deletion when there is no value, for the disk; [`Node::committed`] makes it count. Where it takes the place of a record that
+    /// alone shows on the disk what was seen, that is to be owed to the disk first, before anybody else turns the node.
     ///
     /// # Errors
     /// Those of [`Replica::prepare`].
-    pub fn prepare(&mut self, key: &[u8], value: Option<Vec<u8>>, now: Now) -> Result<Record> {
-        self.replica.prepare(key, value, now.wall_ms)
+    pub fn prepare(&mut self, key: &[u8], value: Option<Vec<u8>>, now: Now) -> Result<(Record, Option<Change>)> {
+        let record = self.replica.prepare(key, value, now.wall_ms)?;
+        Ok((record, self.seen(KEEP_AT_ONCE)))
     }
 
     /// The disk has it: it takes effect and is told to the neighbours. False when something newer was there first.

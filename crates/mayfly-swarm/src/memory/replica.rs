@@ -202,6 +202,8 @@ impl Replica {
             return Err(SwarmError::NoLaterStamp { ms: record.stamp.ms });
         }
         self.pending.insert(record.stamp);
+        // The disk will not show any more that what is here now was seen.
+        self.has_to_keep_context |= self.entries.contains_key(key);
         Ok(record)
     }
 

@@ -206,7 +206,14 @@ impl<T: Transport> Runtime<T> {
         if self.0.stop.borrow().is_some() {
             return Err(SwarmError::Stopped);
         }
-        let record = self.node().prepare(key, value, self.now())?;
+        let record = {
+            let mut node = self.node();
+            let (record, seen) = node.prepare(key, value, self.now())?;
+            if let Some(seen) = seen {
+                self.0.disk.owe(Batch { changes: [seen].into(), clock: node.clock(), peers: None });
+            }
+            record
+        };
         let changes = [crate::memory::Change::Put(record.clone())].into();
         if let Err(error) = self.0.disk.commit(Batch { changes, clock: record.stamp, peers: None }).await {
             self.node().refused(&record);

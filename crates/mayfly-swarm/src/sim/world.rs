@@ -261,10 +261,12 @@ impl Sim {
     pub fn write(&mut self, i: usize, key: &[u8], value: Option<&[u8]>) -> Result<Stamp> {
         let now = self.now(i);
         let host = &mut self.hosts[i];
+        let node = host.node.as_mut().ok_or(crate::SwarmError::Stopped)?;
+        let (record, seen) = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
+        let (stamp, clock) = (record.stamp, node.clock());
+        host.owed.extend(seen.map(|seen| (self.now_ms, seen, clock)));
         host.flush(|_| true);
         let node = host.node.as_mut().ok_or(crate::SwarmError::Stopped)?;
-        let record = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
-        let stamp = record.stamp;
         host.disk.keep(Change::Put(record.clone()), stamp);
         node.committed(record, now);
         self.wake(i);
@@ -280,7 +282,9 @@ impl Sim {
         let now = self.now(i);
         let host = &mut self.hosts[i];
         let node = host.node.as_mut().ok_or(crate::SwarmError::Stopped)?;
-        let record = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
+        let (record, seen) = node.prepare(key, value.map(<[u8]>::to_vec), now)?;
+        let (clock, due) = (node.clock(), self.now_ms + crate::disk::LINGER.as_millis() as u64);
+        host.owed.extend(seen.map(|seen| (due, seen, clock)));
         let event = Event::Written { host: i, life: host.life, record };
         if disk_ms == 0 {
             self.happen(event);
