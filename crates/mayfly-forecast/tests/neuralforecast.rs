@@ -117,7 +117,7 @@ fn folders_that_cannot_be_read_say_why() {
             "local_scaler_type",
         ),
         (&edit("DLinear_0.safetensors", "\"DLinear\"", "\"NLinear\""), "there is no tensor"),
-        (&edit("NLinear_0.safetensors", "\\\"StudentT\\\"", "\\\"StudenTT\\\""), "is not here"),
+        (&edit("NLinear_0.safetensors", "\\\"StudentT\\\"", "\\\"StudentX\\\""), "is not here"),
         (&edit("dataset.json", "available_mask", "availabel_mask"), ""),
         (&|folder| std::fs::remove_file(folder.join("configuration.json")).unwrap(), "no configuration.json"),
         (&|folder| std::fs::write(folder.join("MLP_0.safetensors"), b"rubbish").unwrap(), "MLP_0"),

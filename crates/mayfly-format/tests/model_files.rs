@@ -257,7 +257,7 @@ fn bad_headers_are_explained() {
         ),
         (
             with_header(&w(r#""dtype":"F16","shape":[1],"data_offsets":[0,2]"#), 2),
-            "m: tensor \"w\" of type F16 is not supported; convert it to one of F64, F32, I32, BF16, I8, U8",
+            "m: tensor \"w\" of type F16 is not supported; convert it to one of F64, F32, I64, I32, BF16, I8, U8",
         ),
         (
             with_header(&w(r#""dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]"#), 1),

@@ -260,14 +260,7 @@ impl Folder {
         let options = FrameOptions { freq: Some(freq), fill: Fill::Mask, ..FrameOptions::default() };
         let mut frame = match self.has_series() {
             true => self.series(exogenous, &options)?,
-            false => {
-                let ds = if matches!(freq, Freq::Integer(_)) { ["0", "1"] } else { ["2000-01-01", "2000-01-01"] };
-                let one = FrameOptions { freq: matches!(freq, Freq::Integer(_)).then_some(freq), ..options };
-                let ids = ["none", if ds[0] == ds[1] { "other" } else { "none" }];
-                let mut frame = SeriesFrame::from_columns(&ids, &ds, &[0.0, 0.0], &one)?;
-                frame.about.freq = freq;
-                frame
-            }
+            false => self.in_their_place(freq, &options)?,
         };
         let columns = &mut frame.about.columns;
         for (to, name) in
@@ -278,6 +271,19 @@ impl Folder {
             }
         }
         Ok(frame)
+    }
+
+    /// A series of two values that says what frequency and what form of times there are; the first day that fits is taken.
+    fn in_their_place(&self, freq: Freq, options: &FrameOptions) -> Result<SeriesFrame> {
+        const DAY: i64 = 86_400;
+        let first = Stamp::parse(if matches!(freq, Freq::Integer(_)) { "0" } else { "2000-01-01" });
+        let Some((start, form)) = first else { return Err(self.bad("it has no times")) };
+        let days = (0..=2 * 366).map(|day| Stamp(start.0 + day * DAY));
+        let tried = days.map(|day| {
+            let ds = [form.write(day), form.write(freq.add(day, 1))];
+            SeriesFrame::from_columns(&["none".to_owned(), "none".to_owned()], &ds, &[0.0, 0.0], options)
+        });
+        tried.reduce(|before, next| before.or(next)).unwrap_or_else(|| Err(self.bad("it has no times")))
     }
 
     fn series(&self, exogenous: &Exogenous, options: &FrameOptions) -> Result<SeriesFrame> {
