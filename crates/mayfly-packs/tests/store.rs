@@ -343,6 +343,34 @@ fn the_process_that_is_killed() {
     }
 }
 
+/// Does something in a process that is killed before a step. Did it come to its end?
+fn finishes_before(op: &str, step: usize, folder: &Path) -> bool {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let task = format!("{}|{op}|{step}", folder.display());
+    command.args(["--exact", "the_process_that_is_killed"]).env("MAYFLY_TEST_KILL", task);
+    command.output().unwrap().status.success()
+}
+
+#[test]
+fn a_rollback_that_was_killed_and_a_state_that_is_lost() {
+    let mut found = Vec::new();
+    for step in 0.. {
+        let folder = tempfile::tempdir().unwrap();
+        drop(store_with(folder.path(), &[3, 5]));
+        let finished = finishes_before("rollback", step, folder.path());
+        std::fs::remove_file(folder.path().join("state.json")).unwrap();
+        let store = open(folder.path());
+        let active = store.state().active(NAME).unwrap().counter;
+        let left = store.state().rolled_back(NAME).map(|left| left.counter);
+        assert_eq!(active, if left == Some(5) { 3 } else { 5 }, "step {step}: {left:?}");
+        found.push(left.is_some());
+        if finished {
+            break;
+        }
+    }
+    assert!(found.contains(&false) && found.contains(&true), "{found:?}");
+}
+
 #[test]
 fn a_kill_between_any_two_steps_leaves_a_store_that_knows_everything() {
     for op in ["upgrade", "rollback", "expire"] {
@@ -350,11 +378,7 @@ fn a_kill_between_any_two_steps_leaves_a_store_that_knows_everything() {
         for step in 0.. {
             let folder = tempfile::tempdir().unwrap();
             drop(store_with(folder.path(), &[3, 5]));
-            let me = std::env::current_exe().unwrap();
-            let task = format!("{}|{op}|{step}", folder.path().display());
-            let mut command = Command::new(me);
-            command.args(["--exact", "the_process_that_is_killed"]).env("MAYFLY_TEST_KILL", task);
-            let finished = command.output().unwrap().status.success();
+            let finished = finishes_before(op, step, folder.path());
             let mut store = open(folder.path());
             assert_eq!(store.notices(), [], "{op} {step}");
             let active = store.state().active(NAME).unwrap().clone();
