@@ -48,9 +48,9 @@ pub use families::{
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Fitted, Forecaster, Forecasts, Hierarchy, Model,
-    Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, Watch,
+    Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated, Watch,
 };
-pub use frame::{Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
+pub use frame::{Appended, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 pub use metrics::Scores;
 pub use windows::{Scaler, WindowList, WindowSpec};

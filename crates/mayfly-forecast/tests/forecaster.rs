@@ -1,7 +1,7 @@
 //! Models from series to forecasts, as a program that uses the library meets them.
 use mayfly_forecast::{
     BASELINES, BacktestOptions, Fill, ForecastLoss, Forecaster, FrameOptions, Model, Progress, Refit, SeriesFrame,
-    Watch,
+    UpdateOptions, Watch,
 };
 use mayfly_nn::Control;
 
@@ -311,4 +311,91 @@ fn validation_comes_at_its_steps_and_patience_ends_a_training() {
     let mut forecaster = Forecaster::new(6).model(checked.clone()).model(checked.alias("second"));
     let report = forecaster.fit(&frame, &mut ears).unwrap();
     assert!(report.stopped && forecaster.fitted().len() == 1 && forecaster.fitted()[0].steps <= 20);
+}
+
+/// Values of all series from `from` on.
+fn later(frame: &SeriesFrame, from: usize) -> SeriesFrame {
+    let (mut ids, mut ds, mut y) = (Vec::new(), Vec::new(), Vec::new());
+    for series in frame.iter() {
+        for at in from..series.y.len() {
+            ids.push(series.id.to_owned());
+            ds.push(frame.written(frame.time(&series, at)));
+            y.push(series.y[at]);
+        }
+    }
+    let options = FrameOptions { freq: Some(frame.freq()), least: 1, ..FrameOptions::default() };
+    SeriesFrame::from_columns(&ids, &ds, &y, &options).unwrap()
+}
+
+#[test]
+fn an_update_is_a_frame_that_goes_on() {
+    let whole = frame(&[60, 60]);
+    for new in [1, 7, 30] {
+        let mut forecaster = all(5);
+        forecaster.fit(&whole.without_last(new), &mut ()).unwrap();
+        let before = forecaster.predict(None, None).unwrap().to_csv();
+        let more = later(&whole, 60 - new);
+        let updated = forecaster.update(&more, &UpdateOptions::default(), &mut ()).unwrap();
+        assert_eq!((updated.appended.rows, updated.appended.series), (2 * new, 0));
+        let after = forecaster.predict(None, None).unwrap().to_csv();
+        assert_eq!(after, forecaster.predict(Some(&whole), None).unwrap().to_csv(), "{new}");
+        assert_ne!(after, before);
+        let folder = tempfile::tempdir().unwrap();
+        forecaster.save(folder.path().join("m.mayfly")).unwrap();
+        let loaded = Forecaster::load(folder.path().join("m.mayfly")).unwrap();
+        assert_eq!(loaded.predict(None, None).unwrap().to_csv(), after);
+        assert_eq!(loaded.tails().unwrap().longest(), 19, "no more is kept than before");
+    }
+}
+
+#[test]
+fn an_update_trains_on_from_the_weights_there_are() {
+    let whole = frame(&[60, 60]);
+    let trained = |rate: f64, steps: usize| {
+        let mut forecaster =
+            Forecaster::new(6).model(model("MLP", 60).with("learning_rate", rate).unwrap()).val_size(6);
+        forecaster.fit(&whole.without_last(6), &mut ()).unwrap();
+        let before = forecaster.predict(Some(&whole), None).unwrap();
+        let options = UpdateOptions { steps, ..UpdateOptions::default() };
+        forecaster.update(&whole, &options, &mut ()).unwrap();
+        let after = forecaster.predict(None, None).unwrap();
+        let fitted = &forecaster.fitted()[0];
+        assert_eq!((fitted.steps, fitted.scores.is_some()), (60 + steps, steps == 0));
+        let far = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
+        let [before, after] = [before, after].map(|f| f.column("MLP").unwrap().to_vec());
+        before.iter().zip(&after).map(far).fold(0.0, f64::max)
+    };
+    assert!(trained(1e-2, 0) == 0.0);
+    let (little, much) = (trained(1e-6, 1), trained(1e-2, 40));
+    assert!(little > 0.0 && little < 0.05 && much > 0.2, "{little} {much}");
+}
+
+#[test]
+fn updates_that_make_no_sense_change_nothing() {
+    let whole = frame(&[60, 60]);
+    let mut forecaster = all(5).model(model("TSMixer", 5));
+    forecaster.fit(&whole.without_last(6), &mut ()).unwrap();
+    let before = forecaster.to_bytes().unwrap();
+    let steps = UpdateOptions { steps: 3, ..UpdateOptions::default() };
+    let mut said = |more: &SeriesFrame| {
+        let said = forecaster.update(more, &steps, &mut ()).unwrap_err().to_string();
+        assert_eq!(forecaster.to_bytes().unwrap(), before, "{said}");
+        said
+    };
+    let gap = said(&later(&whole, 57));
+    assert!(gap.contains("\"a\" has no value at 2004-07-01; 6 values are missing in 2 series"), "{gap}");
+    let other =
+        SeriesFrame::from_columns(&["z", "z"], &["2004-07-01", "2004-08-01"], &[1.0, 2.0], &FrameOptions::default());
+    let other = said(&other.unwrap());
+    assert!(other.contains("with \"z\", which it was not trained on"), "{other}");
+    let daily =
+        SeriesFrame::from_columns(&["a", "a"], &["2004-07-01", "2004-07-02"], &[1.0, 2.0], &FrameOptions::default());
+    assert!(said(&daily.unwrap()).contains("frequency"));
+    // A forecaster that keeps no values learns from new ones without keeping them.
+    forecaster.forget_series();
+    let more = whole.last(30);
+    let refused = forecaster.update(&more, &UpdateOptions::default(), &mut ()).unwrap_err().to_string();
+    assert!(refused.contains("keeps no values"), "{refused}");
+    forecaster.update(&more, &steps, &mut ()).unwrap();
+    assert!(forecaster.tails().is_none());
 }

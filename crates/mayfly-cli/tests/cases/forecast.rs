@@ -102,6 +102,10 @@ fn predict_writes_what_it_prints_for_known_and_for_new_series() {
     case.write("new.csv", "unique_id,ds,y\nnew,2030-01-01,1\nnew,2030-02-01,2\nnew,2030-03-01,3\n");
     let new = case.ok(&["forecast", "predict", "m.mayfly", "new.csv"]).out;
     assert!(new.lines().nth(1).unwrap().starts_with("new,2030-04-01,"), "{new}");
+    // That it begins in another month is no other frequency.
+    case.write("new.csv", "unique_id,ds,y\nnew,2030-02-01,1\nnew,2030-03-01,2\nnew,2030-04-01,3\n");
+    let new = case.ok(&["forecast", "predict", "m.mayfly", "new.csv"]).out;
+    assert!(new.lines().nth(1).unwrap().starts_with("new,2030-05-01,"), "{new}");
 }
 
 #[test]
@@ -311,4 +315,34 @@ fn distributions_hierarchies_and_paths() {
     case.ok(&[&train[..5], &["--models", "deepar", "--steps", "2", "-o", "d.mayfly"]].concat());
     let header = case.ok(&["forecast", "predict", "d.mayfly"]).out;
     assert!(header.starts_with("unique_id,ds,DeepAR,DeepAR-median,DeepAR-lo-90"), "{header}");
+}
+
+#[test]
+fn new_values_are_appended_and_learnt() {
+    let case = case();
+    let whole = std::fs::read_to_string(case.path("s.csv")).unwrap();
+    let is_new = |line: &&str| line.contains("2023-12");
+    let old: Vec<&str> = whole.lines().filter(|line| !is_new(line)).collect();
+    let new: Vec<&str> = whole.lines().filter(|line| is_new(line) || line.starts_with("unique_id")).collect();
+    case.write("old.csv", old.join("\n")).write("new.csv", new.join("\n"));
+    case.ok(&["forecast", "train", "old.csv", "--h", "6", "--steps", "5", "--config", "c.toml", "-o", "m.mayfly"]);
+    let kept = std::fs::read(case.path("m.mayfly")).unwrap();
+    let object = case.ok(&["forecast", "update", "m.mayfly", "new.csv", "-o", "n.mayfly", "--json"]).json();
+    has_keys(&object, "rows revised new_series series_without_new_rows old_rows steps model");
+    assert_eq!((&object["rows"], &object["model"]), (&Value::from(2), &Value::from("n.mayfly")));
+    let forecasts = case.ok(&["forecast", "predict", "n.mayfly"]).out;
+    assert_eq!(forecasts, case.ok(&["forecast", "predict", "m.mayfly", "s.csv"]).out);
+    assert!(forecasts.lines().nth(1).unwrap().starts_with("a,2024-01-01,"), "{forecasts}");
+    assert_eq!(std::fs::read(case.path("m.mayfly")).unwrap(), kept, "with -o the model stays as it was");
+    // In its own place, with training.
+    let said = case.ok(&["forecast", "update", "m.mayfly", "s.csv", "--steps", "3"]).out;
+    assert!(said.contains("2 values appended") && said.contains("3 steps of training"), "{said}");
+    assert_ne!(case.ok(&["forecast", "predict", "m.mayfly"]).out, forecasts);
+    let kept = std::fs::read(case.path("m.mayfly")).unwrap();
+    case.write("far.csv", "unique_id,ds,y\na,2024-03-01,1\n");
+    let refused = case.refused(&["forecast", "update", "m.mayfly", "far.csv"]);
+    assert!(refused.contains("\"a\" has no value at 2024-01-01") && refused.contains("--fill"), "{refused}");
+    case.ok(&["forecast", "update", "m.mayfly", "far.csv", "-o", "f.mayfly", "--fill", "linear"]);
+    assert!(case.refused(&["forecast", "update", "m.mayfly", "new.csv", "-o", "new.csv"]).contains("-o"));
+    assert_eq!(std::fs::read(case.path("m.mayfly")).unwrap(), kept);
 }

@@ -15,8 +15,8 @@ pub enum Edge {
     End,
 }
 
-/// The step from one value of a series to the next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// The step from one value of a series to the next. Two are equal whose grids are, wherever the series that they were found in begin.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Freq {
     /// Whole numbers, so far apart.
@@ -48,6 +48,29 @@ pub enum Freq {
 const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
 const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
+/// Months after which the anchors of a grid come again: quarters and years are meant by their months; other steps start anywhere.
+fn unit_of(every: i64) -> i64 {
+    [12, 3].into_iter().find(|unit| every % unit == 0).unwrap_or(1)
+}
+
+impl PartialEq for Freq {
+    fn eq(&self, other: &Freq) -> bool {
+        // Kind, steps, and what tells grids of equal steps apart.
+        let key = |freq: &Freq| match *freq {
+            Freq::Integer(n) => (0, n, 0),
+            Freq::Seconds(n) => (1, n, 0),
+            Freq::Days(n) => (2, n, 0),
+            Freq::Business(n) => (3, n, 0),
+            Freq::Weeks { every, day } => (4, every, day),
+            Freq::Months { every, edge: Edge::Start, anchor } => (5, every, anchor.rem_euclid(unit_of(every))),
+            Freq::Months { every, edge: Edge::End, anchor } => (6, every, anchor.rem_euclid(unit_of(every))),
+        };
+        key(self) == key(other)
+    }
+}
+
+impl Eq for Freq {}
+
 impl Freq {
     /// How many steps lead from one time of the grid to another; none where `to` is not on the grid of `from`, or `from` on none.
     pub fn steps(&self, from: Stamp, to: Stamp) -> Option<i64> {
@@ -66,9 +89,7 @@ impl Freq {
             Freq::Months { every, edge, anchor } => {
                 let (a, b) = (month_at(from, edge)?, month_at(to, edge)?);
                 let same_clock = from.0.rem_euclid(DAY_SECONDS) == to.0.rem_euclid(DAY_SECONDS);
-                // Quarters and years are meant by their months; other steps start anywhere.
-                let unit = [12, 3].into_iter().find(|unit| every % unit == 0).unwrap_or(1);
-                let anchored = (a - (anchor - 1)).rem_euclid(unit) == 0;
+                let anchored = (a - (anchor - 1)).rem_euclid(unit_of(every)) == 0;
                 whole(b - a, every).filter(|_| same_clock && anchored)
             }
         }

@@ -109,10 +109,31 @@ fn words(seconds: i64) -> String {
 mod tests {
     use super::*;
 
-    fn inferred(texts: &[&str]) -> Result<String> {
+    fn times(texts: &[&str]) -> Result<Freq> {
         let stamps: Vec<Stamp> = texts.iter().map(|text| Stamp::parse(text).unwrap().0).collect();
         let form = Stamp::parse(texts[0]).unwrap().1;
-        infer([&stamps[..]].into_iter(), &form).map(|freq| freq.to_string())
+        infer([&stamps[..]].into_iter(), &form)
+    }
+
+    fn inferred(texts: &[&str]) -> Result<String> {
+        times(texts).map(|freq| freq.to_string())
+    }
+
+    fn found(texts: &[&str]) -> Freq {
+        times(texts).unwrap()
+    }
+
+    /// Series that begin in other months have one frequency all the same.
+    #[test]
+    fn frequencies_are_equal_whose_grids_are() {
+        let freq = |text: &str| text.parse::<Freq>().unwrap();
+        let months = found(&["2024-01-01", "2024-02-01", "2024-03-01"]);
+        assert!(months == found(&["2024-02-01", "2024-03-01", "2024-04-01"]) && months == freq("MS"));
+        assert!(months != freq("ME") && months != freq("2MS") && months != freq("QS"));
+        assert!(found(&["2024-01-01", "2024-04-01"]) == found(&["2024-07-01", "2024-10-01"]));
+        assert!(found(&["2024-01-01", "2024-04-01"]) != found(&["2024-02-01", "2024-05-01"]));
+        assert!(found(&["2024-01-01", "2025-01-01"]) != found(&["2024-02-01", "2025-02-01"]));
+        assert!(freq("W-MON") != freq("W-TUE") && freq("D") != freq("B") && freq("5") == freq("5"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::model::Model;
 use super::network::Task;
 use super::watch::Watch;
 use crate::baselines::Baseline;
+use crate::calendar::Freq;
 use crate::error::{ForecastError, Result};
 use crate::families::FAMILIES;
 use crate::frame::{About, Exogenous, Series, SeriesFrame};
@@ -53,6 +54,13 @@ pub(super) struct State {
     pub(super) fitted: Vec<Fitted>,
     /// The last values of every series; none where they were left out of a file.
     pub(super) tails: Option<SeriesFrame>,
+}
+
+impl State {
+    /// Values of the past that the models see, at most.
+    pub(super) fn longest_input(&self) -> usize {
+        self.fitted.iter().map(|fitted| fitted.input_size).max().unwrap_or(0)
+    }
 }
 
 /// How a fit went.
@@ -179,9 +187,9 @@ impl Forecaster {
         }
         let scores = |b: &&Baseline| (b.name.to_owned(), held.as_ref().and_then(|held| held.scores(b.name)));
         let baselines = self.baselines.iter().map(scores).collect();
-        let longest = fitted.iter().map(|fitted| fitted.input_size).max().unwrap_or(0);
-        let tails = Some(frame.last(longest + 1));
-        self.state = Some(State { about: frame.about.clone(), season, fitted, tails });
+        let mut state = State { about: frame.about.clone(), season, fitted, tails: None };
+        state.tails = Some(frame.last(state.longest_input() + 1));
+        self.state = Some(state);
         Ok(Report { baselines, val_size, stopped, held, notes })
     }
 
@@ -316,8 +324,8 @@ impl Forecaster {
         let model = &self.models[i];
         let input_size = self.input_size(model, frame, val_size);
         let number = [i + 1, self.models.len()];
-        let trained =
-            Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number }.train(watch)?;
+        let trained = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None }
+            .train(watch)?;
         let fitted = Fitted {
             model: model.clone(),
             input_size,
@@ -465,13 +473,18 @@ impl Forecaster {
         self.state.as_ref().map(|state| &state.about.exogenous)
     }
 
+    /// The frequency of its series.
+    pub fn freq(&self) -> Option<Freq> {
+        self.state.as_ref().map(|state| state.about.freq)
+    }
+
     /// The ends of the series it was trained on, where it has them.
     pub fn tails(&self) -> Option<&SeriesFrame> {
         self.state.as_ref().and_then(|state| state.tails.as_ref())
     }
 }
 
-fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError {
+pub(super) fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError {
     let said = |names: &Exogenous| {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         format!("hist: {}, futr: {}, static: {}", list(&names.hist), list(&names.futr), list(&names.stat))
@@ -486,7 +499,7 @@ impl Fitted {
     }
 
     /// Refuses series that a multivariate model was not trained on, and frames that lack some of those it was, or whose series do not end together.
-    fn check_series(&self, frame: &SeriesFrame) -> Result<()> {
+    pub(super) fn check_series(&self, frame: &SeriesFrame) -> Result<()> {
         if self.series.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,10 @@
 //! A trained model.
 use super::conformal::Residuals;
 use super::model::Model;
-use crate::frame::Exogenous;
+use super::network::Task;
+use super::watch::Watch;
+use crate::error::Result;
+use crate::frame::{Exogenous, SeriesFrame};
 use crate::metrics::Scores;
 use mayfly_nn::Network;
 
@@ -31,4 +34,27 @@ pub struct Fitted {
     pub(super) next: Option<Network>,
     /// What its intervals are made of, if not of its loss.
     pub(super) residuals: Option<Residuals>,
+}
+
+impl Fitted {
+    /// Trains on for so many steps from the weights that it has. Whether it was asked to stop. Its figures were those of other weights: they go.
+    pub(super) fn go_on(
+        &mut self,
+        frame: &SeriesFrame,
+        steps: usize,
+        threads: usize,
+        number: [usize; 2],
+        watch: &mut dyn Watch,
+    ) -> Result<bool> {
+        let mut model = self.model.clone();
+        model.common.max_steps = steps;
+        let (input_size, h, from) = (self.input_size, self.h, Some(&self.network));
+        let trained = Task { model: &model, frame, input_size, h, val_size: 0, threads, number, from }.train(watch)?;
+        self.seconds += trained.seconds;
+        self.steps += trained.steps;
+        self.windows = trained.windows;
+        (self.network, self.next) = (trained.networks.first, trained.networks.next);
+        self.scores = None;
+        Ok(trained.stopped)
+    }
 }

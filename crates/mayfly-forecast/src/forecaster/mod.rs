@@ -14,6 +14,7 @@ mod nf;
 mod seen;
 mod simulate;
 mod steps;
+mod update;
 mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};
@@ -24,4 +25,5 @@ pub use forecasts::{Forecasts, Outlook};
 pub use hierarchy::{Hierarchy, Reconciliation};
 pub use model::Model;
 pub use simulate::{Dependence, Paths, SimulateOptions};
+pub use update::{UpdateOptions, Updated};
 pub use watch::{Progress, Watch};

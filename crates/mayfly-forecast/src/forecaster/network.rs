@@ -27,6 +27,8 @@ pub(super) struct Task<'a> {
     pub(super) threads: usize,
     /// Place among the models, and how many there are.
     pub(super) number: [usize; 2],
+    /// The network whose weights it goes on from, if it does not begin anew.
+    pub(super) from: Option<&'a Network>,
 }
 
 /// What a trained model forecasts with.
@@ -91,7 +93,10 @@ impl Task<'_> {
         };
         let mut rows = Rows::new(series, &list, shape, plan);
         let training = spec(self.model.family, self.model.own.clone(), shape, Use::Training);
-        let network = Network::new(training, common.random_seed)?;
+        let network = match self.from {
+            None => Network::new(training, common.random_seed)?,
+            Some(from) => Network::from_parts(training, from.params(), None)?,
+        };
         let mut trainer = Trainer::new(network, self.config(&plan, &shape, rows.step_rows()))?;
         if self.model.loss == ForecastLoss::Rmse {
             trainer.set_gradient_hook(Some(Box::new(root)));

@@ -2,6 +2,7 @@
 use super::beside::{self, Table};
 use super::fill::filled;
 use super::options::{Columns, Duplicates, Fill, FrameOptions};
+use super::order::order;
 use super::rows::{Row, Rows};
 use super::series::{About, Beside, SeriesFrame};
 use crate::calendar::{Freq, Stamp, StampForm, infer};
@@ -64,7 +65,9 @@ pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: 
         None => infer(ranges.iter().map(|range| &stamps[range.clone()]), &form)?,
     };
     let about = About { freq, form, columns, exogenous: rows.names.clone() };
-    place(&rows, &ranges, about, options.fill, notes)
+    let frame = place(&rows, &ranges, about, options.fill, notes)?;
+    frame.at_least(options.least, "to see a step")?;
+    Ok(frame)
 }
 
 /// A frequency that the form of the times allows.
@@ -81,14 +84,9 @@ fn fits(freq: Freq, form: &StampForm) -> Result<Freq> {
     }
 }
 
-/// By series and time. Whole numbers are sorted as such.
+/// By series and time.
 fn sort(rows: &mut Rows) {
-    let mut order: Vec<u32> = (0..rows.ids.len() as u32).collect();
-    let numbers: Option<Vec<i64>> = rows.ids.iter().map(|id| id.parse().ok()).collect();
-    match numbers {
-        Some(numbers) => order.sort_by_key(|i| (numbers[*i as usize], &rows.ids[*i as usize])),
-        None => order.sort_by_key(|i| &rows.ids[*i as usize]),
-    }
+    let order = order(&rows.ids);
     let mut place = vec![0; order.len()];
     order.iter().enumerate().for_each(|(to, from)| place[*from as usize] = to as u32);
     rows.rows.iter_mut().for_each(|row| row.series = place[row.series as usize]);
@@ -192,7 +190,6 @@ fn place(
     }
     frame.notes.extend(gaps.judge(fill)?);
     frame.known = (fill == Fill::Mask && all_known.contains(&false)).then_some(all_known);
-    frame.at_least(2, "to see a step")?;
     Ok(frame)
 }
 

@@ -1,12 +1,15 @@
 //! Series in memory: columns plus offsets, checked and on their grids.
+mod append;
 mod beside;
 mod build;
 mod fill;
 mod options;
+mod order;
 mod read;
 mod rows;
 mod series;
 
+pub use append::Appended;
 pub use beside::Table;
 pub use options::{Columns, Duplicates, Exogenous, Fill, FrameOptions};
 pub(crate) use read::{ById, by_id};

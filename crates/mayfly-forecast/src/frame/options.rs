@@ -81,7 +81,7 @@ pub enum Fill {
 }
 
 /// How a table of series is read.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FrameOptions {
     /// The column that names the series; else `unique_id`, and without such a column the table is one series.
@@ -98,6 +98,8 @@ pub struct FrameOptions {
     pub fill: Fill,
     /// Series of fewer than two values are left out instead of being an error.
     pub skip_short: bool,
+    /// Values that each series must have: two, from which a step can be seen; one will do where the frequency is given.
+    pub least: usize,
     /// Every column but the times is a series.
     pub wide: bool,
     /// Columns known up to the cutoff.
@@ -106,6 +108,25 @@ pub struct FrameOptions {
     pub futr: Vec<String>,
     /// How the file itself is read.
     pub file: FileOptions,
+}
+
+impl Default for FrameOptions {
+    fn default() -> Self {
+        FrameOptions {
+            id: None,
+            time: None,
+            target: None,
+            freq: None,
+            duplicates: Duplicates::default(),
+            fill: Fill::default(),
+            skip_short: false,
+            least: 2,
+            wide: false,
+            hist: Vec::new(),
+            futr: Vec::new(),
+            file: FileOptions::default(),
+        }
+    }
 }
 
 impl FromStr for Fill {

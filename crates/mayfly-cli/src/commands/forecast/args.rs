@@ -19,6 +19,8 @@ pub enum ForecastCommand {
     Predict(Box<PredictArgs>),
     /// Backtest: forecast the past from what lay before, beside baselines
     Cv(Box<CvArgs>),
+    /// Append new values to the series of a trained model, and train on if asked
+    Update(Box<UpdateArgs>),
     /// Draw the forecasts of a trained model
     Plot(PlotArgs),
     /// Take over models that NeuralForecast saved
@@ -97,9 +99,8 @@ impl SeriesArgs {
             fill: self.fill.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             skip_short: self.skip_short,
             wide: self.wide,
-            hist: Vec::new(),
-            futr: Vec::new(),
             file: self.files.options()?,
+            ..FrameOptions::default()
         })
     }
 }
@@ -249,6 +250,25 @@ pub struct CvArgs {
     pub hierarchy: HierarchyArgs,
     #[command(flatten)]
     pub exogenous: ExogenousArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct UpdateArgs {
+    /// A file that mayfly forecast train wrote
+    pub model: PathBuf,
+    /// New rows of the series; rows at times that the model keeps replace them. - is standard input
+    pub data: PathBuf,
+    /// Where the updated model goes [default: it replaces MODEL]
+    #[arg(short, long, value_name = "MODEL")]
+    pub output: Option<PathBuf>,
+    /// Steps that each model trains on for, from the weights it has: on what it keeps of each series and the new rows, or on whole series if DATA has them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub steps: usize,
+    /// A table with a row for each series of DATA, where the models were trained with static columns
+    #[arg(long = "static", value_name = "FILE")]
+    pub statics: Option<PathBuf>,
     #[command(flatten)]
     pub series: SeriesArgs,
 }

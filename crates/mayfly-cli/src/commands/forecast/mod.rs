@@ -7,6 +7,7 @@ mod picture;
 mod predict;
 mod setup;
 mod train;
+mod update;
 mod watch;
 mod words;
 
@@ -20,6 +21,7 @@ pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {
         ForecastCommand::Train(args) => train::run(&args, ui),
         ForecastCommand::Predict(args) => predict::run(&args, ui),
         ForecastCommand::Cv(args) => cv::run(&args, ui),
+        ForecastCommand::Update(args) => update::run(&args, ui),
         ForecastCommand::Plot(args) => picture::run(&args, ui),
         ForecastCommand::Import { folder, output } => import::run(&folder, &output, ui),
         ForecastCommand::Models { name } => families::run(name.as_deref(), ui),

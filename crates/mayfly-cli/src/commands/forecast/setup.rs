@@ -14,13 +14,24 @@ use std::path::Path;
 
 /// Reads a table of series and says what was found.
 pub(super) fn series(path: &Path, args: &SeriesArgs, beside: &ExogenousArgs, ui: Ui) -> Result<SeriesFrame> {
+    series_with(path, args.options()?, beside, args.align, ui)
+}
+
+/// The same with other options than a person gave.
+pub(super) fn series_with(
+    path: &Path,
+    options: FrameOptions,
+    beside: &ExogenousArgs,
+    align: bool,
+    ui: Ui,
+) -> Result<SeriesFrame> {
     let input = Input::open(path)?;
-    let options = FrameOptions { hist: beside.hist.clone(), futr: beside.futr.clone(), ..args.options()? };
+    let options = FrameOptions { hist: beside.hist.clone(), futr: beside.futr.clone(), ..options };
     let mut frame = SeriesFrame::read(&*input, &options).map_err(as_flags)?;
     if let Some(path) = &beside.statics {
         frame = frame.with_static(&*Input::open(path)?, &options).map_err(as_flags)?;
     }
-    if args.align {
+    if align {
         frame = frame.with_common_end().map_err(as_flags)?;
     }
     let (least, most) = (grouped(frame.shortest()), grouped(frame.longest()));
