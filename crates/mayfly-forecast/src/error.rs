@@ -172,6 +172,14 @@ pub enum ForecastError {
         /// How many end early.
         series: usize,
     },
+    /// A search without a result.
+    #[error("no trial of {model} came to a result: {why}")]
+    NoTrial {
+        /// The model.
+        model: String,
+        /// Why the first failed.
+        why: String,
+    },
     /// A file of a forecaster whose parts do not belong together.
     #[error("{file}: {what}")]
     BadFile {

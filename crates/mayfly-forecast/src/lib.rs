@@ -21,6 +21,8 @@
 //! - [`BASELINES`]: what every network has to beat.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "auto")]
+mod auto;
 mod baselines;
 pub mod calendar;
 mod error;
@@ -35,6 +37,8 @@ mod names;
 mod normal;
 mod windows;
 
+#[cfg(feature = "auto")]
+pub use auto::{AutoOptions, AutoReport, Range, Search, Space, Trial};
 pub use baselines::{BASELINES, Baseline, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};

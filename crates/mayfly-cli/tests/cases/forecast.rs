@@ -343,6 +343,49 @@ fn new_values_are_appended_and_learnt() {
     let refused = case.refused(&["forecast", "update", "m.mayfly", "far.csv"]);
     assert!(refused.contains("\"a\" has no value at 2024-01-01") && refused.contains("--fill"), "{refused}");
     case.ok(&["forecast", "update", "m.mayfly", "far.csv", "-o", "f.mayfly", "--fill", "linear"]);
-    assert!(case.refused(&["forecast", "update", "m.mayfly", "new.csv", "-o", "new.csv"]).contains("-o"));
+    assert!(case.run(&["forecast", "update", "m.mayfly", "new.csv", "-o", "new.csv"]).err.contains("would be lost"));
     assert_eq!(std::fs::read(case.path("m.mayfly")).unwrap(), kept);
+}
+
+#[test]
+fn settings_are_found_by_trying() {
+    let case = case();
+    case.write(
+        "space.toml",
+        "[NHITS]\nmlp_units = { choice = [[[8, 8]], [[16, 16]]] }\nlearning_rate = { log = [1e-3, 1e-2] }\nn_pool_kernel_size = { choice = [[1], [2]] }\nn_freq_downsample = { choice = [[1], [3]] }\nstack_types = { choice = [[\"identity\"]] }\nn_blocks = { choice = [[1]] }\n",
+    );
+    let auto = |more: &[&str]| {
+        let args =
+            ["forecast", "auto", "s.csv", "--h", "6", "--models", "nhits", "--steps", "5", "--space", "space.toml"];
+        [&args[..], more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |more: &[&str]| {
+        let args = auto(more);
+        case.ok(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let object = run(&["--samples", "3", "--log", "t.jsonl", "-o", "m.mayfly", "--json"]).json();
+    has_keys(&object, &format!("{OBJECT} trials"));
+    let trials = object["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 3);
+    trials.iter().for_each(|trial| has_keys(trial, "model trial config mae failed seconds"));
+    let best = trials.iter().map(|trial| trial["mae"].as_f64().unwrap()).fold(f64::MAX, f64::min);
+    assert_eq!(object["models"][0]["mae"].as_f64(), Some(best));
+    assert!(trials.iter().all(|trial| trial["config"]["max_steps"] == 5), "--steps fixes the steps");
+    assert!(case.ok(&["forecast", "predict", "m.mayfly"]).out.starts_with("unique_id,ds,NHITS\n"));
+    // The log has all trials: the same search goes on from it, and is no other.
+    assert_eq!(std::fs::read_to_string(case.path("t.jsonl")).unwrap().lines().count(), 4);
+    let said = run(&["--samples", "3", "--log", "t.jsonl", "-o", "n.mayfly"]).out;
+    assert!(said.starts_with("NHITS: 3 trials\n") && said.contains("learning_rate"), "{said}");
+    let refused = |more: &[&str]| {
+        let args = auto(more);
+        let ran = case.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(ran.code != Some(0) && ran.out.is_empty(), "{args:?}");
+        ran.err
+    };
+    assert!(refused(&["--samples", "4", "--log", "t.jsonl"]).contains("samples is 3 there and 4 here"));
+    assert!(refused(&["--search", "grid"]).contains("tpe"));
+    assert!(refused(&["--log", "s.csv"]).contains("would be lost"));
+    assert!(refused(&["--val", "0"]).contains("--val"));
+    case.write("space.toml", "[MLP]\nhidden_size = { choice = [8] }\n");
+    assert!(refused(&[]).contains("[MLP]"));
 }

@@ -18,7 +18,7 @@ use crate::metrics::Scores;
 use mayfly_nn::{Control, Network};
 
 /// Steps of a forecast and values of the past, at most.
-pub(super) const MOST: usize = 16_384;
+pub(crate) const MOST: usize = 16_384;
 
 /// Models that forecast the same series over the same horizon, beside baselines.
 ///
@@ -179,7 +179,13 @@ impl Forecaster {
         if short > 0 && val_size > 0 {
             notes.push(format!("{short} series are too short to learn from once {val_size} values are held out"));
         }
-        let (mut fitted, stopped) = self.train(frame, val_size, watch)?;
+        let (fitted, stopped) = self.train(frame, val_size, watch)?;
+        self.settle(frame, fitted, Report { val_size, stopped, notes, baselines: Vec::new(), held: None })
+    }
+
+    /// Measures what was trained, and keeps it.
+    fn settle(&mut self, frame: &SeriesFrame, mut fitted: Vec<Fitted>, report: Report) -> Result<Report> {
+        let Report { val_size, stopped, notes, .. } = report;
         let season = self.season.unwrap_or(frame.freq().season());
         let held = (val_size > 0).then(|| self.measure(frame, &fitted, val_size, season)).transpose()?;
         for fitted in &mut fitted {
@@ -193,7 +199,55 @@ impl Forecaster {
         Ok(Report { baselines, val_size, stopped, held, notes })
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// The models, before or after a fit.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// The same with this model alone, nothing beside it and no intervals from a backtest.
+    #[cfg(feature = "auto")]
+    pub(crate) fn alone(&self, model: Model) -> Forecaster {
+        let (models, state) = (vec![model], None);
+        Forecaster { models, baselines: Vec::new(), conformal: None, hierarchy: None, state, ..self.clone() }
+    }
+
+    /// Takes these models, with weights where they were trained; trains those without, and makes intervals from a backtest where they are wanted. Asked to stop it
+    /// keeps the models that have weights.
+    #[cfg(feature = "auto")]
+    pub(crate) fn adopt(
+        &mut self,
+        frame: &SeriesFrame,
+        found: Vec<(Model, Option<Fitted>)>,
+        stopped: bool,
+        watch: &mut dyn Watch,
+    ) -> Result<Report> {
+        self.check_exogenous(frame)?;
+        let val_size = self.held_out(frame)?;
+        let found: Vec<_> = found.into_iter().filter(|(_, fitted)| !stopped || fitted.is_some()).collect();
+        if found.is_empty() {
+            let want = "the best settings so far were found in a run before: go on with its log to have them trained";
+            return Err(ForecastError::option("search", "stopped", want));
+        }
+        let (models, weights): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        self.models = models;
+        let (mut all, mut stopped) = (Vec::new(), stopped);
+        for (i, fitted) in weights.into_iter().enumerate() {
+            let (mut fitted, cut) = match fitted {
+                Some(fitted) => (fitted, false),
+                None => self.train_one(i, frame, val_size, watch)?,
+            };
+            if !stopped && !cut {
+                let (residuals, cut) = self.residuals(i, frame, val_size, watch)?;
+                (fitted.residuals, stopped) = (residuals, cut);
+            }
+            stopped |= cut;
+            all.push(fitted);
+        }
+        let notes = Vec::new();
+        self.settle(frame, all, Report { val_size, stopped, notes, baselines: Vec::new(), held: None })
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
         if self.h == 0 || self.h > MOST {
             return Err(ForecastError::option("h", self.h, format!("it must be between 1 and {MOST}")));
         }
@@ -271,7 +325,7 @@ impl Forecaster {
     }
 
     /// Values at the end of each series that are held out.
-    fn held_out(&self, frame: &SeriesFrame) -> Result<usize> {
+    pub(crate) fn held_out(&self, frame: &SeriesFrame) -> Result<usize> {
         let longest = frame.longest();
         match self.val_size {
             None if longest >= 2 * self.h + 2 => Ok(self.h),

@@ -19,6 +19,7 @@ mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};
 pub use conformal::{Conformal, ConformalMethod};
+pub(crate) use fit::MOST;
 pub use fit::{Forecaster, Report};
 pub use fitted::Fitted;
 pub use forecasts::{Forecasts, Outlook};

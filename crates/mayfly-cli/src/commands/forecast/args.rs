@@ -10,6 +10,19 @@ Examples:
   mayfly forecast train sales.csv --h 28 --models nhits,dlinear -o sales.mayfly
   mayfly forecast train AirPassengers.csv --h 12 --level 80,90 --plot fit.svg -o air.mayfly";
 
+const AUTO: &str = "\
+Every trial is a training that is measured on the last --val values of each series. What is searched are the ranges of
+NeuralForecast's Auto models, without settings that are given by options or --config. Ranges of one's own, in --space FILE.toml:
+
+  [NHITS]
+  learning_rate = { log = [1e-4, 1e-2] }
+  max_steps = { int = [200, 1000, 100] }
+  scaler_type = { choice = [\"robust\", \"standard\"] }
+  input_size_multiplier = { choice = [2, 3, 4] }   # horizons of the past
+
+Examples:
+  mayfly forecast auto sales.csv --h 28 --models nhits,mlp --samples 20 --log search.jsonl -o sales.mayfly";
+
 #[derive(Subcommand, Debug)]
 pub enum ForecastCommand {
     /// Train models on series and measure them beside baselines
@@ -19,6 +32,9 @@ pub enum ForecastCommand {
     Predict(Box<PredictArgs>),
     /// Backtest: forecast the past from what lay before, beside baselines
     Cv(Box<CvArgs>),
+    /// Find settings by trying, and train the best
+    #[command(after_help = AUTO)]
+    Auto(Box<AutoArgs>),
     /// Append new values to the series of a trained model, and train on if asked
     Update(Box<UpdateArgs>),
     /// Draw the forecasts of a trained model
@@ -177,6 +193,42 @@ pub struct TrainArgs {
     pub data: PathBuf,
     #[command(flatten)]
     pub models: ModelArgs,
+    /// Where the models go [default: the data's name]
+    #[arg(short, long, value_name = "MODEL")]
+    pub output: Option<PathBuf>,
+    /// Draw the forecasts of what was held out as an SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// Keep no values of the series in the file; predict then needs data
+    #[arg(long)]
+    pub no_tails: bool,
+    #[command(flatten)]
+    pub exogenous: ExogenousArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct AutoArgs {
+    /// A table of series: .csv or .parquet, a row a value; - is standard input
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// Settings to try for each model
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Search")]
+    pub samples: usize,
+    /// How they are chosen: tpe (by what came of those before), random, or halving (the best of many short trainings get longer ones)
+    #[arg(long, value_name = "HOW", default_value = "tpe", help_heading = "Search")]
+    pub search: String,
+    /// Begin no trial after so many minutes
+    #[arg(long, value_name = "M", help_heading = "Search")]
+    pub minutes: Option<f64>,
+    /// Ranges of settings from a TOML file, a table a model
+    #[arg(long, value_name = "FILE.toml", help_heading = "Search")]
+    pub space: Option<PathBuf>,
+    /// Write every trial down as a line of JSON; a search that was broken off goes on from there
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Search")]
+    pub log: Option<PathBuf>,
     /// Where the models go [default: the data's name]
     #[arg(short, long, value_name = "MODEL")]
     pub output: Option<PathBuf>,

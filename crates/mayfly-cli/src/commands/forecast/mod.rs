@@ -1,5 +1,6 @@
 //! `mayfly forecast`: series in, forecasts with intervals out. What is decided on the way, the library decides.
 pub mod args;
+mod auto;
 mod cv;
 mod families;
 mod import;
@@ -20,6 +21,7 @@ pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {
     match command {
         ForecastCommand::Train(args) => train::run(&args, ui),
         ForecastCommand::Predict(args) => predict::run(&args, ui),
+        ForecastCommand::Auto(args) => auto::run(&args, ui),
         ForecastCommand::Cv(args) => cv::run(&args, ui),
         ForecastCommand::Update(args) => update::run(&args, ui),
         ForecastCommand::Plot(args) => picture::run(&args, ui),

@@ -141,7 +141,7 @@ pub(super) fn with_hierarchy(forecaster: Forecaster, args: &HierarchyArgs, serie
 }
 
 /// What the file of settings says, if there is one.
-fn settings(args: &ModelArgs) -> Result<Map<String, Value>> {
+pub(super) fn settings(args: &ModelArgs) -> Result<Map<String, Value>> {
     Ok(args.config.as_deref().map(read_config).transpose()?.unwrap_or_default())
 }
 

@@ -1,14 +1,16 @@
 //! `mayfly forecast train`.
-use super::args::TrainArgs;
+use super::args::{ModelArgs, TrainArgs};
 use super::picture::{Wanted, draw, name_of, write_picture};
 use super::setup::{check, forecaster, series};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::exit::Usage;
 use crate::support::input::is_dash;
-use crate::support::output::{Files, NATIVE_MODEL, PICTURE};
+use crate::support::output::{Files, NATIVE_MODEL, Output, PICTURE};
 use crate::support::ui::Ui;
 use anyhow::Result;
+use mayfly_forecast::{Forecaster, Report, SeriesFrame};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Trains, measures and saves.
@@ -27,8 +29,31 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
     let report = forecaster.fit(&frame, &mut eye);
     eye.finish();
     let report = report.map_err(as_flags)?;
+    let wrote = Wrote { frame: &frame, args: &args.models, output, plot, data: &args.data, no_tails: args.no_tails };
+    let (text, object) = write_model(forecaster, report, wrote, ui)?;
+    files.result(ui, &text, &object)
+}
+
+/// Where a trained model goes, and what belongs to it.
+pub(super) struct Wrote<'a> {
+    pub(super) frame: &'a SeriesFrame,
+    pub(super) args: &'a ModelArgs,
+    pub(super) output: Output,
+    pub(super) plot: Option<Output>,
+    pub(super) data: &'a Path,
+    pub(super) no_tails: bool,
+}
+
+/// Writes the model and its picture. Returns what a person and a machine are told of it.
+pub(super) fn write_model(
+    mut forecaster: Forecaster,
+    report: Report,
+    to: Wrote<'_>,
+    ui: Ui,
+) -> Result<(String, Value)> {
+    let Wrote { frame, args, output, plot, data, no_tails } = to;
     report.notes.iter().for_each(|note| ui.note(note));
-    if args.no_tails {
+    if no_tails {
         forecaster.forget_series();
     }
     let bytes = forecaster.to_bytes().map_err(as_flags)?;
@@ -37,14 +62,14 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
         ui.note("interrupted; the best weights so far are kept");
     }
     if let (Some(plot), Some(held)) = (&plot, &report.held) {
-        let wanted = Wanted { title: format!("Forecasts of {}", name_of(&args.data)), best: best(&forecaster) };
-        write_picture(plot, &draw(&frame, held, &wanted), ui)?;
+        let wanted = Wanted { title: format!("Forecasts of {}", name_of(data)), best: best(&forecaster) };
+        write_picture(plot, &draw(frame, held, &wanted), ui)?;
     } else if plot.is_some() {
         ui.note("nothing was held out, so that there is no forecast to draw: see mayfly forecast plot");
     }
     let outcome = Outcome {
-        frame: &frame,
-        h: args.models.h,
+        frame,
+        h: args.h,
         fitted: forecaster.fitted(),
         baselines: report.baselines,
         model: Some(output.to_string()),
@@ -53,17 +78,17 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
         0 => format!("nothing was held out. Model: {output}"),
         n => format!("measured on the last {n} values of each series, by which the networks chose their weights; mayfly forecast cv measures without that. Model: {output}"),
     });
-    files.result(ui, &outcome.text(), &outcome.json())
+    Ok((outcome.text(), outcome.json()))
 }
 
 /// The model of the least error.
-fn best(forecaster: &mayfly_forecast::Forecaster) -> Option<String> {
+fn best(forecaster: &Forecaster) -> Option<String> {
     let scored = forecaster.fitted().iter().filter_map(|f| Some((f.scores.as_ref()?.mae, &f.model.alias)));
     scored.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, alias)| alias.clone())
 }
 
 /// The data's name with the extension of a model, in the current folder.
-fn default_model(data: &Path) -> Result<PathBuf> {
+pub(super) fn default_model(data: &Path) -> Result<PathBuf> {
     if is_dash(data) {
         return Err(Usage("with data from standard input, say where the models go: -o MODEL".into()).into());
     }

@@ -15,14 +15,14 @@ pub(super) struct Eye {
     ui: Ui,
     signals: Signals,
     bar: Option<ProgressBar>,
-    /// The model that the bar belongs to.
-    model: usize,
+    /// The model that the bar belongs to, and its number.
+    model: (String, usize),
     said: usize,
 }
 
 impl Eye {
     pub(super) fn new(ui: Ui) -> Result<Eye> {
-        Ok(Eye { ui, signals: Signals::listen()?, bar: None, model: 0, said: 0 })
+        Ok(Eye { ui, signals: Signals::listen()?, bar: None, model: (String::new(), 0), said: 0 })
     }
 
     pub(super) fn finish(&mut self) {
@@ -35,10 +35,10 @@ impl Eye {
 impl Watch for Eye {
     fn progress(&mut self, progress: &Progress<'_>) {
         let Progress { model, number, step, steps, train_loss, validation_loss } = *progress;
-        if self.model != number[0] {
+        if (self.model.0.as_str(), self.model.1) != (model, number[0]) {
             self.finish();
             self.bar = Some(self.ui.progress("step", steps));
-            (self.model, self.said) = (number[0], 0);
+            (self.model, self.said) = ((model.to_owned(), number[0]), 0);
         }
         let held = validation_loss.map(|v| format!(", validation {v:.5}")).unwrap_or_default();
         let line = format!("{model} ({} of {}): loss {train_loss:.5}{held}", number[0], number[1]);

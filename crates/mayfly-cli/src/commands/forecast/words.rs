@@ -18,6 +18,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "freq" => Some("--freq"),
         "input_size" => Some("--input-size"),
         "models" => Some("--models"),
+        "samples" => Some("--samples"),
         _ => None,
     };
     match error {
@@ -136,6 +137,7 @@ fn mae(scores: Option<&Scores>) -> f64 {
     scores.map_or(f64::INFINITY, |scores| scores.mae)
 }
 
-fn shown(v: f64) -> String {
+/// A figure, or a dash.
+pub(super) fn shown(v: f64) -> String {
     if v.is_finite() { figure(v) } else { "–".into() }
 }
