@@ -46,13 +46,14 @@ pub use families::{
     Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell,
     DilatedRnn, DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward, ForecastCx, Gru, HiddenSize,
     ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate, ModeSelect, NLinear, Nbeats,
-    Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Rnn, Settings, Softs, SoftsSharp, StackType, StemGnn, Takes, Tcn, Tft,
-    TftCell, Tide, TimeMixer, TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet, XLinear,
-    XLstm,
+    Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Ridge, Rnn, Settings, Softs, SoftsSharp, StackType, StemGnn, Takes, Tcn,
+    Tft, TftCell, Tide, TimeMixer, TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet,
+    XLinear, XLstm,
 };
 pub use forecaster::{
-    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Fitted, Forecaster, Forecasts, Hierarchy, Model,
-    Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated, Watch,
+    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Ensemble, Fitted, Forecaster, Forecasts,
+    Hierarchy, Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated,
+    Watch,
 };
 pub use frame::{Appended, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};

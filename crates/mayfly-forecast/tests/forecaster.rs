@@ -1,7 +1,7 @@
 //! Models from series to forecasts, as a program that uses the library meets them.
 use mayfly_forecast::{
-    BASELINES, BacktestOptions, Fill, ForecastLoss, Forecaster, FrameOptions, Model, Progress, Refit, SeriesFrame,
-    UpdateOptions, Watch,
+    BASELINES, BacktestOptions, Ensemble, Fill, ForecastLoss, Forecaster, FrameOptions, Model, Progress, Refit,
+    SeriesFrame, UpdateOptions, Watch,
 };
 use mayfly_nn::Control;
 
@@ -398,4 +398,56 @@ fn updates_that_make_no_sense_change_nothing() {
     assert!(refused.contains("keeps no values"), "{refused}");
     forecaster.update(&more, &steps, &mut ()).unwrap();
     assert!(forecaster.tails().is_none());
+}
+
+#[test]
+fn an_ensemble_is_made_of_all_models() {
+    let frame = frame(&[60, 40]);
+    let mut forecaster = all(10).ensemble(Ensemble::Weighted).val_size(6).level(&[80.0]).baselines(&BASELINES[..1]);
+    let report = forecaster.fit(&frame, &mut ()).unwrap();
+    let forecasts = forecaster.predict(None, None).unwrap();
+    assert_eq!(forecasts.columns()[2..], ["DLinear", "NLinear", "MLP", "NHITS", "Ensemble"]);
+    let weight = |name: &str| {
+        1.0 / forecaster.fitted().iter().find(|f| f.model.alias == name).unwrap().scores.as_ref().unwrap().mae
+    };
+    let names = ["DLinear", "NLinear", "MLP", "NHITS"];
+    let total: f64 = names.map(weight).iter().sum();
+    for at in 0..12 {
+        let want: f64 = names.iter().map(|name| weight(name) * f64::from(forecasts.column(name).unwrap()[at])).sum();
+        let got = f64::from(forecasts.column("Ensemble").unwrap()[at]);
+        assert!((got - want / total).abs() < 1e-3, "{got} {want}");
+    }
+    let held = report.held.unwrap();
+    assert_eq!(report.ensemble.unwrap().mae, held.scores("Ensemble").unwrap().mae);
+    let folder = tempfile::tempdir().unwrap();
+    forecaster.save(folder.path().join("m.mayfly")).unwrap();
+    let loaded = Forecaster::load(folder.path().join("m.mayfly")).unwrap();
+    assert_eq!(loaded.predict(None, None).unwrap().to_csv(), forecasts.to_csv());
+    // In a backtest it stands between the models and the baselines, whatever is held out.
+    let windows = BacktestOptions { windows: 2, ..BacktestOptions::default() };
+    let backtest = all(5).ensemble(Ensemble::Median).cross_validation(&frame, &windows, &mut ()).unwrap();
+    assert!(backtest.ensemble.unwrap().mae > 0.0 && backtest.forecasts.column("Ensemble").is_some());
+    let said = |forecaster: Forecaster| forecaster.cross_validation(&frame, &windows, &mut ()).unwrap_err().to_string();
+    assert!(said(all(5).ensemble(Ensemble::Weighted)).contains("held out"));
+    assert!(said(Forecaster::new(6).model(model("MLP", 5)).ensemble(Ensemble::Mean)).contains("two models"));
+    assert!(said(all(5).model(model("MLP", 5).alias("Ensemble")).ensemble(Ensemble::Mean)).contains("twice"));
+}
+
+#[test]
+fn ridge_is_solved_and_takes_squares_alone() {
+    let frame = frame(&[60, 60]);
+    let ridge = || Model::new("Ridge").unwrap().input_size(24);
+    let mut forecaster = Forecaster::new(6).model(ridge()).val_size(6);
+    forecaster.fit(&frame, &mut ()).unwrap();
+    let fitted = &forecaster.fitted()[0];
+    // A line and a season of twelve are a linear map of 24 values: next to nothing is left.
+    assert!(fitted.scores.as_ref().unwrap().mae < 0.5, "{:?}", fitted.scores);
+    assert_eq!((fitted.steps, fitted.windows), (1, 2 * (54 - 24 - 6 + 1)));
+    let before = forecaster.predict(Some(&frame), None).unwrap().to_csv();
+    let steps = UpdateOptions { steps: 3, ..UpdateOptions::default() };
+    forecaster.update(&frame.last(1), &steps, &mut ()).unwrap();
+    assert_eq!(forecaster.predict(Some(&frame), None).unwrap().to_csv(), before, "a few values teach it nothing");
+    let said = Forecaster::new(6).model(ridge().loss(ForecastLoss::Mae)).fit(&frame, &mut ()).unwrap_err().to_string();
+    assert!(said.contains("its loss is mse"), "{said}");
+    assert!(ridge().with("alpha", -1.0).is_err());
 }

@@ -167,7 +167,8 @@ mod tests {
         for family in FAMILIES {
             let (base, space) = (Model::new(family.name).unwrap(), Space::of(family));
             space.check(&base).unwrap();
-            assert!(space.0.contains_key("learning_rate") && space.0.contains_key(MULTIPLIER), "{family:?}");
+            let rate = if family.name == "Ridge" { "alpha" } else { "learning_rate" };
+            assert!(space.0.contains_key(rate) && space.0.contains_key(MULTIPLIER), "{family:?}");
             for end in 0..2 {
                 let point: Vec<f64> = space.0.values().map(|range| range.span()[end]).collect();
                 let model = space.model(&base, &point, 12, 400).unwrap();

@@ -21,6 +21,9 @@ fn ints(name: &'static str, least: i64, most: i64) -> Named {
 
 /// What all families search, in the ranges of their kind.
 fn shared(family: &Family) -> Vec<Named> {
+    if family.name == "Ridge" {
+        return vec![choice(MULTIPLIER, [1, 2, 3, 4, 5]), choice("scaler_type", ["identity", "robust", "standard"])];
+    }
     let is_recurrent = matches!(family.name, "RNN" | "LSTM" | "GRU" | "TCN" | "DilatedRNN");
     let mixes = matches!(family.name, "TSMixer" | "TSMixerx");
     let rates = match family.name {
@@ -109,6 +112,7 @@ fn own(family: &str) -> Vec<Named> {
                 [[168, 24, 1], [24, 12, 1], [180, 60, 1], [60, 8, 1], [40, 20, 1], [1; 3]].map(|k| json!(k)),
             ),
         ],
+        "Ridge" => vec![("alpha", Range::Log([1e-4, 10.0]))],
         "DLinear" => vec![choice("moving_avg_window", [11, 25, 51])],
         "TiDE" => vec![
             choice("hidden_size", wide),

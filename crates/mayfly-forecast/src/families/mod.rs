@@ -29,6 +29,7 @@ mod norm;
 mod patchtst;
 mod periods;
 mod recurrent;
+mod ridge;
 mod rmok;
 mod settings;
 mod softs;
@@ -72,6 +73,7 @@ pub use nhits::{Interpolation, Nhits, Pooling};
 pub use nlinear::NLinear;
 pub use patchtst::PatchTst;
 pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
+pub use ridge::Ridge;
 pub use rmok::{RMoK, Wavelet};
 pub use settings::{Build, Settings};
 pub(crate) use settings::{as_json, merge};
@@ -165,6 +167,13 @@ pub static FAMILIES: &[Family] = &[
         takes: Takes::PAST,
         defaults: Common::b,
         settings: settings::of::<NLinear>,
+    },
+    Family {
+        name: "Ridge",
+        paper: "Hoerl & Kennard 1970, Ridge Regression: Biased Estimation for Nonorthogonal Problems; NLinear's map in closed form",
+        takes: Takes::PAST,
+        defaults: || Common { max_steps: 1, ..Common::b() },
+        settings: settings::of::<Ridge>,
     },
     Family {
         name: "MLP",

@@ -39,6 +39,11 @@ pub trait Build: Debug + Send + Sync {
         0
     }
 
+    /// What large weights cost, where they are solved for and not trained.
+    fn closed_form(&self) -> Option<f64> {
+        None
+    }
+
     /// How many paths of the future a recurrent forecast of a distribution draws.
     fn trajectories(&self) -> usize {
         100

@@ -1,4 +1,5 @@
 //! Backtests: forecasts of the past that see nothing of what came after their cutoff.
+use super::ensemble::{Ensemble, NAME};
 use super::fit::Forecaster;
 use super::fitted::Fitted;
 use super::forecasts::Forecasts;
@@ -44,6 +45,8 @@ pub struct Backtest {
     pub fitted: Vec<Fitted>,
     /// The baselines' figures.
     pub baselines: Vec<(String, Scores)>,
+    /// Those of the ensemble, if there is one.
+    pub ensemble: Option<Scores>,
     /// Whether it was asked to stop.
     pub stopped: bool,
 }
@@ -77,6 +80,7 @@ impl Forecaster {
         }
         frame
             .at_least(test.saturating_add(val_size).saturating_add(2), "for the windows and something to learn from")?;
+        self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
         let season = self.season.unwrap_or(frame.freq().season());
         let mut fitted: Vec<Fitted> = Vec::new();
@@ -88,7 +92,11 @@ impl Forecaster {
                 Refit::Every(n) => window % n == 0,
             };
             if is_due {
-                let (next, stopped) = self.train(&frame.without_last(ahead), val_size, watch)?;
+                let seen = frame.without_last(ahead);
+                let (mut next, stopped) = self.train(&seen, val_size, watch)?;
+                if self.ensemble == Some(Ensemble::Weighted) {
+                    self.measure(&seen, &mut next, val_size, season)?;
+                }
                 fitted = again(fitted, next);
                 if stopped {
                     return self.finish(frame, fitted, parts, options, (season, step), true);
@@ -131,7 +139,8 @@ impl Forecaster {
             fitted.scores = all.scores(&fitted.model.alias);
         }
         let baselines = self.baselines.iter().filter_map(|b| Some((b.name.to_owned(), all.scores(b.name)?))).collect();
-        Ok(Backtest { forecasts: all, fitted, baselines, stopped })
+        let ensemble = all.scores(NAME);
+        Ok(Backtest { forecasts: all, fitted, baselines, ensemble, stopped })
     }
 
     fn gathered(&self, parts: &[Forecasts], places: &[(usize, usize)], (g, c): (usize, usize)) -> Vec<f32> {

@@ -1,5 +1,6 @@
 //! Forecasters in files: safetensors with what they are in the metadata.
 use super::conformal::{Conformal, Residuals};
+use super::ensemble::Ensemble;
 use super::fit::{Forecaster, MOST, State};
 use super::fitted::Fitted;
 use super::model::Model;
@@ -35,6 +36,8 @@ struct Saved {
     models: Vec<SavedModel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intervals: Option<SavedIntervals>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ensemble: Option<Ensemble>,
 }
 
 /// How the intervals of point forecasts are made; the errors are in tensors, `<alias>/errors`, `[series, windows, h]`.
@@ -60,6 +63,13 @@ struct SavedModel {
     steps: usize,
     windows: usize,
     scores: Option<Scores>,
+    /// In a weighted ensemble.
+    #[serde(default = "one")]
+    weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,7 +125,15 @@ impl Forecaster {
             ids: residuals.of.keys().cloned().collect(),
         });
         let (season, about) = (state.season, state.about.clone());
-        let saved = Saved { version: 1, h: self.h, season, about, models, intervals };
+        let saved = Saved {
+            version: 1,
+            h: self.h,
+            season,
+            about,
+            models,
+            intervals,
+            ensemble: self.ensemble.filter(|_| state.fitted.len() > 1),
+        };
         let mut other = BTreeMap::new();
         other.insert(KEY.to_owned(), serde_json::to_string(&saved).map_err(json("the description of the forecaster"))?);
         let mut tensors: Vec<Tensor> = state.fitted.iter().flat_map(tensors).collect();
@@ -192,6 +210,7 @@ impl Forecaster {
             conformal,
             level,
             season: Some(saved.season),
+            ensemble: saved.ensemble,
             state: Some(state),
             ..Forecaster::new(saved.h)
         })
@@ -211,6 +230,7 @@ impl SavedModel {
             steps: fitted.steps,
             windows: fitted.windows,
             scores: fitted.scores.clone(),
+            weight: fitted.weight,
         }
     }
 
@@ -221,7 +241,8 @@ impl SavedModel {
         tensors: &mut BTreeMap<String, Tensor>,
         bad: &dyn Fn(String) -> ForecastError,
     ) -> Result<Fitted> {
-        let SavedModel { family, alias, input_size, series, mut config, seconds, steps, windows, scores } = self;
+        let SavedModel { family, alias, input_size, series, mut config, seconds, steps, windows, scores, weight } =
+            self;
         let loss = config.remove("loss").unwrap_or_default();
         let loss: ForecastLoss =
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
@@ -253,22 +274,9 @@ impl SavedModel {
                 None => return Err(bad(format!("the tensor {name:?} of shape {shape:?} is missing"))),
             }
         }
-        let Networks { first: network, next } = Networks::new(&model, shape, &params)?;
-        let exogenous = exogenous.clone();
-        Ok(Fitted {
-            model,
-            input_size,
-            h,
-            exogenous,
-            series,
-            seconds,
-            steps,
-            windows,
-            scores,
-            network,
-            next,
-            residuals: None,
-        })
+        let networks = Networks::new(&model, shape, &params)?;
+        let bare = Fitted::new(model, input_size, h, exogenous.clone(), networks);
+        Ok(Fitted { series, weight, seconds, steps, windows, scores, ..bare })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A forecaster: models side by side, trained on one frame.
 use super::at::baseline;
 use super::conformal::{Conformal, Residuals};
+use super::ensemble::{self, Ensemble};
 use super::fitted::Fitted;
 use super::forecasts::Forecasts;
 use super::group::{Cut, Group};
@@ -43,6 +44,7 @@ pub struct Forecaster {
     pub(super) season: Option<usize>,
     pub(super) threads: usize,
     pub(super) hierarchy: Option<Hierarchy>,
+    pub(super) ensemble: Option<Ensemble>,
     pub(super) state: Option<State>,
 }
 
@@ -64,10 +66,12 @@ impl State {
 }
 
 /// How a fit went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Figures of the baselines over what was held out; none where nothing was.
     pub baselines: Vec<(String, Option<Scores>)>,
+    /// Those of the ensemble, if there is one.
+    pub ensemble: Option<Scores>,
     /// Values at the end of each series that were held out.
     pub val_size: usize,
     /// Whether it was asked to stop; the weights so far were kept.
@@ -91,6 +95,7 @@ impl Forecaster {
             season: None,
             threads: 0,
             hierarchy: None,
+            ensemble: None,
             state: None,
         }
     }
@@ -165,6 +170,13 @@ impl Forecaster {
         self
     }
 
+    /// The same, with one forecast from those of all models beside them, in columns called `Ensemble`.
+    #[must_use]
+    pub fn ensemble(mut self, ensemble: Ensemble) -> Forecaster {
+        self.ensemble = Some(ensemble);
+        self
+    }
+
     /// Trains every model on the frame.
     ///
     /// # Errors
@@ -173,6 +185,7 @@ impl Forecaster {
         self.check()?;
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
+        self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
@@ -180,23 +193,21 @@ impl Forecaster {
             notes.push(format!("{short} series are too short to learn from once {val_size} values are held out"));
         }
         let (fitted, stopped) = self.train(frame, val_size, watch)?;
-        self.settle(frame, fitted, Report { val_size, stopped, notes, baselines: Vec::new(), held: None })
+        self.settle(frame, fitted, Report { val_size, stopped, notes, ..Report::default() })
     }
 
     /// Measures what was trained, and keeps it.
     fn settle(&mut self, frame: &SeriesFrame, mut fitted: Vec<Fitted>, report: Report) -> Result<Report> {
         let Report { val_size, stopped, notes, .. } = report;
         let season = self.season.unwrap_or(frame.freq().season());
-        let held = (val_size > 0).then(|| self.measure(frame, &fitted, val_size, season)).transpose()?;
-        for fitted in &mut fitted {
-            fitted.scores = held.as_ref().and_then(|held| held.scores(&fitted.model.alias));
-        }
+        let held = (val_size > 0).then(|| self.measure(frame, &mut fitted, val_size, season)).transpose()?;
+        let ensemble = held.as_ref().and_then(|held| held.scores(ensemble::NAME));
         let scores = |b: &&Baseline| (b.name.to_owned(), held.as_ref().and_then(|held| held.scores(b.name)));
         let baselines = self.baselines.iter().map(scores).collect();
         let mut state = State { about: frame.about.clone(), season, fitted, tails: None };
         state.tails = Some(frame.last(state.longest_input() + 1));
         self.state = Some(state);
-        Ok(Report { baselines, val_size, stopped, held, notes })
+        Ok(Report { baselines, ensemble, val_size, stopped, held, notes })
     }
 
     /// The models, before or after a fit.
@@ -208,7 +219,15 @@ impl Forecaster {
     #[cfg(feature = "auto")]
     pub(crate) fn alone(&self, model: Model) -> Forecaster {
         let (models, state) = (vec![model], None);
-        Forecaster { models, baselines: Vec::new(), conformal: None, hierarchy: None, state, ..self.clone() }
+        Forecaster {
+            models,
+            baselines: Vec::new(),
+            conformal: None,
+            hierarchy: None,
+            ensemble: None,
+            state,
+            ..self.clone()
+        }
     }
 
     /// Takes these models, with weights where they were trained; trains those without, and makes intervals from a backtest where they are wanted. Asked to stop it
@@ -243,8 +262,7 @@ impl Forecaster {
             stopped |= cut;
             all.push(fitted);
         }
-        let notes = Vec::new();
-        self.settle(frame, all, Report { val_size, stopped, notes, baselines: Vec::new(), held: None })
+        self.settle(frame, all, Report { val_size, stopped, ..Report::default() })
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -265,18 +283,41 @@ impl Forecaster {
         }
         let mut names: Vec<&str> = self.models.iter().map(|model| model.alias.as_str()).collect();
         names.extend(self.baselines.iter().map(|baseline| baseline.name));
+        self.check_ensemble()?;
+        names.extend(self.ensemble.map(|_| ensemble::NAME));
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(ForecastError::option("models", pair[0], "it is there twice: give one of them another alias"));
         }
         for model in &self.models {
             model.common.check()?;
-            model.loss.check()?;
+            model.check_loss()?;
             if let Some(n) = model.common.input_size.filter(|n| *n > MOST) {
                 return Err(ForecastError::option("input_size", n, format!("it must be at most {MOST}")));
             }
         }
         Ok(())
+    }
+
+    fn check_ensemble(&self) -> Result<()> {
+        let Some(ensemble) = self.ensemble else { return Ok(()) };
+        let bad = |want: &str| Err(ForecastError::option("ensemble", format!("{ensemble:?}").to_lowercase(), want));
+        match (self.models.len(), ensemble, &self.hierarchy) {
+            (0 | 1, ..) => bad("it is made of the forecasts of at least two models"),
+            (_, Ensemble::Median, Some(_)) => bad("medians of forecasts that add up do not: take mean or weighted"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses weights by what is held out where nothing is.
+    pub(super) fn check_weights(&self, val_size: usize) -> Result<()> {
+        match (self.ensemble, val_size) {
+            (Some(Ensemble::Weighted), 0) => {
+                let want = "models are weighted by their errors on what is held out, and nothing is: give a val_size of at least the horizon, or take mean or median";
+                Err(ForecastError::option("ensemble", "weighted", want))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses models that would not look at the exogenous columns.
@@ -380,20 +421,10 @@ impl Forecaster {
         let number = [i + 1, self.models.len()];
         let trained = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None }
             .train(watch)?;
-        let fitted = Fitted {
-            model: model.clone(),
-            input_size,
-            h: self.h,
-            exogenous: frame.exogenous().clone(),
-            series: if model.family.takes.multivariate { frame.ids.clone() } else { Vec::new() },
-            seconds: trained.seconds,
-            steps: trained.steps,
-            windows: trained.windows,
-            scores: None,
-            network: trained.networks.first,
-            next: trained.networks.next,
-            residuals: None,
-        };
+        let bare = Fitted::new(model.clone(), input_size, self.h, frame.exogenous().clone(), trained.networks);
+        let series = if model.family.takes.multivariate { frame.ids.clone() } else { Vec::new() };
+        let (seconds, steps, windows) = (trained.seconds, trained.steps, trained.windows);
+        let fitted = Fitted { series, seconds, steps, windows, ..bare };
         Ok((fitted, trained.stopped))
     }
 
@@ -424,8 +455,14 @@ impl Forecaster {
         Ok((Some(Residuals::new(conformal.method, &self.level, self.h, &cuts, points)), stopped))
     }
 
-    /// Forecasts of what was held out, a horizon behind the other.
-    fn measure(&self, frame: &SeriesFrame, fitted: &[Fitted], val_size: usize, season: usize) -> Result<Forecasts> {
+    /// Forecasts of what was held out, a horizon behind the other. Sets the models' figures, and their weights in an ensemble.
+    pub(super) fn measure(
+        &self,
+        frame: &SeriesFrame,
+        fitted: &mut [Fitted],
+        val_size: usize,
+        season: usize,
+    ) -> Result<Forecasts> {
         let mut cuts: Vec<Cut<'_>> = Vec::new();
         for series in frame.iter() {
             let len = series.y.len();
@@ -433,8 +470,34 @@ impl Forecaster {
             cuts.extend(ends.filter(|cut| *cut >= 1).map(|cut| (series, cut)));
         }
         let mut forecasts = Forecasts::new(frame, &cuts, self.h, season, true);
-        self.add_groups(&mut forecasts, &cuts, fitted, season)?;
+        self.add_models(&mut forecasts, &cuts, fitted, self.h)?;
+        for fitted in fitted.iter_mut() {
+            fitted.scores = forecasts.scores(&fitted.model.alias);
+            // An error of 0 counts more than any other, and still not all.
+            let mae = fitted.scores.as_ref().map_or(f64::INFINITY, |scores| scores.mae);
+            fitted.weight = 1.0 / mae.max(1e-12);
+        }
+        self.add_ensemble(&mut forecasts, fitted);
+        self.add_baselines(&mut forecasts, &cuts, season);
         Ok(forecasts)
+    }
+
+    fn add_models(&self, to: &mut Forecasts, cuts: &[Cut<'_>], fitted: &[Fitted], h: usize) -> Result<()> {
+        for fitted in fitted {
+            to.groups.push(self.group(fitted, cuts, h)?);
+        }
+        Ok(())
+    }
+
+    /// Adds the ensemble of the models, which alone are there so far.
+    fn add_ensemble(&self, to: &mut Forecasts, fitted: &[Fitted]) {
+        let weights: Vec<f64> = fitted.iter().map(|fitted| fitted.weight).collect();
+        let all = self.ensemble.and_then(|ensemble| ensemble.of(&to.groups, &weights));
+        to.groups.extend(all);
+    }
+
+    fn add_baselines(&self, to: &mut Forecasts, cuts: &[Cut<'_>], season: usize) {
+        to.groups.extend(self.baselines.iter().map(|b| baseline(b, cuts, self.h, season, &self.level)));
     }
 
     pub(super) fn add_groups(
@@ -444,11 +507,9 @@ impl Forecaster {
         fitted: &[Fitted],
         season: usize,
     ) -> Result<()> {
-        for fitted in fitted {
-            to.groups.push(self.group(fitted, cuts, self.h)?);
-        }
-        let baselines = self.baselines.iter().map(|b| baseline(b, cuts, self.h, season, &self.level));
-        to.groups.extend(baselines);
+        self.add_models(to, cuts, fitted, self.h)?;
+        self.add_ensemble(to, fitted);
+        self.add_baselines(to, cuts, season);
         Ok(())
     }
 
@@ -460,9 +521,8 @@ impl Forecaster {
         let (frame, fitted, h) = self.ready(frame, h)?;
         let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
         let mut forecasts = Forecasts::new(frame, &cuts, h, self.state.as_ref().map_or(1, |state| state.season), false);
-        for fitted in fitted {
-            forecasts.groups.push(self.group(fitted, &cuts, h)?);
-        }
+        self.add_models(&mut forecasts, &cuts, fitted, h)?;
+        self.add_ensemble(&mut forecasts, fitted);
         Ok(forecasts)
     }
 

@@ -1,7 +1,7 @@
 //! A trained model.
 use super::conformal::Residuals;
 use super::model::Model;
-use super::network::Task;
+use super::network::{Networks, Task};
 use super::watch::Watch;
 use crate::error::Result;
 use crate::frame::{Exogenous, SeriesFrame};
@@ -27,6 +27,8 @@ pub struct Fitted {
     pub steps: usize,
     /// Windows that it was trained on.
     pub windows: usize,
+    /// What it counts in a weighted ensemble.
+    pub(super) weight: f64,
     /// Its figures over what was held out.
     pub scores: Option<Scores>,
     pub(super) network: Network,
@@ -37,7 +39,30 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// Trains on for so many steps from the weights that it has. Whether it was asked to stop. Its figures were those of other weights: they go.
+    /// A model with its weights, of whose training nothing is known.
+    pub(super) fn new(model: Model, input_size: usize, h: usize, exogenous: Exogenous, networks: Networks) -> Fitted {
+        let Networks { first: network, next } = networks;
+        let (steps, series) = (model.common.max_steps, Vec::new());
+        let (seconds, windows, weight, scores, residuals) = (0.0, 0, 1.0, None, None);
+        Fitted {
+            model,
+            input_size,
+            h,
+            exogenous,
+            series,
+            seconds,
+            steps,
+            windows,
+            weight,
+            scores,
+            network,
+            next,
+            residuals,
+        }
+    }
+
+    /// Trains on for so many steps from the weights that it has. Whether it was asked to stop. Its figures were those of other weights: they go. What is solved and not
+    /// trained stays as it is: from the few values at hand it would follow anew, and worse.
     pub(super) fn go_on(
         &mut self,
         frame: &SeriesFrame,
@@ -46,6 +71,9 @@ impl Fitted {
         number: [usize; 2],
         watch: &mut dyn Watch,
     ) -> Result<bool> {
+        if self.model.own.closed_form().is_some() {
+            return Ok(false);
+        }
         let mut model = self.model.clone();
         model.common.max_steps = steps;
         let (input_size, h, from) = (self.input_size, self.h, Some(&self.network));

@@ -2,6 +2,7 @@
 mod at;
 mod backtest;
 mod conformal;
+mod ensemble;
 mod file;
 mod fit;
 mod fitted;
@@ -11,6 +12,7 @@ mod hierarchy;
 mod model;
 mod network;
 mod nf;
+mod ridge;
 mod seen;
 mod simulate;
 mod steps;
@@ -19,6 +21,7 @@ mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};
 pub use conformal::{Conformal, ConformalMethod};
+pub use ensemble::Ensemble;
 pub(crate) use fit::MOST;
 pub use fit::{Forecaster, Report};
 pub use fitted::Fitted;

@@ -121,6 +121,21 @@ impl Model {
         self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
     }
 
+    /// Refuses a loss that the family cannot make small.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check_loss(&self) -> Result<()> {
+        self.loss.check()?;
+        match self.own.closed_form() {
+            Some(_) if self.loss != ForecastLoss::Mse => {
+                let want = format!("{} is solved for the least squared error: its loss is mse", self.alias);
+                Err(ForecastError::option("loss", as_json(&self.loss), want))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether forecasts are made step by step.
     pub(crate) fn is_recurrent(&self) -> bool {
         self.own.states(self.loss.outputs()) > 0

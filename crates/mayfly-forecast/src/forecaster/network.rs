@@ -1,5 +1,6 @@
 //! Training one model.
 use super::model::Model;
+use super::ridge::{Solved, solve};
 use super::watch::{Progress, Watch};
 use crate::error::{ForecastError, Result};
 use crate::families::{Use, spec};
@@ -83,6 +84,11 @@ impl Task<'_> {
         if list.total() == 0 {
             return Err(self.no_windows(&series));
         }
+        if let Some(alpha) = self.model.own.closed_form() {
+            let networks = self.solved(&series, &list, shape, alpha)?;
+            let (seconds, windows) = (start.elapsed().as_secs_f64(), networks.1);
+            return Ok(Trained { networks: networks.0, seconds, steps: 1, windows, stopped: false });
+        }
         let pass = if self.val_size > 0 { common.val_check_steps } else { QUIET_STEPS.min(common.val_check_steps) };
         let plan = Plan {
             steps: common.max_steps,
@@ -113,6 +119,24 @@ impl Task<'_> {
         let trained = trainer.into_network();
         let networks = Networks::new(self.model, shape, trained.params())?;
         Ok(Trained { networks, seconds: start.elapsed().as_secs_f64(), steps, windows: list.total(), stopped })
+    }
+
+    /// The network whose weights follow from the windows, and how many those were.
+    fn solved(
+        &self,
+        series: &[Series<'_>],
+        list: &WindowList,
+        shape: RowShape,
+        alpha: f64,
+    ) -> Result<(Networks, usize)> {
+        let Solved { weight, bias, windows } = solve(series, list, &shape, alpha)?;
+        if windows == 0 {
+            return Err(self.no_windows(series));
+        }
+        let empty = Network::new(Networks::spec(self.model, shape), 0)?;
+        let part = |info: &mayfly_graph::ParamInfo| if info.name.ends_with("weight") { &weight } else { &bias };
+        let params: Vec<f32> = empty.layout().iter().flat_map(part).copied().collect();
+        Ok((Networks::new(self.model, shape, &params)?, windows))
     }
 
     fn without_held<'b>(&self, series: Series<'b>) -> Series<'b> {

@@ -414,23 +414,8 @@ impl Folder {
         let series = if multivariate { frame.ids.clone() } else { Vec::new() };
         let shape = model.shape(input_size, h, exogenous, series.len());
         let params = self.parameters(saved, &Network::new(Networks::spec(&model, shape), 0)?)?;
-        let Networks { first: network, next } = Networks::new(&model, shape, &params)?;
-        let (steps, exogenous) = (model.common.max_steps, exogenous.clone());
-        let (seconds, windows, scores, residuals) = (0.0, 0, None, None);
-        Ok(Fitted {
-            model,
-            input_size,
-            h,
-            exogenous,
-            series,
-            seconds,
-            steps,
-            windows,
-            scores,
-            network,
-            next,
-            residuals,
-        })
+        let networks = Networks::new(&model, shape, &params)?;
+        Ok(Fitted { series, ..Fitted::new(model, input_size, h, exogenous.clone(), networks) })
     }
 
     fn bad_file(&self, saved: &Saved, what: impl std::fmt::Display) -> ForecastError {

@@ -147,6 +147,9 @@ pub struct ModelArgs {
     /// Cutoffs of that backtest, a value apart
     #[arg(long, value_name = "N", default_value_t = 12, requires = "level")]
     pub interval_windows: usize,
+    /// One forecast from those of all models beside them: mean, median, or weighted by what their errors on the held-out values were
+    #[arg(long, value_name = "HOW")]
+    pub ensemble: Option<String>,
     /// Values at the end of each series to choose the best weights by; 0 for none [default: train: a horizon; cv: 0]
     #[arg(long, value_name = "N")]
     pub val: Option<usize>,

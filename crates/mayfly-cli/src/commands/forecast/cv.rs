@@ -56,7 +56,8 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
         write_picture(plot, &draw(&frame, &backtest.forecasts, &wanted), ui)?;
     }
     let baselines = backtest.baselines.iter().map(|(name, scores)| (name.clone(), Some(scores.clone()))).collect();
-    let outcome = Outcome { frame: &frame, h, fitted: &backtest.fitted, baselines, model: None };
+    let outcome =
+        Outcome { frame: &frame, h, fitted: &backtest.fitted, ensemble: backtest.ensemble, baselines, model: None };
     files.result(ui, &outcome.text(), &outcome.json())
 }
 

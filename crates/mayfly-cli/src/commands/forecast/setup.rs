@@ -52,11 +52,13 @@ pub(super) fn check(args: &ModelArgs) -> Result<()> {
 pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Result<Forecaster> {
     let mut families = families(&args.models).map_err(as_flags)?;
     if is_all(&args.models) {
-        let (fit, others) = families.into_iter().partition(|family| fits(family, frame));
+        let config = settings(args)?;
+        let takes_loss = |family: &Family| model(family, args, &config).is_ok_and(|model| model.check_loss().is_ok());
+        let (fit, others) = families.into_iter().partition(|family| fits(family, frame) && takes_loss(family));
         families = fit;
         let others: Vec<&str> = others.iter().map(|family: &&Family| family.name).collect();
         if !others.is_empty() {
-            let why = "which do not take such columns, or need series that end together";
+            let why = "which do not take such columns or this loss, or need series that end together";
             ui.note(format!("without {}, {why}", others.join(", ")));
         }
     }
@@ -79,6 +81,9 @@ fn built(args: &ModelArgs, families: &[&'static Family]) -> Result<Forecaster> {
     let mut forecaster = Forecaster::new(args.h).threads(args.threads.unwrap_or(0)).level(&args.level);
     for family in families {
         forecaster = forecaster.model(model(family, args, &config).map_err(as_flags)?);
+    }
+    if let Some(name) = &args.ensemble {
+        forecaster = forecaster.ensemble(name.parse().map_err(as_flags)?);
     }
     let none = args.baselines.len() == 1 && args.baselines[0].eq_ignore_ascii_case("none");
     if is_all(&args.baselines) {

@@ -71,6 +71,7 @@ pub(super) fn write_model(
         frame,
         h: args.h,
         fitted: forecaster.fitted(),
+        ensemble: report.ensemble,
         baselines: report.baselines,
         model: Some(output.to_string()),
     };

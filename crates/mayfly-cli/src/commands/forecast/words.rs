@@ -19,6 +19,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "input_size" => Some("--input-size"),
         "models" => Some("--models"),
         "samples" => Some("--samples"),
+        "ensemble" => Some("--ensemble"),
         _ => None,
     };
     match error {
@@ -52,6 +53,8 @@ pub(super) struct Outcome<'a> {
     pub(super) frame: &'a SeriesFrame,
     pub(super) h: usize,
     pub(super) fitted: &'a [Fitted],
+    /// Of the ensemble of all models.
+    pub(super) ensemble: Option<Scores>,
     pub(super) baselines: Vec<(String, Option<Scores>)>,
     /// Where the models are.
     pub(super) model: Option<String>,
@@ -71,7 +74,7 @@ impl Outcome<'_> {
         };
         let seed = self.fitted.first().map(|fitted| fitted.model.common.random_seed);
         json!({
-            "models": self.fitted.iter().map(model).collect::<Vec<_>>(),
+            "models": self.fitted.iter().map(model).chain(self.ensemble()).collect::<Vec<_>>(),
             "baselines": self.baselines.iter().map(|(name, scores)| figures(name, scores.as_ref())).collect::<Vec<_>>(),
             "h": self.h,
             "input_size": self.fitted.iter().map(|fitted| fitted.input_size).max(),
@@ -81,6 +84,19 @@ impl Outcome<'_> {
             "seed": seed,
             "model": self.model,
         })
+    }
+
+    /// The ensemble as a model among the others: what they took together.
+    fn ensemble(&self) -> Option<Value> {
+        let mut object = figures("Ensemble", Some(self.ensemble.as_ref()?));
+        let sum = |of: fn(&Fitted) -> usize| self.fitted.iter().map(of).sum::<usize>();
+        object.insert("seconds".into(), json!(self.fitted.iter().map(|fitted| fitted.seconds).sum::<f64>()));
+        object.insert("steps".into(), json!(sum(|fitted| fitted.steps)));
+        object.insert("parameters".into(), json!(sum(Fitted::parameters)));
+        object.insert("windows".into(), json!(sum(|fitted| fitted.windows)));
+        let names: Vec<&str> = self.fitted.iter().map(|fitted| fitted.model.alias.as_str()).collect();
+        object.insert("config".into(), json!({ "models": names }));
+        Some(Value::Object(object))
     }
 
     /// A table, the best first, and who beats whom.
@@ -95,6 +111,7 @@ impl Outcome<'_> {
             );
             rows.push((&fitted.model.alias, fitted.scores.as_ref(), took));
         }
+        rows.extend(self.ensemble.iter().map(|scores| ("Ensemble", Some(scores), "of the models".to_owned())));
         rows.extend(self.baselines.iter().map(|(name, scores)| (name.as_str(), scores.as_ref(), String::new())));
         if rows.iter().all(|(_, scores, _)| scores.is_none()) {
             return rows.iter().map(|(name, _, took)| format!("{name}  {took}\n")).collect();
@@ -117,6 +134,7 @@ impl Outcome<'_> {
     /// Which model beat the best baseline, and by how much.
     fn verdict(&self) -> String {
         let models = self.fitted.iter().map(|fitted| (fitted.model.alias.as_str(), mae(fitted.scores.as_ref())));
+        let models = models.chain(self.ensemble.iter().map(|scores| ("Ensemble", scores.mae)));
         let baselines = self.baselines.iter().map(|(name, scores)| (name.as_str(), mae(scores.as_ref())));
         let least = |a: (&'_ str, f64), b: (&'_ str, f64)| a.1.total_cmp(&b.1);
         let best = models.min_by(|a, b| least(*a, *b));
