@@ -451,3 +451,72 @@ fn ridge_is_solved_and_takes_squares_alone() {
     assert!(said.contains("its loss is mse"), "{said}");
     assert!(ridge().with("alpha", -1.0).is_err());
 }
+
+/// One of the series of a frame, by its name.
+fn only(frame: &SeriesFrame, name: &str) -> SeriesFrame {
+    let series = frame.iter().find(|series| series.id == name).unwrap();
+    let ds: Vec<String> = (0..series.y.len()).map(|at| frame.written(frame.time(&series, at))).collect();
+    SeriesFrame::from_columns(&vec![name.to_owned(); ds.len()], &ds, series.y, &FrameOptions::default()).unwrap()
+}
+
+#[test]
+fn a_local_model_is_one_model_a_series() {
+    let frame = frame(&[60, 60, 50]);
+    let locals = |threads: usize| {
+        let models = ["NLinear", "MLP", "Ridge"].map(|name| match name {
+            "Ridge" => Model::new(name).unwrap().input_size(18).local(),
+            _ => model(name, 12).local(),
+        });
+        models.into_iter().fold(Forecaster::new(6), Forecaster::model).threads(threads).val_size(6)
+    };
+    let mut all = locals(2);
+    let report = all.fit(&frame, &mut ()).unwrap();
+    assert_eq!(report.held.unwrap().len(), 3 * 6);
+    let together = all.predict(None, None).unwrap();
+    for name in ["a", "b", "c"] {
+        let mut alone = locals(1);
+        for model in 0..3 {
+            assert!(alone.models()[model].local);
+        }
+        alone.fit(&only(&frame, name), &mut ()).unwrap();
+        let mut global = Forecaster::new(6).model(model("MLP", 12)).val_size(6);
+        global.fit(&only(&frame, name), &mut ()).unwrap();
+        let rows = |csv: String| {
+            csv.lines().filter(|l| l.starts_with(&format!("{name},"))).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let alone = alone.predict(None, None).unwrap();
+        assert_eq!(rows(together.to_csv()), rows(alone.to_csv()), "{name}");
+        assert_eq!(alone.column("MLP"), global.predict(None, None).unwrap().column("MLP"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    all.save(folder.path().join("m.mayfly")).unwrap();
+    let mut loaded = Forecaster::load(folder.path().join("m.mayfly")).unwrap();
+    assert_eq!(loaded.predict(None, None).unwrap().to_csv(), together.to_csv());
+    assert_eq!(loaded.to_bytes().unwrap(), all.to_bytes().unwrap());
+    assert_eq!(loaded.fitted()[0].parameters(), 3 * (18 * 6 + 6));
+    // It knows its own series and no others, also where it learns more.
+    let d = SeriesFrame::from_columns(
+        &["d"; 30],
+        &months(30)[..].iter().map(String::as_str).collect::<Vec<_>>()[..],
+        &seasonal(30, 1.0),
+        &FrameOptions::default(),
+    );
+    let said = loaded.predict(Some(&d.unwrap()), None).unwrap_err().to_string();
+    assert!(said.contains("\"d\"") && said.contains("--local"), "{said}");
+    let steps = UpdateOptions { steps: 3, ..UpdateOptions::default() };
+    loaded.update(&frame, &steps, &mut ()).unwrap();
+    let after = loaded.predict(None, None).unwrap();
+    assert_ne!(after.column("MLP"), together.column("MLP"));
+    assert_eq!(after.column("Ridge"), together.column("Ridge"));
+    let said = Forecaster::new(6).model(model("TSMixer", 5).local()).fit(&frame, &mut ()).unwrap_err().to_string();
+    assert!(said.contains("forecasts all series together"), "{said}");
+    // Asked to stop, no part of one is taken for the whole.
+    struct Now;
+    impl Watch for Now {
+        fn control(&mut self) -> Control {
+            Control::Stop
+        }
+    }
+    let mut stopped = locals(1);
+    assert!(stopped.fit(&frame, &mut Now).unwrap().stopped && stopped.fitted().is_empty());
+}

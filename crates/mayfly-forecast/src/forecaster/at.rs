@@ -49,6 +49,14 @@ impl Fitted {
 
     /// What `read` makes of every step of every cut.
     fn told<T: Clone>(&self, cuts: &[Cut<'_>], h: usize, read: Read<'_, T>) -> Result<Vec<T>> {
+        if let Some(locals) = &self.locals {
+            let mut told = Vec::new();
+            for cuts in cuts.chunk_by(|a, b| a.0.id == b.0.id) {
+                let id = cuts.first().map_or("", |(series, _)| series.id);
+                told.extend(self.of_series(locals, id)?.told(cuts, h, read)?);
+            }
+            return Ok(told);
+        }
         match self.series.len() {
             0 => self.in_parts(cuts, (RUN / self.paths()).max(1), h, read),
             n => {

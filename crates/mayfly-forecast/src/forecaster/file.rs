@@ -15,7 +15,7 @@ use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, Tenso
 use mayfly_nn::Network;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The metadata keys of a forecaster and of the ends of its series.
@@ -58,6 +58,9 @@ struct SavedModel {
     /// Of a multivariate family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     series: Vec<String>,
+    /// Of a local model: its series, in the order of the first dimension of its tensors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    local: Vec<String>,
     config: Map<String, Value>,
     seconds: f64,
     steps: usize,
@@ -225,6 +228,7 @@ impl SavedModel {
             alias: fitted.model.alias.clone(),
             input_size: fitted.input_size,
             series: fitted.series.clone(),
+            local: fitted.locals.iter().flat_map(|locals| locals.keys().cloned()).collect(),
             config,
             seconds: fitted.seconds,
             steps: fitted.steps,
@@ -241,42 +245,53 @@ impl SavedModel {
         tensors: &mut BTreeMap<String, Tensor>,
         bad: &dyn Fn(String) -> ForecastError,
     ) -> Result<Fitted> {
-        let SavedModel { family, alias, input_size, series, mut config, seconds, steps, windows, scores, weight } =
-            self;
+        let SavedModel { family, alias, input_size, series, local, mut config, .. } = self;
         let loss = config.remove("loss").unwrap_or_default();
         let loss: ForecastLoss =
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
-        loss.check()?;
-        let model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
-        let mut sorted: Vec<&String> = series.iter().collect();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if series.is_empty() == model.family.takes.multivariate || sorted.len() < series.len() {
+        let mut model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
+        model.local = !local.is_empty();
+        model.check_loss()?;
+        model.check_local()?;
+        if series.is_empty() == model.family.takes.multivariate || !all_differ(&series) || !all_differ(&local) {
             return Err(bad(format!(
                 "{alias}: the names of its {} series do not fit its family, {family}",
-                series.len()
+                series.len().max(local.len())
             )));
         }
         let shape = model.shape(input_size, h, exogenous, series.len());
         let empty = Network::new(Networks::spec(&model, shape), 0)?;
-        let mut params = Vec::with_capacity(empty.params().len());
+        // Of one network, or of one for each series of a local model.
+        let mut params = vec![Vec::with_capacity(empty.params().len()); local.len().max(1)];
         for info in empty.layout() {
             let name = format!("{alias}/{}", plain(&info.name));
-            let shape = info.shape.dims();
-            match tensors.remove(&name) {
-                Some(Tensor { shape: got, data: TensorData::F32(values), .. }) if got == shape => params.extend(values),
-                Some(other) => {
-                    return Err(bad(format!(
-                        "the tensor {name:?} has shape {:?}, the model needs {shape:?} in F32",
-                        other.shape
-                    )));
-                }
-                None => return Err(bad(format!("the tensor {name:?} of shape {shape:?} is missing"))),
-            }
+            let each = (!local.is_empty()).then_some(local.len());
+            let shape: Vec<usize> = each.into_iter().chain(info.shape.dims().iter().copied()).collect();
+            let values = take(&name, &shape, tensors).map_err(bad)?;
+            let parts = values.chunks((values.len() / params.len()).max(1));
+            params.iter_mut().zip(parts).for_each(|(params, part)| params.extend(part));
         }
-        let networks = Networks::new(&model, shape, &params)?;
+        let networks = Networks::new(&model, shape, params.first().map_or(&[][..], |params| &params[..]))?;
         let bare = Fitted::new(model, input_size, h, exogenous.clone(), networks);
-        Ok(Fitted { series, weight, seconds, steps, windows, scores, ..bare })
+        let locals = (!local.is_empty()).then(|| local.into_iter().zip(params).collect());
+        let (weight, seconds, steps, windows, scores) =
+            (self.weight, self.seconds, self.steps, self.windows, self.scores);
+        Ok(Fitted { series, locals, weight, seconds, steps, windows, scores, ..bare })
+    }
+}
+
+fn all_differ(names: &[String]) -> bool {
+    names.iter().collect::<BTreeSet<_>>().len() == names.len()
+}
+
+/// The values of a tensor, taken out of the others.
+fn take(name: &str, shape: &[usize], tensors: &mut BTreeMap<String, Tensor>) -> std::result::Result<Vec<f32>, String> {
+    match tensors.remove(name) {
+        Some(Tensor { shape: got, data: TensorData::F32(values), .. }) if got == shape => Ok(values),
+        Some(other) => {
+            Err(format!("the tensor {name:?} has shape {:?}, the model needs {shape:?} in F32", other.shape))
+        }
+        None => Err(format!("the tensor {name:?} of shape {shape:?} is missing")),
     }
 }
 
@@ -319,10 +334,17 @@ fn plain(name: &str) -> &str {
 }
 
 fn tensors(fitted: &Fitted) -> Vec<Tensor> {
-    let tensor = |(info, values): (&mayfly_graph::ParamInfo, &[f32])| Tensor {
-        name: format!("{}/{}", fitted.model.alias, plain(&info.name)),
-        shape: info.shape.dims().to_vec(),
-        data: TensorData::F32(values.to_vec()),
+    let tensor = |(info, values): (&mayfly_graph::ParamInfo, &[f32])| {
+        let name = format!("{}/{}", fitted.model.alias, plain(&info.name));
+        let dims = info.shape.dims().to_vec();
+        match &fitted.locals {
+            None => Tensor { name, shape: dims, data: TensorData::F32(values.to_vec()) },
+            Some(locals) => {
+                let all = locals.values().flat_map(|params| &params[info.range()]).copied().collect();
+                let shape = std::iter::once(locals.len()).chain(dims).collect();
+                Tensor { name, shape, data: TensorData::F32(all) }
+            }
+        }
     };
     fitted.network.named_params().map(tensor).collect()
 }

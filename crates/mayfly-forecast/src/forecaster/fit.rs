@@ -6,8 +6,9 @@ use super::fitted::Fitted;
 use super::forecasts::Forecasts;
 use super::group::{Cut, Group};
 use super::hierarchy::Hierarchy;
+use super::local::{TrainedEach, train_each};
 use super::model::Model;
-use super::network::Task;
+use super::network::{Networks, Task};
 use super::watch::Watch;
 use crate::baselines::Baseline;
 use crate::calendar::Freq;
@@ -251,10 +252,11 @@ impl Forecaster {
         self.models = models;
         let (mut all, mut stopped) = (Vec::new(), stopped);
         for (i, fitted) in weights.into_iter().enumerate() {
-            let (mut fitted, cut) = match fitted {
-                Some(fitted) => (fitted, false),
+            let (fitted, cut) = match fitted {
+                Some(fitted) => (Some(fitted), false),
                 None => self.train_one(i, frame, val_size, watch)?,
             };
+            let Some(mut fitted) = fitted else { break };
             if !stopped && !cut {
                 let (residuals, cut) = self.residuals(i, frame, val_size, watch)?;
                 (fitted.residuals, stopped) = (residuals, cut);
@@ -292,6 +294,7 @@ impl Forecaster {
         for model in &self.models {
             model.common.check()?;
             model.check_loss()?;
+            model.check_local()?;
             if let Some(n) = model.common.input_size.filter(|n| *n > MOST) {
                 return Err(ForecastError::option("input_size", n, format!("it must be at most {MOST}")));
             }
@@ -396,7 +399,8 @@ impl Forecaster {
     ) -> Result<(Vec<Fitted>, bool)> {
         let mut all = Vec::with_capacity(self.models.len());
         for i in 0..self.models.len() {
-            let (mut fitted, mut stopped) = self.train_one(i, frame, val_size, watch)?;
+            let (fitted, mut stopped) = self.train_one(i, frame, val_size, watch)?;
+            let Some(mut fitted) = fitted else { return Ok((all, true)) };
             if !stopped {
                 (fitted.residuals, stopped) = self.residuals(i, frame, val_size, watch)?;
             }
@@ -408,24 +412,32 @@ impl Forecaster {
         Ok((all, false))
     }
 
-    /// One model, and whether it was asked to stop.
+    /// One model, and whether it was asked to stop: of a local one there is then none.
     fn train_one(
         &self,
         i: usize,
         frame: &SeriesFrame,
         val_size: usize,
         watch: &mut dyn Watch,
-    ) -> Result<(Fitted, bool)> {
+    ) -> Result<(Option<Fitted>, bool)> {
         let model = &self.models[i];
         let input_size = self.input_size(model, frame, val_size);
         let number = [i + 1, self.models.len()];
-        let trained = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None }
-            .train(watch)?;
+        let task = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None };
+        if model.local {
+            let Some(each) = train_each(&task, None, watch)? else { return Ok((None, true)) };
+            let shape = model.shape(input_size, self.h, frame.exogenous(), 1);
+            let first = each.locals.values().next().map_or(&[][..], |params| &params[..]);
+            let networks = Networks::new(model, shape, first)?;
+            let bare = Fitted::new(model.clone(), input_size, self.h, frame.exogenous().clone(), networks);
+            let TrainedEach { locals, seconds, steps, windows } = each;
+            return Ok((Some(Fitted { locals: Some(locals), seconds, steps, windows, ..bare }), false));
+        }
+        let trained = task.train(watch)?;
         let bare = Fitted::new(model.clone(), input_size, self.h, frame.exogenous().clone(), trained.networks);
         let series = if model.family.takes.multivariate { frame.ids.clone() } else { Vec::new() };
         let (seconds, steps, windows) = (trained.seconds, trained.steps, trained.windows);
-        let fitted = Fitted { series, seconds, steps, windows, ..bare };
-        Ok((fitted, trained.stopped))
+        Ok((Some(Fitted { series, seconds, steps, windows, ..bare }), trained.stopped))
     }
 
     /// The errors of a model like this one in a backtest on what it learns from.
@@ -446,6 +458,7 @@ impl Forecaster {
             false => seen.at_least_one(want, why)?,
         }
         let (before, stopped) = self.train_one(i, &seen.without_last(reach), 0, watch)?;
+        let Some(before) = before else { return Ok((None, stopped)) };
         let cuts: Vec<Cut<'_>> = seen
             .iter()
             .flat_map(|series| conformal.cuts(series.y.len(), self.h).map(move |cut| (series, cut)))
@@ -609,11 +622,16 @@ pub(super) fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError 
 impl Fitted {
     /// Numbers that were learnt.
     pub fn parameters(&self) -> usize {
-        self.network.param_count()
+        self.network.param_count() * self.locals.as_ref().map_or(1, |locals| locals.len())
     }
 
     /// Refuses series that a multivariate model was not trained on, and frames that lack some of those it was, or whose series do not end together.
     pub(super) fn check_series(&self, frame: &SeriesFrame) -> Result<()> {
+        if let Some(strange) =
+            self.locals.as_ref().and_then(|locals| frame.ids.iter().find(|id| !locals.contains_key(*id)))
+        {
+            return Err(self.no_model_of(strange));
+        }
         if self.series.is_empty() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! A trained model.
 use super::conformal::Residuals;
+use super::local::{Locals, train_each};
 use super::model::Model;
 use super::network::{Networks, Task};
 use super::watch::Watch;
@@ -31,9 +32,12 @@ pub struct Fitted {
     pub(super) weight: f64,
     /// Its figures over what was held out.
     pub scores: Option<Scores>,
+    /// Of a local model that of one of its series.
     pub(super) network: Network,
     /// Where forecasts are made step by step, what continues the first.
     pub(super) next: Option<Network>,
+    /// The parameters of each series, of a local model.
+    pub(super) locals: Option<Locals>,
     /// What its intervals are made of, if not of its loss.
     pub(super) residuals: Option<Residuals>,
 }
@@ -57,7 +61,23 @@ impl Fitted {
             scores,
             network,
             next,
+            locals: None,
             residuals,
+        }
+    }
+
+    /// The same but for the parameters of its series.
+    pub(super) fn clone_without_locals(&self) -> Fitted {
+        Fitted {
+            model: self.model.clone(),
+            exogenous: self.exogenous.clone(),
+            series: self.series.clone(),
+            scores: self.scores.clone(),
+            network: self.network.clone(),
+            next: self.next.clone(),
+            locals: None,
+            residuals: self.residuals.clone(),
+            ..*self
         }
     }
 
@@ -77,6 +97,14 @@ impl Fitted {
         let mut model = self.model.clone();
         model.common.max_steps = steps;
         let (input_size, h, from) = (self.input_size, self.h, Some(&self.network));
+        if let Some(locals) = &self.locals {
+            let task = Task { model: &model, frame, input_size, h, val_size: 0, threads, number, from: None };
+            let Some(each) = train_each(&task, Some(locals), watch)? else { return Ok(true) };
+            self.seconds += each.seconds;
+            self.steps += each.steps;
+            (self.windows, self.locals, self.scores) = (each.windows, Some(each.locals), None);
+            return Ok(false);
+        }
         let trained = Task { model: &model, frame, input_size, h, val_size: 0, threads, number, from }.train(watch)?;
         self.seconds += trained.seconds;
         self.steps += trained.steps;

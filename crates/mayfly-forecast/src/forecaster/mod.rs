@@ -9,6 +9,7 @@ mod fitted;
 mod forecasts;
 mod group;
 mod hierarchy;
+mod local;
 mod model;
 mod network;
 mod nf;

@@ -26,6 +26,8 @@ pub struct Model {
     pub common: Common,
     /// What it makes small.
     pub loss: ForecastLoss,
+    /// Whether each series has a network of its own, instead of one for all.
+    pub local: bool,
     /// The family's own settings.
     pub(crate) own: Arc<dyn Build>,
 }
@@ -39,7 +41,7 @@ impl Model {
         let family = Family::by_name(name)?;
         let own = (family.settings)(&Map::new())?;
         let (alias, common, loss) = (family.name.to_owned(), (family.defaults)(), own.loss());
-        Ok(Model { family, alias, common, loss, own })
+        Ok(Model { family, alias, common, loss, local: false, own })
     }
 
     /// The model with one setting changed, by NeuralForecast's name.
@@ -99,6 +101,13 @@ impl Model {
         self
     }
 
+    /// The model with a network for each series: it forecasts no others, and learns nothing of one from another.
+    #[must_use]
+    pub fn local(mut self) -> Model {
+        self.local = true;
+        self
+    }
+
     /// The model with this many values of the past.
     #[must_use]
     pub fn input_size(mut self, n: usize) -> Model {
@@ -119,6 +128,17 @@ impl Model {
     /// What its columns are called, the point forecast first.
     pub fn columns(&self) -> Vec<String> {
         self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
+    }
+
+    /// Refuses what the family cannot be: one model for each series, if it looks at all of them.
+    pub(crate) fn check_local(&self) -> Result<()> {
+        match self.local && self.family.takes.multivariate {
+            true => {
+                let want = format!("{} forecasts all series together: it cannot have a network for each", self.alias);
+                Err(ForecastError::option("local", true, want))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Refuses a loss that the family cannot make small.

@@ -18,6 +18,7 @@ use std::time::Instant;
 const QUIET_STEPS: usize = 10;
 
 /// What is to be trained, on what.
+#[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) model: &'a Model,
     pub(super) frame: &'a SeriesFrame,

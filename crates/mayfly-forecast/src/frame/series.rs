@@ -152,6 +152,33 @@ impl SeriesFrame {
         self.parts(|len| len.saturating_sub(n)..len)
     }
 
+    /// One of the series alone.
+    pub(crate) fn only(&self, i: usize) -> SeriesFrame {
+        let range = self.offsets[i]..self.offsets[i + 1];
+        let names = &self.about.exogenous;
+        let (hist, futr, stat) = (names.hist.len(), names.futr.len(), names.stat.len());
+        let rows = match &self.beside.offsets[..] {
+            [] => range.clone(),
+            offsets => offsets[i]..offsets[i + 1],
+        };
+        let beside = Beside {
+            hist: self.beside.hist[range.start * hist..range.end * hist].to_vec(),
+            futr: self.beside.futr[rows.start * futr..rows.end * futr].to_vec(),
+            offsets: if self.beside.offsets.is_empty() { Vec::new() } else { vec![0, rows.len()] },
+            stat: self.beside.stat[i * stat..(i + 1) * stat].to_vec(),
+        };
+        SeriesFrame {
+            about: self.about.clone(),
+            ids: vec![self.ids[i].clone()],
+            starts: vec![self.starts[i]],
+            offsets: vec![0, range.len()],
+            known: self.known.as_ref().map(|known| known[range.clone()].to_vec()),
+            y: self.y[range].to_vec(),
+            beside,
+            notes: Vec::new(),
+        }
+    }
+
     fn parts(&self, part: impl Fn(usize) -> std::ops::Range<usize>) -> SeriesFrame {
         let mut out = SeriesFrame {
             about: self.about.clone(),

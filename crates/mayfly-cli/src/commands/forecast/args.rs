@@ -156,6 +156,9 @@ pub struct ModelArgs {
     /// Steps of training [default: the family's]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
+    /// A network for each series instead of one for all; it forecasts these series alone
+    #[arg(long)]
+    pub local: bool,
     /// What each window is scaled by: identity, standard, robust, minmax or minmax1 [default: the family's]
     #[arg(long, value_name = "NAME")]
     pub scaler: Option<String>,

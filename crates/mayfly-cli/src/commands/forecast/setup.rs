@@ -54,7 +54,9 @@ pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Resul
     if is_all(&args.models) {
         let config = settings(args)?;
         let takes_loss = |family: &Family| model(family, args, &config).is_ok_and(|model| model.check_loss().is_ok());
-        let (fit, others) = families.into_iter().partition(|family| fits(family, frame) && takes_loss(family));
+        let (fit, others) = families.into_iter().partition(|family| {
+            fits(family, frame) && takes_loss(family) && !(args.local && family.takes.multivariate)
+        });
         families = fit;
         let others: Vec<&str> = others.iter().map(|family: &&Family| family.name).collect();
         if !others.is_empty() {
@@ -130,6 +132,9 @@ fn model(family: &Family, args: &ModelArgs, config: &Map<String, Value>) -> mayf
     common.early_stop_patience_steps = args.patience.map_or(common.early_stop_patience_steps, |n| n as i64);
     if let Some(name) = &args.scaler {
         common.scaler_type = Scaler::by_name(name)?;
+    }
+    if args.local {
+        model = model.local();
     }
     match &args.loss {
         Some(name) => Ok(model.loss(ForecastLoss::by_name(name, &args.level)?)),

@@ -41,7 +41,9 @@ impl Watch for Eye {
             (self.model, self.said) = ((model.to_owned(), number[0]), 0);
         }
         let held = validation_loss.map(|v| format!(", validation {v:.5}")).unwrap_or_default();
-        let line = format!("{model} ({} of {}): loss {train_loss:.5}{held}", number[0], number[1]);
+        // Of a local model each step is a series, and there is no one loss.
+        let loss = if train_loss.is_nan() { String::new() } else { format!(": loss {train_loss:.5}{held}") };
+        let line = format!("{model} ({} of {}){loss}", number[0], number[1]);
         if let Some(bar) = self.bar.as_ref().filter(|_| std::io::stderr().is_terminal()) {
             bar.set_position(step as u64);
             bar.set_message(line);
