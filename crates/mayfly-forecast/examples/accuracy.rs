@@ -1,0 +1,354 @@
+//! Errors of the families on public data, by the conventions of the papers: z-scores by the training rows, every window of the test part, a step apart.
+//!
+//! `cargo run --release -p mayfly-forecast --example accuracy -- DATA_FOLDER [NAME …]` trains what `TABLE` lists (or the rows whose data or family contain a NAME), prints a table
+//! in Markdown, and fails when a bar is missed. The folder has `ETTh1.csv`, `ETTm2.csv`, `weather.csv`, `EPF-NP.csv`, `M3.csv`, `M4-Hourly-train.csv`, `M4-Hourly-test.csv`.
+use mayfly_forecast::{
+    Backtest, BacktestOptions, Ensemble, ForecastLoss, Forecaster, FrameOptions, Model, Scores, SeriesFrame, Table,
+};
+use serde_json::{Map, Value};
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A family on some data.
+struct Row {
+    data: &'static str,
+    family: &'static str,
+    h: usize,
+    input_size: usize,
+    /// By NeuralForecast's names.
+    settings: &'static str,
+    /// Largest MSE and MAE, or sMAPE alone.
+    bars: &'static [f64],
+    /// What was published, and by whom it was solved or trained.
+    published: &'static str,
+}
+
+const LINEAR: &str = r#"{"max_steps": 1500, "learning_rate": 0.002, "num_lr_decays": 4, "windows_batch_size": 256, "val_check_steps": 150}"#;
+const TABLE: &[Row] = &[
+    Row {
+        data: "ETTh1",
+        family: "Ridge",
+        h: 96,
+        input_size: 336,
+        settings: r#"{"alpha": 0.1}"#,
+        bars: &[0.372, 0.394],
+        published: ".370/.392, solved",
+    },
+    Row {
+        data: "ETTh1",
+        family: "NLinear",
+        h: 96,
+        input_size: 336,
+        settings: LINEAR,
+        bars: &[0.379, 0.402],
+        published: "–",
+    },
+    Row {
+        data: "ETTh1",
+        family: "DLinear",
+        h: 96,
+        input_size: 336,
+        settings: LINEAR,
+        bars: &[0.380, 0.403],
+        published: ".375/.399 (Zeng et al. 2023)",
+    },
+    Row {
+        data: "ETTh1",
+        family: "PatchTST",
+        h: 96,
+        input_size: 336,
+        settings: r#"{"max_steps": 1200, "learning_rate": 0.0005, "num_lr_decays": 4, "windows_batch_size": 128, "val_check_steps": 150, "hidden_size": 16, "n_heads": 4, "linear_hidden_size": 128, "dropout": 0.3, "fc_dropout": 0.3, "revin_subtract_last": false}"#,
+        bars: &[0.385, 0.408],
+        published: ".375/.399 (Nie et al. 2023)",
+    },
+    Row {
+        data: "ETTh1",
+        family: "iTransformer",
+        h: 96,
+        input_size: 96,
+        settings: r#"{"max_steps": 1000, "learning_rate": 0.0003, "num_lr_decays": 4, "windows_batch_size": 32, "val_check_steps": 100, "hidden_size": 256, "d_ff": 256}"#,
+        bars: &[0.397, 0.415],
+        published: ".386/.405 (Liu et al. 2024)",
+    },
+    Row {
+        data: "ETTh1",
+        family: "TiDE",
+        h: 96,
+        input_size: 720,
+        settings: r#"{"max_steps": 1000, "learning_rate": 0.0003, "num_lr_decays": 4, "windows_batch_size": 256, "val_check_steps": 100, "hidden_size": 256, "dropout": 0.3, "scaler_type": "standard"}"#,
+        bars: &[0.392, 0.410],
+        published: ".375/.398 (Das et al. 2023)",
+    },
+    Row {
+        data: "ETTm2",
+        family: "NHITS",
+        h: 96,
+        input_size: 480,
+        settings: r#"{"max_steps": 1000, "learning_rate": 0.001, "windows_batch_size": 256, "val_check_steps": 100, "n_pool_kernel_size": [8, 4, 1], "n_freq_downsample": [24, 4, 1], "scaler_type": "standard"}"#,
+        bars: &[0.185, 0.262],
+        published: ".176/.255 (Challu et al. 2023)",
+    },
+    Row {
+        data: "Weather",
+        family: "DLinear",
+        h: 96,
+        input_size: 336,
+        settings: LINEAR,
+        bars: &[0.180, 0.242],
+        published: ".176/.237 (Zeng et al. 2023)",
+    },
+    Row {
+        data: "EPF-NP",
+        family: "TimeXer",
+        h: 24,
+        input_size: 168,
+        settings: r#"{"max_steps": 1500, "learning_rate": 0.0003, "num_lr_decays": 4, "windows_batch_size": 32, "val_check_steps": 150, "patch_len": 24, "hidden_size": 128, "d_ff": 512, "n_heads": 8}"#,
+        bars: &[0.255, 0.285],
+        published: ".236/.268 (Wang et al. 2024)",
+    },
+    Row {
+        data: "M3 yearly",
+        family: "NHITS",
+        h: 6,
+        input_size: 12,
+        settings: M3,
+        bars: &[17.2],
+        published: "16.7 by NeuralForecast",
+    },
+    Row {
+        data: "M3 quarterly",
+        family: "NHITS",
+        h: 8,
+        input_size: 16,
+        settings: M3,
+        bars: &[10.7],
+        published: "9.9–10.6 by NeuralForecast",
+    },
+    Row {
+        data: "M3 monthly",
+        family: "NHITS",
+        h: 18,
+        input_size: 36,
+        settings: M3,
+        bars: &[14.6],
+        published: "14.2 by NeuralForecast",
+    },
+    Row {
+        data: "M3 yearly",
+        family: "NBEATS",
+        h: 6,
+        input_size: 12,
+        settings: M3,
+        bars: &[17.2],
+        published: "16.7 by NeuralForecast",
+    },
+    Row {
+        data: "M3 quarterly",
+        family: "NBEATS",
+        h: 8,
+        input_size: 16,
+        settings: M3,
+        bars: &[10.7],
+        published: "9.9–10.6 by NeuralForecast",
+    },
+    Row {
+        data: "M3 monthly",
+        family: "NBEATS",
+        h: 18,
+        input_size: 36,
+        settings: M3,
+        bars: &[14.6],
+        published: "14.2 by NeuralForecast",
+    },
+    Row {
+        data: "M4 hourly",
+        family: "NHITS + NBEATS, 3 seeds",
+        h: 48,
+        input_size: 168,
+        settings: r#"{"max_steps": 1000, "scaler_type": "robust", "windows_batch_size": 256}"#,
+        bars: &[13.4],
+        published: "NeuralForecast 13.9–14.8, the winner 9.33",
+    },
+];
+const M3: &str = r#"{"max_steps": 1000, "scaler_type": "robust", "windows_batch_size": 256}"#;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let folder = args.next().ok_or("which folder has the data?")?;
+    let names: Vec<String> = args.collect();
+    let is_wanted = |row: &&Row| {
+        names.is_empty()
+            || names.iter().any(|name| row.data.contains(name.as_str()) || row.family.contains(name.as_str()))
+    };
+    println!("| data, h | family (inputs) | MSE / MAE, or sMAPE | bar | | published | s |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut missed = 0;
+    for row in TABLE.iter().filter(is_wanted) {
+        let start = Instant::now();
+        let (got, said) = row.measured(Path::new(&folder))?;
+        let is_met = got.iter().zip(row.bars).all(|(got, bar)| got <= bar);
+        missed += usize::from(!is_met);
+        let shown = |values: &[f64]| values.iter().map(|v| digits(*v)).collect::<Vec<_>>().join(" / ");
+        let verdict = if is_met { "met" } else { "**missed**" };
+        println!(
+            "| {}, {} | {} ({}) | {}{said} | {} | {verdict} | {} | {:.0} |",
+            row.data,
+            row.h,
+            row.family,
+            row.input_size,
+            shown(&got),
+            shown(row.bars),
+            row.published,
+            start.elapsed().as_secs_f64()
+        );
+    }
+    if missed > 0 { Err(format!("{missed} bars are missed").into()) } else { Ok(()) }
+}
+
+fn digits(v: f64) -> String {
+    if v < 5.0 { format!("{v:.3}") } else { format!("{v:.2}") }
+}
+
+impl Row {
+    fn model(&self, family: &str) -> Result<Model> {
+        let settings: Map<String, Value> = serde_json::from_str(self.settings)?;
+        Ok(Model::new(family)?.with_all(&settings)?.input_size(self.input_size))
+    }
+
+    /// Its errors, and what else is to be said.
+    fn measured(&self, folder: &Path) -> Result<(Vec<f64>, String)> {
+        match self.data {
+            "M4 hourly" => self.m4(folder),
+            m3 if m3.starts_with("M3 ") => self.m3(folder),
+            _ => self.long_horizon(folder),
+        }
+    }
+
+    fn long_horizon(&self, folder: &Path) -> Result<(Vec<f64>, String)> {
+        let (frame, [val, test]) = split(self.data, folder)?;
+        let mut model = self.model(self.family)?;
+        if model.loss == ForecastLoss::Mae {
+            model = model.loss(ForecastLoss::Mse);
+        }
+        let forecaster = Forecaster::new(self.h).model(model).val_size(val);
+        let windows = BacktestOptions { windows: test - self.h + 1, step: Some(1), ..BacktestOptions::default() };
+        let backtest = forecaster.cross_validation(&frame, &windows, &mut ())?;
+        let scores = scores(&backtest, self.family)?;
+        Ok((vec![scores.mse, scores.mae], String::new()))
+    }
+
+    fn m3(&self, folder: &Path) -> Result<(Vec<f64>, String)> {
+        let frame = m3(folder, &self.data[3..], self.h)?;
+        let forecaster = Forecaster::new(self.h).model(self.model(self.family)?);
+        let backtest = forecaster.cross_validation(&frame, &BacktestOptions::default(), &mut ())?;
+        Ok((vec![scores(&backtest, self.family)?.smape], String::new()))
+    }
+
+    fn m4(&self, folder: &Path) -> Result<(Vec<f64>, String)> {
+        let frame = m4(folder)?;
+        let mut forecaster = Forecaster::new(self.h).ensemble(Ensemble::Median).season(24);
+        for family in ["NHITS", "NBEATS"] {
+            for seed in 1..=3 {
+                let model = self.model(family)?.with("random_seed", seed)?.alias(format!("{family} {seed}"));
+                forecaster = forecaster.model(model.loss(ForecastLoss::intervals(&[90.0])));
+            }
+        }
+        let backtest = forecaster.cross_validation(&frame, &BacktestOptions::default(), &mut ())?;
+        let all = backtest.ensemble.ok_or("no ensemble")?;
+        let within = all.coverage.iter().find(|(level, _)| *level == "90").map_or(f64::NAN, |(_, share)| *share);
+        Ok((vec![all.smape], format!(", {:.1} % within 90 %", within * 100.0)))
+    }
+}
+
+fn scores(backtest: &Backtest, family: &str) -> Result<Scores> {
+    backtest.forecasts.scores(family).ok_or_else(|| "nothing was measured".into())
+}
+
+/// The series in z-scores by their training rows, and how many rows are for validation and test.
+fn split(data: &str, folder: &Path) -> Result<(SeriesFrame, [usize; 2])> {
+    let (file, parts) = match data {
+        "ETTh1" => ("ETTh1.csv", Some([8640, 2880, 2880])),
+        "ETTm2" => ("ETTm2.csv", Some([34_560, 11_520, 11_520])),
+        "Weather" => ("weather.csv", None),
+        _ => ("EPF-NP.csv", None),
+    };
+    let bytes = std::fs::read(folder.join(file))?;
+    // Units in the header are in Latin-1.
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().ok_or("an empty file")?.split(',').skip(1).map(str::trim).collect();
+    let rows: Vec<Vec<f64>> = lines
+        .map(|line| line.split(',').skip(1).map(|v| v.trim().parse::<f64>()).collect::<std::result::Result<_, _>>())
+        .collect::<std::result::Result<_, _>>()?;
+    let n = rows.len();
+    let [train, val, test] = parts.unwrap_or_else(|| {
+        let (train, test) = (n * 7 / 10, n * 2 / 10);
+        [train, n - train - test, test]
+    });
+    let scaled = |column: usize| -> Vec<f32> {
+        let seen = rows[..train].iter().map(|row| row[column]);
+        let mean = seen.clone().sum::<f64>() / train as f64;
+        let std = (seen.map(|v| (v - mean).powi(2)).sum::<f64>() / train as f64).sqrt().max(1e-12);
+        rows[..train + val + test].iter().map(|row| ((row[column] - mean) / std) as f32).collect()
+    };
+    let columns: Vec<Vec<f32>> = (0..names.len()).map(scaled).collect();
+    let times: Vec<String> = (0..train + val + test).map(|i| i.to_string()).collect();
+    let options = FrameOptions::default();
+    let frame = if data == "EPF-NP" {
+        let [load, wind, price] = &columns[..] else { return Err("three columns are expected".into()) };
+        let ids = vec!["price".to_owned(); times.len()];
+        let hist: &[(&str, &[f32])] = &[("load", load), ("wind", wind)];
+        SeriesFrame::from_table(&Table { ids: &ids, ds: &times, y: price, hist, futr: &[] }, &options)?
+    } else {
+        let ids: Vec<String> = names.iter().flat_map(|name| vec![(*name).to_owned(); times.len()]).collect();
+        let all: Vec<String> = names.iter().flat_map(|_| times.clone()).collect();
+        SeriesFrame::from_columns(&ids, &all, &columns.concat(), &options)?
+    };
+    Ok((frame, [val, test]))
+}
+
+/// The series of one kind of M3 with the values that were kept back, of which there are h.
+fn m3(folder: &Path, kind: &str, h: usize) -> Result<SeriesFrame> {
+    let text = std::fs::read_to_string(folder.join("M3.csv"))?;
+    let (mut ids, mut ds, mut y) = (Vec::new(), Vec::new(), Vec::new());
+    for line in text.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').map(|field| field.trim_matches('"')).collect();
+        let [_, id, _, period, _, _, _, past, truth] = fields[..] else {
+            return Err("nine fields are expected".into());
+        };
+        if !period.eq_ignore_ascii_case(kind) {
+            continue;
+        }
+        let before = y.len();
+        for value in past.split(';').chain(truth.split(';').take(h)) {
+            ids.push(id.to_owned());
+            ds.push((y.len() - before).to_string());
+            y.push(value.trim().parse::<f32>()?);
+        }
+    }
+    Ok(SeriesFrame::from_columns(&ids, &ds, &y, &FrameOptions::default())?)
+}
+
+/// M4's hourly series with the 48 values that were kept back.
+fn m4(folder: &Path) -> Result<SeriesFrame> {
+    let read = |file: &str| -> Result<Vec<(String, Vec<f32>)>> {
+        let text = std::fs::read_to_string(folder.join(file))?;
+        let line = |line: &str| {
+            let mut fields = line.split(',').map(|field| field.trim_matches('"'));
+            (fields.next().unwrap_or_default().to_owned(), fields.filter_map(|v| v.parse().ok()).collect())
+        };
+        Ok(text.lines().skip(1).map(line).collect())
+    };
+    let (mut ids, mut ds, mut y) = (Vec::new(), Vec::new(), Vec::new());
+    for ((id, past), (_, truth)) in read("M4-Hourly-train.csv")?.into_iter().zip(read("M4-Hourly-test.csv")?) {
+        for (at, value) in past.into_iter().chain(truth).enumerate() {
+            ids.push(id.clone());
+            ds.push(at.to_string());
+            y.push(value);
+        }
+    }
+    Ok(SeriesFrame::from_columns(&ids, &ds, &y, &FrameOptions::default())?)
+}
