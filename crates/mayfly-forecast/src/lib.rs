@@ -35,7 +35,7 @@ mod names;
 mod normal;
 mod windows;
 
-pub use baselines::{BASELINES, Baseline, Normal};
+pub use baselines::{BASELINES, Baseline, Ets, EtsForm, EtsWeights, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{
