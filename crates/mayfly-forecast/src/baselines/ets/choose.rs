@@ -86,6 +86,13 @@ mod tests {
         }
     }
 
+    /// Long series cost no more than those of 2,048 values.
+    #[test]
+    fn the_far_past_is_left_out() {
+        let y = series(6000);
+        assert_eq!(ets(&y, 1, 3), ets(&y[6000 - 2048..], 1, 3));
+    }
+
     /// What a form is made of is found again, and what it does not show is not.
     #[test]
     fn forms_are_those_of_the_series() {
@@ -102,7 +109,9 @@ mod tests {
             assert!((mean / want - 1.0).abs() < 0.02, "{k}: {mean} instead of {want}");
         }
         // A season of more than 24 values, and one that the series is no longer than, leave no seasonal forms.
-        assert!(!Ets::choose(&growing, 25).unwrap().form().has_season());
+        let of = |m: usize| -> Vec<f64> { (0..6 * m).map(|i| 20.0 + (i % m) as f64 + noise(i)).collect() };
+        assert!(Ets::choose(&of(24), 24).unwrap().form().has_season());
+        assert!(!Ets::choose(&of(25), 25).unwrap().form().has_season());
         assert!(!Ets::choose(&growing[..6], 4).unwrap().form().has_season());
         let negative: Vec<f64> = growing.iter().map(|y| y - 60.0).collect();
         assert!(!Ets::choose(&negative, 4).unwrap().form().needs_positive());
