@@ -130,7 +130,7 @@ fn the_optimised_theta_model_is_the_references() {
         assert!(best <= given.squares(&y) * (1.0 + 1e-9), "{}: {best}", golden.name);
         if y == golden.values {
             given.follow(&y);
-            let mean: Vec<f64> = (0..other.mean.len()).map(|k| given.mean(k)).collect();
+            let mean = given.means(other.mean.len());
             assert!(apart(&mean, &other.mean) < 1e-6, "{}: {mean:?} instead of {:?}", golden.name, other.mean);
             seen += 1;
         }

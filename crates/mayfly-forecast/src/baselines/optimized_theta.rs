@@ -18,7 +18,7 @@ pub(super) fn optimized_theta(y: &[f64], season: usize, h: usize) -> Normal {
     let model = Model::fit(&seasonal.without(y));
     let index = |k: usize| seasonal.index(y.len() + k);
     Normal {
-        mean: (0..h).map(|k| model.mean(k) * index(k)).collect(),
+        mean: model.means(h).into_iter().enumerate().map(|(k, mean)| mean * index(k)).collect(),
         sigma: (0..h).map(|k| model.error(k) * index(k).abs()).collect(),
     }
 }
@@ -54,8 +54,8 @@ impl Model {
         // Errors from a start of 0, and what the start and the share take off each.
         let (mut level, mut weight) = (0.0, 1.0);
         let (mut aa, mut ab, mut bb, mut ay, mut by) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (t, y) in y.iter().enumerate() {
-            let (error, trend): (f64, f64) = (y - level, model.trend(t));
+        for y in y {
+            let (error, trend): (f64, f64) = (y - level, model.trend(weight));
             (aa, ab, bb) = (aa + weight * weight, ab + weight * trend, bb + trend * trend);
             (ay, by) = (ay + weight * error, by + trend * error);
             level += alpha * error;
@@ -71,33 +71,38 @@ impl Model {
         (model, squares)
     }
 
-    /// What the whole line adds to the smoothing before value `t`, counted from 0: what the level lags behind it.
-    fn trend(&self, t: usize) -> f64 {
+    /// What the whole line adds to the smoothing, where so much of the start is not yet forgotten: what the level lags behind the line.
+    fn trend(&self, left: f64) -> f64 {
         let (first, slope) = self.line;
-        let forgotten = (1.0 - self.alpha).powi(i32::try_from(t).unwrap_or(i32::MAX));
-        forgotten * (first - slope) + (1.0 - forgotten * (1.0 - self.alpha)) / self.alpha * slope
+        left * (first - slope) + (1.0 - left * (1.0 - self.alpha)) / self.alpha * slope
     }
 
     /// Takes the level over the series; the sum of squared errors.
     pub(super) fn follow(&mut self, y: &[f64]) -> f64 {
         self.level = self.start;
-        let mut squares = 0.0;
-        for (t, y) in y.iter().enumerate() {
-            let error = y - self.level - self.share * self.trend(t);
+        let (mut squares, mut left) = (0.0, 1.0);
+        for y in y {
+            let error = y - self.level - self.share * self.trend(left);
             squares += error * error;
             self.level += self.alpha * (y - self.level);
+            left *= 1.0 - self.alpha;
         }
         squares
     }
 
-    /// The forecast `k` steps behind the next. The level takes each forecast for the value.
-    pub(super) fn mean(&self, k: usize) -> f64 {
-        let trend = |k: usize| self.share * self.trend(self.n + k);
-        let level = (0..k).fold(self.level, |level, before| level + self.alpha * trend(before));
-        level + trend(k)
+    /// The next `h` values. The level takes each forecast for the value.
+    pub(super) fn means(&self, h: usize) -> Vec<f64> {
+        let (mut level, mut left) = (self.level, (1.0 - self.alpha).powf(self.n as f64));
+        let one = |_| {
+            let mean = level + self.share * self.trend(left);
+            level += self.alpha * (mean - level);
+            left *= 1.0 - self.alpha;
+            mean
+        };
+        (0..h).map(one).collect()
     }
 
-    /// The standard error there (Fiorucci et al. 2016, section 2).
+    /// The standard error `k` steps behind the next (Fiorucci et al. 2016, section 2).
     fn error(&self, k: usize) -> f64 {
         self.sigma * (1.0 + k as f64 * self.alpha * self.alpha).sqrt()
     }
