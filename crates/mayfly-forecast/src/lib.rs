@@ -39,7 +39,7 @@ mod windows;
 
 #[cfg(feature = "auto")]
 pub use auto::{AutoOptions, AutoReport, Range, Search, Space, Trial};
-pub use baselines::{BASELINES, Baseline, Normal};
+pub use baselines::{BASELINES, Baseline, Ets, EtsForm, EtsWeights, Normal};
 pub use calendar::{Freq, Stamp};
 pub use error::{ForecastError, Result};
 pub use families::{

@@ -1,7 +1,14 @@
 //! Forecasts that need no training: what every network has to beat.
 mod classical;
+mod ets;
+#[cfg(test)]
+mod golden;
+mod optimized_theta;
+mod seasonal;
 mod smoothing;
 mod theta;
+
+pub use ets::{Ets, EtsForm, EtsWeights};
 
 use crate::error::{ForecastError, Result};
 
@@ -35,6 +42,16 @@ pub static BASELINES: &[Baseline] = &[
         name: "Theta",
         about: "half the trend and smoothing, season taken out (Assimakopoulos & Nikolopoulos 2000)",
         run: theta::theta,
+    },
+    Baseline {
+        name: "OptimizedTheta",
+        about: "Theta whose share of the trend is fitted as well (Fiorucci et al. 2016)",
+        run: optimized_theta::optimized_theta,
+    },
+    Baseline {
+        name: "ETS",
+        about: "exponential smoothing of the form with the least AICc (Hyndman & Khandakar 2008)",
+        run: ets::ets,
     },
 ];
 
@@ -70,9 +87,27 @@ fn root_mean_square(values: impl Iterator<Item = f64>) -> f64 {
     if n > 0.0 { (sum / n).sqrt() } else { 0.0 }
 }
 
+/// Least squares over the number of the value: the line's first value and its slope.
+fn line(y: &[f64]) -> (f64, f64) {
+    let n = y.len() as f64;
+    let (middle, mean) = ((n - 1.0) / 2.0, y.iter().sum::<f64>() / n);
+    let (top, bottom) = y.iter().enumerate().fold((0.0, 0.0), |(top, bottom), (t, y)| {
+        let t = t as f64 - middle;
+        (top + t * (y - mean), bottom + t * t)
+    });
+    let slope = if bottom > 0.0 { top / bottom } else { 0.0 };
+    (mean - slope * middle, slope)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_by_hand() {
+        assert_eq!(line(&[1.0, 3.0, 5.0]), (1.0, 2.0));
+        assert_eq!(line(&[7.0]), (7.0, 0.0));
+    }
 
     #[test]
     fn short_and_constant_series_have_forecasts() {

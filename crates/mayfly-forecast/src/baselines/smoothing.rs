@@ -31,11 +31,10 @@ fn best_start(y: &[f64], alpha: f64) -> f64 {
     if bottom > 0.0 { top / bottom } else { 0.0 }
 }
 
-/// The share and the start of the least squared error: a grid, then a golden section within its best part.
-pub(super) fn smooth(y: &[f64]) -> Smoothed {
-    let cost = |alpha: f64| run(y, best_start(y, alpha), alpha).1;
+/// Where a cost is least: the best of a grid, then a golden section beside it.
+pub(super) fn least(cost: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
     let grid = 32;
-    let at = |i: usize| 1e-4 + (1.0 - 2e-4) * i as f64 / grid as f64;
+    let at = |i: usize| low + (high - low) * i as f64 / grid as f64;
     let best = (0..=grid).map(|i| (cost(at(i)), i)).min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, i)| i);
     let (mut low, mut high) = (at(best.saturating_sub(1)), at((best + 1).min(grid)));
     let golden = (5_f64.sqrt() - 1.0) / 2.0;
@@ -43,7 +42,12 @@ pub(super) fn smooth(y: &[f64]) -> Smoothed {
         let (a, b) = (high - golden * (high - low), low + golden * (high - low));
         if cost(a) <= cost(b) { high = b } else { low = a }
     }
-    let alpha = f64::midpoint(low, high);
+    f64::midpoint(low, high)
+}
+
+/// The share and the start of the least squared error.
+pub(super) fn smooth(y: &[f64]) -> Smoothed {
+    let alpha = least(|alpha| run(y, best_start(y, alpha), alpha).1, 1e-4, 1.0 - 1e-4);
     let (level, sum) = run(y, best_start(y, alpha), alpha);
     Smoothed { level, alpha, sigma: (sum / y.len().max(1) as f64).sqrt() }
 }
