@@ -2,7 +2,7 @@
 use super::fitted::Fitted;
 use super::group::{Column, Cut, Group};
 use super::seen::Seen;
-use crate::baselines::Baseline;
+use crate::baselines::{Baseline, Normal};
 use crate::error::ForecastError;
 use crate::error::Result;
 use crate::frame::Series;
@@ -10,9 +10,13 @@ use crate::losses::{Margin, Told};
 use crate::normal::deviations;
 use crate::windows::RowShape;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Windows that are run at a time.
 const RUN: usize = 256;
+
+/// Cuts that a thread takes at a time.
+const MANY: usize = 32;
 
 /// What is made of each step that a network tells.
 pub(super) type Read<'a, T> = &'a dyn Fn(&Told<'_>, &mut Vec<T>);
@@ -171,8 +175,14 @@ impl<'a> Together<'a> {
     }
 }
 
-/// A baseline's forecasts at every cut, with the intervals of these levels.
-pub(super) fn baseline(baseline: &Baseline, cuts: &[Cut<'_>], h: usize, season: usize, level: &[f64]) -> Group {
+/// A baseline's forecasts at every cut, with the intervals of these levels; so many cuts at a time as there are threads (0 for as many as the machine has).
+pub(super) fn baseline(
+    baseline: &Baseline,
+    cuts: &[Cut<'_>],
+    (h, season): (usize, usize),
+    level: &[f64],
+    threads: usize,
+) -> Group {
     let n = level.len();
     let lower = level.iter().rev().map(|l| format!("{}-lo-{l}", baseline.name));
     let upper = level.iter().map(|l| format!("{}-hi-{l}", baseline.name));
@@ -183,9 +193,7 @@ pub(super) fn baseline(baseline: &Baseline, cuts: &[Cut<'_>], h: usize, season: 
     let wide: Vec<f64> = level.iter().map(|l| deviations(*l)).collect();
     let factors: Vec<f64> =
         [0.0].into_iter().chain(wide.iter().rev().map(|d| -d)).chain(wide.iter().copied()).collect();
-    for (series, cut) in cuts {
-        let past: Vec<f64> = series.y[..*cut].iter().map(|y| f64::from(*y)).collect();
-        let forecast = baseline.forecast(&past, season, h);
+    for forecast in forecasts(baseline, cuts, (h, season), threads) {
         for (column, factor) in columns.iter_mut().zip(&factors) {
             column
                 .values
@@ -194,4 +202,60 @@ pub(super) fn baseline(baseline: &Baseline, cuts: &[Cut<'_>], h: usize, season: 
     }
     let intervals = level.iter().enumerate().map(|(i, l)| (l.to_string(), [n - i, n + 1 + i])).collect();
     Group { name: baseline.name.to_owned(), columns, intervals }
+}
+
+/// The forecast at each cut.
+fn forecasts(baseline: &Baseline, cuts: &[Cut<'_>], (h, season): (usize, usize), threads: usize) -> Vec<Normal> {
+    let one = |(series, cut): &Cut<'_>| {
+        let past: Vec<f64> = series.y[..*cut].iter().map(|y| f64::from(*y)).collect();
+        baseline.forecast(&past, season, h)
+    };
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    if threads == 1 || cuts.len() < MANY {
+        return cuts.iter().map(one).collect();
+    }
+    // Threads take small parts in turns, since some series take longer than others.
+    let parts: Vec<&[Cut<'_>]> = cuts.chunks(MANY).collect();
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut done = Vec::new();
+        while let Some((i, part)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, parts.get(i)?))) {
+            done.push((i, part.iter().map(one).collect::<Vec<Normal>>()));
+        }
+        done
+    };
+    let mut done: Vec<(usize, Vec<Normal>)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..threads.min(parts.len())).map(|_| scope.spawn(take)).collect();
+        let own = take();
+        // A panic of a baseline is one here as well.
+        let others =
+            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        own.into_iter().chain(others).collect()
+    });
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().flat_map(|(_, part)| part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baselines::BASELINES;
+
+    #[test]
+    fn baselines_are_the_same_at_any_number_of_threads() {
+        let y: Vec<f32> = (0..400_u16).map(|i| (f32::from(i) * 0.7).sin() * 5.0 + f32::from(i % 7)).collect();
+        let cuts: Vec<Cut<'_>> = (20..130).map(|cut| (Series::bare(&y, None), cut)).collect();
+        let values = |threads: usize| -> Vec<Vec<f32>> {
+            let all = BASELINES.iter().filter(|b| b.name != "ETS");
+            let group = |b| baseline(b, &cuts, (3, 7), &[80.0], threads);
+            all.flat_map(|b| group(b).columns).map(|column| column.values).collect()
+        };
+        let one = values(1);
+        assert!(one.iter().all(|values| values.len() == 3 * cuts.len()));
+        assert_eq!(one, values(3));
+        assert_eq!(one, values(0));
+    }
 }

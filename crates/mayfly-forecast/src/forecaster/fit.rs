@@ -510,7 +510,7 @@ impl Forecaster {
     }
 
     fn add_baselines(&self, to: &mut Forecasts, cuts: &[Cut<'_>], season: usize) {
-        to.groups.extend(self.baselines.iter().map(|b| baseline(b, cuts, self.h, season, &self.level)));
+        to.groups.extend(self.baselines.iter().map(|b| baseline(b, cuts, (self.h, season), &self.level, self.threads)));
     }
 
     pub(super) fn add_groups(
