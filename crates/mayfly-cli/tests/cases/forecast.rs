@@ -151,7 +151,7 @@ fn models_are_listed_with_their_settings() {
     has_keys(&object, "models");
     has_keys(&object["models"][0], "name paper takes config");
     let names: Vec<&str> = object["models"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
-    assert_eq!(names[..4], ["DLinear", "NLinear", "MLP", "NHITS"]);
+    assert_eq!(names[..4], ["DLinear", "NLinear", "Ridge", "MLP"]);
     assert_eq!(names.len(), mayfly_forecast::FAMILIES.len());
     let text = case.ok(&["forecast", "list", "nhits"]).out;
     assert!(text.contains("n_freq_downsample = [4,2,1]") && text.contains("Challu"), "{text}");

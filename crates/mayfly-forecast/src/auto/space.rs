@@ -1,6 +1,6 @@
 //! What settings may be: a search space.
 use crate::error::{ForecastError, Result};
-use crate::families::{Common, Family};
+use crate::families::Common;
 use crate::forecaster::Model;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -83,11 +83,6 @@ fn readable(v: f64) -> f64 {
 }
 
 impl Space {
-    /// The space that NeuralForecast's Auto models search for this family.
-    pub fn of(family: &Family) -> Space {
-        super::spaces::of(family)
-    }
-
     /// The same without a setting, which then keeps the value that the model has.
     #[must_use]
     pub fn without(mut self, name: &str) -> Space {
@@ -169,6 +164,18 @@ mod tests {
             space.check(&base).unwrap();
             let rate = if family.name == "Ridge" { "alpha" } else { "learning_rate" };
             assert!(space.0.contains_key(rate) && space.0.contains_key(MULTIPLIER), "{family:?}");
+            // Besides what all search, everyone but these has settings of its own.
+            let plain = ["NLinear", "NBEATS", "NBEATSx"].contains(&family.name);
+            let shared = [
+                "learning_rate",
+                MULTIPLIER,
+                "random_seed",
+                "max_steps",
+                "batch_size",
+                "scaler_type",
+                "windows_batch_size",
+            ];
+            assert_eq!(space.0.keys().all(|name| shared.contains(&name.as_str())), plain, "{family:?}");
             for end in 0..2 {
                 let point: Vec<f64> = space.0.values().map(|range| range.span()[end]).collect();
                 let model = space.model(&base, &point, 12, 400).unwrap();

@@ -3,10 +3,13 @@ use super::space::{MULTIPLIER, Range, Space};
 use crate::families::Family;
 use serde_json::{Value, json};
 
-/// The space of a family.
-pub(super) fn of(family: &Family) -> Space {
-    let ranges = shared(family).into_iter().chain(own(family.name));
-    Space(ranges.map(|(name, range)| (name.to_owned(), range)).collect())
+impl Space {
+    /// The space that NeuralForecast's Auto models search for this family.
+    pub fn of(family: &Family) -> Space {
+        let own = if family.takes.multivariate { together(family.name) } else { alone(family.name) };
+        let ranges = shared(family).into_iter().chain(own);
+        Space(ranges.map(|(name, range)| (name.to_owned(), range)).collect())
+    }
 }
 
 type Named = (&'static str, Range);
@@ -75,11 +78,10 @@ fn steps(family: &str) -> Named {
     }
 }
 
-/// What a family searches besides.
-fn own(family: &str) -> Vec<Named> {
+/// What a recurrent family searches besides; none of others.
+fn recurrent(family: &str) -> Option<Vec<Named>> {
     let narrow = [16, 32, 64, 128];
-    let (wide, medium) = ([256, 512, 1024], [64, 128, 256]);
-    match family {
+    Some(match family {
         "RNN" | "LSTM" | "GRU" => vec![
             choice("encoder_hidden_size", narrow),
             ints("encoder_n_layers", 1, 3),
@@ -97,14 +99,22 @@ fn own(family: &str) -> Vec<Named> {
             ints("lstm_n_layers", 1, 3),
             ("lstm_dropout", Range::Uniform([0.0, 0.5])),
         ],
-        "BiTCN" => vec![choice("hidden_size", [16, 32]), ("dropout", Range::Uniform([0.0, 0.99]))],
         "xLSTM" => vec![
             choice("encoder_hidden_size", narrow),
             ints("encoder_n_blocks", 1, 3),
             ("encoder_dropout", Range::Uniform([0.0, 0.99])),
             choice("decoder_hidden_size", narrow),
         ],
-        "MLP" | "MLPMultivariate" => vec![choice("hidden_size", wide), ints("num_layers", 2, 5)],
+        _ => return None,
+    })
+}
+
+/// What a family that looks at one series at a time searches besides.
+fn alone(family: &str) -> Vec<Named> {
+    let (wide, medium) = ([256, 512, 1024], [64, 128, 256]);
+    match family {
+        "BiTCN" => vec![choice("hidden_size", [16, 32]), ("dropout", Range::Uniform([0.0, 0.99]))],
+        "MLP" => vec![choice("hidden_size", wide), ints("num_layers", 2, 5)],
         "NHITS" => vec![
             choice("n_pool_kernel_size", [[2, 2, 1], [1; 3], [2; 3], [4; 3], [8, 4, 1], [16, 8, 1]].map(|k| json!(k))),
             choice(
@@ -144,9 +154,18 @@ fn own(family: &str) -> Vec<Named> {
             choice("patch_len", [16, 24]),
             choice("revin", [false, true]),
         ],
+        "TimesNet" => vec![choice("hidden_size", [32, 64, 128]), choice("conv_hidden_size", [32, 64, 128])],
+        other => recurrent(other).unwrap_or_default(),
+    }
+}
+
+/// What a family that looks at all series searches besides.
+fn together(family: &str) -> Vec<Named> {
+    let (wide, medium) = ([256, 512, 1024], [64, 128, 256]);
+    match family {
+        "MLPMultivariate" => vec![choice("hidden_size", wide), ints("num_layers", 2, 5)],
         "iTransformer" => vec![choice("hidden_size", medium), choice("n_heads", [4, 8])],
         "TimeXer" => vec![choice("hidden_size", [128, 256, 512]), choice("n_heads", [4, 8])],
-        "TimesNet" => vec![choice("hidden_size", [32, 64, 128]), choice("conv_hidden_size", [32, 64, 128])],
         "StemGNN" => vec![choice("multi_layer", [3, 5, 7])],
         "TSMixer" | "TSMixerx" => vec![
             choice("n_block", [1, 2, 4, 6, 8]),

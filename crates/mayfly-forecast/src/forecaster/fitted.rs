@@ -4,7 +4,7 @@ use super::local::{Locals, train_each};
 use super::model::Model;
 use super::network::{Networks, Task};
 use super::watch::Watch;
-use crate::error::Result;
+use crate::error::{ForecastError, Result};
 use crate::frame::{Exogenous, SeriesFrame};
 use crate::metrics::Scores;
 use mayfly_nn::Network;
@@ -112,5 +112,23 @@ impl Fitted {
         (self.network, self.next) = (trained.networks.first, trained.networks.next);
         self.scores = None;
         Ok(trained.stopped)
+    }
+}
+
+impl Fitted {
+    /// The model of one series, where each has its own.
+    pub(super) fn of_series(&self, locals: &Locals, id: &str) -> Result<Fitted> {
+        let Some(params) = locals.get(id) else { return Err(self.no_model_of(id)) };
+        let Networks { first: network, next } = Networks::new(&self.model, self.shape(), params)?;
+        Ok(Fitted { network, next, locals: None, ..self.clone_without_locals() })
+    }
+
+    /// A series that a local model was not trained on.
+    pub(super) fn no_model_of(&self, id: &str) -> ForecastError {
+        let want = format!(
+            "{} has a network for each series that it was trained on, and none for this one; a model without --local forecasts any series",
+            self.model.alias
+        );
+        ForecastError::option("series", format!("{id:?}"), want)
     }
 }

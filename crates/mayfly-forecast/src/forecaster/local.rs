@@ -1,8 +1,7 @@
 //! Local models: one network for each series instead of one for all.
-use super::fitted::Fitted;
 use super::network::{Networks, Task};
 use super::watch::{Progress, Watch};
-use crate::error::{ForecastError, Result};
+use crate::error::Result;
 use crate::frame::SeriesFrame;
 use mayfly_nn::{Control, Network};
 use std::collections::BTreeMap;
@@ -130,22 +129,4 @@ fn gather(
         }
     }
     Ok(Some(each))
-}
-
-impl Fitted {
-    /// The model of one series, where each has its own.
-    pub(super) fn of_series(&self, locals: &Locals, id: &str) -> Result<Fitted> {
-        let Some(params) = locals.get(id) else { return Err(self.no_model_of(id)) };
-        let Networks { first: network, next } = Networks::new(&self.model, self.shape(), params)?;
-        Ok(Fitted { network, next, locals: None, ..self.clone_without_locals() })
-    }
-
-    /// A series that a local model was not trained on.
-    pub(super) fn no_model_of(&self, id: &str) -> ForecastError {
-        let want = format!(
-            "{} has a network for each series that it was trained on, and none for this one; a model without --local forecasts any series",
-            self.model.alias
-        );
-        ForecastError::option("series", format!("{id:?}"), want)
-    }
 }
