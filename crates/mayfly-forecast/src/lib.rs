@@ -47,8 +47,9 @@ pub use families::{
     XLstm,
 };
 pub use forecaster::{
-    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Fitted, Forecaster, Forecasts, Hierarchy, Model,
-    Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, Watch,
+    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, ExplainMethod, ExplainOptions, Explained,
+    Explanation, Explanations, Fitted, Forecaster, Forecasts, Hierarchy, Importance, Input, InputKind, Model, Outlook,
+    Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, Watch,
 };
 pub use frame::{Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};

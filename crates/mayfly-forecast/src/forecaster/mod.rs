@@ -2,6 +2,7 @@
 mod at;
 mod backtest;
 mod conformal;
+mod explain;
 mod file;
 mod fit;
 mod fitted;
@@ -18,6 +19,7 @@ mod watch;
 
 pub use backtest::{Backtest, BacktestOptions, Refit};
 pub use conformal::{Conformal, ConformalMethod};
+pub use explain::{ExplainMethod, ExplainOptions, Explained, Explanation, Explanations, Importance, Input, InputKind};
 pub use fit::{Forecaster, Report};
 pub use fitted::Fitted;
 pub use forecasts::{Forecasts, Outlook};
