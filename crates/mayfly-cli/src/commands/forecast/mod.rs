@@ -1,7 +1,11 @@
 //! `mayfly forecast`: series in, forecasts with intervals out. What is decided on the way, the library decides.
 pub mod args;
 mod cv;
+mod explain;
+mod explain_words;
 mod families;
+mod given;
+mod heat;
 mod import;
 mod picture;
 mod predict;
@@ -21,6 +25,7 @@ pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {
         ForecastCommand::Predict(args) => predict::run(&args, ui),
         ForecastCommand::Cv(args) => cv::run(&args, ui),
         ForecastCommand::Plot(args) => picture::run(&args, ui),
+        ForecastCommand::Explain(args) => explain::run(&args, ui),
         ForecastCommand::Import { folder, output } => import::run(&folder, &output, ui),
         ForecastCommand::Models { name } => families::run(name.as_deref(), ui),
     }

@@ -18,6 +18,10 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "freq" => Some("--freq"),
         "input_size" => Some("--input-size"),
         "models" => Some("--models"),
+        "method" => Some("--method"),
+        "steps" => Some("--steps"),
+        "points" => Some("--points"),
+        "draws" => Some("--draws"),
         _ => None,
     };
     match error {
@@ -138,4 +142,9 @@ fn mae(scores: Option<&Scores>) -> f64 {
 
 fn shown(v: f64) -> String {
     if v.is_finite() { figure(v) } else { "–".into() }
+}
+
+/// The f64 that prints as the f32 does: 0.1 rather than 0.10000000149011612.
+pub(super) fn shortest(v: f32) -> Value {
+    number(v.to_string().parse().unwrap_or(f64::from(v)))
 }
