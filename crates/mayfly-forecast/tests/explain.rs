@@ -348,6 +348,9 @@ fn what_is_not_there_explains_nothing() {
                 assert!(one.attributions[6..].iter().any(|a| *a != 0.0), "{scaler} {method:?}: {one:?}");
             }
         }
+        // All values that are there are alike: none of the others is tried in their place.
+        let alike = explained(&forecaster, &series(&["new"], 4, |_, _| 8.0), &by(ExplainMethod::Permutation));
+        assert!(alike.forecasts.iter().flat_map(|one| &one.attributions).all(|a| *a == 0.0), "{scaler}: {alike:?}");
     }
 }
 

@@ -100,8 +100,10 @@ fn what_is_odd_is_refused_with_what_to_do() {
     assert!(said(&["--models", "tidee"]).contains("did you mean TiDE?"));
     assert!(said(&["--steps", "5"]).contains("--steps is 5; steps of the forecast are 1 to 4"));
     assert!(said(&["--points", "0"]).contains("--points is 0"));
-    assert!(said(&["-o", "m.mayfly"]).contains("m.mayfly"));
-    assert!(said(&["-o", "-", "--json"]).contains("--json"));
+    let lost = case.run(&[&EXPLAIN[..], &["-o", "m.mayfly"]].concat());
+    assert!(lost.code == Some(2) && lost.err.contains("-o m.mayfly: that is the model"), "{}", lost.err);
+    let both = case.run(&[&EXPLAIN[..], &["-o", "-", "--json"]].concat());
+    assert!(both.code == Some(2) && both.err.contains("--json"), "{}", both.err);
     let unknown = case.refused(&["forecast", "explain", "m.mayfly"]);
     assert!(unknown.contains("no row at 60 for price") && unknown.contains("--futr"), "{unknown}");
     case.ok(&[

@@ -52,7 +52,7 @@ mod tests {
         let scale = Fitted { shift: 5.0, scale: 2.0 };
         for name in ForecastLoss::NAMES {
             let loss = ForecastLoss::by_name(name, &[]).unwrap();
-            let outputs: Vec<f32> = (0..loss.outputs()).map(|i| 0.3 + (i as f32 * 1.7).sin()).collect();
+            let outputs: Vec<f32> = (0..loss.outputs()).map(|i| 0.3 + (i as f32 * 1.7 + 1.0).sin()).collect();
             let column = |outputs: &[f32]| {
                 let mut columns = Vec::new();
                 loss.read(&Told { outputs, scale, shares: &[] }, &mut columns);

@@ -29,7 +29,7 @@ pub(super) struct Subject<'a> {
 /// What gives a subject's gradients.
 pub(super) enum Slopes {
     /// Of a network that gives all steps.
-    Whole(InputGradients),
+    Whole(Box<InputGradients>),
     /// Of two that give one step after the other.
     Chain(Box<Chain>),
 }
@@ -73,7 +73,9 @@ impl Subject<'_> {
 
     /// What its gradients are made with.
     pub(super) fn slopes(&self) -> Result<Slopes> {
-        let Some(next) = &self.fitted.next else { return Ok(Slopes::Whole(self.fitted.network.input_gradients()?)) };
+        let Some(next) = &self.fitted.next else {
+            return Ok(Slopes::Whole(Box::new(self.fitted.network.input_gradients()?)));
+        };
         if matches!(self.fitted.model.loss, ForecastLoss::Distribution(_)) {
             let want = format!(
                 "{} forecasts means over {} drawn paths, which have no gradient: explain it by permutation, or the other models without it",
