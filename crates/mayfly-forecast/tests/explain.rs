@@ -348,9 +348,12 @@ fn what_is_not_there_explains_nothing() {
                 assert!(one.attributions[6..].iter().any(|a| *a != 0.0), "{scaler} {method:?}: {one:?}");
             }
         }
-        // All values that are there are alike: none of the others is tried in their place.
+        // All values that are there are alike: none of the others is tried in their place. (Rows of one batch and of another are added up in another order.)
         let alike = explained(&forecaster, &series(&["new"], 4, |_, _| 8.0), &by(ExplainMethod::Permutation));
-        assert!(alike.forecasts.iter().flat_map(|one| &one.attributions).all(|a| *a == 0.0), "{scaler}: {alike:?}");
+        assert!(
+            alike.forecasts.iter().flat_map(|one| &one.attributions).all(|a| a.abs() < 1e-5),
+            "{scaler}: {alike:?}"
+        );
     }
 }
 

@@ -15,9 +15,8 @@ pub(super) fn draw(explanations: &Explanations, name: &str) -> String {
         panels.extend(of_series.take(SERIES).map(|steps| panel(explanations, explanation, steps)));
     }
     let method = explanations.method.name().replace('_', " ");
-    let subtitle = format!(
-        "A row for each step of the forecast, a column for each value of the past: orange raises the step, blue lowers it ({method})."
-    );
+    let subtitle =
+        format!("Steps of the forecast by values of the past: orange raises a step, blue lowers it ({method}).");
     svg(&Picture { title: format!("What forecasts of {name} are made of"), subtitle, panels })
 }
 
