@@ -51,9 +51,9 @@ pub use families::{
     XLinear, XLstm,
 };
 pub use forecaster::{
-    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Ensemble, Fitted, Forecaster, Forecasts,
-    Hierarchy, Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated,
-    Watch,
+    Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Ensemble, ExplainMethod, ExplainOptions,
+    Explained, Explanation, Explanations, Fitted, Forecaster, Forecasts, Hierarchy, Importance, Input, InputKind,
+    Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated, Watch,
 };
 pub use frame::{Appended, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};

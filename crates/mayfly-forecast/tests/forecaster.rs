@@ -268,8 +268,10 @@ fn refitting_sees_what_lies_before_each_cutoff() {
     };
     let (never, every) = (run(2, Refit::Never), run(2, Refit::Every(1)));
     let of = |b: &mayfly_forecast::Backtest| b.forecasts.column("NLinear").unwrap().to_vec();
-    assert_eq!(of(&never)[..6], of(&every)[..6]);
-    assert_ne!(of(&never)[6..], of(&every)[6..]);
+    // One row by itself and one of two are added up in another order.
+    let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far(&of(&never)[..6], &of(&every)[..6]) < 1e-4);
+    assert!(far(&of(&never)[6..], &of(&every)[6..]) > 1e-2);
     // The second window of a refit is the only window of a backtest by itself.
     assert_eq!(of(&run(1, Refit::Never)), of(&every)[6..]);
     assert_eq!((every.fitted[0].steps, never.fitted[0].steps), (40, 20));

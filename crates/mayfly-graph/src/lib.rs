@@ -18,7 +18,7 @@
 //! ```
 //!
 //! - [`Graph`] is a list of nodes in topological order; every shape is checked when a node is added.
-//! - [`gradient`] rewrites a graph with a scalar loss into one that also computes every parameter's gradient.
+//! - [`gradient`] rewrites a graph with a scalar loss into one that also computes every parameter's gradient, [`input_gradient`] one into one that computes those of its inputs.
 //! - [`Plan`] is immutable data: fused steps over one arena whose offsets were chosen from the lifetimes of the values.
 //! - [`Session`] owns the memory; [`Session::run`] allocates nothing and cannot fail, and dropping it zeroises everything it held.
 //! - [`Weights`] are the parameters as sessions of one graph share them, whatever their batch: packed once.
@@ -40,7 +40,7 @@ mod weights;
 
 pub use custom::{CustomActivation, CustomOp};
 pub use error::GraphError;
-pub use grad::gradient;
+pub use grad::{gradient, input_gradient};
 pub use ir::{Graph, Node, NodeId, ParamId, ParamInfo, Role};
 pub use mayfly_kernels::{Act, Causal, FannAct, Isa, PoolKind, ReduceKind};
 pub use ops::{Binary, Conv2dSpec, Loss, Op, Pool2dSpec};

@@ -98,6 +98,47 @@ fn slope(f: &Filled, i: usize) -> f64 {
     (at(h) - at(-h)) / (2.0 * h)
 }
 
+/// What a change of each input makes of `Σ dy·y`, in every example.
+#[test]
+fn gradient_of_inputs_equals_finite_differences() {
+    for (op, label, build) in CASES {
+        let (mut g, y) = built(*build);
+        g.output("y", y).unwrap();
+        let mut f = fill(g, 3, 5);
+        let graph = input_gradient(&f.graph, y).unwrap();
+        let plan = Plan::new(&graph, &PlanOptions::batch(3)).unwrap();
+        let mut rng = Rng(7);
+        let dy: Vec<f64> = (0..f.graph.shape(y).unwrap().at(3).len()).map(|_| rng.value()).collect();
+        let mut session = Session::new(plan.clone(), &narrow(&f.params)).unwrap();
+        f.write_inputs(&mut session);
+        session.input_mut(f.inputs.len()).copy_from_slice(&narrow(&dy));
+        session.run_poisoned(&narrow(&f.params), &mut []);
+        let names: Vec<String> = f.graph.inputs().iter().map(|(name, _)| name.clone()).collect();
+        for (i, name) in names.iter().enumerate().filter(|(_, name)| !name.starts_with("ids")) {
+            let Some(place) = plan.outputs().position(|(output, _)| output == format!("d_{name}")) else { continue };
+            let got = session.output(place).to_vec();
+            for (at, got) in got.iter().enumerate() {
+                let want = slope_of_input(&mut f, &dy, (i, at));
+                close(&[*got], &[want], 3e-4).unwrap_or_else(|e| panic!("{op} ({label}), {name} {at}: {e}"));
+            }
+        }
+        let first = format!("d_{}", names[0]);
+        assert!(names[0].starts_with("ids") || plan.outputs().any(|(name, _)| name == first), "{op} ({label})");
+    }
+}
+
+fn slope_of_input(f: &mut Filled, dy: &[f64], (input, at): (usize, usize)) -> f64 {
+    let before = f.inputs[input][at];
+    let mut sum = |moved: f64| {
+        f.inputs[input][at] = before + moved;
+        f.reference()[0].iter().zip(dy).map(|(y, dy)| y * dy).sum::<f64>()
+    };
+    let step = 1e-5;
+    let slope = (sum(step) - sum(-step)) / (2.0 * step);
+    f.inputs[input][at] = before;
+    slope
+}
+
 #[test]
 fn every_forward_operation_has_an_example() {
     let covered: BTreeSet<&str> = CASES
@@ -116,7 +157,7 @@ fn every_forward_operation_has_an_example() {
 
 #[test]
 fn running_statistics_follow_the_batch() {
-    let (mut g, y) = built(CASES.iter().find(|c| c.0 == "batch_norm").unwrap().2);
+    let (mut g, y) = built(CASES.iter().find(|c| c.0 == "batch_norm" && c.1 == "features").unwrap().2);
     let loss = with_loss(&mut g, y, Loss::Mse);
     g.output("loss", loss).unwrap();
     let f = fill(g, 3, 5);

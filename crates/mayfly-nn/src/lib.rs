@@ -15,6 +15,7 @@
 //! - [`NetworkSpec`] is plain data: the shape of a row and a list of [`LayerSpec`]s. [`NetworkSpec::lower`] writes it into a [`Graph`].
 //! - [`Network`] is a description with its parameters, one flat array; [`SharedNetwork`] its weights packed once for many sessions.
 //! - [`Trainer`] takes a network, a [`TrainConfig`] and a [`Dataset`]; its results have the same bits at any number of threads and after any resume.
+//! - [`InputGradients`] are those of a network's outputs with respect to its inputs.
 //! - [`Model`] is a network with its preprocessing and figures, in a file.
 //! - [`tabular::train`] makes one of a data file in one call, [`tabular::Predictor`] answers with it.
 //! - Own activations, layers and losses: [`Custom`], [`CustomLayer`], [`Loss::Custom`]; [`Registry`] finds them again when a file is loaded.
@@ -27,6 +28,7 @@ mod data;
 mod error;
 pub mod fann;
 mod init;
+mod input_gradients;
 mod layers;
 mod loss;
 mod lower;
@@ -52,6 +54,7 @@ pub use algorithm::{
 pub use data::{Borrowed, Dataset, InMemory, Order, RowsOf, WEIGHT, balanced_class_weights, class_of};
 pub use error::{Divergence, NnError, Result};
 pub use init::{Init, ParamInit, Part};
+pub use input_gradients::{Gradients, InputGradients};
 pub use layers::*;
 pub use loss::{CustomLoss, FannError, Loss};
 pub use mayfly_graph::{

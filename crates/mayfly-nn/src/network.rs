@@ -251,7 +251,7 @@ impl Network {
     }
 
     /// The further inputs in the network's order, each with as many rows as there are.
-    fn in_order<'a>(&self, rows: usize, extras: &[(&str, &'a [f32])]) -> Result<Vec<&'a [f32]>> {
+    pub(crate) fn in_order<'a>(&self, rows: usize, extras: &[(&str, &'a [f32])]) -> Result<Vec<&'a [f32]>> {
         if let Some((name, values)) =
             extras.iter().find(|(name, _)| !self.extras.iter().any(|(known, _)| known == name))
         {
@@ -268,7 +268,7 @@ impl Network {
     }
 
     /// How many rows `x` holds; checks embedding numbers too.
-    fn check_rows(&self, x: &[f32]) -> Result<usize> {
+    pub(crate) fn check_rows(&self, x: &[f32]) -> Result<usize> {
         let n = self.input_len();
         if !x.len().is_multiple_of(n) {
             return Err(NnError::Length {

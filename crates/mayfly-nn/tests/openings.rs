@@ -140,6 +140,35 @@ fn networks_of_several_inputs_train_validate_and_predict() {
     }
 }
 
+/// Each input has its own gradient, by its own name; what no layer reads has none.
+#[test]
+fn gradients_of_several_inputs() {
+    let mut network = Network::new(side_spec(), 1).unwrap();
+    network.params_mut().iter_mut().enumerate().for_each(|(i, p)| *p += 0.1 * (i as f32).sin());
+    let (x, side, other) = ([0.3, -0.2, 0.9], [0.5, 0.1, -0.7], [4.0]);
+    let dy = [0.8, -0.4];
+    let sum = |x: &[f32], side: &[f32]| -> f64 {
+        let y = network.predict_named(x, &[("side", side), ("other", &other)]).unwrap();
+        y.iter().zip(&dy).map(|(y, dy)| f64::from(y * dy)).sum()
+    };
+    let got = network.input_gradients().unwrap().run(&x, &[("other", &other), ("side", &side)], &dy).unwrap();
+    assert_eq!(got.extras.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["side", "other"]);
+    assert_eq!(got.extras[1].1, [0.0]);
+    for i in 0..3 {
+        let moved = |values: &[f32; 3], by: f32| {
+            let mut values = *values;
+            values[i] += by;
+            values
+        };
+        let step = 0.01;
+        let of_x = (sum(&moved(&x, step), &side) - sum(&moved(&x, -step), &side)) / f64::from(2.0 * step);
+        let of_side = (sum(&x, &moved(&side, step)) - sum(&x, &moved(&side, -step))) / f64::from(2.0 * step);
+        for (got, want) in [(got.x[i], of_x), (got.extras[0].1[i], of_side)] {
+            assert!((f64::from(got) - want).abs() < 1e-3 && want.abs() > 1e-2, "{i}: {got}, not {want}");
+        }
+    }
+}
+
 #[test]
 fn inputs_that_do_not_fit_are_refused_by_name() {
     let network = Network::new(side_spec(), 1).unwrap();

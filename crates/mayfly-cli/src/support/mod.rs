@@ -3,6 +3,7 @@ pub mod config;
 pub mod data;
 mod ends;
 pub mod exit;
+pub mod heat;
 pub mod input;
 pub mod metrics;
 pub mod model;

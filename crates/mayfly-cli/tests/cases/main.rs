@@ -4,6 +4,7 @@
 mod answers;
 mod case;
 mod data;
+mod explain;
 mod forecast;
 mod library;
 mod models;

@@ -84,30 +84,30 @@ impl Forecaster {
         self.check_losses(frame, val_size)?;
         let season = self.season.unwrap_or(frame.freq().season());
         let mut fitted: Vec<Fitted> = Vec::new();
-        let mut parts: Vec<Forecasts> = Vec::with_capacity(options.windows);
-        for window in 0..options.windows {
-            let ahead = test - window * step;
-            let is_due = match options.refit {
-                Refit::Never => window == 0,
-                Refit::Every(n) => window % n == 0,
-            };
-            if is_due {
-                let seen = frame.without_last(ahead);
-                let (mut next, stopped) = self.train(&seen, val_size, watch)?;
-                if self.ensemble == Some(Ensemble::Weighted) {
-                    self.measure(&seen, &mut next, val_size, season)?;
-                }
-                fitted = again(fitted, next);
-                if stopped {
-                    return self.finish(frame, fitted, parts, options, (season, step), true);
-                }
+        let mut spans: Vec<Span> = Vec::new();
+        let every = if let Refit::Every(n) = options.refit { n } else { options.windows };
+        for first in (0..options.windows).step_by(every) {
+            let windows = first..options.windows.min(first.saturating_add(every));
+            let ahead = |window: usize| test - window * step;
+            let seen = frame.without_last(ahead(first));
+            let (mut next, stopped) = self.train(&seen, val_size, watch)?;
+            if self.ensemble == Some(Ensemble::Weighted) {
+                self.measure(&seen, &mut next, val_size, season)?;
             }
-            let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len() - ahead)).collect();
-            let mut part = Forecasts::new(frame, &cuts, self.h, season, true);
-            self.add_groups(&mut part, &cuts, &fitted, season)?;
-            parts.push(part);
+            fitted = again(fitted, next);
+            if stopped {
+                return self.finish(frame, fitted, &spans, options, (season, step), true);
+            }
+            // All windows of one training at once: a network is made ready once and not for each.
+            let cuts: Vec<Cut<'_>> = windows
+                .clone()
+                .flat_map(|window| frame.iter().map(move |series| (series, series.y.len() - ahead(window))))
+                .collect();
+            let mut forecasts = Forecasts::new(frame, &cuts, self.h, season, true);
+            self.add_groups(&mut forecasts, &cuts, &fitted, season)?;
+            spans.push(Span { windows, forecasts });
         }
-        self.finish(frame, fitted, parts, options, (season, step), false)
+        self.finish(frame, fitted, &spans, options, (season, step), false)
     }
 
     /// Puts the windows together, those of a series side by side, and measures.
@@ -115,24 +115,26 @@ impl Forecaster {
         &self,
         frame: &SeriesFrame,
         mut fitted: Vec<Fitted>,
-        parts: Vec<Forecasts>,
+        spans: &[Span],
         options: &BacktestOptions,
         (season, step): (usize, usize),
         stopped: bool,
     ) -> Result<Backtest> {
         let test = (options.windows - 1) * step + self.h;
-        let places = (0..frame.len()).flat_map(|s| (0..parts.len()).map(move |w| (s, w)));
+        let windows = spans.last().map_or(0, |span| span.windows.end);
+        let places = (0..frame.len()).flat_map(|s| (0..windows).map(move |w| (s, w)));
         let places: Vec<(usize, usize)> = places.collect();
         let series: Vec<_> = frame.iter().collect();
         let cuts: Vec<Cut<'_>> =
             places.iter().map(|(s, w)| (series[*s], series[*s].y.len() + w * step - test)).collect();
         let mut all = Forecasts::new(frame, &cuts, self.h, season, true);
-        if let Some(first) = parts.first() {
-            all.groups = first.groups.clone();
+        if let Some(first) = spans.first() {
+            all.groups = first.forecasts.groups.clone();
         }
         for (g, group) in all.groups.iter_mut().enumerate() {
             for (c, column) in group.columns.iter_mut().enumerate() {
-                *column = Column { name: column.name.clone(), values: self.gathered(&parts, &places, (g, c)) };
+                let values = places.iter().flat_map(|(s, w)| self.steps(spans, frame.len(), [*s, *w, g, c]));
+                *column = Column { name: column.name.clone(), values: values.copied().collect() };
             }
         }
         for fitted in &mut fitted {
@@ -143,11 +145,18 @@ impl Forecaster {
         Ok(Backtest { forecasts: all, fitted, baselines, ensemble, stopped })
     }
 
-    fn gathered(&self, parts: &[Forecasts], places: &[(usize, usize)], (g, c): (usize, usize)) -> Vec<f32> {
-        let h = self.h;
-        let steps = |(s, w): &(usize, usize)| parts[*w].groups[g].columns[c].values[s * h..(s + 1) * h].iter().copied();
-        places.iter().flat_map(steps).collect()
+    /// The steps of a series, a window, a group and a column of it.
+    fn steps<'a>(&self, spans: &'a [Span], series: usize, [s, w, g, c]: [usize; 4]) -> &'a [f32] {
+        let Some(span) = spans.iter().find(|span| span.windows.contains(&w)) else { return &[] };
+        let start = ((w - span.windows.start) * series + s) * self.h;
+        &span.forecasts.groups[g].columns[c].values[start..start + self.h]
     }
+}
+
+/// Windows that are forecast by one training, window by window and series by series.
+struct Span {
+    windows: std::ops::Range<usize>,
+    forecasts: Forecasts,
 }
 
 /// The models of a new training, with what those before took.

@@ -5,7 +5,7 @@ use crate::windows::{BesideMut, Fitted, INPUT_MASK, RowShape, inputs_of};
 /// The inputs of some cuts, row by row.
 pub(super) struct Seen {
     pub(super) x: Vec<f32>,
-    mask: Vec<f32>,
+    pub(super) mask: Vec<f32>,
     /// Name, values of a row, values of all.
     pub(super) beside: [(&'static str, usize, Vec<f32>); 3],
     /// What each row was scaled by.

@@ -27,13 +27,23 @@ impl Fitted {
         h: usize,
         read: Read<'_, T>,
     ) -> Result<Vec<T>> {
-        let outputs = self.model.loss.outputs();
         let shape = self.shape();
         let seen = Seen::new(shape, cuts);
-        // What is known ahead, for all steps.
         let ahead = Seen::new(RowShape { h, ..shape }, cuts);
+        self.stepping(next, [&seen, &ahead], h, read)
+    }
+
+    /// The same from what is seen for the first step, and from what is known ahead for all of them.
+    pub(super) fn stepping<T>(
+        &self,
+        next: &Network,
+        [seen, ahead]: [&Seen; 2],
+        h: usize,
+        read: Read<'_, T>,
+    ) -> Result<Vec<T>> {
+        let (shape, outputs) = (self.shape(), self.model.loss.outputs());
         let len = outputs + self.model.own.states(outputs);
-        let mut told: Vec<Vec<T>> = cuts.iter().map(|_| Vec::new()).collect();
+        let mut told: Vec<Vec<T>> = seen.scales.iter().map(|_| Vec::new()).collect();
         let y = self.network.predict_named(&seen.x, &seen.extras())?;
         for ((row, scale), told) in y.chunks_exact(len).zip(&seen.scales).zip(&mut told) {
             read(&Told { outputs: &row[..outputs], scale: *scale, shares: &[] }, told);
@@ -44,7 +54,7 @@ impl Fitted {
         for step in 1..h {
             let x = self.drawn(&y, len, &wide, step);
             let states: Vec<f32> = y.chunks_exact(len).flat_map(|row| &row[outputs..]).copied().collect();
-            let beside = self.beside(&ahead, shape, paths, step);
+            let beside = self.beside(ahead, shape, paths, step);
             let mut extras: Vec<(&str, &[f32])> = vec![(STATES, &states)];
             extras.extend(beside.iter().map(|(name, values)| (*name, &values[..])));
             y = next.predict_named(&x, &extras)?;
@@ -67,7 +77,13 @@ impl Fitted {
     }
 
     /// The exogenous columns of a further step, for each path of each cut.
-    fn beside(&self, ahead: &Seen, shape: RowShape, paths: usize, step: usize) -> Vec<(&'static str, Vec<f32>)> {
+    pub(super) fn beside(
+        &self,
+        ahead: &Seen,
+        shape: RowShape,
+        paths: usize,
+        step: usize,
+    ) -> Vec<(&'static str, Vec<f32>)> {
         let part = |(name, len, values): &(&'static str, usize, Vec<f32>)| {
             let rows = values.chunks_exact((*len).max(1));
             let values: Vec<f32> = match *name {

@@ -9,6 +9,7 @@ mod margin;
 mod nll;
 mod point;
 mod row;
+mod slopes;
 mod spectrum;
 mod spread;
 

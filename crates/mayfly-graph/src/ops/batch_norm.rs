@@ -10,7 +10,7 @@ use mayfly_kernels as k;
 /// `x → [2, c]`: each channel's mean, then its biased variance, over the batch
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchStats;
-/// `(x, gamma [c], beta [c], stats [2, c]) → x's shape`. The gradient takes the statistics for functions of x when `from_batch` says so.
+/// `(x, gamma [c], beta [c], stats [2, c]) → x's shape`. The gradient takes the statistics for functions of x where they are the batch's own.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNorm {
     /// Added to the variance.
@@ -144,13 +144,13 @@ impl Rule for BatchNorm {
     }
 
     fn grad(&self, cx: &mut GradCx<'_>) -> Result<Vec<Option<NodeId>>, GraphError> {
-        if self.stats == Stats::Running {
-            return Err(GraphError::NotDifferentiable {
-                op: "batch_norm with running statistics (build the graph for training)".into(),
-            });
-        }
         let (x, gamma, stats, dy) = (cx.input(0), cx.input(1), cx.input(3), cx.dy());
-        let dx = cx.when(0, |g| g.push(Op::BatchNormBwdX(BatchNormBwdX(self.eps)), &[dy, x, gamma, stats]))?;
+        let dx = match self.stats {
+            Stats::Batch => {
+                cx.when(0, |g| g.push(Op::BatchNormBwdX(BatchNormBwdX(self.eps)), &[dy, x, gamma, stats]))?
+            }
+            Stats::Running => cx.when(0, |g| scaled_alike(g, *self, dy, gamma, stats))?,
+        };
         let dgamma = cx.when(1, |g| g.push(Op::BatchNormBwdGamma(BatchNormBwdGamma(self.eps)), &[dy, x, stats]))?;
         let dbeta = cx.when(2, |g| g.push(Op::BatchNormBwdBeta(BatchNormBwdBeta), &[dy]))?;
         Ok(vec![dx, dgamma, dbeta, None])
@@ -171,6 +171,22 @@ impl Rule for BatchNorm {
         let (mean, var) = ins[3].split_at(c);
         k::batch_norm_fwd(cx.isa, y, ins[0], ins[1], ins[2], mean, var, self.eps, b, c, inner);
     }
+}
+
+/// Statistics that do not depend on x only scale: the gradient is the norm itself of dy, with a mean and a beta of 0.
+fn scaled_alike(
+    g: &mut Graph,
+    norm: BatchNorm,
+    dy: NodeId,
+    gamma: NodeId,
+    stats: NodeId,
+) -> Result<NodeId, GraphError> {
+    let c = g.shape(gamma)?.row_len();
+    let beta = g.constant(&vec![0.0; c], &[c])?;
+    let no_mean: Vec<f32> = (0..2 * c).map(|i| if i < c { 0.0 } else { 1.0 }).collect();
+    let no_mean = g.constant(&no_mean, &[2, c])?;
+    let stats = g.mul(stats, no_mean)?;
+    g.push(Op::BatchNorm(norm), &[dy, gamma, beta, stats])
 }
 
 impl Rule for BatchNormBwdX {

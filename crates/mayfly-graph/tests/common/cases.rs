@@ -144,6 +144,12 @@ pub const CASES: &[(&str, &str, Build)] = &[
         let gamma = g.param("gamma", &[20])?;
         g.rms_norm(x, gamma, 1e-5)
     }),
+    ("batch_norm", "running statistics", |g| {
+        let x = leaf(g, "x", &[3, 4]);
+        let (gamma, beta) = (g.param("gamma", &[3])?, g.param("beta", &[3])?);
+        let stats = g.constant(&[0.4, -0.2, 0.1, 0.5, 2.0, 1.3], &[2, 3])?;
+        g.batch_norm(x, gamma, beta, stats, 1e-5)
+    }),
     ("batch_norm", "features", |g| {
         let x = leaf(g, "x", &[5]);
         batch_norm(g, x, 5)

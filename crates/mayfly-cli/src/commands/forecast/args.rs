@@ -23,6 +23,12 @@ NeuralForecast's Auto models, without settings that are given by options or --co
 Examples:
   mayfly forecast auto sales.csv --h 28 --models nhits,mlp --samples 20 --log search.jsonl -o sales.mayfly";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  mayfly forecast explain air.mayfly
+  mayfly forecast explain air.mayfly --steps 1,12 --plot why.svg
+  mayfly forecast explain sales.mayfly --futr plan.csv --ids shop1 --models nhits -o why.csv";
+
 #[derive(Subcommand, Debug)]
 pub enum ForecastCommand {
     /// Train models on series and measure them beside baselines
@@ -39,6 +45,9 @@ pub enum ForecastCommand {
     Update(Box<UpdateArgs>),
     /// Draw the forecasts of a trained model
     Plot(PlotArgs),
+    /// Say what forecasts are made of: how much comes from each value of the past and each column
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Box<ExplainArgs>),
     /// Take over models that NeuralForecast saved
     Import {
         /// A folder that NeuralForecast.save of version 3.3 or later wrote
@@ -347,4 +356,47 @@ pub struct PlotArgs {
     /// What the columns known over the horizon will be: series, times and those columns
     #[arg(long, value_name = "FILE")]
     pub futr: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A file that mayfly forecast train wrote
+    pub model: PathBuf,
+    /// Series whose forecasts are explained [default: those it was trained on]; - is standard input
+    pub data: Option<PathBuf>,
+    /// What the columns known over the horizon will be: series, times and those columns
+    #[arg(long, value_name = "FILE")]
+    pub futr: Option<PathBuf>,
+    /// A table with a row for each series of DATA, where the models were trained with static columns
+    #[arg(long = "static", value_name = "FILE", requires = "data")]
+    pub statics: Option<PathBuf>,
+    /// Series to explain [default: all]
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',')]
+    pub ids: Vec<String>,
+    /// Models to explain [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub models: Vec<String>,
+    /// Steps of the forecast to explain, from 1 [default: all]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub steps: Vec<usize>,
+    /// integrated_gradients (adds up to the forecast), input_x_gradient, or permutation (asks nothing of a model)
+    #[arg(long, value_name = "METHOD", default_value = "integrated_gradients")]
+    pub method: String,
+    /// Points of integrated gradients [default: 64, and up to 1,024 until no more than a thousandth is missing]
+    #[arg(long, value_name = "N")]
+    pub points: Option<usize>,
+    /// Other values that permutation tries in the place of each input
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub draws: usize,
+    /// Seed of permutation
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Write a row for every forecast and input to a CSV file; - is standard output. Without this a summary is printed
+    #[arg(short, long, value_name = "OUT.csv")]
+    pub output: Option<PathBuf>,
+    /// Draw the explanations of the first three series as an SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub series: SeriesArgs,
 }

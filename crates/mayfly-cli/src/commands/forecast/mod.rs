@@ -2,7 +2,11 @@
 pub mod args;
 mod auto;
 mod cv;
+mod explain;
+mod explain_words;
 mod families;
+mod given;
+mod heat;
 mod import;
 mod picture;
 mod predict;
@@ -25,6 +29,7 @@ pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {
         ForecastCommand::Cv(args) => cv::run(&args, ui),
         ForecastCommand::Update(args) => update::run(&args, ui),
         ForecastCommand::Plot(args) => picture::run(&args, ui),
+        ForecastCommand::Explain(args) => explain::run(&args, ui),
         ForecastCommand::Import { folder, output } => import::run(&folder, &output, ui),
         ForecastCommand::Models { name } => families::run(name.as_deref(), ui),
     }

@@ -1,10 +1,9 @@
 //! `mayfly forecast predict`.
-use super::args::{ExogenousArgs, PredictArgs};
-use super::setup::{series, with_hierarchy};
-use super::words::as_flags;
-use crate::support::exit::Usage;
+use super::args::PredictArgs;
+use super::given::Given;
+use super::setup::with_hierarchy;
+use super::words::{as_flags, shortest};
 use crate::support::input::Input;
-use crate::support::metrics::number;
 use crate::support::output::{Files, TABLE};
 use crate::support::ui::{Ui, written};
 use anyhow::Result;
@@ -23,19 +22,8 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     files.refuse_json(ui)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let trained = forecaster.exogenous().cloned().unwrap_or_default();
-    let beside = ExogenousArgs { hist: trained.hist, futr: trained.futr, statics: args.statics.clone() };
-    let mut frame = args.data.as_deref().map(|path| series(path, &args.series, &beside, ui)).transpose()?;
-    if let Some(path) = &args.futr {
-        let past = frame.or_else(|| forecaster.tails().cloned());
-        let Some(past) = past else {
-            return Err(
-                Usage("--futr: the model was saved without its series (--no-tails): give DATA as well".into()).into()
-            );
-        };
-        let future = past.with_future(&*Input::open(path)?, &args.series.options()?).map_err(as_flags)?;
-        frame = Some(future);
-    }
+    let given = Given { data: args.data.as_deref(), futr: args.futr.as_deref(), statics: args.statics.as_deref() };
+    let frame = given.frame(&forecaster, &args.series, ui)?;
     let forecaster = with_hierarchy(forecaster, &args.hierarchy, &args.series)?;
     let dependence = Dependence::by_name(&args.dependence).map_err(as_flags)?;
     let table: Box<dyn Table> = match args.paths {
@@ -106,9 +94,4 @@ fn rows_of(columns: &[String], keys: impl Iterator<Item = Vec<Value>>, values: &
         row
     };
     json!({ "columns": columns, "rows": keys.enumerate().map(row).collect::<Vec<_>>() })
-}
-
-/// The f64 that prints as the f32 does: 0.1 rather than 0.10000000149011612.
-fn shortest(v: f32) -> Value {
-    number(v.to_string().parse().unwrap_or(f64::from(v)))
 }

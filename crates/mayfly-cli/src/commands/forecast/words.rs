@@ -20,6 +20,10 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "models" => Some("--models"),
         "samples" => Some("--samples"),
         "ensemble" => Some("--ensemble"),
+        "method" => Some("--method"),
+        "steps" => Some("--steps"),
+        "points" => Some("--points"),
+        "draws" => Some("--draws"),
         _ => None,
     };
     match error {
@@ -158,4 +162,9 @@ fn mae(scores: Option<&Scores>) -> f64 {
 /// A figure, or a dash.
 pub(super) fn shown(v: f64) -> String {
     if v.is_finite() { figure(v) } else { "–".into() }
+}
+
+/// The f64 that prints as the f32 does: 0.1 rather than 0.10000000149011612.
+pub(super) fn shortest(v: f32) -> Value {
+    number(v.to_string().parse().unwrap_or(f64::from(v)))
 }

@@ -1,0 +1,47 @@
+//! `mayfly forecast explain`.
+use super::args::ExplainArgs;
+use super::explain_words::{json, text};
+use super::given::Given;
+use super::heat;
+use super::picture::name_of;
+use super::words::as_flags;
+use crate::support::input::Input;
+use crate::support::output::{Files, PICTURE, TABLE};
+use crate::support::ui::{Ui, grouped};
+use anyhow::Result;
+use mayfly_forecast::{ExplainMethod, ExplainOptions, Forecaster};
+
+/// Explains, and says, writes and draws what came of it.
+pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
+    let data = args.data.as_deref().map(|path| ("the data", path));
+    let futr = args.futr.as_deref().map(|path| ("the table of --futr", path));
+    let statics = args.statics.as_deref().map(|path| ("the table of --static", path));
+    let tables = data.into_iter().chain(futr).chain(statics);
+    let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(tables))?;
+    let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
+    let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
+    files.refuse_json(ui)?;
+    let options = ExplainOptions {
+        method: ExplainMethod::by_name(&args.method).map_err(as_flags)?,
+        models: args.models.clone(),
+        series: args.ids.clone(),
+        steps: args.steps.clone(),
+        points: args.points,
+        draws: args.draws,
+        seed: args.seed,
+    };
+    let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
+    let given = Given { data: args.data.as_deref(), futr: args.futr.as_deref(), statics: args.statics.as_deref() };
+    let frame = given.frame(&forecaster, &args.series, ui)?;
+    let explanations = forecaster.explain(frame.as_ref(), &options).map_err(as_flags)?;
+    if let Some(output) = &output {
+        output.write(|out| Ok(explanations.write(out)?))?;
+        ui.note(format!("{} rows written to {output}", grouped(explanations.rows())));
+    }
+    if let Some(plot) = &plot {
+        let picture = heat::draw(&explanations, &name_of(&args.model));
+        plot.write(|out| Ok(out.write_all(picture.as_bytes())?))?;
+        ui.note(format!("explanations drawn in {plot}"));
+    }
+    files.result(ui, &text(&explanations), &json(&explanations))
+}
