@@ -1,5 +1,4 @@
 //! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
-use crate::commands::forecast::args::ForecastCommand;
 use crate::commands::model::args::{ConvertArgs, EvalArgs, InfoArgs, PredictArgs, QuantizeArgs};
 use crate::commands::train::args::{TRAIN_EXAMPLES, TrainArgs};
 use clap::{Parser, Subcommand};
@@ -22,10 +21,14 @@ pub enum Command {
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
     /// Forecast series: train, predict, backtest, draw
+    #[cfg(feature = "forecast")]
     Forecast {
         #[command(subcommand)]
-        command: ForecastCommand,
+        command: crate::commands::forecast::args::ForecastCommand,
     },
+    /// Forecast series (in builds with the feature forecast)
+    #[cfg(not(feature = "forecast"))]
+    Forecast(Absent),
     /// Measure a trained network on a data file
     Eval(EvalArgs),
     /// Run a trained network over the rows of a data file
@@ -73,7 +76,7 @@ pub enum Command {
 }
 
 /// Whatever follows a command that this build has not.
-#[cfg(not(all(feature = "swarm", feature = "packs")))]
+#[cfg(not(all(feature = "forecast", feature = "swarm", feature = "packs")))]
 #[derive(clap::Args, Debug)]
 pub struct Absent {
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]

@@ -9,7 +9,7 @@ mod support;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use commands::{bench, forecast, model, train};
+use commands::{bench, model, train};
 use std::path::Path;
 use std::process::ExitCode;
 use support::exit::{Usage, end, end_parsing};
@@ -32,7 +32,8 @@ fn run(cli: Cli) -> Result<()> {
     let ui = Ui { json: cli.json };
     match cli.command {
         Command::Train(args) => train::train(*args, ui),
-        Command::Forecast { command } => forecast::run(command, ui),
+        #[cfg(feature = "forecast")]
+        Command::Forecast { command } => commands::forecast::run(command, ui),
         Command::Eval(args) => model::eval::eval(&args, ui),
         Command::Predict(args) => model::eval::predict(&args, ui),
         Command::Info(args) => model::info::info(&args, ui),
@@ -45,6 +46,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Swarm(command) => commands::swarm::run(command, ui),
         #[cfg(feature = "packs")]
         Command::Pack { command } => commands::pack::run(command, ui),
+        #[cfg(not(feature = "forecast"))]
+        Command::Forecast(_) => absent("forecast", "forecast"),
         #[cfg(not(feature = "swarm"))]
         Command::Node(_) => absent("node", "swarm"),
         #[cfg(not(feature = "swarm"))]
@@ -57,7 +60,7 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 /// A command that was left out of this build.
-#[cfg(not(all(feature = "swarm", feature = "packs")))]
+#[cfg(not(all(feature = "forecast", feature = "swarm", feature = "packs")))]
 fn absent(command: &str, feature: &str) -> Result<()> {
     Err(Usage(format!(
         "this mayfly was built without `mayfly {command}`, which is in the feature {feature}: build it with \

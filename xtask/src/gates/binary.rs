@@ -18,7 +18,11 @@ pub(super) fn check(gates: &Gates) -> Result<Vec<String>> {
     let bytes = std::fs::metadata(&binary).with_context(|| format!("cannot see {}", binary.display()))?.len();
     let start = first_prediction(&binary)?;
     let limits = [check_size(bytes, gates.binary_bytes_max), check_start(start, gates.start_ms_max)];
-    let absent = [check_absent(&binary, "node", "swarm")?, check_absent(&binary, "pack", "packs")?];
+    let absent = [
+        check_absent(&binary, "forecast", "forecast")?,
+        check_absent(&binary, "node", "swarm")?,
+        check_absent(&binary, "pack", "packs")?,
+    ];
     Ok(limits.into_iter().chain(absent).flatten().collect())
 }
 

@@ -1,5 +1,6 @@
 //! What the commands do: one folder a group, each with its arguments, its work and its words.
 pub mod bench;
+#[cfg(feature = "forecast")]
 pub mod forecast;
 pub mod model;
 #[cfg(feature = "packs")]

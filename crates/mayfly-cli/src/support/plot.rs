@@ -57,6 +57,7 @@ impl Scale {
         Scale::linear(floor, high + margin, from, to)
     }
 
+    #[cfg(feature = "forecast")] // for its pictures alone
     /// Of all finite values with some room around them, never logarithmic.
     pub(super) fn level(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Scale {
         let finite = values.filter(|v| v.is_finite());

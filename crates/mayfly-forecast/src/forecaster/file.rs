@@ -84,11 +84,6 @@ struct SavedTails {
 }
 
 impl Forecaster {
-    /// Whether a file is a forecaster's, by its description.
-    pub fn is_one(file: &ModelFile) -> bool {
-        file.other.contains_key(KEY)
-    }
-
     /// Writes the trained models and the ends of their series; an existing file is replaced when the new one is complete.
     ///
     /// # Errors

@@ -3,7 +3,6 @@ mod rows;
 
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail};
-use mayfly_forecast::Forecaster;
 use mayfly_format::data::Encoder;
 use mayfly_format::model_file::{ModelFile, ReadOptions};
 use mayfly_nn::Model;
@@ -48,9 +47,9 @@ impl Kind {
     }
 }
 
-/// Whether a file that is no network is a forecaster's.
+/// Whether a file that is no network is a forecaster's. Its description tells, also to builds that could not read it.
 fn is_forecaster(path: &Path) -> bool {
-    ModelFile::read(path, &ReadOptions::default()).is_ok_and(|file| Forecaster::is_one(&file))
+    ModelFile::read(path, &ReadOptions::default()).is_ok_and(|file| file.other.contains_key("forecast"))
 }
 
 impl From<Predictor> for Loaded {
