@@ -270,6 +270,39 @@ fn exogenous_columns_come_from_the_table_and_from_the_future() {
     case.ok(&[&cv[..], &beside].concat());
 }
 
+/// Columns of the calendar, alone and beside one that a table has to tell.
+#[test]
+fn the_calendar_is_known_without_a_table() {
+    let case = Case::new();
+    let mut table = String::from("unique_id,ds,y,price\n");
+    let mut future = String::from("unique_id,ds,price\n");
+    for t in 1..=28 {
+        table += &format!("a,2024-01-{t:02},{},{}\n", t % 7, t % 3);
+    }
+    (1..=3).for_each(|t| future += &format!("a,2024-01-{},{}\n", 28 + t, t % 3));
+    case.write("s.csv", table).write("next.csv", future).write("new.csv", "unique_id,ds,y\na,2024-01-29,1\n");
+    let train = ["forecast", "train", "s.csv", "--h", "3", "--steps", "5", "--models", "mlp", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--calendar"]].concat());
+    let forecasts = case.ok(&["forecast", "predict", "m.mayfly"]).out;
+    assert!(forecasts.starts_with("unique_id,ds,MLP\na,2024-01-29,") && forecasts.lines().count() == 4, "{forecasts}");
+    assert_eq!(case.ok(&["forecast", "predict", "m.mayfly", "s.csv"]).out, forecasts);
+    assert!(case.refused(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).contains("no file is needed"));
+    case.ok(&["forecast", "update", "m.mayfly", "new.csv"]);
+    assert!(case.ok(&["forecast", "predict", "m.mayfly"]).out.contains("\na,2024-01-30,"));
+
+    case.ok(&[&train[..], &["--futr", "price", "--calendar=weekday,yearweek"]].concat());
+    let said = case.refused(&["forecast", "predict", "m.mayfly"]);
+    assert!(said.contains("no row at 2024-01-29 for price") && !said.contains("weekday"), "{said}");
+    let known = case.ok(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).out;
+    assert_eq!(case.ok(&["forecast", "predict", "m.mayfly", "s.csv", "--futr", "next.csv"]).out, known);
+    let cv = ["forecast", "cv", "s.csv", "--h", "3", "--steps", "5", "--calendar", "--models", "tide"];
+    case.ok(&cv);
+
+    let refused = |more: &[&str]| case.refused(&[&train[..], more].concat());
+    assert!(refused(&["--calendar=weekdays"]).contains("did you mean weekday?"));
+    assert!(refused(&["--calendar", "--models", "nlinear"]).contains("takes no futr columns such as weekday"));
+}
+
 #[test]
 fn distributions_hierarchies_and_paths() {
     let mut table = String::from("unique_id,ds,y\n");

@@ -1,9 +1,12 @@
 //! Times as files write them, and the steps between them.
 mod civil;
+mod feature;
 mod freq;
 mod infer;
 mod stamp;
 
+pub use feature::TimeFeature;
+pub(crate) use feature::no_calendar;
 pub use freq::{Edge, Freq};
 pub use infer::infer;
 pub use stamp::{Stamp, StampForm};

@@ -188,6 +188,7 @@ impl Forecaster {
         if !in_range(saved.h) || saved.season == 0 || !saved.models.iter().all(|model| in_range(model.input_size)) {
             return Err(bad(format!("horizon, season and inputs must be between 1 and {MOST}")));
         }
+        saved.about.exogenous.check().map_err(&bad)?;
         let tails = tails(&mut file, &saved.about).map_err(&bad)?;
         let mut tensors: BTreeMap<String, Tensor> = file.tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         let mut fitted = Vec::with_capacity(saved.models.len());

@@ -518,7 +518,8 @@ impl Forecaster {
     /// # Errors
     /// Nothing was trained; a frame of another frequency; no frame, where the file came without the series' ends.
     pub fn predict(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Forecasts> {
-        let (frame, fitted, h) = self.ready(frame, h)?;
+        let known = self.known_ahead(frame, h)?;
+        let (frame, fitted, h) = self.ready(known.as_ref().or(frame), h)?;
         let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
         let mut forecasts = Forecasts::new(frame, &cuts, h, self.state.as_ref().map_or(1, |state| state.season), false);
         self.add_models(&mut forecasts, &cuts, fitted, h)?;
@@ -578,7 +579,7 @@ impl Forecaster {
         let mut missing = frame.iter().filter(lacks);
         let Some(first) = missing.next() else { return Ok(()) };
         let ds = frame.written(frame.time(&first, first.futr.len() / n));
-        let columns = names.futr.join(", ");
+        let columns = names.futr[..names.given()].join(", ");
         Err(ForecastError::NoFuture { id: first.id.to_owned(), ds, columns, h, series: 1 + missing.count() })
     }
 

@@ -1,6 +1,7 @@
 //! Models, trained and at work: fit, predict, backtest, files.
 mod at;
 mod backtest;
+mod columns;
 mod conformal;
 mod ensemble;
 mod file;

@@ -253,7 +253,8 @@ mod tests {
     #[test]
     fn continuing_is_seeing_a_step_more() {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
-        let exogenous = Exogenous { hist: list(&["a", "b"]), futr: list(&["c"]), stat: list(&["d"]) };
+        let exogenous =
+            Exogenous { hist: list(&["a", "b"]), futr: list(&["c"]), stat: list(&["d"]), ..Exogenous::default() };
         for (family, settings) in [
             ("RNN", r#"{"recurrent": true, "encoder_hidden_size": 5}"#),
             ("GRU", r#"{"recurrent": true, "encoder_hidden_size": 5, "encoder_n_layers": 3}"#),

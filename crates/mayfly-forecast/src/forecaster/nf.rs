@@ -237,6 +237,7 @@ impl Folder {
             hist: names(&saved.settings, "hist_exog_list"),
             futr: names(&saved.settings, "futr_exog_list"),
             stat: names(&saved.settings, "stat_exog_list"),
+            ..Exogenous::default()
         })
     }
 

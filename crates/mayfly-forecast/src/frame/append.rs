@@ -171,6 +171,7 @@ impl Joined {
         if self.frame.known.as_ref().is_some_and(|known| known.iter().all(|known| *known)) {
             self.frame.known = None;
         }
+        self.frame.fill_calendar(); // in a gap the row before stood in
         Ok(self.frame)
     }
 }

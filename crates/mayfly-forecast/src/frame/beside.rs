@@ -35,7 +35,7 @@ impl<I> Table<'_, I> {
 
     pub(super) fn names(&self) -> Exogenous {
         let names = |columns: &[(&str, &[f32])]| columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Exogenous { hist: names(self.hist), futr: names(self.futr), stat: Vec::new() }
+        Exogenous { hist: names(self.hist), futr: names(self.futr), ..Exogenous::default() }
     }
 
     pub(super) fn row_by_row(&self) -> Vec<f32> {

@@ -2,6 +2,7 @@
 mod append;
 mod beside;
 mod build;
+mod calendar;
 mod fill;
 mod options;
 mod order;

@@ -1,5 +1,5 @@
 //! What is said about a table of series.
-use crate::calendar::Freq;
+use crate::calendar::{Freq, TimeFeature};
 use crate::error::{ForecastError, Result};
 use mayfly_nn::tabular::FileOptions;
 use serde::{Deserialize, Serialize};
@@ -27,12 +27,29 @@ pub struct Exogenous {
     pub futr: Vec<String>,
     /// One value a series: sizes, places.
     pub stat: Vec<String>,
+    /// The last columns of `futr` that follow from the times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calendar: Vec<TimeFeature>,
 }
 
 impl Exogenous {
     /// Those of a table of series, in the order of a row.
     pub(crate) fn all(&self) -> Vec<&str> {
         self.hist.iter().chain(&self.futr).map(String::as_str).collect()
+    }
+
+    /// How many of `futr` a table has: all but those that follow from the times.
+    pub(crate) fn given(&self) -> usize {
+        self.futr.len().saturating_sub(self.calendar.len())
+    }
+
+    /// Refuses names of a file that do not belong together.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let places = self.futr.iter().skip(self.given()).map(String::as_str);
+        match places.eq(self.calendar.iter().map(|feature| feature.name())) {
+            true => Ok(()),
+            false => Err("the columns that follow from the times are not the last ones known over the horizon".into()),
+        }
     }
 
     /// Whether there are none.

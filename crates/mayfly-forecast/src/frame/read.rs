@@ -57,9 +57,13 @@ impl SeriesFrame {
     /// # Errors
     /// A file that cannot be read or lacks a column, cells that are no numbers, a time that is missing between the last value and the last row of a series.
     pub fn with_future(mut self, input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
-        let names = self.about.exogenous.futr.clone();
+        let names = self.about.exogenous.futr[..self.about.exogenous.given()].to_vec();
         if names.is_empty() {
-            return Err(ForecastError::option("futr", "a file", "no column of these series is known over the horizon"));
+            let want = match self.about.exogenous.calendar.is_empty() {
+                true => "no column of these series is known over the horizon",
+                false => "the columns that are known over the horizon follow from the times: no file is needed",
+            };
+            return Err(ForecastError::option("futr", "a file", want));
         }
         let columns = self.about.columns.clone();
         let mut kinds =
@@ -101,14 +105,16 @@ impl SeriesFrame {
     /// Appends the rows behind each series' last value, as far as they go without a gap.
     fn put_future(&mut self, rows: &BTreeMap<(String, Stamp), Vec<f32>>) {
         let (mut futr, mut offsets) = (Vec::new(), vec![0]);
-        let n = self.about.exogenous.futr.len();
+        let names = &self.about.exogenous;
+        let (n, calendar) = (names.futr.len(), vec![0.0; names.calendar.len()]);
         for series in self.iter() {
             futr.extend_from_slice(&series.futr[..series.y.len() * n]);
             let times = (series.y.len()..).map(|at| (series.id.to_owned(), self.time(&series, at)));
-            futr.extend(times.map_while(|key| rows.get(&key)).flatten());
+            futr.extend(times.map_while(|key| rows.get(&key)).flat_map(|row| row.iter().chain(&calendar)));
             offsets.push(futr.len() / n.max(1));
         }
         (self.beside.futr, self.beside.offsets) = (futr, offsets);
+        self.fill_calendar();
     }
 }
 
@@ -194,7 +200,7 @@ impl Roles {
                 Some(found.column(options.target.as_ref(), &names.target, second, ("values", "--target"))?),
             ),
         };
-        let exogenous = Exogenous { hist: options.hist.clone(), futr: options.futr.clone(), stat: Vec::new() };
+        let exogenous = Exogenous { hist: options.hist.clone(), futr: options.futr.clone(), ..Exogenous::default() };
         check_names(&exogenous)?;
         if options.wide && !exogenous.is_empty() {
             return Err(ForecastError::option(

@@ -2,7 +2,7 @@
 use crate::support::data::FileArgs;
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use mayfly_forecast::FrameOptions;
+use mayfly_forecast::{Exogenous, Forecaster, FrameOptions};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -98,9 +98,33 @@ pub struct ExogenousArgs {
     /// Columns that are known over the horizon as well: prices that are set, holidays, weather forecasts
     #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',', help_heading = "Exogenous columns")]
     pub futr: Vec<String>,
+    /// What the calendar says, as further columns that are known over the horizon: month, monthday, weekday, yearday, yearweek, dayhour, hourminute, minutesecond
+    /// [without names: those that fit the frequency]
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        help_heading = "Exogenous columns"
+    )]
+    pub calendar: Vec<String>,
     /// A table with a row for each series: its id, and numbers that do not change with time
     #[arg(long = "static", value_name = "FILE", help_heading = "Exogenous columns")]
     pub statics: Option<PathBuf>,
+}
+
+impl ExogenousArgs {
+    /// The columns that a forecaster was trained with.
+    pub fn trained(forecaster: &Forecaster, statics: Option<PathBuf>) -> ExogenousArgs {
+        let Exogenous { hist, futr, calendar, .. } = forecaster.exogenous().cloned().unwrap_or_default();
+        let of_calendar = |name: &String| calendar.iter().any(|feature| feature.name() == name);
+        // What the calendar says is no column of a table.
+        let futr = futr.into_iter().filter(|name| !of_calendar(name)).collect();
+        let calendar = calendar.iter().map(ToString::to_string).collect();
+        ExogenousArgs { hist, futr, calendar, statics }
+    }
 }
 
 impl SeriesArgs {

@@ -23,8 +23,7 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     files.refuse_json(ui)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let trained = forecaster.exogenous().cloned().unwrap_or_default();
-    let beside = ExogenousArgs { hist: trained.hist, futr: trained.futr, statics: args.statics.clone() };
+    let beside = ExogenousArgs::trained(&forecaster, args.statics.clone());
     let mut frame = args.data.as_deref().map(|path| series(path, &args.series, &beside, ui)).transpose()?;
     if let Some(path) = &args.futr {
         let past = frame.or_else(|| forecaster.tails().cloned());

@@ -7,7 +7,7 @@ use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_forecast::{
     BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Hierarchy, Model,
-    Reconciliation, Scaler, SeriesFrame,
+    Reconciliation, Scaler, SeriesFrame, TimeFeature,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -30,6 +30,13 @@ pub(super) fn series_with(
     let mut frame = SeriesFrame::read(&*input, &options).map_err(as_flags)?;
     if let Some(path) = &beside.statics {
         frame = frame.with_static(&*Input::open(path)?, &options).map_err(as_flags)?;
+    }
+    if !beside.calendar.is_empty() {
+        let features = match &beside.calendar[..] {
+            [name] if name == "auto" => TimeFeature::of(frame.freq()),
+            names => names.iter().map(|name| name.parse()).collect(),
+        };
+        frame = features.and_then(|features| frame.with_calendar(&features)).map_err(as_flags)?;
     }
     if align {
         frame = frame.with_common_end().map_err(as_flags)?;

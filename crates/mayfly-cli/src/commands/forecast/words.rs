@@ -20,6 +20,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "models" => Some("--models"),
         "samples" => Some("--samples"),
         "ensemble" => Some("--ensemble"),
+        "calendar" => Some("--calendar"),
         _ => None,
     };
     match error {
