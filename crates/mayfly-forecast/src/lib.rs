@@ -55,7 +55,7 @@ pub use forecaster::{
     Hierarchy, Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated,
     Watch,
 };
-pub use frame::{Appended, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
+pub use frame::{Appended, Category, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 pub use metrics::Scores;
 pub use windows::{Scaler, WindowList, WindowSpec};

@@ -303,6 +303,39 @@ fn the_calendar_is_known_without_a_table() {
     assert!(refused(&["--calendar", "--models", "nlinear"]).contains("takes no futr columns such as weekday"));
 }
 
+/// Text in the table, ahead of it and a series; words that training did not see.
+#[test]
+fn categories_are_words() {
+    let case = Case::new();
+    let (mut table, mut future) = (String::from("unique_id,ds,y,day,sky,code\n"), String::from("unique_id,ds,day\n"));
+    for id in ["a", "b"] {
+        for t in 0..60 {
+            let (day, sky) = (["work", "rest", "feast"][t % 3], ["sun", "rain"][t / 7 % 2]);
+            table += &format!("{id},{t},{},{day},{sky},{}\n", 10 + 5 * (t % 3), t % 4);
+        }
+        (60..64).for_each(|t| future += &format!("{id},{t},{}\n", if t == 61 { "strike" } else { "rest" }));
+    }
+    case.write("s.csv", table)
+        .write("next.csv", future)
+        .write("shops.csv", "unique_id,size,town\na,1,Rome\nb,2,Oslo\n");
+    let beside = ["--futr", "day", "--hist", "sky,code", "--static", "shops.csv", "--cat", "day,sky,town,code"];
+    let train = ["forecast", "train", "s.csv", "--h", "4", "--steps", "5", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--models", "tide,gru"], &beside].concat());
+    let known = case.ok(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).out;
+    assert!(known.starts_with("unique_id,ds,TiDE,GRU\na,60,"), "{known}");
+    let again = ["forecast", "predict", "m.mayfly", "s.csv", "--static", "shops.csv", "--futr", "next.csv"];
+    assert_eq!(case.ok(&again).out, known);
+    let cv = ["forecast", "cv", "s.csv", "--h", "4", "--steps", "5", "--models", "mlp"];
+    case.ok(&[&cv[..], &beside].concat());
+
+    let refused = |more: &[&str]| case.refused(&[&train[..], more].concat());
+    assert!(
+        refused(&["--models", "tft", "--futr", "day", "--cat", "day"]).contains("takes no cat columns such as day")
+    );
+    assert!(refused(&["--hist", "code", "--cat", "town"]).contains("--cat town: no column of --hist"));
+    assert!(refused(&["--models", "mlp", "--futr", "day"]).contains("day"));
+}
+
 #[test]
 fn distributions_hierarchies_and_paths() {
     let mut table = String::from("unique_id,ds,y\n");

@@ -8,6 +8,7 @@ use super::watch::Watch;
 use crate::error::{ForecastError, Result};
 use crate::frame::SeriesFrame;
 use crate::metrics::Scores;
+use std::borrow::Cow;
 
 /// When models are trained again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -85,6 +86,7 @@ impl Forecaster {
         let season = self.season.unwrap_or(frame.freq().season());
         let mut fitted: Vec<Fitted> = Vec::new();
         let mut parts: Vec<Forecasts> = Vec::with_capacity(options.windows);
+        let mut coded = Cow::Borrowed(frame);
         for window in 0..options.windows {
             let ahead = test - window * step;
             let is_due = match options.refit {
@@ -92,7 +94,8 @@ impl Forecaster {
                 Refit::Every(n) => window % n == 0,
             };
             if is_due {
-                let seen = frame.without_last(ahead);
+                coded = frame.coded(ahead + val_size);
+                let seen = coded.without_last(ahead);
                 let (mut next, stopped) = self.train(&seen, val_size, watch)?;
                 if self.ensemble == Some(Ensemble::Weighted) {
                     self.measure(&seen, &mut next, val_size, season)?;
@@ -102,8 +105,8 @@ impl Forecaster {
                     return self.finish(frame, fitted, parts, options, (season, step), true);
                 }
             }
-            let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len() - ahead)).collect();
-            let mut part = Forecasts::new(frame, &cuts, self.h, season, true);
+            let cuts: Vec<Cut<'_>> = coded.iter().map(|series| (series, series.y.len() - ahead)).collect();
+            let mut part = Forecasts::new(&coded, &cuts, self.h, season, true);
             self.add_groups(&mut part, &cuts, &fitted, season)?;
             parts.push(part);
         }

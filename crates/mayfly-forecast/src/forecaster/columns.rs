@@ -4,24 +4,33 @@ use crate::error::Result;
 use crate::frame::SeriesFrame;
 
 impl State {
-    /// The series with what follows from their times and was learnt from; none where there is no such thing, or other columns, which is another's error.
+    /// The series with what follows from their times and was learnt from, and words as the models number them; none where they are so already, or have another
+    /// frequency, which is another's error.
     pub(super) fn with_columns(&self, frame: &SeriesFrame) -> Result<Option<SeriesFrame>> {
-        let features = &self.about.exogenous.calendar;
-        let is_read = frame.exogenous().calendar.is_empty() && frame.freq() == self.about.freq;
-        match is_read && !features.is_empty() {
-            true => frame.clone().with_calendar(features).map(Some),
-            false => Ok(None),
+        let (want, got) = (&self.about.exogenous, frame.exogenous());
+        if frame.freq() != self.about.freq {
+            return Ok(None);
         }
+        let mut out = None;
+        if got.calendar.is_empty() && !want.calendar.is_empty() {
+            out = Some(frame.clone().with_calendar(&want.calendar)?);
+        }
+        if got.categories != want.categories {
+            out = Some(out.as_ref().unwrap_or(frame).recoded(&want.categories));
+        }
+        Ok(out)
     }
 }
 
 impl Forecaster {
-    /// What is to be forecast with what is known ahead of it from the calendar; none where that is nothing.
+    /// What is to be forecast as the models know it, with what the calendar says of the time ahead; none where columns are as a table has them.
     pub(super) fn known_ahead(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Option<SeriesFrame>> {
         let h = h.unwrap_or(self.h);
-        let Some(state) = self.state.as_ref().filter(|state| !state.about.exogenous.calendar.is_empty()) else {
-            return Ok(None);
-        };
+        let is_plain = self.state.as_ref().is_none_or(|state| {
+            let names = &state.about.exogenous;
+            names.calendar.is_empty() && names.categories.is_empty()
+        });
+        let Some(state) = self.state.as_ref().filter(|_| !is_plain) else { return Ok(None) };
         let Some(frame) = frame.or(state.tails.as_ref()).filter(|_| h <= MOST) else { return Ok(None) };
         let frame = state.with_columns(frame)?.unwrap_or_else(|| frame.clone());
         // The networks see whole horizons, also for a shorter forecast.

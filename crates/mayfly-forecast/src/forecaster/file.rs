@@ -248,7 +248,7 @@ impl SavedModel {
         let loss: ForecastLoss =
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
         loss.check()?;
-        let model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
+        let model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss).for_columns(exogenous);
         let mut sorted: Vec<&String> = series.iter().collect();
         sorted.sort_unstable();
         sorted.dedup();

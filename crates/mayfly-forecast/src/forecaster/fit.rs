@@ -187,6 +187,7 @@ impl Forecaster {
         let val_size = self.held_out(frame)?;
         self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
+        let frame = &*frame.coded(val_size);
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
         if short > 0 && val_size > 0 {
@@ -242,6 +243,7 @@ impl Forecaster {
     ) -> Result<Report> {
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
+        let frame = &*frame.coded(val_size);
         let found: Vec<_> = found.into_iter().filter(|(_, fitted)| !stopped || fitted.is_some()).collect();
         if found.is_empty() {
             let want = "the best settings so far were found in a run before: go on with its log to have them trained";
@@ -325,7 +327,8 @@ impl Forecaster {
         let names = frame.exogenous();
         for model in &self.models {
             let kinds = model.family.takes.kinds();
-            let there = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat)];
+            let words: Vec<String> = names.categories.iter().map(|category| category.name.clone()).collect();
+            let there = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat), ("cat", &words)];
             let Some((kind, names)) =
                 there.into_iter().find(|(kind, names)| !names.is_empty() && !kinds.contains(kind))
             else {
@@ -416,7 +419,7 @@ impl Forecaster {
         val_size: usize,
         watch: &mut dyn Watch,
     ) -> Result<(Fitted, bool)> {
-        let model = &self.models[i];
+        let model = &self.models[i].clone().for_columns(frame.exogenous());
         let input_size = self.input_size(model, frame, val_size);
         let number = [i + 1, self.models.len()];
         let trained = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None }
@@ -438,8 +441,9 @@ impl Forecaster {
     ) -> Result<(Option<Residuals>, bool)> {
         let wanted = self.conformal.filter(|_| self.models[i].loss.spread().is_none());
         let Some(conformal) = wanted else { return Ok((None, false)) };
-        let seen = frame.without_last(val_size);
         let reach = conformal.reach(self.h);
+        let seen = frame.without_last(val_size);
+        let seen = seen.coded(reach);
         let (want, why) = (reach.saturating_add(2), "for the backtest that intervals are made from");
         match self.models[i].family.takes.multivariate {
             true => seen.at_least(want, why)?,
@@ -602,7 +606,9 @@ impl Forecaster {
 pub(super) fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError {
     let said = |names: &Exogenous| {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        format!("hist: {}, futr: {}, static: {}", list(&names.hist), list(&names.futr), list(&names.stat))
+        let words: Vec<String> = names.categories.iter().map(|category| category.name.clone()).collect();
+        let words = if words.is_empty() { String::new() } else { format!(", cat: {}", words.join(", ")) };
+        format!("hist: {}, futr: {}, static: {}{words}", list(&names.hist), list(&names.futr), list(&names.stat))
     };
     ForecastError::option("exogenous columns", said(got), format!("the models were trained with {}", said(want)))
 }

@@ -13,6 +13,7 @@ mod hierarchy;
 mod model;
 mod network;
 mod nf;
+mod nf_columns;
 mod ridge;
 mod seen;
 mod simulate;

@@ -26,9 +26,10 @@ impl SeriesFrame {
     /// What [`SeriesFrame::read`] refuses of a table.
     pub fn from_table<I: AsRef<str>>(table: &Table<'_, I>, options: &FrameOptions) -> Result<SeriesFrame> {
         let Table { ids, ds, y, .. } = *table;
-        table.check()?;
-        let mut rows = Rows::with(table.names());
-        rows.beside = table.row_by_row();
+        let names = table.names().with_categories(&options.cat);
+        table.check(&names)?;
+        let mut rows = Rows::with(names);
+        table.put_beside(&mut rows)?;
         let mut form: Option<StampForm> = None;
         for (at, ((id, ds), y)) in ids.iter().zip(ds).zip(y).enumerate() {
             let Some((stamp, written)) = Stamp::parse(ds.as_ref()) else {
@@ -52,6 +53,7 @@ pub(super) fn mixed(text: &str) -> ForecastError {
 
 /// Sorts, joins duplicates, finds the frequency, fills gaps.
 pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: &FrameOptions) -> Result<SeriesFrame> {
+    rows.sort_words();
     sort(&mut rows);
     join(&mut rows, &form, options.duplicates)?;
     let mut notes = Vec::new();

@@ -18,8 +18,8 @@ impl SeriesFrame {
         if !names.calendar.is_empty() {
             return Err(ForecastError::option("calendar", "asked for", "these series have columns of the calendar"));
         }
-        let before = names.futr.len();
-        names.futr.extend(features.iter().map(|feature| feature.name().to_owned()));
+        let (before, at) = (names.futr.len(), names.given());
+        names.futr.splice(at..at, features.iter().map(|feature| feature.name().to_owned()));
         names.calendar = features.to_vec();
         check_names(names)?;
         let after = names.futr.len();
@@ -28,7 +28,7 @@ impl SeriesFrame {
                 self.beside.offsets.clear();
                 vec![0.0; self.y.len() * after]
             }
-            _ => self.beside.futr.chunks_exact(before).flat_map(|row| padded(row, after - before)).collect(),
+            _ => self.beside.futr.chunks_exact(before).flat_map(|row| with_zeros(row, at, after - before)).collect(),
         };
         self.fill_calendar();
         Ok(self)
@@ -55,7 +55,7 @@ impl SeriesFrame {
     #[must_use]
     pub(crate) fn with_calendar_ahead(mut self, h: usize) -> SeriesFrame {
         let names = &self.about.exogenous;
-        if names.calendar.is_empty() || names.given() > 0 {
+        if names.calendar.is_empty() || names.told().next().is_some() {
             return self;
         }
         let ends = (0..self.offsets.len()).map(|i| self.offsets[i] + i * h);
@@ -67,8 +67,8 @@ impl SeriesFrame {
     }
 }
 
-fn padded(row: &[f32], zeros: usize) -> impl Iterator<Item = f32> + '_ {
-    row.iter().copied().chain(std::iter::repeat_n(0.0, zeros))
+fn with_zeros(row: &[f32], at: usize, zeros: usize) -> impl Iterator<Item = f32> + '_ {
+    row[..at].iter().copied().chain(std::iter::repeat_n(0.0, zeros)).chain(row[at..].iter().copied())
 }
 
 #[cfg(test)]

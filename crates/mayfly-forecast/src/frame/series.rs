@@ -190,7 +190,7 @@ impl SeriesFrame {
     /// Exogenous columns that change with time, which nobody can know there.
     pub fn with_common_end(&self) -> Result<SeriesFrame> {
         let names = &self.about.exogenous;
-        if let Some(name) = names.hist.iter().chain(&names.futr[..names.given()]).next() {
+        if let Some(name) = names.hist.iter().chain(names.told()).next() {
             let want = "series that end early have no values of it up to the last time of all: leave one of them out";
             return Err(ForecastError::option("align", name, want));
         }

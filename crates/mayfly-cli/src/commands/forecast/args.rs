@@ -113,17 +113,21 @@ pub struct ExogenousArgs {
     /// A table with a row for each series: its id, and numbers that do not change with time
     #[arg(long = "static", value_name = "FILE", help_heading = "Exogenous columns")]
     pub statics: Option<PathBuf>,
+    /// Which of all these columns are categories: text, or whole numbers of which no order is known
+    #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',', help_heading = "Exogenous columns")]
+    pub cat: Vec<String>,
 }
 
 impl ExogenousArgs {
     /// The columns that a forecaster was trained with.
     pub fn trained(forecaster: &Forecaster, statics: Option<PathBuf>) -> ExogenousArgs {
-        let Exogenous { hist, futr, calendar, .. } = forecaster.exogenous().cloned().unwrap_or_default();
+        let Exogenous { hist, futr, calendar, categories, .. } = forecaster.exogenous().cloned().unwrap_or_default();
         let of_calendar = |name: &String| calendar.iter().any(|feature| feature.name() == name);
         // What the calendar says is no column of a table.
         let futr = futr.into_iter().filter(|name| !of_calendar(name)).collect();
         let calendar = calendar.iter().map(ToString::to_string).collect();
-        ExogenousArgs { hist, futr, calendar, statics }
+        let cat = categories.into_iter().map(|category| category.name).collect();
+        ExogenousArgs { hist, futr, calendar, statics, cat }
     }
 }
 

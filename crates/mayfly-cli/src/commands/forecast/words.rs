@@ -21,6 +21,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "samples" => Some("--samples"),
         "ensemble" => Some("--ensemble"),
         "calendar" => Some("--calendar"),
+        "cat" => Some("--cat"),
         _ => None,
     };
     match error {
