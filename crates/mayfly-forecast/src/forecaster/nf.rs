@@ -344,8 +344,7 @@ impl Folder {
                 }
             }
         }
-        // Words are numbered there as they are here, so that the columns need no more than their names.
-        frame.about.exogenous = exogenous.clone();
+        frame.about.exogenous = exogenous.clone(); // words are numbered there as they are here
         Ok(frame)
     }
 
