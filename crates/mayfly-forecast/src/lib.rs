@@ -40,7 +40,7 @@ mod windows;
 #[cfg(feature = "auto")]
 pub use auto::{AutoOptions, AutoReport, Range, Search, Space, Trial};
 pub use baselines::{BASELINES, Baseline, Normal};
-pub use calendar::{Freq, Stamp, TimeFeature};
+pub use calendar::{Freq, Stamp, TimeFeature, Zone};
 pub use error::{ForecastError, Result};
 pub use families::{
     Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell,

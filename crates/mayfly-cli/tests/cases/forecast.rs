@@ -336,6 +336,30 @@ fn categories_are_words() {
     assert!(refused(&["--models", "mlp", "--futr", "day"]).contains("day"));
 }
 
+/// Hours of Berlin before its clocks are put back; the model keeps the zone for tables that come later.
+#[test]
+fn zones_of_hours() {
+    let case = Case::new();
+    let hours =
+        |day: &str, from: u32, to: u32| (from..=to).map(|h| format!("{day} {h:02}:00,{}\n", h % 5)).collect::<String>();
+    let table = format!("ds,y\n{}", hours("2024-10-26", 0, 23));
+    case.write("s.csv", table).write("new.csv", format!("ds,y\n{}", hours("2024-10-27", 0, 1)));
+    case.write("odd.csv", "ds,y\n2024-10-27 01:00,1\n2024-10-27 02:00,1\n");
+    let train = ["forecast", "train", "s.csv", "--h", "2", "--steps", "2", "--models", "nlinear", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--tz", "Europe/Berlin"]].concat());
+    case.ok(&["forecast", "update", "m.mayfly", "new.csv"]);
+    let want = ["ds,NLinear", "2024-10-27 02:00+02:00", "2024-10-27 02:00+01:00"];
+    for data in
+        [&["forecast", "predict", "m.mayfly"][..], &["forecast", "predict", "m.mayfly", "new.csv", "--freq", "h"]]
+    {
+        let out = case.ok(data).out;
+        assert!(out.lines().zip(want).all(|(line, want)| line.contains(want)), "{data:?}: {out}");
+    }
+    let said = case.refused(&["forecast", "update", "m.mayfly", "odd.csv"]);
+    assert!(said.contains("line 3") && said.contains("was twice in Europe/Berlin"), "{said}");
+    assert!(case.refused(&[&train[..], &["--tz", "Berlin"]].concat()).contains("such as Europe/Berlin"));
+}
+
 #[test]
 fn distributions_hierarchies_and_paths() {
     let mut table = String::from("unique_id,ds,y\n");

@@ -10,7 +10,7 @@ use super::model::Model;
 use super::network::Task;
 use super::watch::Watch;
 use crate::baselines::Baseline;
-use crate::calendar::Freq;
+use crate::calendar::{Freq, Zone};
 use crate::error::{ForecastError, Result};
 use crate::families::FAMILIES;
 use crate::frame::{About, Exogenous, Series, SeriesFrame};
@@ -595,6 +595,11 @@ impl Forecaster {
     /// The frequency of its series.
     pub fn freq(&self) -> Option<Freq> {
         self.state.as_ref().map(|state| state.about.freq)
+    }
+
+    /// Whose clock the times of its series are, where that is known.
+    pub fn zone(&self) -> Option<&Zone> {
+        self.state.as_ref().and_then(|state| state.about.form.zone())
     }
 
     /// The ends of the series it was trained on, where it has them.

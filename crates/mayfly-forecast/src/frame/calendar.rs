@@ -36,7 +36,7 @@ impl SeriesFrame {
 
     /// Writes the values of the calendar's columns, at every time that there is a row for.
     pub(super) fn fill_calendar(&mut self) {
-        let (names, freq) = (&self.about.exogenous, self.about.freq);
+        let (names, freq, form) = (&self.about.exogenous, self.about.freq, &self.about.form);
         let (n, given) = (names.futr.len(), names.given());
         if names.calendar.is_empty() {
             return;
@@ -45,7 +45,7 @@ impl SeriesFrame {
         for (start, ends) in self.starts.iter().zip(ends.windows(2)) {
             let rows = self.beside.futr[ends[0] * n..ends[1] * n].chunks_exact_mut(n);
             for (at, row) in rows.enumerate() {
-                let time = freq.add(*start, at as i64);
+                let time = form.civil(freq.add(*start, at as i64));
                 row[given..].iter_mut().zip(&names.calendar).for_each(|(value, feature)| *value = feature.value(time));
             }
         }

@@ -1,5 +1,5 @@
 //! What is said about a table of series.
-use crate::calendar::{Freq, TimeFeature};
+use crate::calendar::{Freq, TimeFeature, Zone};
 use crate::error::{ForecastError, Result};
 use mayfly_nn::tabular::FileOptions;
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,9 @@ pub struct FrameOptions {
     pub target: Option<String>,
     /// The frequency; else the one that the times show.
     pub freq: Option<Freq>,
+    /// Whose clock the times are: they are instants then, from which steps of hours and less count in universal time, and longer ones on that clock. Without it a
+    /// clock has no daylight saving.
+    pub tz: Option<Zone>,
     /// What becomes of rows of one series with the same time.
     pub duplicates: Duplicates,
     /// What becomes of missing values.
@@ -166,6 +169,7 @@ impl Default for FrameOptions {
             time: None,
             target: None,
             freq: None,
+            tz: None,
             duplicates: Duplicates::default(),
             fill: Fill::default(),
             skip_short: false,

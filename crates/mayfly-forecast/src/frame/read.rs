@@ -1,11 +1,11 @@
 //! Tables of series from files.
 use super::beside::check_names;
-use super::build::{build, mixed};
+use super::build::{build, mixed, placed};
 use super::category::{Words, renumber};
 use super::options::{Category, Columns, Exogenous, FrameOptions};
 use super::rows::{Row, Rows};
 use super::series::SeriesFrame;
-use crate::calendar::{Stamp, StampForm};
+use crate::calendar::{Stamp, StampForm, Zone};
 use crate::error::{ForecastError, Result};
 use mayfly_format::data::{Chunk, Column, ColumnKind, Identifiers, Input, OpenOptions, Schema, Source, open};
 use std::collections::{BTreeMap, HashSet};
@@ -96,12 +96,15 @@ impl SeriesFrame {
         let words = categories.iter().map(|category| Words::from(&category.words)).collect();
         let mut cells = Cells { words, ..Cells::of(&schema, &names, categories) };
         let Some(time) = Place::of(&schema, &time) else { return Err(found.absent(&time, "times", "--time")) };
-        let mut reader = Reader { file: &file, schema: schema.clone(), time, form: None };
+        let zone = self.about.form.zone();
+        let mut reader = Reader { file: &file, schema: schema.clone(), time, zone, form: None };
         let mut rows: BTreeMap<(String, Stamp), Vec<f32>> = BTreeMap::new();
         let only = self.ids.first().cloned().unwrap_or_default();
         each_chunk(source.as_mut(), |chunk| {
             for row in 0..chunk.rows {
                 let stamp = reader.stamp(chunk, row)?;
+                let absolute = self.about.form.is_absolute();
+                let stamp = reader.form.as_ref().map_or(stamp, |form| form.moved(stamp, absolute));
                 let values = cells.row(&reader, chunk, row);
                 let name = id.map_or(only.as_str(), |id| id.text(chunk, row)).to_owned();
                 if rows.insert((name, stamp), values?).is_some() {
@@ -174,7 +177,7 @@ pub(crate) fn by_id(input: Input, id: Option<&str>, options: &FrameOptions, what
     let mut cells = Cells::of(&schema, &names, &categories);
     let Some(id) = Place::of(&schema, &id) else { return Err(found.absent(&id, "series", "--id")) };
     let (mut rows, mut seen) = (Vec::new(), HashSet::new());
-    let reader = Reader { file: &file, schema: schema.clone(), time: id, form: None };
+    let reader = Reader { file: &file, schema: schema.clone(), time: id, zone: None, form: None };
     each_chunk(source.as_mut(), |chunk| {
         for row in 0..chunk.rows {
             let values = cells.row(&reader, chunk, row);
@@ -201,6 +204,7 @@ struct Roles {
     /// None where the table is one series, or wide.
     id: Option<String>,
     time: String,
+    zone: Option<Zone>,
     /// None where the table is wide.
     target: Option<String>,
     exogenous: Exogenous,
@@ -248,7 +252,7 @@ impl Roles {
                 }
             }
         }
-        Ok(Roles { id, time, target, exogenous, file: file.clone() })
+        Ok(Roles { id, time, zone: options.tz.clone(), target, exogenous, file: file.clone() })
     }
 
     fn open_options(&self, options: &FrameOptions) -> OpenOptions {
@@ -329,6 +333,8 @@ struct Reader<'a> {
     file: &'a str,
     schema: Schema,
     time: Place,
+    /// Whose clock the times are.
+    zone: Option<&'a Zone>,
     form: Option<StampForm>,
 }
 
@@ -349,6 +355,8 @@ impl Reader<'_> {
                 format!("{text:?} is no time; expected a date such as 2024-02-29, 2024-02-29 07:30, or a whole number");
             return Err(self.bad(chunk, row, self.time, what));
         };
+        let (stamp, written) =
+            placed(stamp, written, self.zone, text).map_err(|what| self.bad(chunk, row, self.time, what))?;
         if self.form.as_ref() != Some(&written) {
             self.form = match &self.form {
                 None => Some(written),
@@ -440,7 +448,7 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
     let id = roles.id.as_deref().and_then(place);
     let names: Vec<String> = roles.exogenous.all().into_iter().map(str::to_owned).collect();
     let mut cells = Cells::of(&schema, &names, &roles.exogenous.categories);
-    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
+    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, zone: roles.zone.as_ref(), form: None };
     let mut rows = Rows::with(roles.exogenous.clone());
     each_chunk(source, |chunk| {
         for row in 0..chunk.rows {
@@ -469,7 +477,7 @@ fn wide(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
         return Err(ForecastError::Cell { file: roles.file.clone(), at: "header".into(), what });
     }
     let Some(time) = Place::of(&schema, &roles.time) else { return finish(roles, Rows::default(), None) };
-    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
+    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, zone: roles.zone.as_ref(), form: None };
     let mut rows = Rows::default();
     let names = schema.columns().iter().map(|column| column.name.as_str()).filter(|name| is_series(name));
     let places: Vec<(u32, Place)> =

@@ -70,6 +70,9 @@ pub struct SeriesArgs {
     /// Step between values: s, min, h, D, B, W-MON, MS, ME, QS, QE, YS, YE, multiples such as 15min, or a whole number [default: found out]
     #[arg(long, value_name = "FREQ", help_heading = "Series")]
     pub freq: Option<String>,
+    /// Whose clock the times are, such as Europe/Berlin: steps of hours and less then count in universal time, longer ones on that clock [default: a clock without daylight saving]
+    #[arg(long, value_name = "ZONE", help_heading = "Series")]
+    pub tz: Option<String>,
     /// Every column but the times is a series
     #[arg(long, conflicts_with_all = ["id", "target"], help_heading = "Series")]
     pub wide: bool,
@@ -121,12 +124,14 @@ pub struct ExogenousArgs {
 impl ExogenousArgs {
     /// The columns that a forecaster was trained with.
     pub fn trained(forecaster: &Forecaster, statics: Option<PathBuf>) -> ExogenousArgs {
-        let Exogenous { hist, futr, calendar, categories, .. } = forecaster.exogenous().cloned().unwrap_or_default();
+        let Exogenous { hist, futr, stat, calendar, categories } = forecaster.exogenous().cloned().unwrap_or_default();
         let of_calendar = |name: &String| calendar.iter().any(|feature| feature.name() == name);
         // What the calendar says is no column of a table.
         let futr = futr.into_iter().filter(|name| !of_calendar(name)).collect();
         let calendar = calendar.iter().map(ToString::to_string).collect();
-        let cat = categories.into_iter().map(|category| category.name).collect();
+        // Without their table static columns are missing as a whole, which is said elsewhere.
+        let is_missing = |name: &String| statics.is_none() && stat.contains(name);
+        let cat = categories.into_iter().map(|category| category.name).filter(|name| !is_missing(name)).collect();
         ExogenousArgs { hist, futr, calendar, statics, cat }
     }
 }
@@ -139,6 +144,7 @@ impl SeriesArgs {
             time: self.time.clone(),
             target: self.target.clone(),
             freq: self.freq.as_deref().map(str::parse).transpose()?,
+            tz: self.tz.as_deref().map(str::parse).transpose()?,
             duplicates: self.duplicates.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             fill: self.fill.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             skip_short: self.skip_short,

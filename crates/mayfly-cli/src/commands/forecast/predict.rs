@@ -1,6 +1,6 @@
 //! `mayfly forecast predict`.
 use super::args::{ExogenousArgs, PredictArgs};
-use super::setup::{series, with_hierarchy};
+use super::setup::{series_with, with_hierarchy};
 use super::words::as_flags;
 use crate::support::exit::Usage;
 use crate::support::input::Input;
@@ -8,7 +8,7 @@ use crate::support::metrics::number;
 use crate::support::output::{Files, TABLE};
 use crate::support::ui::{Ui, written};
 use anyhow::Result;
-use mayfly_forecast::{Dependence, Forecaster, Forecasts, Paths, SimulateOptions};
+use mayfly_forecast::{Dependence, Forecaster, Forecasts, FrameOptions, Paths, SimulateOptions};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -24,7 +24,10 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     files.refuse_json(ui)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
     let beside = ExogenousArgs::trained(&forecaster, args.statics.clone());
-    let mut frame = args.data.as_deref().map(|path| series(path, &args.series, &beside, ui)).transpose()?;
+    let options = args.series.options()?;
+    let options = FrameOptions { tz: options.tz.or_else(|| forecaster.zone().cloned()), ..options };
+    let read = |path| series_with(path, options.clone(), &beside, args.series.align, ui);
+    let mut frame = args.data.as_deref().map(read).transpose()?;
     if let Some(path) = &args.futr {
         let past = frame.or_else(|| forecaster.tails().cloned());
         let Some(past) = past else {

@@ -22,6 +22,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "ensemble" => Some("--ensemble"),
         "calendar" => Some("--calendar"),
         "cat" => Some("--cat"),
+        "tz" => Some("--tz"),
         _ => None,
     };
     match error {
