@@ -1,9 +1,9 @@
 """Writes `crates/mayfly-forecast/tests/neuralforecast`: models that NeuralForecast saved, and what they forecast.
 
-    venv/bin/python bench/python/nf_folder.py
+    venv/bin/python bench/python/nf_folder.py [FOLDER ...]
 
-Two folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), and of
-models that take none (`plain`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
+Three folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
+models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
 there, so that the files have their parameters.
 """
 
@@ -11,6 +11,7 @@ import logging
 import os
 import pathlib
 import shutil
+import sys
 import warnings
 
 warnings.filterwarnings("ignore")
@@ -33,7 +34,7 @@ def frame(n):
         t = np.arange(n)
         y = 50 * (s + 1) + 10 * np.sin(t * 0.7 + s) + (t * 37 % 11) * 0.5
         ds = pd.date_range("2015-01-01", periods=n, freq="MS")
-        parts.append(pd.DataFrame({"unique_id": name, "ds": ds, "y": y, "seen": np.cos(t * 0.3), "plan": (t + s) % 3 * 1.0}))
+        parts.append(pd.DataFrame({"unique_id": name, "ds": ds, "y": y, "seen": np.cos(t * 0.3), "plan": (t + s) % 3 * 1.0, "sky": np.array(["sun", "rain", "fog"])[t * 5 % 7 % 3], "day": np.array([30, 4])[t // 2 % 2]}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -50,6 +51,11 @@ def models(which):
             LSTM(encoder_hidden_size=4, decoder_hidden_size=4, alias="mine", **common(HuberMQLoss(level=[50, 90]), **columns)),
             GRU(encoder_hidden_size=4, recurrent=True, **common(**columns)),
         ]
+    if which == "cat":
+        words = {"sky": 3, "day": 2, "town": 2}
+        columns = dict(hist_exog_list=["sky", "seen"], futr_exog_list=["day", "plan"], stat_exog_list=["town", "size"])
+        columns |= dict(cat_exog_list=["town", "sky", "day"], categorical_cardinalities=words)
+        return [MLP(hidden_size=8, **common(**columns)), GRU(encoder_hidden_size=4, recurrent=True, **common(**columns))]
     return [
         NHITS(mlp_units=[[8, 8]] * 3, **common(MQLoss(level=[80]), "minmax")),
         NLinear(**common(DistributionLoss("StudentT", level=[80], return_params=True))),
@@ -61,24 +67,28 @@ def models(which):
 
 def write(which):
     df = frame(60)
-    static = pd.DataFrame({"unique_id": ["a", "b"], "size": [1.0, 2.0]}) if which == "exog" else None
-    df = df if which == "exog" else df.drop(columns=["seen", "plan"])
+    static = pd.DataFrame({"unique_id": ["a", "b"], "size": [1.0, 2.0], "town": ["Rome", "Oslo"]})
+    if which == "exog":
+        static = static.drop(columns="town")
+    columns = {"exog": ["seen", "plan"], "plain": [], "cat": ["seen", "plan", "sky", "day"]}[which]
+    df = df[["unique_id", "ds", "y", *columns]]
+    static = None if which == "plain" else static
     nf = NeuralForecast(models=models(which), freq="MS")
     nf.fit(df, static_df=static)
-    future = frame(60 + H).groupby("unique_id").tail(H)[["unique_id", "ds", "plan"]]
-    forecasts = nf.predict(futr_df=future if which == "exog" else None)
+    future = frame(60 + H).groupby("unique_id").tail(H)[["unique_id", "ds", "plan"] + ["day"] * (which == "cat")]
+    forecasts = nf.predict(futr_df=None if which == "plain" else future)
     for model in nf.models:
         if hasattr(model.loss, "distr_mean"):
             del model.loss.distr_mean  # a tensor that NeuralForecast 3.3.0 cannot copy
     shutil.rmtree(OUT / which, ignore_errors=True)
     nf.save(str(OUT / which), overwrite=True)
     forecasts.to_csv(OUT / f"{which}.csv", index=False)
-    if which == "exog":
-        future.to_csv(OUT / "future.csv", index=False)
+    if which != "plain":
+        future.to_csv(OUT / ("future.csv" if which == "exog" else "words.csv"), index=False)
     print(which, sum(f.stat().st_size for f in (OUT / which).iterdir()), list(forecasts.columns))
 
 
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
-    for which in ["plain", "exog"]:
+    for which in sys.argv[1:] or ["plain", "exog", "cat"]:
         write(which)

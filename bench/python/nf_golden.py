@@ -32,10 +32,12 @@ SERIES, MANY_ROWS = 3, 5
 HERE = pathlib.Path(__file__).resolve().parents[2] / "crates/mayfly-forecast/tests/golden"
 
 EXOGENOUS = {"hist": 2, "futr": 3, "stat": 2}
+# Words of the column of categories that each kind has behind these where a case says `cat`.
+WORDS = {"hist": 4, "futr": 3, "stat": 2}
 UNITS = [[8, 8], [8, 8]]
 STACKS = ["identity", "trend", "seasonality"]
 
-# NAME: (family, settings, kinds of exogenous columns, outputs a step[, horizon])
+# NAME: (family, settings, kinds of exogenous columns, `cat` among them for categories of every kind, outputs a step[, horizon])
 CASES = {
     "dlinear": ("DLinear", {"moving_avg_window": 5}, "", 1),
     "dlinear_mq": ("DLinear", {"moving_avg_window": 5}, "", 3),
@@ -143,6 +145,15 @@ CASES = {
         for wavelet in ["dog", "meyer", "shannon"]
     },
     "deepnpts": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0}, "", 1),
+    "mlp_cat": ("MLP", {"hidden_size": 8}, "hist futr stat cat", 1),
+    "nhits_cat": ("NHITS", {"mlp_units": UNITS}, "hist futr stat cat", 1),
+    "tide_cat": ("TiDE", {"hidden_size": 8, "decoder_output_dim": 4, "temporal_decoder_dim": 8, "dropout": 0.0}, "hist futr stat cat", 3),
+    "gru_cat": ("GRU", {"encoder_hidden_size": 6, "decoder_hidden_size": 5}, "hist futr stat cat", 1),
+    "lstm_cat": ("LSTM", {"encoder_hidden_size": 4, "recurrent": True}, "hist futr stat cat", 3, 1),
+    "vanilla_cat": ("VanillaTransformer", {"hidden_size": 8, "n_head": 2, "conv_hidden_size": 6, "dropout": 0.0}, "futr cat", 1),
+    "mlpmultivariate_cat": ("MLPMultivariate", {"hidden_size": 8}, "hist futr stat cat", 1),
+    "tsmixerx_cat": ("TSMixerx", {"ff_dim": 5}, "hist futr stat cat", 1),
+    "timexer_cat": ("TimeXer", {"hidden_size": 8, "n_heads": 2, "d_ff": 6, "patch_len": 4, "dropout": 0.0}, "hist stat cat", 1),
     "deepnpts_exog": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0, "batch_norm": False, "n_layers": 3}, "hist futr stat", 1),
 }
 
@@ -203,9 +214,18 @@ class DrawnTorch:
 nf.informer.torch = nf.softs.torch = nf.softssharp.torch = DrawnTorch()
 
 
+def columns_of(kinds):
+    """The names of the columns of each kind; those of categories are the last."""
+    words = ["words"] if "cat" in kinds.split() else []
+    return {kind: [f"{kind}_{i}" for i in [*range(n), *words]] for kind, n in EXOGENOUS.items() if kind in kinds.split()}
+
+
 def model_of(family, settings, kinds, outputs, h):
-    names = {kind: [f"{kind}{i}" for i in range(EXOGENOUS[kind])] if kind in kinds.split() else None for kind in EXOGENOUS}
-    exogenous = {f"{kind}_exog_list": columns for kind, columns in names.items() if columns}
+    names = columns_of(kinds)
+    exogenous = {f"{kind}_exog_list": columns for kind, columns in names.items()}
+    if "cat" in kinds.split():
+        words = {f"{kind}_words": WORDS[kind] for kind in names}
+        exogenous |= {"cat_exog_list": list(words), "categorical_cardinalities": words}
     loss = MAE() if outputs == 1 else MQLoss(level=[80])
     assert loss.outputsize_multiplier == outputs
     many = {"n_series": SERIES} if getattr(nf, family).MULTIVARIATE else {}
@@ -240,11 +260,25 @@ def noise(model, generator):
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
 
 
+def seen(model, batch):
+    """The batch as modules get it: with what stands for words in place of their numbers."""
+    batch = {n: None if t is None else t.clone() for n, t in batch.items()}
+    for kind in EXOGENOUS:
+        n = f"{kind}_exog"
+        if batch[n] is None or not model.cat_exog_list:
+            continue
+        turned = (lambda t: t.transpose(1, -1)) if model.MULTIVARIATE and kind != "stat" else (lambda t: t)
+        lists = [getattr(model, f"{kind}{part}") for part in ["_exog_list", "_cat_exog_list", "_cat_embeddings"]]
+        batch[n] = turned(model._embed_stream(turned(batch[n]), *lists))
+    return batch
+
+
 def write(name):
     family, settings, kinds, outputs, *rest = CASES[name]
     h = rest[0] if rest else H
     generator = torch.Generator().manual_seed(sum(map(ord, name)))
     rand = lambda *shape: torch.rand(*shape, generator=generator) * 4 - 2
+    names = columns_of(kinds)
     model = model_of(family, settings, kinds, outputs, h)
     noise(model, generator)
     many = model.MULTIVARIATE
@@ -255,7 +289,7 @@ def write(name):
     batch = {"insample_y": rand(rows, L, series) * mask, "insample_mask": mask}
     inputs = dict(batch)
     for kind, times in {"hist": (L,), "futr": (L + h,), "stat": ()}.items():
-        columns, of = f"{kind}_exog", EXOGENOUS[kind]
+        columns, of = f"{kind}_exog", len(names.get(kind, []))
         if kind not in kinds.split():
             batch[columns] = None
         elif not many:
@@ -266,6 +300,13 @@ def write(name):
         else:
             batch[columns] = rand(rows, of, *times, SERIES)
             inputs[columns] = batch[columns].permute(0, 3, 2, 1)
+        if kind in names and "cat" in kinds.split():
+            # The numbers of words, 0 for one that is not known.
+            ids = inputs[columns][..., -1]
+            ids.copy_(((ids + 2) / 4 * (WORDS[kind] + 1)).floor())
+            if many and kind == "stat":
+                batch[columns] = inputs[columns][0]
+                inputs[columns] = batch[columns].repeat(rows, 1, 1)
     if many:
         inputs |= {n: inputs[n].permute(0, 2, 1) for n in ["insample_y", "insample_mask"]}
     if model.RECURRENT:
@@ -274,7 +315,7 @@ def write(name):
         batch |= {n: shift(batch[n]) for n, shift in shifted.items() if batch[n] is not None}
     functional = rand(*((rows, SERIES, h, outputs) if many else (rows, h, outputs)))
     DrawnTorch.drawn = drawn = Drawn(7)
-    result = lambda: drawn.again() or as_output(family, model({n: None if t is None else t.clone() for n, t in batch.items()}), rows, h, outputs)
+    result = lambda: drawn.again() or as_output(family, model(seen(model, batch)), rows, h, outputs)
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     tensors = {f"param/{n}": p.detach().clone() for n, p in model.named_parameters(remove_duplicate=True) if p.requires_grad}
     tensors |= {f"buffer/{n}": b for n, b in buffers.items() if n.endswith(("running_mean", "running_var"))}
@@ -314,7 +355,8 @@ def write(name):
         tensors["buffer/attention"] = attention.mean(0).detach()
     facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
     facts |= {"series": SERIES} if many else {}
-    facts |= {kind: EXOGENOUS[kind] if kind in kinds.split() else 0 for kind in EXOGENOUS}
+    facts |= {kind: len(names.get(kind, [])) for kind in EXOGENOUS}
+    facts |= {"words": {kind: [WORDS[kind]] for kind in names}} if "cat" in kinds.split() else {}
     as_real = lambda t: torch.view_as_real(t.detach()) if t.is_complex() else t
     tensors = {n: as_real(t).float().contiguous() for n, t in tensors.items()}
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"golden": json.dumps(facts)})

@@ -1,5 +1,5 @@
 //! Every family against NeuralForecast's own module: outputs and gradients from the same parameters. The files in `tests/golden` are written by `bench/python/nf_golden.py`.
-use crate::families::{Build, FAMILIES, Family, PLACE, Use, spec, torch_parameter};
+use crate::families::{Build, FAMILIES, Family, PLACE, Use, Vocabularies, embedded, spec, torch_parameter};
 use crate::windows::{Asks, Counts, FUTR, HIST, INPUT_MASK, RowShape, STAT, Scaler};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_graph::Role;
@@ -15,6 +15,8 @@ struct Golden {
     family: &'static Family,
     settings: Map<String, Value>,
     shape: RowShape,
+    /// Words of each column of categories.
+    words: Vocabularies,
     tensors: BTreeMap<String, Vec<f32>>,
 }
 
@@ -31,7 +33,18 @@ fn read(path: &std::path::Path) -> Golden {
     let number = |name: &str| facts[name].as_u64().unwrap() as usize;
     let values = |data: TensorData| if let TensorData::F32(values) = data { values } else { panic!("not f32") };
     let family = Family::by_name(facts["family"].as_str().unwrap()).unwrap();
-    let counts = Counts { hist: number("hist"), futr: number("futr"), stat: number("stat") };
+    let sizes = |kind: &str| -> Vec<usize> {
+        let list = facts["words"][kind].as_array();
+        list.into_iter().flatten().map(|n| n.as_u64().unwrap() as usize).collect()
+    };
+    let words = Vocabularies { hist: sizes("hist"), futr: sizes("futr"), stat: sizes("stat") };
+    let counts = Counts {
+        hist: number("hist"),
+        futr: number("futr"),
+        stat: number("stat"),
+        hist_words: words.hist.len(),
+        futr_words: words.futr.len(),
+    };
     let shape = RowShape {
         series: facts.get("series").map_or(1, |n| n.as_u64().unwrap() as usize),
         input_size: number("input_size"),
@@ -47,6 +60,7 @@ fn read(path: &std::path::Path) -> Golden {
         family,
         settings: facts["settings"].as_object().unwrap().clone(),
         shape,
+        words,
         tensors: file.tensors.into_iter().map(|tensor| (tensor.name, values(tensor.data))).collect(),
     }
 }
@@ -97,6 +111,7 @@ impl Golden {
 
     /// The network with the file's parameters; every one of them is used.
     fn network(&self, build: Arc<dyn Build>) -> Result<Network, String> {
+        let build = embedded(build, &self.words);
         let spec = spec(self.family, build, self.shape, Use::Forecasts);
         let network = Network::new(spec.clone(), 1).map_err(|error| error.to_string())?;
         let mut left: BTreeSet<&str> = self.tensors.keys().filter_map(|name| name.strip_prefix("param/")).collect();
@@ -195,6 +210,9 @@ fn every_family_is_neural_forecasts() {
         let takes = [family.takes.hist, family.takes.futr, family.takes.stat];
         assert_eq!(kinds, takes, "hist, futr and static columns of {}", family.name);
     }
+    // Categories are put in front of a family, of any that takes them alike; some of each kind of family have files.
+    let with_words: Vec<&Golden> = goldens.iter().filter(|golden| golden.words != Vocabularies::default()).collect();
+    assert!(with_words.len() >= 9 && with_words.iter().all(|golden| golden.family.takes.cat));
     let wrong: Vec<String> =
         goldens.iter().filter_map(|g| Some(format!("{}: {}", g.file, g.difference(g.build())?))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

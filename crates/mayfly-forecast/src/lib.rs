@@ -40,7 +40,7 @@ mod windows;
 #[cfg(feature = "auto")]
 pub use auto::{AutoOptions, AutoReport, Range, Search, Space, Trial};
 pub use baselines::{BASELINES, Baseline, Ets, EtsForm, EtsWeights, Normal};
-pub use calendar::{Freq, Stamp};
+pub use calendar::{Freq, Stamp, TimeFeature, Zone};
 pub use error::{ForecastError, Result};
 pub use families::{
     Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell,
@@ -55,7 +55,7 @@ pub use forecaster::{
     Explained, Explanation, Explanations, Fitted, Forecaster, Forecasts, Hierarchy, Importance, Input, InputKind,
     Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated, Watch,
 };
-pub use frame::{Appended, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
+pub use frame::{Appended, Category, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 pub use metrics::Scores;
 pub use windows::{Scaler, WindowList, WindowSpec};

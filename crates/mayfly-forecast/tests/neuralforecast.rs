@@ -86,6 +86,42 @@ fn models_with_every_kind_of_column() {
 }
 
 #[test]
+fn models_with_categories() {
+    let (forecaster, _) = Forecaster::import_neuralforecast(folder("cat")).unwrap();
+    let words: Vec<_> = forecaster.exogenous().unwrap().categories.iter().map(|c| (&*c.name, c.words.len())).collect();
+    assert_eq!(words, [("sky", 3), ("day", 2), ("town", 2)]);
+    let frame = forecaster.tails().unwrap().clone();
+    let frame = frame.with_future(folder("words.csv"), &FrameOptions::default()).unwrap();
+    let forecasts = forecaster.predict(Some(&frame), None).unwrap();
+    let theirs = theirs("cat");
+    assert_eq!(differs(&forecasts, &theirs, &["MLP"]), None);
+    assert_eq!(differs(&forecasts, &theirs, &["GRU"]), None);
+}
+
+/// Tables with rows that nothing was learnt for would change what an unseen word is.
+#[test]
+fn vocabularies_that_do_not_fit_are_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder("cat")).unwrap() {
+        let from = entry.unwrap().path();
+        std::fs::copy(&from, temporary.path().join(from.file_name().unwrap())).unwrap();
+    }
+    let path = temporary.path().join("configuration.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let said = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        Forecaster::import_neuralforecast(temporary.path()).unwrap_err().to_string()
+    };
+    assert!(
+        said("\"fog\": 1, \"rain\": 2, \"sun\": 3", "\"fog\": 1, \"rain\": 2")
+            .contains("declared with 3 words and trained on 2")
+    );
+    assert!(said("\"rain\": 2", "\"rain\": 7").contains("not numbered from 1 on"));
+    assert!(said("categorical_vocab_", "categorical_vocab").contains("were not saved"));
+}
+
+#[test]
 fn folders_that_cannot_be_read_say_why() {
     let copy = |change: &dyn Fn(&std::path::Path)| {
         let temporary = tempfile::tempdir().unwrap();

@@ -270,6 +270,96 @@ fn exogenous_columns_come_from_the_table_and_from_the_future() {
     case.ok(&[&cv[..], &beside].concat());
 }
 
+/// Columns of the calendar, alone and beside one that a table has to tell.
+#[test]
+fn the_calendar_is_known_without_a_table() {
+    let case = Case::new();
+    let mut table = String::from("unique_id,ds,y,price\n");
+    let mut future = String::from("unique_id,ds,price\n");
+    for t in 1..=28 {
+        table += &format!("a,2024-01-{t:02},{},{}\n", t % 7, t % 3);
+    }
+    (1..=3).for_each(|t| future += &format!("a,2024-01-{},{}\n", 28 + t, t % 3));
+    case.write("s.csv", table).write("next.csv", future).write("new.csv", "unique_id,ds,y\na,2024-01-29,1\n");
+    let train = ["forecast", "train", "s.csv", "--h", "3", "--steps", "5", "--models", "mlp", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--calendar"]].concat());
+    let forecasts = case.ok(&["forecast", "predict", "m.mayfly"]).out;
+    assert!(forecasts.starts_with("unique_id,ds,MLP\na,2024-01-29,") && forecasts.lines().count() == 4, "{forecasts}");
+    assert_eq!(case.ok(&["forecast", "predict", "m.mayfly", "s.csv"]).out, forecasts);
+    assert!(case.refused(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).contains("no file is needed"));
+    case.ok(&["forecast", "update", "m.mayfly", "new.csv"]);
+    assert!(case.ok(&["forecast", "predict", "m.mayfly"]).out.contains("\na,2024-01-30,"));
+
+    case.ok(&[&train[..], &["--futr", "price", "--calendar=weekday,yearweek"]].concat());
+    let said = case.refused(&["forecast", "predict", "m.mayfly"]);
+    assert!(said.contains("no row at 2024-01-29 for price") && !said.contains("weekday"), "{said}");
+    let known = case.ok(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).out;
+    assert_eq!(case.ok(&["forecast", "predict", "m.mayfly", "s.csv", "--futr", "next.csv"]).out, known);
+    let cv = ["forecast", "cv", "s.csv", "--h", "3", "--steps", "5", "--calendar", "--models", "tide"];
+    case.ok(&cv);
+
+    let refused = |more: &[&str]| case.refused(&[&train[..], more].concat());
+    assert!(refused(&["--calendar=weekdays"]).contains("did you mean weekday?"));
+    assert!(refused(&["--calendar", "--models", "nlinear"]).contains("takes no futr columns such as weekday"));
+}
+
+/// Text in the table, ahead of it and a series; words that training did not see.
+#[test]
+fn categories_are_words() {
+    let case = Case::new();
+    let (mut table, mut future) = (String::from("unique_id,ds,y,day,sky,code\n"), String::from("unique_id,ds,day\n"));
+    for id in ["a", "b"] {
+        for t in 0..60 {
+            let (day, sky) = (["work", "rest", "feast"][t % 3], ["sun", "rain"][t / 7 % 2]);
+            table += &format!("{id},{t},{},{day},{sky},{}\n", 10 + 5 * (t % 3), t % 4);
+        }
+        (60..64).for_each(|t| future += &format!("{id},{t},{}\n", if t == 61 { "strike" } else { "rest" }));
+    }
+    case.write("s.csv", table)
+        .write("next.csv", future)
+        .write("shops.csv", "unique_id,size,town\na,1,Rome\nb,2,Oslo\n");
+    let beside = ["--futr", "day", "--hist", "sky,code", "--static", "shops.csv", "--cat", "day,sky,town,code"];
+    let train = ["forecast", "train", "s.csv", "--h", "4", "--steps", "5", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--models", "tide,gru"], &beside].concat());
+    let known = case.ok(&["forecast", "predict", "m.mayfly", "--futr", "next.csv"]).out;
+    assert!(known.starts_with("unique_id,ds,TiDE,GRU\na,60,"), "{known}");
+    let again = ["forecast", "predict", "m.mayfly", "s.csv", "--static", "shops.csv", "--futr", "next.csv"];
+    assert_eq!(case.ok(&again).out, known);
+    let cv = ["forecast", "cv", "s.csv", "--h", "4", "--steps", "5", "--models", "mlp"];
+    case.ok(&[&cv[..], &beside].concat());
+
+    let refused = |more: &[&str]| case.refused(&[&train[..], more].concat());
+    assert!(
+        refused(&["--models", "tft", "--futr", "day", "--cat", "day"]).contains("takes no cat columns such as day")
+    );
+    assert!(refused(&["--hist", "code", "--cat", "town"]).contains("--cat town: no column of --hist"));
+    assert!(refused(&["--models", "mlp", "--futr", "day"]).contains("day"));
+}
+
+/// Hours of Berlin before its clocks are put back; the model keeps the zone for tables that come later.
+#[test]
+fn zones_of_hours() {
+    let case = Case::new();
+    let hours =
+        |day: &str, from: u32, to: u32| (from..=to).map(|h| format!("{day} {h:02}:00,{}\n", h % 5)).collect::<String>();
+    let table = format!("ds,y\n{}", hours("2024-10-26", 0, 23));
+    case.write("s.csv", table).write("new.csv", format!("ds,y\n{}", hours("2024-10-27", 0, 1)));
+    case.write("odd.csv", "ds,y\n2024-10-27 01:00,1\n2024-10-27 02:00,1\n");
+    let train = ["forecast", "train", "s.csv", "--h", "2", "--steps", "2", "--models", "nlinear", "-o", "m.mayfly"];
+    case.ok(&[&train[..], &["--tz", "Europe/Berlin"]].concat());
+    case.ok(&["forecast", "update", "m.mayfly", "new.csv"]);
+    let want = ["ds,NLinear", "2024-10-27 02:00+02:00", "2024-10-27 02:00+01:00"];
+    for data in
+        [&["forecast", "predict", "m.mayfly"][..], &["forecast", "predict", "m.mayfly", "new.csv", "--freq", "h"]]
+    {
+        let out = case.ok(data).out;
+        assert!(out.lines().zip(want).all(|(line, want)| line.contains(want)), "{data:?}: {out}");
+    }
+    let said = case.refused(&["forecast", "update", "m.mayfly", "odd.csv"]);
+    assert!(said.contains("line 3") && said.contains("was twice in Europe/Berlin"), "{said}");
+    assert!(case.refused(&[&train[..], &["--tz", "Berlin"]].concat()).contains("such as Europe/Berlin"));
+}
+
 #[test]
 fn distributions_hierarchies_and_paths() {
     let mut table = String::from("unique_id,ds,y\n");

@@ -1,8 +1,9 @@
 //! Times: read from text, and written again as the text was.
 use super::civil::{DAY_SECONDS, date_of, days_in, days_of};
+use super::zone::{NoInstant, Zone};
 use serde::{Deserialize, Serialize};
 
-/// A time: seconds of the civil clock since 1970, or a whole number. Which of them, its [`StampForm`] says.
+/// A time: seconds since 1970 of the civil clock or of universal time, or a whole number. Which of them, its [`StampForm`] says.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Stamp(pub i64);
@@ -32,8 +33,23 @@ pub struct Civil {
     clock: Clock,
     /// What stands between date and clock.
     between: char,
-    /// `Z`, `+01:00`, or nothing.
+    /// `Z`, `+01:00`, nothing, or [`VARYING`].
     offset: String,
+    /// Whose clock it is, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zone: Option<InZone>,
+}
+
+/// In place of an offset where every time has that of the zone.
+const VARYING: &str = "zone";
+
+/// Times of a zone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InZone {
+    zone: Zone,
+    /// Whether they are seconds of universal time, by which steps of hours and less count; else of the zone's clock, by which days and more do.
+    absolute: bool,
 }
 
 /// How much of the clock is written.
@@ -80,6 +96,7 @@ impl Stamp {
             clock: written,
             between: if text.contains('T') { 'T' } else { ' ' },
             offset: offset.to_owned(),
+            zone: None,
         };
         Some((Stamp(days_of(year, month, of_month) * DAY_SECONDS + seconds), StampForm::Civil(form)))
     }
@@ -114,6 +131,88 @@ fn clock_of(text: &str) -> Option<(i64, Clock, &str)> {
     fits.then_some((hour * 3600 + minute * 60 + second, written, offset))
 }
 
+/// Seconds of an offset, where one is written.
+fn seconds_of(offset: &str) -> Option<i64> {
+    if offset == "Z" {
+        return Some(0);
+    }
+    let (hours, minutes) = (offset.get(1..3)?.parse::<i64>().ok()?, offset.get(4..6)?.parse::<i64>().ok()?);
+    let seconds = hours * 3600 + minutes * 60;
+    Some(if offset.starts_with('-') { -seconds } else { seconds })
+}
+
+fn offset_text(seconds: i64) -> String {
+    let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+impl Civil {
+    /// What is written of a time: the clock, and the offset.
+    fn shown(&self, stamp: Stamp) -> (i64, String) {
+        let Some(InZone { zone, absolute }) = &self.zone else { return (stamp.0, self.offset.clone()) };
+        let instant = if *absolute { stamp.0 } else { zone.nearest_instant(stamp.0) };
+        if let Some(seconds) = seconds_of(&self.offset) {
+            return (instant.saturating_add(seconds), self.offset.clone());
+        }
+        let civil = if *absolute { zone.civil(instant) } else { stamp.0 };
+        // A clock that is shown twice does not say when.
+        let is_needed = self.offset == VARYING || (*absolute && zone.instant(civil) == Err(NoInstant::Repeated));
+        (civil, if is_needed { offset_text(zone.offset(instant)) } else { String::new() })
+    }
+}
+
+/// What times of a zone are.
+impl StampForm {
+    /// A time that was read, and its form, as those of a zone: with an offset it is an instant, without one it stays what the clock shows.
+    pub(crate) fn placed(self, stamp: Stamp, zone: &Zone) -> Result<(Stamp, StampForm), NoInstant> {
+        let StampForm::Civil(form) = self else { return Ok((stamp, self)) };
+        let offset = seconds_of(&form.offset);
+        if offset.is_none() && form.clock > Clock::None {
+            zone.instant(stamp.0)?;
+        }
+        let absolute = offset.is_some();
+        let form = Civil { zone: Some(InZone { zone: zone.clone(), absolute }), ..form };
+        Ok((Stamp(stamp.0.saturating_sub(offset.unwrap_or(0))), StampForm::Civil(form)))
+    }
+
+    fn in_zone(&self) -> Option<&InZone> {
+        if let StampForm::Civil(form) = self { form.zone.as_ref() } else { None }
+    }
+
+    /// Whose clock it is, where that is known.
+    pub fn zone(&self) -> Option<&Zone> {
+        self.in_zone().map(|zone| &zone.zone)
+    }
+
+    /// Whether times are seconds of universal time.
+    pub(crate) fn is_absolute(&self) -> bool {
+        self.in_zone().is_some_and(|zone| zone.absolute)
+    }
+
+    /// What the clock shows at a time.
+    pub(crate) fn civil(&self, stamp: Stamp) -> Stamp {
+        self.moved(stamp, false)
+    }
+
+    /// A time as seconds of universal time, or of the zone's clock.
+    pub(crate) fn moved(&self, stamp: Stamp, absolute: bool) -> Stamp {
+        match self.in_zone() {
+            Some(from) if from.absolute && !absolute => Stamp(from.zone.civil(stamp.0)),
+            Some(from) if !from.absolute && absolute => Stamp(from.zone.nearest_instant(stamp.0)),
+            _ => stamp,
+        }
+    }
+
+    /// The form of times that were moved so.
+    #[must_use]
+    pub(crate) fn on_clock(mut self, absolute: bool) -> StampForm {
+        if let StampForm::Civil(Civil { zone: Some(zone), .. }) = &mut self {
+            zone.absolute = absolute;
+        }
+        self
+    }
+}
+
 impl StampForm {
     /// The form that writes all that both write; none for a date and a number, or for two offsets.
     pub fn merged(&self, other: &StampForm) -> Option<StampForm> {
@@ -123,14 +222,21 @@ impl StampForm {
                 let has_offset = a.clock > Clock::None && b.clock > Clock::None;
                 let between = if a.clock > Clock::None { a.between } else { b.between };
                 let offset = if a.clock > Clock::None { &a.offset } else { &b.offset };
-                (!has_offset || a.offset == b.offset).then(|| {
+                let (offset, fits) = match &a.zone {
+                    None => (offset.clone(), !has_offset || a.offset == b.offset),
+                    // Instants can be told apart whatever their offsets are; a clock and an instant do not go together.
+                    Some(_) if a.offset == b.offset => (a.offset.clone(), a.zone == b.zone),
+                    Some(_) => (VARYING.to_owned(), a.zone == b.zone),
+                };
+                fits.then(|| {
                     StampForm::Civil(Civil {
                         mark: a.mark,
                         padded: a.padded && b.padded,
                         day: a.day || b.day,
                         clock: a.clock.max(b.clock),
                         between,
-                        offset: offset.clone(),
+                        offset,
+                        zone: a.zone.clone(),
                     })
                 })
             }
@@ -141,7 +247,8 @@ impl StampForm {
     /// The time as text. What the form leaves out and the time needs is written all the same.
     pub fn write(&self, stamp: Stamp) -> String {
         let StampForm::Civil(form) = self else { return stamp.0.to_string() };
-        let (days, seconds) = (stamp.0.div_euclid(DAY_SECONDS), stamp.0.rem_euclid(DAY_SECONDS));
+        let (shown, offset) = form.shown(stamp);
+        let (days, seconds) = (shown.div_euclid(DAY_SECONDS), shown.rem_euclid(DAY_SECONDS));
         let ((year, month, day), m) = (date_of(days), form.mark);
         let two = |n: i64| if form.padded { format!("{n:02}") } else { n.to_string() };
         let needed = match (seconds, seconds % 60) {
@@ -160,7 +267,7 @@ impl StampForm {
         if clock == Clock::Seconds {
             text += &format!(":{:02}", seconds % 60);
         }
-        if clock > Clock::None { text + &form.offset } else { text }
+        if clock > Clock::None { text + &offset } else { text }
     }
 }
 
@@ -204,6 +311,38 @@ mod tests {
         ] {
             assert_eq!(Stamp::parse(text), None, "{text}");
         }
+    }
+
+    /// Text, read in Berlin, and written again on both clocks, where they can.
+    #[test]
+    fn zones_write_what_they_read() {
+        let zone: Zone = "Europe/Berlin".parse().unwrap();
+        let placed = |text: &str| {
+            let (stamp, form) = Stamp::parse(text).unwrap();
+            form.placed(stamp, &zone).unwrap()
+        };
+        for text in ["2024-07-01 12:00", "2024-07-01T12:00:00Z", "2024-01-01T00:00+05:30", "2024-03-31"] {
+            let (stamp, form) = placed(text);
+            for absolute in [true, false] {
+                assert_eq!(form.clone().on_clock(absolute).write(form.moved(stamp, absolute)), text);
+            }
+        }
+        // In summer and in winter: each time has its own offset.
+        let (summer, form) = placed("2024-07-01 12:00+02:00");
+        let form = form.merged(&placed("2024-01-01 12:00+01:00").1).unwrap();
+        assert_eq!(form.write(summer), "2024-07-01 12:00+02:00");
+        assert_eq!(form.write(Stamp(summer.0 + 184 * 86_400)), "2025-01-01 11:00+01:00");
+        assert_eq!(form.civil(summer).0, summer.0 + 7200);
+        // What a clock without offsets shows twice is told apart by them.
+        let form = placed("2024-07-01 12:00").1.on_clock(true);
+        let night = Stamp::parse("2024-10-26 23:00").unwrap().0;
+        let hours: Vec<String> = (0..4).map(|h| form.write(Stamp(night.0 + h * 3600))).collect();
+        assert_eq!(hours, ["2024-10-27 01:00", "2024-10-27 02:00+02:00", "2024-10-27 02:00+01:00", "2024-10-27 03:00"]);
+        assert_eq!(placed("2024-07-01 12:00").1.merged(&placed("2024-07-01 12:00Z").1), None);
+        let odd = |text: &str| Stamp::parse(text).map(|(stamp, form)| form.placed(stamp, &zone)).unwrap();
+        assert_eq!(odd("2024-03-31 02:30"), Err(NoInstant::Skipped));
+        assert_eq!(odd("2024-10-27 02:30"), Err(NoInstant::Repeated));
+        assert!(odd("2024-10-27 02:30+02:00").is_ok());
     }
 
     #[test]

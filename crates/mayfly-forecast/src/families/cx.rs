@@ -41,6 +41,8 @@ pub(super) struct States {
     pub(super) are_kept: bool,
     /// Those of the layers so far: `[batch, values]` each.
     pub(super) kept: Vec<NodeId>,
+    /// Columns known to the cutoff as they are behind it, where that is not 0: `[batch, 1, count]`.
+    pub(super) unknown_hist: Option<NodeId>,
 }
 
 /// Columns besides the series itself.

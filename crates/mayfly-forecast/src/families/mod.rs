@@ -13,6 +13,7 @@ mod delays;
 mod dilatedrnn;
 mod dlinear;
 mod drawn;
+mod embedding;
 mod fedformer;
 mod informer;
 mod itransformer;
@@ -61,6 +62,7 @@ pub use deepar::DeepAr;
 pub use deepnpts::DeepNpts;
 pub use dilatedrnn::{DilatedCell, DilatedRnn};
 pub use dlinear::DLinear;
+pub(crate) use embedding::{Vocabularies, embedded};
 pub use fedformer::{FedFormer, ModeSelect};
 pub use informer::Informer;
 pub use itransformer::ITransformer;
@@ -123,15 +125,20 @@ pub struct Takes {
     pub futr: bool,
     /// Columns that a series has once.
     pub stat: bool,
+    /// Whether such columns may be categories.
+    pub cat: bool,
     /// All series at once, which are those it was trained on and end together.
     pub multivariate: bool,
 }
 
 impl Takes {
     /// The past of the series alone.
-    const PAST: Takes = Takes { input_mask: false, hist: false, futr: false, stat: false, multivariate: false };
-    /// Exogenous columns of every kind.
-    const ALL: Takes = Takes { hist: true, futr: true, stat: true, ..Takes::PAST };
+    const PAST: Takes =
+        Takes { input_mask: false, hist: false, futr: false, stat: false, cat: false, multivariate: false };
+    /// Exogenous columns of every kind, numbers and categories.
+    const ALL: Takes = Takes { hist: true, futr: true, stat: true, cat: true, ..Takes::PAST };
+    /// What is known over the horizon, numbers and categories.
+    const FUTR: Takes = Takes { futr: true, cat: true, ..Takes::PAST };
 
     /// The same, and which of its inputs are there.
     const fn and_mask(self) -> Takes {
@@ -145,7 +152,7 @@ impl Takes {
 
     /// The kinds of exogenous columns, as the options of the command line call them.
     pub fn kinds(self) -> Vec<&'static str> {
-        [("hist", self.hist), ("futr", self.futr), ("static", self.stat)]
+        [("hist", self.hist), ("futr", self.futr), ("static", self.stat), ("cat", self.cat)]
             .into_iter()
             .filter_map(|(kind, taken)| taken.then_some(kind))
             .collect()
@@ -262,7 +269,7 @@ pub static FAMILIES: &[Family] = &[
     Family {
         name: "VanillaTransformer",
         paper: "Vaswani et al. 2017, Attention Is All You Need; in the form of Zhou et al. 2021",
-        takes: Takes { futr: true, ..Takes::PAST },
+        takes: Takes::FUTR,
         defaults: Common::b,
         settings: settings::of::<VanillaTransformer>,
     },
@@ -297,35 +304,35 @@ pub static FAMILIES: &[Family] = &[
     Family {
         name: "TFT",
         paper: "Lim et al. 2021, Temporal Fusion Transformers for interpretable multi-horizon time series forecasting",
-        takes: Takes::ALL,
+        takes: Takes { cat: false, ..Takes::ALL },
         defaults: || Common { scaler_type: Scaler::Robust, ..Common::a() },
         settings: settings::of::<Tft>,
     },
     Family {
         name: "Informer",
         paper: "Zhou et al. 2021, Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting",
-        takes: Takes { futr: true, ..Takes::PAST },
+        takes: Takes::FUTR,
         defaults: Common::b,
         settings: settings::of::<Informer>,
     },
     Family {
         name: "Autoformer",
         paper: "Wu et al. 2021, Autoformer: Decomposition Transformers with Auto-Correlation for Long-Term Series Forecasting",
-        takes: Takes { futr: true, ..Takes::PAST },
+        takes: Takes::FUTR,
         defaults: Common::b,
         settings: settings::of::<Autoformer>,
     },
     Family {
         name: "FEDformer",
         paper: "Zhou et al. 2022, FEDformer: Frequency Enhanced Decomposed Transformer for Long-term Series Forecasting",
-        takes: Takes { futr: true, ..Takes::PAST },
+        takes: Takes::FUTR,
         defaults: Common::b,
         settings: settings::of::<FedFormer>,
     },
     Family {
         name: "TimesNet",
         paper: "Wu et al. 2023, TimesNet: Temporal 2D-Variation Modeling for General Time Series Analysis",
-        takes: Takes { futr: true, ..Takes::PAST },
+        takes: Takes::FUTR,
         defaults: || Common {
             learning_rate: 1e-4,
             windows_batch_size: 64,

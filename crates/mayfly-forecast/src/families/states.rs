@@ -16,6 +16,12 @@ impl ForecastCx<'_, '_> {
         self.part(from, start, n)
     }
 
+    /// A row of zeros for every row of the batch: `[batch, 1, count]`.
+    pub(super) fn unknown_rows(&mut self, count: usize) -> Result<NodeId> {
+        let zeros = self.table(&vec![0.0; count], &[1, count])?;
+        self.in_every_row(zeros, &[1, count])
+    }
+
     /// Whether layers begin with states of before, or must put theirs out.
     pub(super) fn is_stepwise(&self) -> bool {
         self.states.from.is_some() || self.states.are_kept
@@ -36,7 +42,10 @@ impl ForecastCx<'_, '_> {
             match part {
                 Ahead::Hist => {
                     let Some(hist) = self.hist else { continue };
-                    let padded = self.padded_behind(hist.node, 1)?;
+                    let padded = match self.states.unknown_hist {
+                        None => self.padded_behind(hist.node, 1)?,
+                        Some(unknown) => self.joined(&[hist.node, unknown], 1)?,
+                    };
                     all.push(self.rows_of(padded, 1, times)?);
                 }
                 Ahead::Stat => all.extend(self.stat_at_all_times()?),

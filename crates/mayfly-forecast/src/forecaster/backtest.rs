@@ -89,7 +89,8 @@ impl Forecaster {
         for first in (0..options.windows).step_by(every) {
             let windows = first..options.windows.min(first.saturating_add(every));
             let ahead = |window: usize| test - window * step;
-            let seen = frame.without_last(ahead(first));
+            let coded = frame.coded(ahead(first) + val_size);
+            let seen = coded.without_last(ahead(first));
             let (mut next, stopped) = self.train(&seen, val_size, watch)?;
             if self.ensemble == Some(Ensemble::Weighted) {
                 self.measure(&seen, &mut next, val_size, season)?;
@@ -101,9 +102,9 @@ impl Forecaster {
             // All windows of one training at once: a network is made ready once and not for each.
             let cuts: Vec<Cut<'_>> = windows
                 .clone()
-                .flat_map(|window| frame.iter().map(move |series| (series, series.y.len() - ahead(window))))
+                .flat_map(|window| coded.iter().map(move |series| (series, series.y.len() - ahead(window))))
                 .collect();
-            let mut forecasts = Forecasts::new(frame, &cuts, self.h, season, true);
+            let mut forecasts = Forecasts::new(&coded, &cuts, self.h, season, true);
             self.add_groups(&mut forecasts, &cuts, &fitted, season)?;
             spans.push(Span { windows, forecasts });
         }

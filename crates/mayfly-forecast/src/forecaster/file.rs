@@ -186,6 +186,7 @@ impl Forecaster {
         if !in_range(saved.h) || saved.season == 0 || !saved.models.iter().all(|model| in_range(model.input_size)) {
             return Err(bad(format!("horizon, season and inputs must be between 1 and {MOST}")));
         }
+        saved.about.exogenous.check().map_err(&bad)?;
         let tails = tails(&mut file, &saved.about).map_err(&bad)?;
         let mut tensors: BTreeMap<String, Tensor> = file.tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         let mut fitted = Vec::with_capacity(saved.models.len());
@@ -244,7 +245,7 @@ impl SavedModel {
         let loss = config.remove("loss").unwrap_or_default();
         let loss: ForecastLoss =
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
-        let mut model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss);
+        let mut model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss).for_columns(exogenous);
         model.local = !local.is_empty();
         model.check_loss()?;
         model.check_local()?;

@@ -11,7 +11,7 @@ use super::model::Model;
 use super::network::{Networks, Task};
 use super::watch::Watch;
 use crate::baselines::Baseline;
-use crate::calendar::Freq;
+use crate::calendar::{Freq, Zone};
 use crate::error::{ForecastError, Result};
 use crate::families::FAMILIES;
 use crate::frame::{About, Exogenous, Series, SeriesFrame};
@@ -188,6 +188,7 @@ impl Forecaster {
         let val_size = self.held_out(frame)?;
         self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
+        let frame = &*frame.coded(val_size);
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
         if short > 0 && val_size > 0 {
@@ -243,6 +244,7 @@ impl Forecaster {
     ) -> Result<Report> {
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
+        let frame = &*frame.coded(val_size);
         let found: Vec<_> = found.into_iter().filter(|(_, fitted)| !stopped || fitted.is_some()).collect();
         if found.is_empty() {
             let want = "the best settings so far were found in a run before: go on with its log to have them trained";
@@ -328,7 +330,8 @@ impl Forecaster {
         let names = frame.exogenous();
         for model in &self.models {
             let kinds = model.family.takes.kinds();
-            let there = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat)];
+            let words: Vec<String> = names.categories.iter().map(|category| category.name.clone()).collect();
+            let there = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat), ("cat", &words)];
             let Some((kind, names)) =
                 there.into_iter().find(|(kind, names)| !names.is_empty() && !kinds.contains(kind))
             else {
@@ -420,7 +423,7 @@ impl Forecaster {
         val_size: usize,
         watch: &mut dyn Watch,
     ) -> Result<(Option<Fitted>, bool)> {
-        let model = &self.models[i];
+        let model = &self.models[i].clone().for_columns(frame.exogenous());
         let input_size = self.input_size(model, frame, val_size);
         let number = [i + 1, self.models.len()];
         let task = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None };
@@ -450,8 +453,9 @@ impl Forecaster {
     ) -> Result<(Option<Residuals>, bool)> {
         let wanted = self.conformal.filter(|_| self.models[i].loss.spread().is_none());
         let Some(conformal) = wanted else { return Ok((None, false)) };
-        let seen = frame.without_last(val_size);
         let reach = conformal.reach(self.h);
+        let seen = frame.without_last(val_size);
+        let seen = seen.coded(reach);
         let (want, why) = (reach.saturating_add(2), "for the backtest that intervals are made from");
         match self.models[i].family.takes.multivariate {
             true => seen.at_least(want, why)?,
@@ -531,7 +535,8 @@ impl Forecaster {
     /// # Errors
     /// Nothing was trained; a frame of another frequency; no frame, where the file came without the series' ends.
     pub fn predict(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Forecasts> {
-        let (frame, fitted, h) = self.ready(frame, h)?;
+        let known = self.known_ahead(frame, h)?;
+        let (frame, fitted, h) = self.ready(known.as_ref().or(frame), h)?;
         let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
         let mut forecasts = Forecasts::new(frame, &cuts, h, self.state.as_ref().map_or(1, |state| state.season), false);
         self.add_models(&mut forecasts, &cuts, fitted, h)?;
@@ -591,7 +596,7 @@ impl Forecaster {
         let mut missing = frame.iter().filter(lacks);
         let Some(first) = missing.next() else { return Ok(()) };
         let ds = frame.written(frame.time(&first, first.futr.len() / n));
-        let columns = names.futr.join(", ");
+        let columns = names.futr[..names.given()].join(", ");
         Err(ForecastError::NoFuture { id: first.id.to_owned(), ds, columns, h, series: 1 + missing.count() })
     }
 
@@ -605,6 +610,11 @@ impl Forecaster {
         self.state.as_ref().map(|state| state.about.freq)
     }
 
+    /// Whose clock the times of its series are, where that is known.
+    pub fn zone(&self) -> Option<&Zone> {
+        self.state.as_ref().and_then(|state| state.about.form.zone())
+    }
+
     /// The ends of the series it was trained on, where it has them.
     pub fn tails(&self) -> Option<&SeriesFrame> {
         self.state.as_ref().and_then(|state| state.tails.as_ref())
@@ -614,7 +624,9 @@ impl Forecaster {
 pub(super) fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError {
     let said = |names: &Exogenous| {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        format!("hist: {}, futr: {}, static: {}", list(&names.hist), list(&names.futr), list(&names.stat))
+        let words: Vec<String> = names.categories.iter().map(|category| category.name.clone()).collect();
+        let words = if words.is_empty() { String::new() } else { format!(", cat: {}", words.join(", ")) };
+        format!("hist: {}, futr: {}, static: {}{words}", list(&names.hist), list(&names.futr), list(&names.stat))
     };
     ForecastError::option("exogenous columns", said(got), format!("the models were trained with {}", said(want)))
 }

@@ -1,6 +1,7 @@
 //! Models, trained and at work: fit, predict, backtest, files.
 mod at;
 mod backtest;
+mod columns;
 mod conformal;
 mod ensemble;
 mod explain;
@@ -14,6 +15,7 @@ mod local;
 mod model;
 mod network;
 mod nf;
+mod nf_columns;
 mod ridge;
 mod seen;
 mod simulate;

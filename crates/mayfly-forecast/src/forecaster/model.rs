@@ -1,6 +1,6 @@
 //! A model that is to be trained: a family, its settings, and what to call it.
 use crate::error::{ForecastError, Result};
-use crate::families::{Build, Common, Family, as_json, merge};
+use crate::families::{Build, Common, Family, Vocabularies, as_json, embedded, merge};
 use crate::frame::Exogenous;
 use crate::losses::{ForecastLoss, Spread};
 use crate::windows::{Counts, RowShape, WindowSpec};
@@ -30,6 +30,8 @@ pub struct Model {
     pub local: bool,
     /// The family's own settings.
     pub(crate) own: Arc<dyn Build>,
+    /// The categories that it is trained with.
+    words: Vocabularies,
 }
 
 impl Model {
@@ -41,7 +43,7 @@ impl Model {
         let family = Family::by_name(name)?;
         let own = (family.settings)(&Map::new())?;
         let (alias, common, loss) = (family.name.to_owned(), (family.defaults)(), own.loss());
-        Ok(Model { family, alias, common, loss, local: false, own })
+        Ok(Model { family, alias, common, loss, local: false, own, words: Vocabularies::default() })
     }
 
     /// The model with one setting changed, by NeuralForecast's name.
@@ -156,6 +158,17 @@ impl Model {
         }
     }
 
+    /// The model for series with these columns.
+    pub(crate) fn for_columns(mut self, exogenous: &Exogenous) -> Model {
+        self.words = Vocabularies::of(exogenous);
+        self
+    }
+
+    /// What writes its network.
+    pub(crate) fn build(&self) -> Arc<dyn Build> {
+        embedded(self.own.clone(), &self.words)
+    }
+
     /// Whether forecasts are made step by step.
     pub(crate) fn is_recurrent(&self) -> bool {
         self.own.states(self.loss.outputs()) > 0
@@ -169,6 +182,13 @@ impl Model {
     /// A row for so many series; families that look at one at a time have one.
     pub(crate) fn shape(&self, input_size: usize, h: usize, exogenous: &Exogenous, series: usize) -> RowShape {
         let [input_size, h] = self.window(input_size, h);
+        let counts = Counts {
+            hist: exogenous.hist.len(),
+            futr: exogenous.futr.len(),
+            stat: exogenous.stat.len(),
+            hist_words: exogenous.categories_of(&exogenous.hist).count(),
+            futr_words: exogenous.categories_of(&exogenous.futr).count(),
+        };
         RowShape {
             series: if self.family.takes.multivariate { series.max(1) } else { 1 },
             input_size,
@@ -176,7 +196,7 @@ impl Model {
             outputs: self.loss.outputs(),
             reads_mask: self.family.takes.input_mask,
             scaler: self.common.scaler_type,
-            counts: Counts { hist: exogenous.hist.len(), futr: exogenous.futr.len(), stat: exogenous.stat.len() },
+            counts,
             asks: self.loss.asks(),
         }
     }

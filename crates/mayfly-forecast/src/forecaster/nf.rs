@@ -3,10 +3,11 @@ use super::fit::{Forecaster, MOST, State};
 use super::fitted::Fitted;
 use super::model::Model;
 use super::network::Networks;
+use super::nf_columns::columns;
 use crate::calendar::{Freq, Stamp};
 use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, torch_parameter};
-use crate::frame::{Exogenous, Fill, FrameOptions, SeriesFrame, Table};
+use crate::frame::{About, Exogenous, Fill, FrameOptions, SeriesFrame, Table};
 use crate::losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_nn::Network;
@@ -46,7 +47,7 @@ const UNUSED: [&str; 20] = [
     "__hparams__",
 ];
 /// Arguments that do not change what a trained model forecasts.
-const OF_TRAINING: [&str; 24] = [
+const OF_TRAINING: [&str; 26] = [
     "h",
     "loss",
     "valid_loss",
@@ -59,7 +60,9 @@ const OF_TRAINING: [&str; 24] = [
     "futr_exog_list",
     "hist_exog_list",
     "stat_exog_list",
+    "cat_exog_list",
     "cat_emb_dim",
+    "categorical_cardinalities",
     "exclude_insample_y",
     "drop_last_loader",
     "alias",
@@ -116,7 +119,7 @@ impl Forecaster {
         }
         let most = fitted.iter().map(|fitted| fitted.input_size).max().unwrap_or(1);
         let season = frame.freq().season();
-        let about = frame.about.clone();
+        let about = About { exogenous, ..frame.about.clone() };
         let tails = if folder.has_series() { Some(frame.last(most + 1)) } else { None };
         if tails.is_none() {
             notes.push("the folder has no series: predict needs data".to_owned());
@@ -133,11 +136,6 @@ impl Forecaster {
 
 fn number(map: &Map<String, Value>, name: &str) -> Option<usize> {
     map.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok())
-}
-
-fn names(map: &Map<String, Value>, name: &str) -> Vec<String> {
-    let list = map.get(name).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 impl Folder {
@@ -230,14 +228,7 @@ impl Folder {
     }
 
     fn exogenous(&self, saved: &Saved) -> Result<Exogenous> {
-        if !names(&saved.settings, "cat_exog_list").is_empty() {
-            return Err(self.bad(format!("{} has columns of categories, which are not here yet", saved.file)));
-        }
-        Ok(Exogenous {
-            hist: names(&saved.settings, "hist_exog_list"),
-            futr: names(&saved.settings, "futr_exog_list"),
-            stat: names(&saved.settings, "stat_exog_list"),
-        })
+        columns(&self.config, &saved.settings).map_err(|what| self.bad(format!("{}: {what}", saved.file)))
     }
 
     fn has_series(&self) -> bool {
@@ -352,8 +343,8 @@ impl Folder {
                     frame.beside.stat.push(*value);
                 }
             }
-            frame.about.exogenous.stat = exogenous.stat.clone();
         }
+        frame.about.exogenous = exogenous.clone(); // words are numbered there as they are here
         Ok(frame)
     }
 
@@ -407,6 +398,7 @@ impl Folder {
         notes: &mut Vec<String>,
     ) -> Result<Fitted> {
         let (model, input_size) = self.model(saved, h, notes)?;
+        let model = model.for_columns(exogenous);
         let multivariate = model.family.takes.multivariate;
         if multivariate && !self.has_series() {
             return Err(self.bad_file(saved, "it forecasts its series together, and they were not saved"));

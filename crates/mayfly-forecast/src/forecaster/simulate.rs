@@ -74,7 +74,8 @@ impl Forecaster {
         if options.paths == 0 {
             return Err(ForecastError::option("paths", 0, "at least one is needed"));
         }
-        let (frame, fitted, h) = self.ready(frame, h)?;
+        let known = self.known_ahead(frame, h)?;
+        let (frame, fitted, h) = self.ready(known.as_ref().or(frame), h)?;
         let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
         let rows = Forecasts::new(frame, &cuts, h, 1, false);
         let mut models = Vec::with_capacity(fitted.len());

@@ -35,6 +35,8 @@ impl Forecaster {
         let Some(state) = &self.state else {
             return Err(ForecastError::option("forecaster", "not trained", "fit it first"));
         };
+        let with = state.with_columns(more)?;
+        let more = with.as_ref().unwrap_or(more);
         if more.exogenous() != &state.about.exogenous {
             return Err(other_columns(more.exogenous(), &state.about.exogenous));
         }

@@ -37,6 +37,11 @@ impl SeriesFrame {
             );
             return Err(ForecastError::Frequency { what });
         }
+        if more.about.form.zone() != self.about.form.zone() {
+            let name = |frame: &SeriesFrame| frame.about.form.zone().map_or("none", |zone| zone.name()).to_owned();
+            let want = format!("the series that they go on with have {}", name(self));
+            return Err(ForecastError::option("time zone of the new rows", name(more), want));
+        }
         if more.exogenous() != self.exogenous() {
             let want = "new rows have the columns of the series that they go on with";
             return Err(ForecastError::option("exogenous columns", more.exogenous().all().join(", "), want));
@@ -171,6 +176,7 @@ impl Joined {
         if self.frame.known.as_ref().is_some_and(|known| known.iter().all(|known| *known)) {
             self.frame.known = None;
         }
+        self.frame.fill_calendar(); // in a gap the row before stood in
         Ok(self.frame)
     }
 }

@@ -1,4 +1,5 @@
 //! Exogenous columns: in tables of series, of the future, and static ones.
+use super::category::word_of;
 use super::options::{Exogenous, Fill};
 use super::rows::Rows;
 use super::series::Beside;
@@ -20,7 +21,7 @@ pub struct Table<'a, I> {
 }
 
 impl<I> Table<'_, I> {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, names: &Exogenous) -> Result<()> {
         let n = self.ids.len();
         let columns = || self.hist.iter().chain(self.futr);
         if n == 0 || self.ds.len() != n || self.y.len() != n || columns().any(|(_, values)| values.len() != n) {
@@ -30,17 +31,33 @@ impl<I> Table<'_, I> {
         if let Some((name, _)) = columns().find(|(_, values)| values.iter().any(|v| !v.is_finite())) {
             return Err(ForecastError::option("columns", name, "exogenous values must be there and finite"));
         }
-        check_names(&self.names())
+        check_names(names)
     }
 
     pub(super) fn names(&self) -> Exogenous {
         let names = |columns: &[(&str, &[f32])]| columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Exogenous { hist: names(self.hist), futr: names(self.futr), stat: Vec::new() }
+        Exogenous { hist: names(self.hist), futr: names(self.futr), ..Exogenous::default() }
     }
 
-    pub(super) fn row_by_row(&self) -> Vec<f32> {
-        let row = |at: usize| self.hist.iter().chain(self.futr).map(move |(_, values)| values[at]);
-        (0..self.ids.len()).flat_map(row).collect()
+    /// Puts the columns into rows, in the order of their names, whole numbers as words where they are categories.
+    pub(super) fn put_beside(&self, rows: &mut Rows) -> Result<()> {
+        let names = rows.names.all();
+        let of = |name: &&str| self.hist.iter().chain(self.futr).find(|(column, _)| column == name);
+        let columns: Vec<&(&str, &[f32])> = names.iter().filter_map(of).collect();
+        let words: Vec<Option<usize>> = columns
+            .iter()
+            .map(|(name, _)| rows.names.categories.iter().position(|category| category.name == *name))
+            .collect();
+        for at in 0..self.ids.len() {
+            for ((name, values), words) in columns.iter().zip(&words) {
+                let bad = |what: String| ForecastError::option("cat", *name, what);
+                rows.beside.push(match words {
+                    None => values[at],
+                    Some(words) => rows.words[*words].number(&word_of(values[at], name)?).map_err(bad)?,
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use super::options::{Columns, Duplicates, Fill, FrameOptions};
 use super::order::order;
 use super::rows::{Row, Rows};
 use super::series::{About, Beside, SeriesFrame};
-use crate::calendar::{Freq, Stamp, StampForm, infer};
+use crate::calendar::{Freq, NoInstant, Stamp, StampForm, Zone, infer};
 use crate::error::{ForecastError, Result};
 
 /// Values of a grid for each row of the table, at most: a wrong year is no series of a million years.
@@ -26,14 +26,17 @@ impl SeriesFrame {
     /// What [`SeriesFrame::read`] refuses of a table.
     pub fn from_table<I: AsRef<str>>(table: &Table<'_, I>, options: &FrameOptions) -> Result<SeriesFrame> {
         let Table { ids, ds, y, .. } = *table;
-        table.check()?;
-        let mut rows = Rows::with(table.names());
-        rows.beside = table.row_by_row();
+        let names = table.names().with_categories(&options.cat);
+        table.check(&names)?;
+        let mut rows = Rows::with(names);
+        table.put_beside(&mut rows)?;
         let mut form: Option<StampForm> = None;
         for (at, ((id, ds), y)) in ids.iter().zip(ds).zip(y).enumerate() {
             let Some((stamp, written)) = Stamp::parse(ds.as_ref()) else {
                 return Err(ForecastError::option("time", ds.as_ref(), "a date such as 2024-02-29, or a whole number"));
             };
+            let (stamp, written) = placed(stamp, written, options.tz.as_ref(), ds.as_ref())
+                .map_err(|what| ForecastError::option("time", ds.as_ref(), what))?;
             form = match &form {
                 None => Some(written),
                 Some(form) => Some(form.merged(&written).ok_or_else(|| mixed(ds.as_ref()))?),
@@ -46,13 +49,51 @@ impl SeriesFrame {
 }
 
 pub(super) fn mixed(text: &str) -> ForecastError {
-    let want = "the times before are numbers, or have another offset: write all of them alike";
+    let want = "the times before are numbers, or have another offset: write all of them alike, or say with --tz whose clock their offsets follow";
     ForecastError::option("time", format!("{text:?}"), want)
+}
+
+/// A time in its zone, if there is one; else what is wrong with it.
+pub(super) fn placed(
+    stamp: Stamp,
+    form: StampForm,
+    zone: Option<&Zone>,
+    text: &str,
+) -> std::result::Result<(Stamp, StampForm), String> {
+    let Some(zone) = zone else { return Ok((stamp, form)) };
+    form.placed(stamp, zone).map_err(|why| match why {
+        NoInstant::Skipped => format!("{text:?} does not exist in {zone}: clocks went over it when summer time began"),
+        NoInstant::Repeated => {
+            format!("{text:?} was twice in {zone}, as clocks were put back: write it with its offset, as in +02:00")
+        }
+    })
+}
+
+/// Brings times of a zone to the clock by which steps of the frequency count.
+fn on_clock(rows: &mut Rows, form: StampForm, given: Option<Freq>) -> Result<(StampForm, Option<Freq>)> {
+    if form.zone().is_none() {
+        return Ok((form, given));
+    }
+    // On the civil clock a day is a day; of hours that are odd twice a year there are enough.
+    let civil: Vec<Stamp> = rows.rows.iter().map(|row| form.civil(row.stamp)).collect();
+    let freq = match given {
+        Some(freq) => freq,
+        None => infer(ranges(rows).iter().map(|range| &civil[range.clone()]), &form)?,
+    };
+    let absolute = matches!(freq, Freq::Seconds(_));
+    rows.rows.iter_mut().for_each(|row| row.stamp = form.moved(row.stamp, absolute));
+    sort(rows);
+    Ok((form.on_clock(absolute), Some(freq)))
 }
 
 /// Sorts, joins duplicates, finds the frequency, fills gaps.
 pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: &FrameOptions) -> Result<SeriesFrame> {
+    if let (Some(zone), StampForm::Integer) = (&options.tz, &form) {
+        return Err(ForecastError::option("tz", zone, "the times are whole numbers, which no clock shows"));
+    }
+    rows.sort_words();
     sort(&mut rows);
+    let (form, freq) = on_clock(&mut rows, form, options.freq)?;
     join(&mut rows, &form, options.duplicates)?;
     let mut notes = Vec::new();
     if options.skip_short {
@@ -60,7 +101,7 @@ pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: 
     }
     let stamps: Vec<Stamp> = rows.rows.iter().map(|row| row.stamp).collect();
     let ranges = ranges(&rows);
-    let freq = match options.freq {
+    let freq = match freq {
         Some(freq) => fits(freq, &form)?,
         None => infer(ranges.iter().map(|range| &stamps[range.clone()]), &form)?,
     };

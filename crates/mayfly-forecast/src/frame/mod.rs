@@ -2,6 +2,8 @@
 mod append;
 mod beside;
 mod build;
+mod calendar;
+mod category;
 mod fill;
 mod options;
 mod order;
@@ -11,7 +13,8 @@ mod series;
 
 pub use append::Appended;
 pub use beside::Table;
-pub use options::{Columns, Duplicates, Exogenous, Fill, FrameOptions};
+pub(crate) use category::plain;
+pub use options::{Category, Columns, Duplicates, Exogenous, Fill, FrameOptions};
 pub(crate) use read::{ById, by_id};
 pub(crate) use series::{About, Beside};
 pub use series::{Series, SeriesFrame};

@@ -1,5 +1,5 @@
 //! What is said about a table of series.
-use crate::calendar::Freq;
+use crate::calendar::{Freq, TimeFeature, Zone};
 use crate::error::{ForecastError, Result};
 use mayfly_nn::tabular::FileOptions;
 use serde::{Deserialize, Serialize};
@@ -27,12 +27,59 @@ pub struct Exogenous {
     pub futr: Vec<String>,
     /// One value a series: sizes, places.
     pub stat: Vec<String>,
+    /// The last columns of `futr` that follow from the times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calendar: Vec<TimeFeature>,
+    /// Which of the columns are categories: the last of each kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<Category>,
+}
+
+/// A column of categories.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Category {
+    /// What the column is called.
+    pub name: String,
+    /// Its words. The first has the number 1; 0 is a word that is not among them.
+    pub words: Vec<String>,
 }
 
 impl Exogenous {
     /// Those of a table of series, in the order of a row.
     pub(crate) fn all(&self) -> Vec<&str> {
         self.hist.iter().chain(&self.futr).map(String::as_str).collect()
+    }
+
+    /// Where the calendar begins among `futr`: behind the numbers of a table, before its categories.
+    pub(crate) fn given(&self) -> usize {
+        self.futr.len().saturating_sub(self.calendar.len() + self.categories_of(&self.futr).count())
+    }
+
+    /// Those of `futr` that a table has to tell: all but those that follow from the times.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &String> {
+        let calendar = self.given()..self.given() + self.calendar.len();
+        self.futr.iter().enumerate().filter(move |(at, _)| !calendar.contains(at)).map(|(_, name)| name)
+    }
+
+    /// The categories among these columns.
+    pub(crate) fn categories_of<'a>(&'a self, columns: &'a [String]) -> impl Iterator<Item = &'a Category> + Clone {
+        columns.iter().filter_map(|name| self.categories.iter().find(|category| category.name == *name))
+    }
+
+    /// Refuses names of a file that do not belong together.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let places = self.futr.iter().skip(self.given()).map(String::as_str);
+        if !places.take(self.calendar.len()).eq(self.calendar.iter().map(|feature| feature.name())) {
+            return Err("the columns that follow from the times are not where they should be".into());
+        }
+        let kinds = [&self.hist, &self.futr, &self.stat];
+        let count = |columns: &[String]| self.categories_of(columns).count();
+        let are_last = kinds.iter().all(|columns| count(&columns[columns.len() - count(columns)..]) == count(columns));
+        match are_last && kinds.iter().map(|columns| count(columns)).sum::<usize>() == self.categories.len() {
+            true => Ok(()),
+            false => Err("its categories are not the last of its columns".into()),
+        }
     }
 
     /// Whether there are none.
@@ -92,6 +139,9 @@ pub struct FrameOptions {
     pub target: Option<String>,
     /// The frequency; else the one that the times show.
     pub freq: Option<Freq>,
+    /// Whose clock the times are: they are instants then, from which steps of hours and less count in universal time, and longer ones on that clock. Without it a
+    /// clock has no daylight saving.
+    pub tz: Option<Zone>,
     /// What becomes of rows of one series with the same time.
     pub duplicates: Duplicates,
     /// What becomes of missing values.
@@ -106,6 +156,8 @@ pub struct FrameOptions {
     pub hist: Vec<String>,
     /// Columns known over the horizon as well.
     pub futr: Vec<String>,
+    /// Which of these columns, and of the static ones, are categories: text or whole numbers of which no order is known.
+    pub cat: Vec<String>,
     /// How the file itself is read.
     pub file: FileOptions,
 }
@@ -117,6 +169,7 @@ impl Default for FrameOptions {
             time: None,
             target: None,
             freq: None,
+            tz: None,
             duplicates: Duplicates::default(),
             fill: Fill::default(),
             skip_short: false,
@@ -124,6 +177,7 @@ impl Default for FrameOptions {
             wide: false,
             hist: Vec::new(),
             futr: Vec::new(),
+            cat: Vec::new(),
             file: FileOptions::default(),
         }
     }

@@ -1,12 +1,13 @@
 //! Tables of series from files.
 use super::beside::check_names;
-use super::build::{build, mixed};
-use super::options::{Columns, Exogenous, FrameOptions};
+use super::build::{build, mixed, placed};
+use super::category::{Words, renumber};
+use super::options::{Category, Columns, Exogenous, FrameOptions};
 use super::rows::{Row, Rows};
 use super::series::SeriesFrame;
-use crate::calendar::{Stamp, StampForm};
+use crate::calendar::{Stamp, StampForm, Zone};
 use crate::error::{ForecastError, Result};
-use mayfly_format::data::{Chunk, ColumnKind, Identifiers, Input, OpenOptions, Schema, Source, open};
+use mayfly_format::data::{Chunk, Column, ColumnKind, Identifiers, Input, OpenOptions, Schema, Source, open};
 use std::collections::{BTreeMap, HashSet};
 
 /// Rows that are read at a time.
@@ -33,12 +34,13 @@ impl SeriesFrame {
 }
 
 impl SeriesFrame {
-    /// The frame with the static columns of a file: a row a series, named as the frame names its series; every other column is a number.
+    /// The frame with the static columns of a file: a row a series, named as the frame names its series; every other column is a number, or a category if the options say so.
     ///
     /// # Errors
-    /// A file that cannot be read, a series without a row or with two, cells that are no numbers.
+    /// A file that cannot be read, a series without a row or with two, cells that are no numbers; categories that are columns of neither table.
     pub fn with_static(mut self, input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
-        let ById { file, names, rows } = by_id(input.into(), Some(&self.about.columns.id), options, "static columns")?;
+        let id = Some(self.about.columns.id.as_str());
+        let ById { file, names, rows, categories } = by_id(input.into(), id, options, "static columns")?;
         let of: BTreeMap<String, Vec<f32>> = rows.into_iter().collect();
         self.beside.stat.clear();
         for id in &self.ids {
@@ -48,7 +50,14 @@ impl SeriesFrame {
             };
             self.beside.stat.extend(values);
         }
-        self.about.exogenous.stat = names;
+        let about = &mut self.about.exogenous;
+        about.stat = names;
+        about.categories.extend(categories);
+        let is_there = |name: &String| about.categories.iter().any(|category| category.name == *name);
+        if let Some(name) = options.cat.iter().find(|name| !is_there(name)) {
+            return Err(ForecastError::option("cat", name, "no hist, futr or static column is called so"));
+        }
+        about.check().map_err(|what| ForecastError::option("cat", options.cat.join(", "), what))?;
         Ok(self)
     }
 
@@ -57,14 +66,18 @@ impl SeriesFrame {
     /// # Errors
     /// A file that cannot be read or lacks a column, cells that are no numbers, a time that is missing between the last value and the last row of a series.
     pub fn with_future(mut self, input: impl Into<Input>, options: &FrameOptions) -> Result<SeriesFrame> {
-        let names = self.about.exogenous.futr.clone();
+        let names: Vec<String> = self.about.exogenous.told().cloned().collect();
         if names.is_empty() {
-            return Err(ForecastError::option("futr", "a file", "no column of these series is known over the horizon"));
+            let want = match self.about.exogenous.calendar.is_empty() {
+                true => "no column of these series is known over the horizon",
+                false => "the columns that are known over the horizon follow from the times: no file is needed",
+            };
+            return Err(ForecastError::option("futr", "a file", want));
         }
         let columns = self.about.columns.clone();
         let mut kinds =
             BTreeMap::from([(columns.id.clone(), ColumnKind::Text), (columns.time.clone(), ColumnKind::Text)]);
-        kinds.extend(names.iter().map(|name| (name.clone(), ColumnKind::Numeric)));
+        kinds.extend(self.about.exogenous.kinds(&names));
         let known_kinds = kinds;
         let base = OpenOptions { known_kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() };
         let mut source = open(input.into(), &options.file.over(base))?;
@@ -78,15 +91,21 @@ impl SeriesFrame {
         for name in &names {
             found.column(Some(name), name, None, ("values of the future", "--futr"))?;
         }
-        let places: Vec<Place> = names.iter().filter_map(|name| Place::of(&schema, name)).collect();
+        let categories = &self.about.exogenous.categories;
+        // A word that these series do not have may be known to the models.
+        let words = categories.iter().map(|category| Words::from(&category.words)).collect();
+        let mut cells = Cells { words, ..Cells::of(&schema, &names, categories) };
         let Some(time) = Place::of(&schema, &time) else { return Err(found.absent(&time, "times", "--time")) };
-        let mut reader = Reader { file: &file, schema: schema.clone(), time, form: None };
+        let zone = self.about.form.zone();
+        let mut reader = Reader { file: &file, schema: schema.clone(), time, zone, form: None };
         let mut rows: BTreeMap<(String, Stamp), Vec<f32>> = BTreeMap::new();
         let only = self.ids.first().cloned().unwrap_or_default();
         each_chunk(source.as_mut(), |chunk| {
             for row in 0..chunk.rows {
                 let stamp = reader.stamp(chunk, row)?;
-                let values: Result<Vec<f32>> = places.iter().map(|place| reader.there(chunk, row, *place)).collect();
+                let absolute = self.about.form.is_absolute();
+                let stamp = reader.form.as_ref().map_or(stamp, |form| form.moved(stamp, absolute));
+                let values = cells.row(&reader, chunk, row);
                 let name = id.map_or(only.as_str(), |id| id.text(chunk, row)).to_owned();
                 if rows.insert((name, stamp), values?).is_some() {
                     return Err(reader.bad(chunk, row, time, "this series has two rows at this time".to_owned()));
@@ -94,6 +113,9 @@ impl SeriesFrame {
             }
             check_count(&file, rows.len())
         })?;
+        for (category, words) in self.about.exogenous.categories.iter_mut().zip(cells.words) {
+            category.words = words.into_words();
+        }
         self.put_future(&rows);
         Ok(self)
     }
@@ -101,14 +123,17 @@ impl SeriesFrame {
     /// Appends the rows behind each series' last value, as far as they go without a gap.
     fn put_future(&mut self, rows: &BTreeMap<(String, Stamp), Vec<f32>>) {
         let (mut futr, mut offsets) = (Vec::new(), vec![0]);
-        let n = self.about.exogenous.futr.len();
+        let names = &self.about.exogenous;
+        let (n, given, calendar) = (names.futr.len(), names.given(), vec![0.0; names.calendar.len()]);
         for series in self.iter() {
             futr.extend_from_slice(&series.futr[..series.y.len() * n]);
             let times = (series.y.len()..).map(|at| (series.id.to_owned(), self.time(&series, at)));
-            futr.extend(times.map_while(|key| rows.get(&key)).flatten());
+            let ahead = times.map_while(|key| rows.get(&key));
+            futr.extend(ahead.flat_map(|row| row[..given].iter().chain(&calendar).chain(&row[given..])));
             offsets.push(futr.len() / n.max(1));
         }
         (self.beside.futr, self.beside.offsets) = (futr, offsets);
+        self.fill_calendar();
     }
 }
 
@@ -119,6 +144,8 @@ pub(crate) struct ById {
     pub(crate) names: Vec<String>,
     /// Series with their numbers.
     pub(crate) rows: Vec<(String, Vec<f32>)>,
+    /// Which of the columns are categories: the last.
+    categories: Vec<Category>,
 }
 
 /// Reads one. The series are in the column `id`, else in the first; `what` says what the other columns are.
@@ -131,24 +158,29 @@ pub(crate) fn by_id(input: Input, id: Option<&str>, options: &FrameOptions, what
         }
     };
     let kinds = BTreeMap::from([(id.clone(), ColumnKind::Text)]);
-    let base = OpenOptions { kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() };
+    let known_kinds = options.cat.iter().map(|name| (name.clone(), ColumnKind::Text)).collect();
+    let base = OpenOptions { kinds, known_kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() };
     let mut source = open(input, &options.file.over(base))?;
     let (file, schema) = (source.name().to_owned(), source.schema().clone());
     let found = Finder { file: &file, schema: &schema };
     let id = found.column(Some(&id), &id, None, ("series", "--id"))?;
-    let names: Vec<String> =
-        schema.columns().iter().map(|column| column.name.clone()).filter(|name| *name != id).collect();
-    if let Some(column) = schema.columns().iter().find(|c| c.name != id && c.kind != ColumnKind::Numeric) {
-        let what = format!("column {:?} has no numbers; {what} must be numbers", column.name);
+    let all = schema.columns().iter().map(|column| column.name.clone()).filter(|name| *name != id).collect();
+    let Exogenous { stat: names, mut categories, .. } =
+        Exogenous { stat: all, ..Exogenous::default() }.with_categories(&options.cat);
+    let is_number =
+        |column: &Column| column.kind == ColumnKind::Numeric || categories.iter().any(|c| c.name == column.name);
+    if let Some(column) = schema.columns().iter().find(|column| column.name != id && !is_number(column)) {
+        let what =
+            format!("column {:?} has no numbers; {what} must be numbers, or be named as categories", column.name);
         return Err(ForecastError::Cell { file, at: "header".into(), what });
     }
-    let places: Vec<Place> = names.iter().filter_map(|name| Place::of(&schema, name)).collect();
+    let mut cells = Cells::of(&schema, &names, &categories);
     let Some(id) = Place::of(&schema, &id) else { return Err(found.absent(&id, "series", "--id")) };
     let (mut rows, mut seen) = (Vec::new(), HashSet::new());
-    let reader = Reader { file: &file, schema: schema.clone(), time: id, form: None };
+    let reader = Reader { file: &file, schema: schema.clone(), time: id, zone: None, form: None };
     each_chunk(source.as_mut(), |chunk| {
         for row in 0..chunk.rows {
-            let values: Result<Vec<f32>> = places.iter().map(|place| reader.there(chunk, row, *place)).collect();
+            let values = cells.row(&reader, chunk, row);
             let name = id.text(chunk, row).to_owned();
             if !seen.insert(name.clone()) {
                 return Err(reader.bad(chunk, row, id, format!("series {name:?} has two rows")));
@@ -157,7 +189,13 @@ pub(crate) fn by_id(input: Input, id: Option<&str>, options: &FrameOptions, what
         }
         Ok(())
     })?;
-    Ok(ById { file, names, rows })
+    let numbers = names.len() - categories.len();
+    for (i, (category, words)) in categories.iter_mut().zip(cells.words).enumerate() {
+        let (words, new) = words.sorted();
+        rows.iter_mut().for_each(|(_, row)| renumber(row, names.len(), numbers + i, &new));
+        category.words = words;
+    }
+    Ok(ById { file, names, rows, categories })
 }
 
 /// Which column is what.
@@ -166,6 +204,7 @@ struct Roles {
     /// None where the table is one series, or wide.
     id: Option<String>,
     time: String,
+    zone: Option<Zone>,
     /// None where the table is wide.
     target: Option<String>,
     exogenous: Exogenous,
@@ -194,9 +233,10 @@ impl Roles {
                 Some(found.column(options.target.as_ref(), &names.target, second, ("values", "--target"))?),
             ),
         };
-        let exogenous = Exogenous { hist: options.hist.clone(), futr: options.futr.clone(), stat: Vec::new() };
+        let exogenous = Exogenous { hist: options.hist.clone(), futr: options.futr.clone(), ..Exogenous::default() };
+        let exogenous = exogenous.with_categories(&options.cat);
         check_names(&exogenous)?;
-        if options.wide && !exogenous.is_empty() {
+        if options.wide && !(exogenous.is_empty() && options.cat.is_empty()) {
             return Err(ForecastError::option(
                 "wide",
                 true,
@@ -212,14 +252,15 @@ impl Roles {
                 }
             }
         }
-        Ok(Roles { id, time, target, exogenous, file: file.clone() })
+        Ok(Roles { id, time, zone: options.tz.clone(), target, exogenous, file: file.clone() })
     }
 
     fn open_options(&self, options: &FrameOptions) -> OpenOptions {
         let mut kinds = BTreeMap::from([(self.time.clone(), ColumnKind::Text)]);
         kinds.extend(self.id.iter().map(|id| (id.clone(), ColumnKind::Text)));
         kinds.extend(self.target.iter().map(|target| (target.clone(), ColumnKind::Numeric)));
-        kinds.extend(self.exogenous.all().into_iter().map(|name| (name.to_owned(), ColumnKind::Numeric)));
+        kinds.extend(self.exogenous.kinds(&self.exogenous.hist));
+        kinds.extend(self.exogenous.kinds(&self.exogenous.futr));
         options.file.over(OpenOptions { kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() })
     }
 }
@@ -292,6 +333,8 @@ struct Reader<'a> {
     file: &'a str,
     schema: Schema,
     time: Place,
+    /// Whose clock the times are.
+    zone: Option<&'a Zone>,
     form: Option<StampForm>,
 }
 
@@ -312,6 +355,8 @@ impl Reader<'_> {
                 format!("{text:?} is no time; expected a date such as 2024-02-29, 2024-02-29 07:30, or a whole number");
             return Err(self.bad(chunk, row, self.time, what));
         };
+        let (stamp, written) =
+            placed(stamp, written, self.zone, text).map_err(|what| self.bad(chunk, row, self.time, what))?;
         if self.form.as_ref() != Some(&written) {
             self.form = match &self.form {
                 None => Some(written),
@@ -331,6 +376,45 @@ impl Reader<'_> {
             return Ok(kept);
         }
         Err(self.bad(chunk, row, place, format!("{value} is no value of a series: it must be finite and below 3.4e38")))
+    }
+}
+
+/// The cells of a row that are numbers or words.
+struct Cells {
+    /// Where they are, and which vocabulary they have.
+    places: Vec<(Place, Option<usize>)>,
+    words: Vec<Words>,
+}
+
+impl Cells {
+    fn of(schema: &Schema, names: &[String], categories: &[Category]) -> Cells {
+        let words = |name: &String| categories.iter().position(|category| category.name == *name);
+        let places = names.iter().filter_map(|name| Some((Place::of(schema, name)?, words(name)))).collect();
+        Cells { places, words: categories.iter().map(|_| Words::default()).collect() }
+    }
+
+    /// Their values: numbers as they are, words by number.
+    fn row(&mut self, reader: &Reader<'_>, chunk: &Chunk, row: usize) -> Result<Vec<f32>> {
+        let mut values = Vec::with_capacity(self.places.len());
+        for (place, words) in &self.places {
+            values.push(match words.and_then(|at| self.words.get_mut(at)) {
+                None => reader.there(chunk, row, *place)?,
+                Some(words) => {
+                    words.number(place.text(chunk, row)).map_err(|what| reader.bad(chunk, row, *place, what))?
+                }
+            });
+        }
+        Ok(values)
+    }
+}
+
+impl Exogenous {
+    /// How some of its columns are read.
+    fn kinds<'a>(&'a self, columns: &'a [String]) -> impl Iterator<Item = (String, ColumnKind)> + 'a {
+        columns.iter().map(|name| {
+            let is_text = self.categories.iter().any(|category| category.name == *name);
+            (name.clone(), if is_text { ColumnKind::Text } else { ColumnKind::Numeric })
+        })
     }
 }
 
@@ -362,8 +446,9 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
         });
     };
     let id = roles.id.as_deref().and_then(place);
-    let beside: Vec<Place> = roles.exogenous.all().into_iter().filter_map(place).collect();
-    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
+    let names: Vec<String> = roles.exogenous.all().into_iter().map(str::to_owned).collect();
+    let mut cells = Cells::of(&schema, &names, &roles.exogenous.categories);
+    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, zone: roles.zone.as_ref(), form: None };
     let mut rows = Rows::with(roles.exogenous.clone());
     each_chunk(source, |chunk| {
         for row in 0..chunk.rows {
@@ -372,12 +457,11 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
             let (stamp, y) = (reader.stamp(chunk, row)?, reader.value(chunk, row, target)?);
             let at = rows.rows.len() as u32;
             rows.rows.push(Row { series, stamp, y, at });
-            for place in &beside {
-                rows.beside.push(reader.there(chunk, row, *place)?);
-            }
+            rows.beside.extend(cells.row(&reader, chunk, row)?);
         }
         check_count(&roles.file, rows.rows.len())
     })?;
+    rows.words = cells.words;
     finish(roles, rows, reader.form)
 }
 
@@ -393,7 +477,7 @@ fn wide(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
         return Err(ForecastError::Cell { file: roles.file.clone(), at: "header".into(), what });
     }
     let Some(time) = Place::of(&schema, &roles.time) else { return finish(roles, Rows::default(), None) };
-    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, form: None };
+    let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, zone: roles.zone.as_ref(), form: None };
     let mut rows = Rows::default();
     let names = schema.columns().iter().map(|column| column.name.as_str()).filter(|name| is_series(name));
     let places: Vec<(u32, Place)> =

@@ -1,4 +1,5 @@
 //! The rows of a table, as they were found.
+use super::category::{Words, renumber};
 use super::options::Exogenous;
 use crate::calendar::Stamp;
 use std::collections::HashMap;
@@ -22,12 +23,27 @@ pub(super) struct Rows {
     /// What the exogenous columns are called, and their values: those of `hist`, then those of `futr`, row by row.
     pub(super) names: Exogenous,
     pub(super) beside: Vec<f32>,
+    /// The vocabularies of the categories among them.
+    pub(super) words: Vec<Words>,
 }
 
 impl Rows {
     /// No rows yet, of tables with these exogenous columns.
     pub(super) fn with(names: Exogenous) -> Rows {
-        Rows { names, ..Rows::default() }
+        let words = names.categories.iter().map(|_| Words::default()).collect();
+        Rows { names, words, ..Rows::default() }
+    }
+
+    /// Numbers the words of categories in their order, wherever they were found first.
+    pub(super) fn sort_words(&mut self) {
+        let names = &mut self.names;
+        let columns: Vec<String> = names.all().into_iter().map(str::to_owned).collect();
+        for (category, words) in names.categories.iter_mut().zip(std::mem::take(&mut self.words)) {
+            let Some(column) = columns.iter().position(|name| *name == category.name) else { continue };
+            let (words, numbers) = words.sorted();
+            renumber(&mut self.beside, columns.len(), column, &numbers);
+            category.words = words;
+        }
     }
 
     /// The number of a series, a new one if it was not there yet.

@@ -217,7 +217,7 @@ impl SeriesFrame {
     /// Exogenous columns that change with time, which nobody can know there.
     pub fn with_common_end(&self) -> Result<SeriesFrame> {
         let names = &self.about.exogenous;
-        if let Some(name) = names.hist.iter().chain(&names.futr).next() {
+        if let Some(name) = names.hist.iter().chain(names.told()).next() {
             let want = "series that end early have no values of it up to the last time of all: leave one of them out";
             return Err(ForecastError::option("align", name, want));
         }
@@ -235,6 +235,9 @@ impl SeriesFrame {
             }
             out.offsets.push(out.y.len());
         }
+        // Without given columns there are those of the calendar alone, which are known at every time.
+        (out.beside.futr, out.beside.offsets) = (vec![0.0; out.y.len() * names.futr.len()], Vec::new());
+        out.fill_calendar();
         Ok(out)
     }
 
@@ -295,6 +298,7 @@ impl SeriesFrame {
         if !futr.is_empty() {
             out.beside.offsets = rows;
         }
+        out.fill_calendar();
         Ok(Cow::Owned(out))
     }
 

@@ -229,7 +229,7 @@ mod tests {
         outputs: 1,
         reads_mask: false,
         scaler: Scaler::Identity,
-        counts: Counts { hist: 0, futr: 0, stat: 0 },
+        counts: Counts { hist: 0, futr: 0, stat: 0, hist_words: 0, futr_words: 0 },
         asks: Asks { compare: Compare::Scaled, season: None },
     };
     const SPEC: WindowSpec =

@@ -24,6 +24,10 @@ pub(crate) struct Counts {
     pub(crate) hist: usize,
     pub(crate) futr: usize,
     pub(crate) stat: usize,
+    /// How many of the hist columns are categories, which are the last, and are not scaled.
+    pub(crate) hist_words: usize,
+    /// The same of the futr columns.
+    pub(crate) futr_words: usize,
 }
 
 /// Sizes of a row, and how it is scaled.
@@ -99,7 +103,7 @@ impl RowShape {
 
     /// The inputs of the exogenous columns, and values of each for a series: 0 where there are none.
     pub(crate) fn beside(&self) -> [(&'static str, usize); 3] {
-        let Counts { hist, futr, stat } = self.counts;
+        let Counts { hist, futr, stat, .. } = self.counts;
         [(HIST, self.input_size * hist), (FUTR, (self.input_size + self.h) * futr), (STAT, stat)]
     }
 
@@ -129,14 +133,21 @@ impl RowShape {
 impl RowShape {
     /// Fills the exogenous columns of the window at `cut`, each scaled by its own known inputs; what is not there is 0.
     pub(crate) fn fill_beside(&self, series: &Series<'_>, cut: usize, to: BesideMut<'_>) {
-        let Counts { hist, futr, .. } = self.counts;
-        let tables =
-            [(to.hist, series.hist, hist, self.input_size), (to.futr, series.futr, futr, self.input_size + self.h)];
-        for (to, from, columns, times) in tables {
+        let Counts { hist, futr, hist_words, futr_words, .. } = self.counts;
+        let tables = [
+            (to.hist, series.hist, hist, hist_words, self.input_size),
+            (to.futr, series.futr, futr, futr_words, self.input_size + self.h),
+        ];
+        for (to, from, columns, words, times) in tables {
             let Some(to) = to else { continue };
             let at = |i: usize| (cut + i).checked_sub(self.input_size);
             let there = |i: usize| at(i).filter(|at| (at + 1) * columns <= from.len());
-            for column in 0..columns {
+            for column in columns.saturating_sub(words)..columns {
+                (0..times).for_each(|i| {
+                    to[i * columns + column] = there(i).map_or(0.0, |at| from[at * columns + column]);
+                });
+            }
+            for column in 0..columns.saturating_sub(words) {
                 let known = (0..self.input_size).filter_map(|i| at(i).filter(|at| series.is_known(*at)));
                 let mut values: Vec<f64> = known.map(|at| f64::from(from[at * columns + column])).collect();
                 let fitted = self.scaler.fit(&mut values);
@@ -199,7 +210,7 @@ mod tests {
             outputs: 1,
             reads_mask: false,
             scaler: Scaler::Identity,
-            counts: Counts { hist: 2, futr: 1, stat: 1 },
+            counts: Counts { hist: 2, futr: 1, stat: 1, ..Counts::default() },
             asks: Asks::default(),
         };
         let filled = |shape: &RowShape, cut: usize| {
@@ -220,6 +231,11 @@ mod tests {
         let near = |got: &[f32], want: &[f32]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-4);
         assert!(near(&futr, &[0.0, 0.5, 1.0, 1.5, 2.0]), "{futr:?}");
         assert!(near(&hist, &[0.0, 0.0, 0.5, 0.5, 1.0, 1.0]), "{hist:?}");
+        // Numbers of words stay what they are.
+        let counts = Counts { hist_words: 1, futr_words: 1, ..shape.counts };
+        let (hist, futr, _) = filled(&RowShape { scaler: Scaler::MinMax, counts, ..shape }, 6);
+        assert_eq!(futr, [103.0, 104.0, 105.0, 106.0, 107.0]);
+        assert!(near(&hist, &[0.0, 26.0, 0.5, 28.0, 1.0, 30.0]), "{hist:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use crate::support::data::FileArgs;
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use mayfly_forecast::FrameOptions;
+use mayfly_forecast::{Exogenous, Forecaster, FrameOptions};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -79,6 +79,9 @@ pub struct SeriesArgs {
     /// Step between values: s, min, h, D, B, W-MON, MS, ME, QS, QE, YS, YE, multiples such as 15min, or a whole number [default: found out]
     #[arg(long, value_name = "FREQ", help_heading = "Series")]
     pub freq: Option<String>,
+    /// Whose clock the times are, such as Europe/Berlin: steps of hours and less then count in universal time, longer ones on that clock [default: a clock without daylight saving]
+    #[arg(long, value_name = "ZONE", help_heading = "Series")]
+    pub tz: Option<String>,
     /// Every column but the times is a series
     #[arg(long, conflicts_with_all = ["id", "target"], help_heading = "Series")]
     pub wide: bool,
@@ -107,9 +110,39 @@ pub struct ExogenousArgs {
     /// Columns that are known over the horizon as well: prices that are set, holidays, weather forecasts
     #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',', help_heading = "Exogenous columns")]
     pub futr: Vec<String>,
+    /// What the calendar says, as further columns that are known over the horizon: month, monthday, weekday, yearday, yearweek, dayhour, hourminute, minutesecond
+    /// [without names: those that fit the frequency]
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        help_heading = "Exogenous columns"
+    )]
+    pub calendar: Vec<String>,
     /// A table with a row for each series: its id, and numbers that do not change with time
     #[arg(long = "static", value_name = "FILE", help_heading = "Exogenous columns")]
     pub statics: Option<PathBuf>,
+    /// Which of all these columns are categories: text, or whole numbers of which no order is known
+    #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',', help_heading = "Exogenous columns")]
+    pub cat: Vec<String>,
+}
+
+impl ExogenousArgs {
+    /// The columns that a forecaster was trained with.
+    pub fn trained(forecaster: &Forecaster, statics: Option<PathBuf>) -> ExogenousArgs {
+        let Exogenous { hist, futr, stat, calendar, categories } = forecaster.exogenous().cloned().unwrap_or_default();
+        let of_calendar = |name: &String| calendar.iter().any(|feature| feature.name() == name);
+        // What the calendar says is no column of a table.
+        let futr = futr.into_iter().filter(|name| !of_calendar(name)).collect();
+        let calendar = calendar.iter().map(ToString::to_string).collect();
+        // Without their table static columns are missing as a whole, which is said elsewhere.
+        let is_missing = |name: &String| statics.is_none() && stat.contains(name);
+        let cat = categories.into_iter().map(|category| category.name).filter(|name| !is_missing(name)).collect();
+        ExogenousArgs { hist, futr, calendar, statics, cat }
+    }
 }
 
 impl SeriesArgs {
@@ -120,6 +153,7 @@ impl SeriesArgs {
             time: self.time.clone(),
             target: self.target.clone(),
             freq: self.freq.as_deref().map(str::parse).transpose()?,
+            tz: self.tz.as_deref().map(str::parse).transpose()?,
             duplicates: self.duplicates.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             fill: self.fill.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             skip_short: self.skip_short,

@@ -7,7 +7,7 @@ use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_forecast::{
     BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Hierarchy, Model,
-    Reconciliation, Scaler, SeriesFrame,
+    Reconciliation, Scaler, SeriesFrame, TimeFeature,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -26,10 +26,19 @@ pub(super) fn series_with(
     ui: Ui,
 ) -> Result<SeriesFrame> {
     let input = Input::open(path)?;
-    let options = FrameOptions { hist: beside.hist.clone(), futr: beside.futr.clone(), ..options };
+    let (hist, futr, cat) = (beside.hist.clone(), beside.futr.clone(), beside.cat.clone());
+    let options = FrameOptions { hist, futr, cat, ..options };
     let mut frame = SeriesFrame::read(&*input, &options).map_err(as_flags)?;
     if let Some(path) = &beside.statics {
         frame = frame.with_static(&*Input::open(path)?, &options).map_err(as_flags)?;
+    }
+    check_categories(&beside.cat, &frame)?;
+    if !beside.calendar.is_empty() {
+        let features = match &beside.calendar[..] {
+            [name] if name == "auto" => TimeFeature::of(frame.freq()),
+            names => names.iter().map(|name| name.parse()).collect(),
+        };
+        frame = features.and_then(|features| frame.with_calendar(&features)).map_err(as_flags)?;
     }
     if align {
         frame = frame.with_common_end().map_err(as_flags)?;
@@ -39,6 +48,15 @@ pub(super) fn series_with(
     ui.note(format!("{} series of {lens} values, frequency {}", grouped(frame.len()), frame.freq()));
     frame.notes().iter().for_each(|note| ui.note(note));
     Ok(frame)
+}
+
+/// A column that is named as a category and is none of the exogenous ones would be ignored.
+fn check_categories(named: &[String], frame: &SeriesFrame) -> Result<()> {
+    let is_there = |name: &String| frame.exogenous().categories.iter().any(|category| category.name == *name);
+    match named.iter().find(|name| !is_there(name)) {
+        Some(name) => Err(Usage(format!("--cat {name}: no column of --hist, --futr or --static is called so")).into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses options that no table of series could make right.
@@ -70,8 +88,9 @@ pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Resul
 /// Whether a family takes the columns that there are, and can do with series that end at different times.
 fn fits(family: &Family, frame: &SeriesFrame) -> bool {
     let names = frame.exogenous();
-    let kinds = [("hist", &names.hist), ("futr", &names.futr), ("static", &names.stat)];
-    let takes_all = kinds.iter().all(|(kind, names)| names.is_empty() || family.takes.kinds().contains(kind));
+    let (hist, futr, stat) = (names.hist.len(), names.futr.len(), names.stat.len());
+    let kinds = [("hist", hist), ("futr", futr), ("static", stat), ("cat", names.categories.len())];
+    let takes_all = kinds.iter().all(|(kind, count)| *count == 0 || family.takes.kinds().contains(kind));
     takes_all && (!family.takes.multivariate || frame.ends_together())
 }
 

@@ -19,10 +19,10 @@ pub(super) fn run(args: &UpdateArgs, ui: Ui) -> Result<()> {
     let output = files.writing("-o", args.output.as_deref().unwrap_or(&args.model), NATIVE_MODEL)?;
     files.refuse_json(ui)?;
     let mut forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let trained = forecaster.exogenous().cloned().unwrap_or_default();
-    let beside = ExogenousArgs { hist: trained.hist, futr: trained.futr, statics: args.statics.clone() };
+    let beside = ExogenousArgs::trained(&forecaster, args.statics.clone());
     let options = args.series.options()?;
-    let options = FrameOptions { least: 1, freq: options.freq.or(forecaster.freq()), ..options };
+    let tz = options.tz.or_else(|| forecaster.zone().cloned());
+    let options = FrameOptions { least: 1, freq: options.freq.or(forecaster.freq()), tz, ..options };
     let frame = series_with(&args.data, options, &beside, args.series.align, ui)?;
     let fill = args.series.options()?.fill;
     let mut eye = Eye::new(ui)?;

@@ -24,6 +24,9 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "steps" => Some("--steps"),
         "points" => Some("--points"),
         "draws" => Some("--draws"),
+        "calendar" => Some("--calendar"),
+        "cat" => Some("--cat"),
+        "tz" => Some("--tz"),
         _ => None,
     };
     match error {

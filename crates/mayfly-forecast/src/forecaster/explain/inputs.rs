@@ -164,7 +164,7 @@ impl Row {
 
 /// Which places of a row hold a value.
 fn there(layout: Layout, cuts: &[Cut<'_>]) -> Vec<bool> {
-    let Counts { hist, futr, stat } = layout.shape.counts;
+    let Counts { hist, futr, stat, .. } = layout.shape.counts;
     let (l, h) = (layout.shape.input_size, layout.shape.h);
     let mut all = Vec::with_capacity(layout.len());
     for (series, cut) in cuts {

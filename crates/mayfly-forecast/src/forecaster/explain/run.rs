@@ -42,7 +42,8 @@ impl Forecaster {
     /// What [`Forecaster::predict`] refuses; models, series and steps that there are not; a method by gradients for a model that draws its forecasts;
     /// more attributions than memory should hold.
     pub fn explain(&self, frame: Option<&SeriesFrame>, options: &ExplainOptions) -> Result<Explanations> {
-        let (frame, fitted, h) = self.ready(frame, None)?;
+        let known = self.known_ahead(frame, None)?;
+        let (frame, fitted, h) = self.ready(known.as_ref().or(frame), None)?;
         let steps = options.checked_steps(h)?;
         let chosen = chosen(fitted, &options.models)?;
         let wanted = wanted(frame, &options.series)?;

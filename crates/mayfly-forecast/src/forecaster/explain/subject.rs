@@ -73,6 +73,13 @@ impl Subject<'_> {
 
     /// What its gradients are made with.
     pub(super) fn slopes(&self) -> Result<Slopes> {
+        if let Some(category) = self.fitted.exogenous.categories.first() {
+            let want = format!(
+                "{} has a column of categories, {}, between which there are no steps to follow: explain it by permutation",
+                self.fitted.model.alias, category.name
+            );
+            return Err(ForecastError::option("method", "by gradients", want));
+        }
         let Some(next) = &self.fitted.next else {
             return Ok(Slopes::Whole(Box::new(self.fitted.network.input_gradients()?)));
         };
