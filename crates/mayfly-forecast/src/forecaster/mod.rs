@@ -2,6 +2,7 @@
 mod at;
 mod backtest;
 mod conformal;
+mod decompose;
 mod ensemble;
 mod file;
 mod fit;
