@@ -5,7 +5,7 @@
 
 Each configuration is built small, every parameter and running statistic is overwritten with seeded noise, and a file
 `crates/mayfly-forecast/tests/golden/NAME.safetensors` is written with the parameters by the names of the state dict,
-the inputs of two windows, the output in evaluation mode, and the gradients of `sum(output * functional)` in training
+the inputs of two windows, the output in evaluation mode (and what it is the sum of, for stacks), and the gradients of `sum(output * functional)` in training
 mode without dropout. The metadata has the family, the sizes and the settings.
 
 Multivariate families: three series, which are the first dimension behind the batch in the files (`[rows, series, time,
@@ -238,6 +238,19 @@ SERIES_FIRST = ["MLPMultivariate", "TimeMixer"]
 UNUSED = {"RMoK": ["weight1"], "StemGNN": ["backcast_short_cut"], "DilatedRNN": ["weight_ir"], "TFT": ["lin_c"], "TimeMixer": ["out_cross_layer", "layer_norm", "cross_layer", "normalize_layers", "temporal_embedding"]}
 
 
+# Families whose forecasts are sums of what their stacks add; NeuralForecast tells the parts of one output a step only.
+STACKS_OF = ["NBEATS", "NBEATSx", "NHITS"]
+
+
+def parts_of(model, batch, settings):
+    """Level and stacks, `[rows, 1 + stacks, h]`, from NeuralForecast's parts, which are level and blocks."""
+    model.decompose_forecast = True
+    blocks = model({n: None if t is None else t.clone() for n, t in batch.items()})
+    model.decompose_forecast = False
+    stacks = blocks[:, 1:].split(settings.get("n_blocks", [1, 1, 1]), dim=1)
+    return torch.stack([blocks[:, 0]] + [stack.sum(1) for stack in stacks], dim=1)
+
+
 def as_output(family, y, rows, h, outputs):
     """`[rows, h, outputs]`, or `[rows, series, h, outputs]`."""
     if not getattr(nf, family).MULTIVARIATE:
@@ -334,6 +347,8 @@ def write(name):
         [hook.remove() for hook in hooks]
     with torch.no_grad():
         tensors["output"] = result().clone()
+        if family in STACKS_OF and outputs == 1:
+            tensors["parts"] = parts_of(model, batch, settings)
     model.train()
     (result() * functional).sum().backward()
     tensors["functional"] = functional

@@ -2,7 +2,8 @@
 
     venv/bin/python bench/python/nf_losses.py
 
-For each loss three rows of four steps: the network's outputs, targets, mask, shift and scale of each window, the loss,
+For each loss three rows of four steps: the network's outputs, targets, mask, what each step counts where they do not all
+count alike, shift and scale of each window, the loss,
 its gradient along the outputs, and for distributions mean and quantiles by SciPy of the parameters that NeuralForecast
 makes of the outputs (mixtures by a root of the mixed distribution function). Point losses compare scaled values, so that
 shift and scale are 0 and 1. Tukey's loss is not there: NeuralForecast's is upside down.
@@ -52,6 +53,14 @@ DISTRIBUTIONS = {
     "PMM both": ({"PMM": mix(2, horizon_correlation=True, batch_correlation=True)}, nf.PMM(2, horizon_correlation=True, batch_correlation=True)),
     "NBMM": ({"NBMM": mix(2)}, nf.NBMM(2)),
     "NBMM weighted": ({"NBMM": mix(2, weighted=True)}, nf.NBMM(2, weighted=True)),
+}
+# Steps that count differently.
+WEIGHT = [0.5, 2.0, 0.0, 1.5]
+WEIGHED = {
+    "mae": nf.MAE(torch.tensor(WEIGHT)),
+    "mse": nf.MSE(torch.tensor(WEIGHT)),
+    "quantile:0.2": nf.QuantileLoss(0.2, torch.tensor(WEIGHT)),
+    "mq": nf.MQLoss(level=[80, 90], horizon_weight=torch.tensor(WEIGHT)),
 }
 SHARES = [0.5, 0.05, 0.1, 0.9, 0.95]
 
@@ -156,6 +165,9 @@ def distribution(name, config, loss):
 def main():
     entries = [point(*item) for item in POINT.items()]
     entries += [distribution(name, *both) for name, both in DISTRIBUTIONS.items()]
+    weight = {"horizon_weight": WEIGHT}
+    entries += [point(*item) | weight for item in WEIGHED.items()]
+    entries += [distribution("Normal", "Normal", nf.DistributionLoss("Normal", horizon_weight=torch.tensor(WEIGHT))) | weight]
     OUT.write_text(json.dumps(entries, separators=(",", ":")).replace('{"loss"', '\n{"loss"') + "\n")
     print(f"{len(entries)} losses, {OUT.stat().st_size} bytes")
 

@@ -161,6 +161,9 @@ impl Golden {
         if !near(&output, &self.tensors["output"], 1e-4) {
             return Some(format!("outputs {output:?}, not {:?}", self.tensors["output"]));
         }
+        if let Some(what) = self.difference_of_parts(&network, x) {
+            return Some(what);
+        }
         let layout = network.layout().to_vec();
         let gradient = self.gradient(network);
         for info in layout.iter().filter(|info| info.role == Role::Weight) {
@@ -175,6 +178,15 @@ impl Golden {
             }
         }
         None
+    }
+
+    /// What differs in the parts that outputs are sums of, where the file has them.
+    fn difference_of_parts(&self, network: &Network, x: &[f32]) -> Option<String> {
+        let want = self.tensors.get("parts")?;
+        let spec = spec(self.family, self.build(), self.shape, Use::Parts);
+        let network = Network::from_parts(spec, network.params(), None).unwrap();
+        let parts = network.predict_named(x, &self.extras()).unwrap();
+        (!near(&parts, want, 1e-4)).then(|| format!("parts {parts:?}, not {want:?}"))
     }
 
     fn gradient(&self, network: Network) -> Vec<f32> {
@@ -216,6 +228,22 @@ fn every_family_is_neural_forecasts() {
     let wrong: Vec<String> =
         goldens.iter().filter_map(|g| Some(format!("{}: {}", g.file, g.difference(g.build())?))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Families of stacks have files with the parts of their forecasts; a part exchanged is noticed.
+#[test]
+fn parts_are_neural_forecasts() {
+    let goldens = all();
+    let families = FAMILIES.iter().filter(|family| !(family.settings)(&Map::new()).unwrap().parts().is_empty());
+    let names: Vec<&str> = families.map(|family| family.name).collect();
+    assert_eq!(names, ["NHITS", "NBEATS", "NBEATSx"]);
+    for name in names {
+        let of: Vec<&Golden> = goldens.iter().filter(|golden| golden.family.name == name).collect();
+        assert!(of.iter().any(|golden| golden.tensors.contains_key("parts")), "no parts of {name}");
+    }
+    let mut golden = read(&folder().join("nbeats.safetensors"));
+    golden.tensors.get_mut("parts").unwrap().rotate_right(golden.shape.h);
+    assert!(golden.difference(golden.build()).is_some_and(|what| what.starts_with("parts")));
 }
 
 /// A family built by another one's builder is noticed, whatever the sizes are.

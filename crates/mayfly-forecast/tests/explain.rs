@@ -406,6 +406,15 @@ fn what_cannot_be_explained_is_refused_with_what_to_do() {
     assert!(all.len() == 2 * H && all[0].attributions.iter().any(|a| *a != 0.0), "{all:?}");
 }
 
+/// Scalers that bend, and those of two halves, keep the sums.
+#[test]
+fn attributions_add_up_under_every_scaler() {
+    let frame = plain(&["a"]);
+    for scaler in ["minmax1", "invariant", "revin"] {
+        check_sums(scaler, &fitted(small("MLP").with("scaler_type", scaler).unwrap(), &frame), &frame);
+    }
+}
+
 /// Each series of a local model by its own network: as alone.
 #[test]
 fn local_models_are_explained_series_by_series() {

@@ -332,7 +332,8 @@ fn categories_are_words() {
     assert!(
         refused(&["--models", "tft", "--futr", "day", "--cat", "day"]).contains("takes no cat columns such as day")
     );
-    assert!(refused(&["--hist", "code", "--cat", "town"]).contains("--cat town: no column of --hist"));
+    let said = case.run(&[&train[..], &["--hist", "code", "--cat", "town"]].concat()).err;
+    assert!(said.contains("--cat town: no column of --hist"), "{said}");
     assert!(refused(&["--models", "mlp", "--futr", "day"]).contains("day"));
 }
 

@@ -31,6 +31,8 @@ pub struct Common {
     pub training_data_availability_threshold: [f64; 2],
     /// What each window is scaled by.
     pub scaler_type: Scaler,
+    /// How much each step of the horizon counts in the loss; all alike when not given.
+    pub horizon_weight: Option<Vec<f32>>,
     /// Seed of everything random.
     pub random_seed: u64,
 }
@@ -51,6 +53,7 @@ impl Common {
             start_padding_enabled: false,
             training_data_availability_threshold: [0.0, 0.0],
             scaler_type: Scaler::Identity,
+            horizon_weight: None,
             random_seed: 1,
         }
     }
@@ -99,6 +102,23 @@ impl Common {
         }
     }
 
+    /// How much each step of the horizon counts; nothing where all count alike.
+    pub(crate) fn steps_count(&self) -> &[f32] {
+        self.horizon_weight.as_deref().unwrap_or_default()
+    }
+
+    /// Refuses weights of another number of steps than are forecast, and those that are none.
+    pub(crate) fn check_horizon(&self, h: usize) -> Result<()> {
+        let Some(weights) = &self.horizon_weight else { return Ok(()) };
+        let want = match weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
+            _ if weights.len() != h => format!("it has {} numbers: {h} are needed, one for each step", weights.len()),
+            Some(weight) => format!("{weight} is among them: each must be 0 or more"),
+            None if weights.iter().all(|weight| *weight == 0.0) => "some step must count".to_owned(),
+            None => return Ok(()),
+        };
+        Err(ForecastError::option("horizon_weight", format!("{weights:?}"), want))
+    }
+
     /// Steps after which the rate is halved.
     pub(crate) fn halvings(&self) -> Vec<usize> {
         let decays = usize::try_from(self.num_lr_decays).unwrap_or(0);
@@ -121,6 +141,21 @@ mod tests {
         assert_eq!(Common::a3().halvings(), [333, 666, 999]);
         assert!(Common::b().halvings().is_empty());
         assert_eq!(Common { max_steps: 2, ..Common::a3() }.halvings(), [1]);
+    }
+
+    #[test]
+    fn weights_of_a_horizon_are_as_many_as_its_steps() {
+        let said = |weights: &[f32], h: usize| {
+            let common = Common { horizon_weight: Some(weights.to_vec()), ..Common::a() };
+            common.check_horizon(h).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(said(&[0.0, 2.0], 2), "");
+        assert!(said(&[1.0, 2.0], 3).contains("it has 2 numbers: 3 are needed"), "{}", said(&[1.0, 2.0], 3));
+        assert!(said(&[1.0, -2.0], 2).contains("-2 is among them"));
+        assert!(said(&[1.0, f32::NAN], 2).contains("NaN is among them"));
+        assert!(said(&[0.0, 0.0], 2).contains("some step must count"));
+        assert!(said(&[], 1).contains("1 are needed"));
+        assert!(Common::a().check_horizon(7).is_ok() && Common::a().steps_count().is_empty());
     }
 
     #[test]

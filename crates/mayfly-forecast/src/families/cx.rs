@@ -28,6 +28,8 @@ pub struct ForecastCx<'a, 'b> {
     pub outputs: usize,
     /// What recurrent layers hand on from step to step.
     pub(super) states: States,
+    /// What the forecast is the sum of.
+    pub(super) parts: Parts,
 }
 
 /// The states of all layers, one behind the other.
@@ -43,6 +45,14 @@ pub(super) struct States {
     pub(super) kept: Vec<NodeId>,
     /// Columns known to the cutoff as they are behind it, where that is not 0: `[batch, 1, count]`.
     pub(super) unknown_hist: Option<NodeId>,
+}
+
+/// What a forecast is the sum of, where that is asked for.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) are_wanted: bool,
+    /// `[batch, h · outputs]` each, in the order of their names.
+    pub(super) sums: Vec<NodeId>,
 }
 
 /// Columns besides the series itself.

@@ -1,6 +1,6 @@
 //! A family as a layer of a network.
 use super::Family;
-use super::cx::{ForecastCx, Known, States};
+use super::cx::{ForecastCx, Known, Parts, States};
 use super::settings::Build;
 use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
 use mayfly_graph::NodeId;
@@ -48,9 +48,14 @@ impl CustomLayer for FamilyLayer {
         };
         let are_kept = matches!(self.for_use, Use::Beginning | Use::Continuing);
         let states = States { from, are_kept, ..States::default() };
-        let mut cx = ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states };
+        let parts = Parts { are_wanted: self.for_use == Use::Parts, ..Parts::default() };
+        let mut cx = ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states, parts };
         let y = self.build.build(&mut cx)?;
         match cx.states.are_kept {
+            false if cx.parts.are_wanted => {
+                let parts = std::mem::take(&mut cx.parts.sums);
+                cx.joined(&parts, 1)
+            }
             false => Ok(y),
             true => {
                 let parts = [&[y], &cx.states.kept[..]].concat();
@@ -65,6 +70,8 @@ impl CustomLayer for FamilyLayer {
 pub(crate) enum Use {
     Training,
     Forecasts,
+    /// What forecasts are the sum of, part by part: `[batch, parts · h · outputs]`.
+    Parts,
     /// The first step of a recurrent forecast, with the states of all layers behind its outputs.
     Beginning,
     /// Each further step, from these states.

@@ -27,6 +27,7 @@ mod nbeats;
 mod nhits;
 mod nlinear;
 mod norm;
+mod parts;
 mod patchtst;
 mod periods;
 mod recurrent;

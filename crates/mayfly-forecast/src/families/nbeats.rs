@@ -2,6 +2,7 @@
 use super::bases::{TrendBasis, frequencies, seasonality};
 use super::block::{Activation, Hidden, check_stacks};
 use super::cx::{Dense, ForecastCx};
+use super::parts;
 use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId};
@@ -114,8 +115,9 @@ impl Blocks<'_> {
         let mut rest = cx.reversed(cx.x)?;
         let mask = cx.mask.map(|mask| cx.reversed(mask)).transpose()?;
         let mut forecast = cx.last_value(cx.len())?;
+        cx.contributes(0, forecast)?;
         let mut number = 0;
-        for (kind, count) in &self.stacks {
+        for (stack, (kind, count)) in self.stacks.iter().enumerate() {
             let mut layers: Option<Vec<Dense>> = None;
             for _ in 0..*count {
                 let x = cx.flat(rest)?;
@@ -125,6 +127,7 @@ impl Blocks<'_> {
                 };
                 let thetas = self.hidden.thetas(cx, x, &own)?;
                 let [back, ahead] = self.projected(cx, *kind, thetas)?;
+                cx.contributes(1 + stack, ahead)?;
                 forecast = cx.binary(Binary::Add, forecast, ahead)?;
                 rest = cx.binary(Binary::Sub, rest, back)?;
                 if let Some(mask) = mask {
@@ -221,6 +224,17 @@ fn check_lens(types: &[StackType], blocks: &[usize]) -> Result<()> {
     check_stacks(types.len(), &[("n_blocks", blocks)])
 }
 
+/// The parts of a forecast.
+fn parts(types: &[StackType]) -> Vec<String> {
+    let name = |kind: &StackType| match kind {
+        StackType::Identity => "identity",
+        StackType::Trend => "trend",
+        StackType::Seasonality => "seasonality",
+        StackType::Exogenous => "exogenous",
+    };
+    parts::names(&types.iter().map(name).collect::<Vec<_>>())
+}
+
 impl Nbeats {
     fn blocks(&self) -> Blocks<'_> {
         Blocks {
@@ -240,6 +254,10 @@ impl Build for Nbeats {
 
     fn config(&self) -> Value {
         settings::as_json(self)
+    }
+
+    fn parts(&self) -> Vec<String> {
+        parts(&self.stack_types)
     }
 
     fn check(&self) -> Result<()> {
@@ -281,6 +299,10 @@ impl Build for Nbeatsx {
 
     fn config(&self) -> Value {
         settings::as_json(self)
+    }
+
+    fn parts(&self) -> Vec<String> {
+        parts(&self.stack_types)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! NHITS: blocks that pool the past and interpolate the future, each on what the ones before left (Challu et al. 2023).
 use super::block::{Activation, Hidden, check_stacks};
 use super::cx::ForecastCx;
+use super::parts;
 use super::settings::{self, Build};
 use crate::error::{ForecastError, Result};
 use mayfly_graph::{Binary, NodeId, PoolKind};
@@ -101,10 +102,11 @@ impl Build for Nhits {
             return Err(cx.refuse("cubic interpolation of several outputs a step; linear and nearest take them"));
         }
         let mut forecast = cx.last_value(cx.len())?;
-        let stacks = self.n_blocks.iter().zip(&self.n_pool_kernel_size).zip(&self.n_freq_downsample);
-        let blocks = stacks.flat_map(|((count, pool), down)| std::iter::repeat_n((*pool, *down), *count));
+        cx.contributes(0, forecast)?;
+        let stacks = self.n_blocks.iter().zip(&self.n_pool_kernel_size).zip(&self.n_freq_downsample).enumerate();
+        let blocks = stacks.flat_map(|(s, ((count, pool), down))| std::iter::repeat_n((s, *pool, *down), *count));
         let hidden = self.hidden();
-        for (i, (pool, down)) in blocks.enumerate() {
+        for (i, (stack, pool, down)) in blocks.enumerate() {
             let knots = (cx.h / down).max(1);
             let x = self.seen(cx, rest, pool)?;
             let layers = hidden.declare(cx, i, cx.width(x)?, cx.input_size + cx.outputs * knots)?;
@@ -112,6 +114,7 @@ impl Build for Nhits {
             let back = cx.part(theta, 0, cx.input_size)?;
             let ahead = cx.part(theta, cx.input_size, cx.outputs * knots)?;
             let ahead = cx.expanded(ahead, cx.outputs, &interpolation(cx.h, knots, self.interpolation_mode), cx.h)?;
+            cx.contributes(1 + stack, ahead)?;
             forecast = cx.binary(Binary::Add, forecast, ahead)?;
             rest = cx.binary(Binary::Sub, rest, back)?;
             if let Some(mask) = mask {
@@ -123,6 +126,10 @@ impl Build for Nhits {
 
     fn config(&self) -> Value {
         settings::as_json(self)
+    }
+
+    fn parts(&self) -> Vec<String> {
+        parts::names(&self.stack_types.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn check(&self) -> Result<()> {

@@ -39,6 +39,11 @@ pub trait Build: Debug + Send + Sync {
         0
     }
 
+    /// What a forecast is the sum of, the level first; nothing for families whose forecasts are no such sums.
+    fn parts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What large weights cost, where they are solved for and not trained.
     fn closed_form(&self) -> Option<f64> {
         None

@@ -27,7 +27,7 @@ pub struct Conformal {
     pub method: ConformalMethod,
     /// Cutoffs of each series; at least 2.
     pub windows: usize,
-    /// Values between two of them; none for a horizon, as NeuralForecast has it.
+    /// Values between two of them; none for a horizon.
     pub step: Option<usize>,
 }
 
@@ -200,5 +200,46 @@ mod tests {
         assert_eq!(of(3, None, 13), Vec::<usize>::new(), "one value is nothing to learn from");
         assert!(Conformal { windows: 1, ..Conformal::default() }.check().is_err());
         assert!(Conformal { step: Some(0), ..Conformal::default() }.check().is_err());
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        method: ConformalMethod,
+        series: usize,
+        windows: usize,
+        h: usize,
+        level: Vec<f64>,
+        points: Vec<f32>,
+        errors: Vec<f32>,
+        bounds: BTreeMap<String, Vec<f64>>,
+    }
+
+    /// `tests/tables.json` is written by `bench/python/nf_tables.py`. For `error` NeuralForecast takes the quantile of (100 + level)/2 %, so that an interval of 80 % holds 90 % of the errors: ours are its intervals of another level.
+    #[test]
+    fn bounds_are_neural_forecasts() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tables.json");
+        let mut tables: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let cases: Vec<Case> = serde_json::from_value(tables["conformal"].take()).unwrap();
+        assert_eq!(cases.iter().filter(|case| case.method == ConformalMethod::Error).count(), 3);
+        for case in cases {
+            let ours = |level: f64| if case.method == ConformalMethod::Error { 50.0 + level / 2.0 } else { level };
+            let ids: Vec<String> = (0..case.series).map(|s| format!("s{s}")).collect();
+            let errors = case.errors.chunks_exact(case.windows * case.h).map(<[f32]>::to_vec);
+            let of = ids.iter().cloned().zip(errors).collect();
+            let level = case.level.iter().map(|level| ours(*level)).collect();
+            let residuals = Residuals { method: case.method, level, h: case.h, of };
+            let series = ids.iter().map(|id| (Series { id, ..Series::bare(&[0.0; 2], None) }, 2));
+            let mut group = group(case.points.clone());
+            residuals.widen(&mut group, &series.collect::<Vec<_>>(), case.h);
+            for level in &case.level {
+                for side in ["lo", "hi"] {
+                    let name = format!("M-{side}-{}", ours(*level));
+                    let got = &group.columns.iter().find(|column| column.name == name).unwrap().values;
+                    let want = &case.bounds[&format!("M-{side}-{level}")];
+                    let near = got.iter().zip(want).all(|(g, w)| (f64::from(*g) - w).abs() < 1e-5 * w.abs().max(1.0));
+                    assert!(near && got.len() == want.len(), "{:?} {name}: {got:?}, not {want:?}", case.method);
+                }
+            }
+        }
     }
 }

@@ -248,6 +248,7 @@ impl SavedModel {
         let mut model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss).for_columns(exogenous);
         model.local = !local.is_empty();
         model.check_loss()?;
+        model.check_horizon(h)?;
         model.check_local()?;
         if series.is_empty() == model.family.takes.multivariate || !all_differ(&series) || !all_differ(&local) {
             return Err(bad(format!(

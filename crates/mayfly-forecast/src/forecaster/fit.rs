@@ -296,6 +296,7 @@ impl Forecaster {
         for model in &self.models {
             model.common.check()?;
             model.check_loss()?;
+            model.check_horizon(self.h)?;
             model.check_local()?;
             if let Some(n) = model.common.input_size.filter(|n| *n > MOST) {
                 return Err(ForecastError::option("input_size", n, format!("it must be at most {MOST}")));

@@ -3,6 +3,7 @@ mod at;
 mod backtest;
 mod columns;
 mod conformal;
+mod decompose;
 mod ensemble;
 mod explain;
 mod file;

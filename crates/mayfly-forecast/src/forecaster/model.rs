@@ -3,7 +3,7 @@ use crate::error::{ForecastError, Result};
 use crate::families::{Build, Common, Family, Vocabularies, as_json, embedded, merge};
 use crate::frame::Exogenous;
 use crate::losses::{ForecastLoss, Spread};
-use crate::windows::{Counts, RowShape, WindowSpec};
+use crate::windows::{Counts, RowShape, Scaler, WindowSpec};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -149,6 +149,10 @@ impl Model {
     /// That.
     pub fn check_loss(&self) -> Result<()> {
         self.loss.check()?;
+        if self.common.scaler_type == Scaler::Revin && matches!(self.loss, ForecastLoss::Distribution(_)) {
+            let want = "under distributions NeuralForecast learns a shift and a scale with it, which are not here: take standard, which is where they start";
+            return Err(ForecastError::option("scaler_type", "revin", want));
+        }
         match self.own.closed_form() {
             Some(_) if self.loss != ForecastLoss::Mse => {
                 let want = format!("{} is solved for the least squared error: its loss is mse", self.alias);
@@ -167,6 +171,18 @@ impl Model {
     /// What writes its network.
     pub(crate) fn build(&self) -> Arc<dyn Build> {
         embedded(self.own.clone(), &self.words)
+    }
+
+    /// Refuses weights of the horizon's steps that do not fit it, or that nothing would come of.
+    pub(crate) fn check_horizon(&self, h: usize) -> Result<()> {
+        self.common.check_horizon(h)?;
+        let why = match (&self.common.horizon_weight, self.own.closed_form()) {
+            (None, _) => return Ok(()),
+            (_, Some(_)) => "solves each step by itself, whatever it counts",
+            _ if self.is_recurrent() => "learns the next step alone, and makes the others from it",
+            _ => return Ok(()),
+        };
+        Err(ForecastError::option("horizon_weight", "given", format!("{} {why}", self.alias)))
     }
 
     /// Whether forecasts are made step by step.
@@ -232,6 +248,20 @@ mod tests {
         assert!(said("hidden_size", json!("wide")).contains("\"hidden_size\" is \"wide\", by default 1024"));
         assert!(said("max_steps", json!(0)).contains("max_steps is 0"));
         assert!(said("scaler_type", json!("robustt")).contains("robust"));
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        let weighed = |name: &str| Model::new(name).unwrap().with("horizon_weight", vec![1.0, 2.0]).unwrap();
+        assert!(weighed("MLP").check_horizon(2).is_ok());
+        assert!(weighed("MLP").check_horizon(3).is_err());
+        let said = |model: Model| model.check_horizon(2).unwrap_err().to_string();
+        assert!(said(weighed("Ridge")).contains("each step by itself"));
+        assert!(said(weighed("DeepAR")).contains("the next step alone"));
+        let revin = Model::new("MLP").unwrap().with("scaler_type", "revin").unwrap();
+        assert!(revin.check_loss().is_ok());
+        let said = revin.loss(crate::Distribution::Normal.into()).check_loss().unwrap_err().to_string();
+        assert!(said.contains("take standard"), "{said}");
     }
 
     #[test]

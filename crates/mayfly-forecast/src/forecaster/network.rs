@@ -98,7 +98,7 @@ impl Task<'_> {
             windows: common.windows_batch_size,
             seed: common.random_seed,
         };
-        let mut rows = Rows::new(series, &list, shape, plan);
+        let mut rows = Rows::new(series, &list, shape, plan).weighing(common.steps_count());
         let training = spec(self.model.family, self.model.build(), shape, Use::Training);
         let network = match self.from {
             None => Network::new(training, common.random_seed)?,
@@ -109,7 +109,7 @@ impl Task<'_> {
             trainer.set_gradient_hook(Some(Box::new(root)));
         }
         let mut eye = Eye { task: self, plan, watch, stopped: false };
-        let mut held = Held::new(frame.iter().collect(), shape, self.val_size);
+        let mut held = Held::new(frame.iter().collect(), shape, self.val_size, common.steps_count());
         match self.val_size > 0 && !held.is_empty() {
             true => trainer.fit(&mut rows, Some(&mut held), &mut eye).map(drop),
             false => eye.run(&mut trainer, &mut rows),

@@ -12,6 +12,9 @@ struct Golden {
     outputs: Vec<f32>,
     targets: Vec<f32>,
     known: Vec<f32>,
+    /// What each step counts, where they do not all count alike.
+    #[serde(default)]
+    horizon_weight: Vec<f32>,
     shift: Vec<f32>,
     scale: Vec<f32>,
     value: f64,
@@ -43,6 +46,12 @@ impl Golden {
         }
     }
 
+    /// What each target counts.
+    fn weights(&self) -> Vec<f32> {
+        let of = |(i, known): (usize, &f32)| known * self.horizon_weight.get(i % H).copied().unwrap_or(1.0);
+        self.known.iter().enumerate().map(of).collect()
+    }
+
     /// As the trainer has it: rows weigh what they know.
     fn value_and_gradient(&self, loss: &ForecastLoss) -> (f64, Vec<f64>) {
         let op: Box<dyn CustomOp> = match loss {
@@ -60,11 +69,12 @@ impl Golden {
             }
             _ => 1.0,
         };
-        let back: Vec<f32> = (0..ROWS).flat_map(|row| [self.shift[row], self.scale[row], unit(row)]).collect();
+        let back: Vec<f32> = (0..ROWS).flat_map(|row| [self.shift[row], self.scale[row], unit(row), 0.0]).collect();
         assert_eq!(back.len(), ROWS * Layout::BACK);
-        let inputs: [&[f32]; 4] = [&self.outputs, &t, &self.known, &back];
-        let known: f32 = self.known.iter().sum();
-        let weights: Vec<f32> = self.known.chunks_exact(H).map(|row| row.iter().sum::<f32>() / known).collect();
+        let counted = self.weights();
+        let inputs: [&[f32]; 4] = [&self.outputs, &t, &counted, &back];
+        let all: f32 = counted.iter().sum();
+        let weights: Vec<f32> = counted.chunks_exact(H).map(|row| row.iter().sum::<f32>() / all).collect();
         let mut rows = vec![0.0; ROWS];
         op.forward(&mut rows, &inputs, &[]);
         let value: f64 = rows.iter().zip(&weights).map(|(row, w)| f64::from(row * w)).sum();
@@ -91,7 +101,7 @@ impl Golden {
         let m = loss.outputs();
         for (i, want) in self.columns.iter().flatten().enumerate() {
             let mut got = Vec::new();
-            let scale = Fitted { shift: self.shift[i / H], scale: self.scale[i / H] };
+            let scale = Fitted::line(self.shift[i / H], self.scale[i / H]);
             loss.read(&Told { outputs: &self.outputs[i * m..(i + 1) * m], scale, shares: &[] }, &mut got);
             let pairs = got.iter().zip(want).filter_map(|(got, want)| Some((f64::from(*got), (*want)?)));
             let (got, want): (Vec<f64>, Vec<f64>) = pairs.unzip();
@@ -110,6 +120,7 @@ fn every_loss_is_neural_forecasts() {
     for name in ForecastLoss::NAMES.iter().filter(|name| **name != "tukey") {
         assert!(names.iter().any(|written| written.contains(name)), "no values of {name}");
     }
+    assert_eq!(all.iter().filter(|golden| !golden.horizon_weight.is_empty()).count(), 5);
     let wrong =
         all.iter().filter_map(|golden| Some(format!("{}: {}", golden.loss, golden.difference(&golden.loss())?)));
     let wrong: Vec<String> = wrong.collect();
@@ -126,6 +137,15 @@ fn another_loss_is_noticed() {
                 assert!(golden.difference(&loss).is_some(), "{} as {}", golden.loss, other.loss);
             }
         }
+    }
+}
+
+/// Weights of a horizon's steps make a difference.
+#[test]
+fn weights_of_steps_are_noticed() {
+    for mut golden in all().into_iter().filter(|golden| !golden.horizon_weight.is_empty()) {
+        golden.horizon_weight.reverse();
+        assert!(golden.difference(&golden.loss()).is_some(), "{}", golden.loss);
     }
 }
 

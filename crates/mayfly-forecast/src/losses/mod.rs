@@ -288,6 +288,17 @@ impl ForecastLoss {
         }
     }
 
+    /// Which output of a step the point forecast is, where it is one of them: of quantiles the one that is the median once they are sorted.
+    pub(crate) fn point_output(&self, outputs: &[f32]) -> Option<usize> {
+        if matches!(self, ForecastLoss::Distribution(_)) {
+            return None;
+        }
+        let below = if self.spread().is_some() { self.quantiles().iter().filter(|q| **q < 0.5).count() } else { 0 };
+        let mut order: Vec<usize> = (0..outputs.len()).collect();
+        order.sort_by(|a, b| outputs[*a].total_cmp(&outputs[*b]));
+        order.get(below).copied()
+    }
+
     /// What stands for a step when forecasts are fed back: the median, where there is one.
     pub(crate) fn point(&self, outputs: &[f32], scale: Fitted) -> f32 {
         match self {
@@ -442,7 +453,7 @@ mod tests {
         assert_eq!(ForecastLoss::Distribution(loss.clone()).columns()[6..], want);
         let mut values = Vec::new();
         let raw = [1.0, -1.0, 0.5, 0.25, 0.0, 1.0];
-        let told = Told { outputs: &raw, scale: Fitted { shift: 0.0, scale: 1.0 }, shares: &[] };
+        let told = Told { outputs: &raw, scale: Fitted::line(0.0, 1.0), shares: &[] };
         ForecastLoss::Distribution(loss).read(&told, &mut values);
         assert_eq!((values.len(), &values[6..8]), (12, &[1.0, -1.0][..]));
         assert!((values[10] + values[11] - 1.0).abs() < 1e-6);
@@ -489,7 +500,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<ForecastLoss>(&text).unwrap(), loss, "{text}");
             let mut columns = Vec::new();
             let outputs = vec![0.3; loss.outputs()];
-            let scale = Fitted { shift: 5.0, scale: 2.0 };
+            let scale = Fitted::line(5.0, 2.0);
             loss.read(&Told { outputs: &outputs, scale, shares: &[] }, &mut columns);
             assert_eq!(columns.len(), loss.columns().len(), "{name}");
             assert!(columns.iter().all(|value| value.is_finite()), "{name}: {columns:?}");

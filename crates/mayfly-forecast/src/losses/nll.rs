@@ -5,7 +5,7 @@ use super::isqf::Pieces;
 use super::row::{Layout, Row};
 use mayfly_graph::{CustomOp, Dims, Shape};
 
-/// `(outputs [b, n·h·m], target [b, n·h·m], known [b, n·h], back [b, n·3]) → [b]`: the mean of −ln p over the known steps of n series.
+/// `(outputs [b, n·h·m], target [b, n·h·m], known [b, n·h], back [b, n·4]) → [b]`: the mean of −ln p over the known steps of n series.
 #[derive(Debug)]
 pub(super) struct Nll {
     loss: DistributionLoss,

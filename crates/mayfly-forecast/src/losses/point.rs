@@ -4,7 +4,7 @@ use super::row::{Layout, Row};
 use super::spectrum::Spectrum;
 use mayfly_graph::{CustomOp, Dims, Shape};
 
-/// `(prediction [b, n·h·m], target [b, n·h·m], known [b, n·h], back [b, n·3]) → [b]`: the mean over known steps and outputs of n series.
+/// `(prediction [b, n·h·m], target [b, n·h·m], known [b, n·h], back [b, n·4]) → [b]`: the mean over known steps and outputs of n series.
 #[derive(Debug)]
 pub(super) struct HorizonLoss {
     loss: ForecastLoss,
@@ -80,20 +80,22 @@ impl HorizonLoss {
     fn compared(&self, row: &Row<'_>, i: usize) -> (Compared, f32) {
         let Layout { outputs: m, h, .. } = self.layout;
         let series = i / m / h;
-        let [shift, scale, unit] = std::array::from_fn(|j| row.back[series * Layout::BACK + j]);
+        let [shift, scale, unit, bend] = std::array::from_fn(|j| row.back[series * Layout::BACK + j]);
         let unit = match &self.loss {
-            ForecastLoss::Tukey { normalize: true, .. } => 1.0 / self.deviation(row, series, scale),
+            ForecastLoss::Tukey { normalize: true, .. } => 1.0 / self.deviation(row, series, scale, bend),
             ForecastLoss::Tukey { .. } => 1.0,
             _ => unit,
         };
-        (Compared { output: i % m, e: scale * (row.t[i] - row.p[i]), y: scale * row.t[i] + shift, unit }, scale)
+        let (t, p) = (bent(row.t[i], bend), bent(row.p[i], bend));
+        let slope = if bend > 0.0 { scale * row.p[i].cosh() } else { scale };
+        (Compared { output: i % m, e: scale * (t - p), y: scale * t + shift, unit }, slope)
     }
 
     /// Standard deviation of a series' known targets, and a little.
-    fn deviation(&self, row: &Row<'_>, series: usize, scale: f32) -> f32 {
+    fn deviation(&self, row: &Row<'_>, series: usize, scale: f32, bend: f32) -> f32 {
         let steps = series * self.layout.h..(series + 1) * self.layout.h;
         let known =
-            || steps.clone().filter(|step| row.known[*step] > 0.0).map(|step| row.t[step * self.layout.outputs]);
+            || steps.clone().filter(|i| row.known[*i] > 0.0).map(|i| bent(row.t[i * self.layout.outputs], bend));
         let n = known().count().max(1) as f32;
         let mean = known().sum::<f32>() / n;
         (known().map(|t| (t - mean) * (t - mean)).sum::<f32>() / n).sqrt() * scale + 0.01
@@ -109,6 +111,11 @@ impl HorizonLoss {
         let ForecastLoss::FreDf { alpha } = &self.loss else { return None };
         Some((self.spectrum.as_ref()?, *alpha))
     }
+}
+
+/// A scaled value as far as the scale goes by a curve.
+fn bent(z: f32, bend: f32) -> f32 {
+    if bend > 0.0 { z.sinh() } else { z }
 }
 
 /// 0 at 0, unlike `signum`.
@@ -199,7 +206,7 @@ mod tests {
     const P: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
     const T: [f32; 4] = [2.0, 0.0, 3.5, 99.0];
     const KNOWN: [f32; 4] = [1.0, 1.0, 1.0, 0.0];
-    const BACK: [f32; 6] = [0.0, 1.0, 2.0, 7.0, 10.0, 3.0];
+    const BACK: [f32; 8] = [0.0, 1.0, 2.0, 0.0, 7.0, 10.0, 3.0, 0.0];
 
     fn losses() -> Vec<ForecastLoss> {
         vec![
@@ -239,10 +246,10 @@ mod tests {
         }
         // Median 5, bounds 1 and 8 of a value of 10 and an interval of 80 %: errors 5, 9, 2.
         let mq = HorizonLoss::new(&ForecastLoss::intervals(&[80.0]), 1, 1);
-        let got = value(&mq, &[&[5.0, 1.0, 8.0], &[10.0; 3], &[1.0], &[0.0, 1.0, 1.0]], 1);
+        let got = value(&mq, &[&[5.0, 1.0, 8.0], &[10.0; 3], &[1.0], &[0.0, 1.0, 1.0, 0.0]], 1);
         assert!((got[0] - (0.5 * 5.0 + 0.1 * 9.0 + 0.9 * 2.0) / 3.0).abs() < 1e-5, "{got:?}");
         for loss in losses().iter().filter(|loss| loss.outputs() == 1) {
-            let nothing = value(&HorizonLoss::new(loss, 2, 1), &[&P[..2], &T[..2], &[0.0; 2], &BACK[..3]], 1);
+            let nothing = value(&HorizonLoss::new(loss, 2, 1), &[&P[..2], &T[..2], &[0.0; 2], &BACK[..4]], 1);
             assert_eq!(nothing, [0.0], "{loss:?}");
         }
     }
@@ -257,21 +264,35 @@ mod tests {
         both.backward(0, &mut d, &[3.0], &[&P, &T, &KNOWN, &BACK], &[], &[]);
         assert_eq!(d, [-1.0, 1.0, -10.0, 0.0]);
         let rows = |lens: [usize; 4]| lens.map(|len| Shape::batched(&[len]).unwrap());
-        assert!(both.shape(&rows([4, 4, 4, 6])).is_ok());
+        assert!(both.shape(&rows([4, 4, 4, 8])).is_ok());
         assert!(both.shape(&rows([4, 4, 4, 3])).is_err());
+    }
+
+    /// Scales that follow a hyperbolic sine: errors are those of the data.
+    #[test]
+    fn a_bent_scale_is_undone_before_values_are_compared() {
+        let mae = HorizonLoss::new(&ForecastLoss::Mae, 1, 1);
+        let got = value(&mae, &[&[0.5], &[2.0], &[1.0], &[7.0, 10.0, 1.0, 1.0]], 1);
+        assert!((got[0] - 10.0 * (2.0_f32.sinh() - 0.5_f32.sinh())).abs() < 1e-4, "{got:?}");
+        let mape = HorizonLoss::new(&ForecastLoss::Mape, 1, 1);
+        let share = value(&mape, &[&[0.5], &[2.0], &[1.0], &[7.0, 10.0, 1.0, 1.0]], 1);
+        assert!((share[0] - got[0] / (10.0 * 2.0_f32.sinh() + 7.0)).abs() < 1e-5, "{share:?}");
     }
 
     #[test]
     fn gradients_are_finite_differences() {
-        for loss in losses() {
+        let mut bends = BACK;
+        (bends[3], bends[5], bends[7]) = (1.0, 0.5, 1.0);
+        let p = P.map(|p| p * 0.4);
+        for (loss, p, back) in losses().into_iter().flat_map(|loss| [(loss.clone(), P, BACK), (loss, p, bends)]) {
             let op = HorizonLoss::new(&loss, 2, 1);
             let repeat = |v: &[f32]| v.iter().flat_map(|v| vec![*v; loss.outputs()]).collect::<Vec<f32>>();
             let t = repeat(&T);
-            let p: Vec<f32> = repeat(&P).iter().enumerate().map(|(i, p)| p + 0.13 * (i % 5) as f32).collect();
+            let p: Vec<f32> = repeat(&p).iter().enumerate().map(|(i, p)| p + 0.13 * (i % 5) as f32).collect();
             let mut d = vec![9.0; p.len()];
-            op.backward(0, &mut d, &[2.0, -3.0], &[&p, &t, &KNOWN, &BACK], &[], &[]);
+            op.backward(0, &mut d, &[2.0, -3.0], &[&p, &t, &KNOWN, &back], &[], &[]);
             let weighed = |p: &[f32]| {
-                let rows = value(&op, &[p, &t, &KNOWN, &BACK], 2);
+                let rows = value(&op, &[p, &t, &KNOWN, &back], 2);
                 2.0 * f64::from(rows[0]) - 3.0 * f64::from(rows[1])
             };
             for i in 0..p.len() {

@@ -19,7 +19,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Layout {
-    /// Values of `back` for a series: shift, scale, and what errors are multiplied by that are measured in the window's own.
+    /// Values of `back` for a series: shift, scale, what errors are multiplied by that are measured in the window's own, and whether the scale is bent.
     pub(super) const BACK: usize = crate::windows::BACK_LEN;
 
     /// Predictions of a row.

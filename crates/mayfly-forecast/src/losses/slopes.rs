@@ -25,7 +25,7 @@ impl ForecastLoss {
             }
             _ => {
                 let at = self.chosen(outputs);
-                (0..outputs.len()).map(|i| if i == at { scale.scale } else { 0.0 }).collect()
+                (0..outputs.len()).map(|i| if i == at { scale.slope(outputs[i]) } else { 0.0 }).collect()
             }
         }
     }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn slopes_are_those_of_the_first_column() {
-        let scale = Fitted { shift: 5.0, scale: 2.0 };
+        let scale = Fitted::line(5.0, 2.0);
         for name in ForecastLoss::NAMES {
             let loss = ForecastLoss::by_name(name, &[]).unwrap();
             let outputs: Vec<f32> = (0..loss.outputs()).map(|i| 0.3 + (i as f32 * 1.7 + 1.0).sin()).collect();

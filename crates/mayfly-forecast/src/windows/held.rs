@@ -1,6 +1,6 @@
 //! Rows that are held back: the windows of some cuts, measured on the scale of the data.
 use super::rows::fill;
-use super::shape::{Compare, RowShape};
+use super::shape::{Compare, RowShape, weight_of};
 use crate::frame::Series;
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
 
@@ -8,22 +8,26 @@ use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
 pub(crate) struct Held<'a> {
     series: Vec<Series<'a>>,
     shape: RowShape,
+    /// How much each step of a horizon counts; nothing where all count alike.
+    weights: &'a [f32],
     /// Which row of series, and where it is cut.
     cuts: Vec<(usize, usize)>,
     at: usize,
 }
 
 impl<'a> Held<'a> {
-    /// Of the last `size` values of each series, where they are so long.
-    pub(crate) fn new(series: Vec<Series<'a>>, shape: RowShape, size: usize) -> Held<'a> {
+    /// Of the last `size` values of each series, where they are so long; `weights` say how much each step of a horizon counts.
+    pub(crate) fn new(series: Vec<Series<'a>>, shape: RowShape, size: usize, weights: &'a [f32]) -> Held<'a> {
         let mut cuts = Vec::new();
         for (group, members) in series.chunks(shape.series).enumerate() {
             let len = members.iter().map(|series| series.y.len()).max().unwrap_or(0);
             let last = len.saturating_sub(shape.h);
-            let known = |cut: usize| (cut..cut + shape.h).any(|at| members.iter().any(|series| series.is_known(at)));
+            let counts = |step: &usize| weight_of(weights, *step) > 0.0;
+            let is_there = |at: usize| members.iter().any(|series| series.is_known(at));
+            let known = |cut: usize| (0..shape.h).filter(counts).any(|step| is_there(cut + step));
             cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (group, cut)));
         }
-        Held { series, shape, cuts, at: 0 }
+        Held { series, shape, weights, cuts, at: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,7 +69,8 @@ impl Dataset for Held<'_> {
         for i in 0..count {
             let (group, cut) = self.cuts[self.at + i];
             let members = &self.series[group * self.shape.series..][..self.shape.series];
-            let known = fill(&self.shape, members, cut, Compare::Original, (i, x, t, extras));
+            let how = (Compare::Original, self.weights);
+            let known = fill(&self.shape, members, cut, how, (i, x, t, extras));
             if let Some(weights) = extras.last_mut() {
                 weights[i] = known;
             }
@@ -94,7 +99,15 @@ mod tests {
             counts: crate::windows::Counts::default(),
             asks: crate::windows::Asks::default(),
         };
-        let held = Held::new(vec![series(10), series(2), series(4)], shape, 4);
+        let held = Held::new(vec![series(10), series(2), series(4)], shape, 4, &[]);
         assert_eq!(held.cuts, [(0, 6), (0, 7), (0, 8), (2, 1), (2, 2)]);
+        // A horizon of which nothing is known that counts is left out, and rows weigh what counts.
+        let known: Vec<bool> = (0..10).map(|at| at != 8).collect();
+        let some = vec![Series::bare(&y, Some(&known))];
+        let mut held = Held::new(some, shape, 4, &[0.0, 2.5]);
+        assert_eq!(held.cuts, [(0, 6), (0, 8)]);
+        let (mut x, mut t, mut of, mut back, mut weights) = ([0.0; 8], [0.0; 4], [9.0; 4], [0.0; 8], [0.0; 2]);
+        assert_eq!(held.next_with(&mut x, &mut t, &mut [&mut of, &mut back, &mut weights]).unwrap(), 2);
+        assert_eq!((of, weights), ([0.0, 2.5, 0.0, 2.5], [2.5, 2.5]));
     }
 }

@@ -127,4 +127,33 @@ mod tests {
         let full = WindowSpec { availability: [1.0; 2], ..spec };
         assert_eq!(WindowList::new([132].into_iter(), &full).total(), 132 - 36 - 12 + 1);
     }
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        lens: Vec<usize>,
+        input_size: usize,
+        h: usize,
+        step_size: usize,
+        start_padding: bool,
+        availability: [f64; 2],
+        /// Series and cut of each window.
+        cuts: Vec<(usize, usize)>,
+    }
+
+    /// `tests/tables.json` is written by `bench/python/nf_tables.py`.
+    #[test]
+    fn windows_and_their_order_are_neural_forecasts() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tables.json");
+        let mut tables: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let cases: Vec<Case> = serde_json::from_value(tables["windows"].take()).unwrap();
+        assert!(cases.len() >= 10 && cases.iter().all(|case| !case.cuts.is_empty()));
+        for case in cases {
+            let Case { input_size, h, step_size, start_padding, availability, .. } = case;
+            let spec = WindowSpec { input_size, h, step_size, start_padding, availability };
+            let list = WindowList::new(case.lens.iter().copied(), &spec);
+            let of = |s: usize| (0..list.count(s)).map(|i| (s, list.cut(s, i))).collect::<Vec<_>>();
+            let got: Vec<(usize, usize)> = (0..case.lens.len()).flat_map(of).collect();
+            assert_eq!(got, case.cuts, "{:?} {spec:?}", case.lens);
+        }
+    }
 }

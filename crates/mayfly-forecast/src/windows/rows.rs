@@ -1,7 +1,7 @@
 //! Training rows: some windows of some series for each step.
 use super::draw::distinct;
 use super::list::WindowList;
-use super::shape::{BACK_LEN, BesideMut, Compare, Row, RowShape};
+use super::shape::{BACK_LEN, BesideMut, Compare, Row, RowShape, weight_of};
 use crate::frame::Series;
 use mayfly_base::{Rng, mix};
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
@@ -27,6 +27,8 @@ pub(crate) struct Rows<'a> {
     list: &'a WindowList,
     shape: RowShape,
     plan: Plan,
+    /// How much each step of a horizon counts; nothing where all count alike.
+    weights: &'a [f32],
     /// Rows of a step. Steps with fewer windows are filled up with rows that weigh nothing.
     rows: usize,
     passes: usize,
@@ -40,7 +42,7 @@ pub(crate) struct Rows<'a> {
 struct Drawn {
     /// Series, or row of series, and cut.
     windows: Vec<(usize, usize)>,
-    /// Known targets of all of them.
+    /// What the known targets of all of them count together.
     known: f32,
     at: usize,
 }
@@ -52,7 +54,12 @@ impl<'a> Rows<'a> {
         counts.sort_unstable_by(|a, b| b.cmp(a));
         let most: usize = counts.iter().take(plan.series.max(1)).sum();
         let rows = most.min(plan.windows).max(1);
-        Rows { series, list, shape, plan, rows, passes: 0, pass: 0, step: 0, drawn: Drawn::default() }
+        Rows { series, list, shape, plan, weights: &[], rows, passes: 0, pass: 0, step: 0, drawn: Drawn::default() }
+    }
+
+    /// The same where each step of a horizon counts so much.
+    pub(crate) fn weighing(self, weights: &'a [f32]) -> Rows<'a> {
+        Rows { weights, ..self }
     }
 
     /// Rows of a step.
@@ -89,10 +96,12 @@ impl<'a> Rows<'a> {
     fn next_step(&mut self) {
         let windows = self.draw(self.pass * self.plan.pass + self.step);
         let h = self.shape.h;
-        let of = |series: &Series<'_>, cut: usize| (cut..cut + h).filter(|at| series.is_known(*at)).count();
+        let of = |series: &Series<'_>, cut: usize| -> f32 {
+            (0..h).filter(|step| series.is_known(cut + step)).map(|step| weight_of(self.weights, step)).sum()
+        };
         let known =
             windows.iter().flat_map(|(group, cut)| self.members(*group).iter().map(move |series| of(series, *cut)));
-        let known = known.sum::<usize>() as f32;
+        let known = known.sum();
         self.drawn = Drawn { windows, known, at: 0 };
         self.step += 1;
     }
@@ -152,7 +161,8 @@ impl Dataset for Rows<'_> {
             let window = self.drawn.windows.get(self.drawn.at + i).copied();
             let weight = match window {
                 Some((group, cut)) => {
-                    let known = fill(&self.shape, self.members(group), cut, self.shape.asks.compare, (i, x, t, extras));
+                    let how = (self.shape.asks.compare, self.weights);
+                    let known = fill(&self.shape, self.members(group), cut, how, (i, x, t, extras));
                     // The step's loss becomes Σ wl / Σ w: the trainer divides by the number of rows.
                     if self.drawn.known > 0.0 { known * self.rows as f32 / self.drawn.known } else { 0.0 }
                 }
@@ -171,15 +181,15 @@ impl Dataset for Rows<'_> {
     }
 }
 
-/// Fills row `i` with the windows of its series at `cut`. Returns how many of its targets are known.
+/// Fills row `i` with the windows of its series at `cut`. Returns what its known targets count together.
 pub(super) fn fill(
     shape: &RowShape,
     members: &[Series<'_>],
     cut: usize,
-    compare: Compare,
+    how: (Compare, &[f32]),
     (i, x, t, extras): (usize, &mut [f32], &mut [f32], &mut [&mut [f32]]),
 ) -> f32 {
-    let one = |(n, series)| shape.fill(series, cut, compare, row(shape, i * shape.series + n, x, t, extras));
+    let one = |(n, series)| shape.fill(series, cut, how, row(shape, i * shape.series + n, x, t, extras));
     members.iter().enumerate().map(one).sum()
 }
 
@@ -212,7 +222,7 @@ fn empty(row: Row<'_>) {
     row.x.fill(0.0);
     row.t.fill(0.0);
     row.known.fill(0.0);
-    row.back.copy_from_slice(&[0.0, 1.0, 1.0]);
+    row.back.copy_from_slice(&[0.0, 1.0, 1.0, 0.0]);
     let BesideMut { hist, futr, stat } = row.beside;
     [row.mask, hist, futr, stat].into_iter().flatten().for_each(|part| part.fill(0.0));
 }
@@ -276,6 +286,25 @@ mod tests {
         assert_eq!(pass(&mut rows, Order::AsIs, 2), first);
     }
 
+    /// Steps that count more make their rows heavier, by what of them is known.
+    #[test]
+    fn rows_weigh_what_the_steps_of_their_horizon_count() {
+        let values = vec![(0..8).map(|i| i as f32).collect::<Vec<_>>()];
+        let list = WindowList::new([8].into_iter(), &SPEC);
+        let plan = Plan { steps: 1, pass: 1, series: 4, windows: 100, seed: 1 };
+        let mut rows = Rows::new(series(&values), &list, SHAPE, plan).weighing(&[0.5, 3.0]);
+        rows.start(Order::Shuffled(0)).unwrap();
+        let (mut x, mut t, mut known) = ([0.0; 15], [0.0; 10], [9.0; 10]);
+        let (mut back, mut weights) = ([0.0; 5 * BACK_LEN], [0.0; 5]);
+        assert_eq!(rows.next_with(&mut x, &mut t, &mut [&mut known, &mut back, &mut weights]).unwrap(), 5);
+        // The second step of the last window is unknown: 4 · 3.5 + 0.5 in all.
+        assert_eq!(known, [0.5, 3.0, 0.5, 3.0, 0.5, 3.0, 0.5, 3.0, 0.5, 0.0]);
+        for (i, weight) in weights.iter().enumerate() {
+            let want = if i < 4 { 3.5 } else { 0.5 } * 5.0 / 14.5;
+            assert!((weight - want).abs() < 1e-6, "{weights:?}");
+        }
+    }
+
     #[test]
     fn every_series_comes_once_before_any_comes_again() {
         let values: Vec<Vec<f32>> = (0..5).map(|s| (0..6).map(|i| (100 * s + i) as f32).collect()).collect();
@@ -318,9 +347,9 @@ mod tests {
         let plan = Plan { steps: 1, pass: 1, series: 1, windows: 4, seed: 1 };
         let mut rows = Rows::new(series, &list, shape, plan);
         assert_eq!((rows.input_len(), rows.target_len(), rows.step_rows()), (6, 4, 3));
-        assert_eq!(rows.extras()[..2], [("known".to_owned(), 4), ("back".to_owned(), 6)]);
+        assert_eq!(rows.extras()[..2], [("known".to_owned(), 4), ("back".to_owned(), 8)]);
         rows.start(Order::Shuffled(0)).unwrap();
-        let (mut x, mut t, mut known, mut back, mut weights) = ([9.0; 18], [9.0; 12], [9.0; 12], [9.0; 18], [9.0; 3]);
+        let (mut x, mut t, mut known, mut back, mut weights) = ([9.0; 18], [9.0; 12], [9.0; 12], [9.0; 24], [9.0; 3]);
         let n = rows.next_with(&mut x, &mut t, &mut [&mut known, &mut back, &mut weights]).unwrap();
         assert_eq!(n, 3);
         // At cut 3 the first series has 0, 1, 2 behind it, the second only 12.

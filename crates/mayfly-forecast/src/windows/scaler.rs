@@ -22,20 +22,37 @@ pub enum Scaler {
     MinMax,
     /// To −1 … 1.
     MinMax1,
+    /// The inverse hyperbolic sine of what `Robust` gives, so that outliers count little.
+    Invariant,
+    /// As `Standard`. What NeuralForecast learns on the way back under distributions is not here, and stays what it is under all other losses.
+    Revin,
 }
 
-/// The scale of one window: `(value − shift) / scale`.
+/// The scale of one window. Shift and scale are NeuralForecast's: distributions read them as they are.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Fitted {
     /// Taken away first.
     pub shift: f32,
     /// Divided by; never 0.
     pub scale: f32,
+    /// What is made of the quotient.
+    pub curve: Curve,
+}
+
+/// What is made of `(value − shift) / scale`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Curve {
+    /// Nothing.
+    Line,
+    /// 0 … 1 becomes −1 … 1.
+    Doubled,
+    /// The inverse hyperbolic sine of it.
+    Asinh,
 }
 
 impl Scaler {
     /// The names.
-    pub const NAMES: [&str; 5] = ["identity", "standard", "robust", "minmax", "minmax1"];
+    pub const NAMES: [&str; 7] = ["identity", "standard", "robust", "minmax", "minmax1", "invariant", "revin"];
 
     /// The scaler of this name.
     ///
@@ -48,6 +65,8 @@ impl Scaler {
             "robust" => Ok(Scaler::Robust),
             "minmax" => Ok(Scaler::MinMax),
             "minmax1" => Ok(Scaler::MinMax1),
+            "invariant" => Ok(Scaler::Invariant),
+            "revin" => Ok(Scaler::Revin),
             _ => Err(ForecastError::unknown("scaler", name, &Scaler::NAMES)),
         }
     }
@@ -55,12 +74,12 @@ impl Scaler {
     /// The scale of the values that are there. A spread of 0 counts as 1; without values nothing is scaled.
     pub fn fit(self, values: &mut [f64]) -> Fitted {
         if self == Scaler::Identity || values.is_empty() {
-            return Fitted { shift: 0.0, scale: 1.0 };
+            return Fitted { curve: self.curve(), ..Fitted::line(0.0, 1.0) };
         }
         let (shift, spread) = match self {
             Scaler::Identity => (0.0, 1.0),
-            Scaler::Standard => mean_and_deviation(values),
-            Scaler::Robust => robust(values),
+            Scaler::Standard | Scaler::Revin => mean_and_deviation(values),
+            Scaler::Robust | Scaler::Invariant => robust(values),
             Scaler::MinMax | Scaler::MinMax1 => {
                 let low = values.iter().copied().fold(f64::INFINITY, f64::min);
                 let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -68,9 +87,15 @@ impl Scaler {
             }
         };
         let scale = if spread > 0.0 { spread } else { 1.0 } + EPS;
-        // 2(x − low)/range − 1 is (x − (low + range/2)) / (range/2).
-        let (shift, scale) = if self == Scaler::MinMax1 { (shift + scale / 2.0, scale / 2.0) } else { (shift, scale) };
-        Fitted { shift: shift as f32, scale: scale as f32 }
+        Fitted { shift: shift as f32, scale: scale as f32, curve: self.curve() }
+    }
+
+    fn curve(self) -> Curve {
+        match self {
+            Scaler::MinMax1 => Curve::Doubled,
+            Scaler::Invariant => Curve::Asinh,
+            _ => Curve::Line,
+        }
     }
 }
 
@@ -96,15 +121,58 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 impl Fitted {
+    /// A scale without a curve.
+    pub const fn line(shift: f32, scale: f32) -> Fitted {
+        Fitted { shift, scale, curve: Curve::Line }
+    }
+
     /// To the scale of the network.
     pub fn apply(&self, value: f32) -> f32 {
+        let z = self.quotient(value);
+        match self.curve {
+            Curve::Line => z,
+            Curve::Doubled => 2.0 * z - 1.0,
+            Curve::Asinh => z.asinh(),
+        }
+    }
+
+    /// How a value of the data changes with what a network gives for it.
+    pub fn slope(&self, value: f32) -> f32 {
+        match self.curve {
+            Curve::Line => self.scale,
+            Curve::Doubled => self.scale / 2.0,
+            Curve::Asinh => self.scale * value.cosh(),
+        }
+    }
+
+    /// `(value − shift) / scale` without the curve, which is what distributions compare with.
+    pub(crate) fn quotient(&self, value: f32) -> f32 {
         (value - self.shift) / self.scale
     }
 
     /// Back.
     pub fn undo(&self, value: f32) -> f32 {
-        value * self.scale + self.shift
+        let Way { shift, scale, bends } = self.way();
+        (if bends { value.sinh() } else { value }) * scale + shift
     }
+
+    /// The way back in two numbers, and whether a hyperbolic sine comes before.
+    pub(crate) fn way(&self) -> Way {
+        let Fitted { shift, scale, curve } = *self;
+        match curve {
+            Curve::Line => Way { shift, scale, bends: false },
+            Curve::Doubled => Way { shift: shift + scale / 2.0, scale: scale / 2.0, bends: false },
+            Curve::Asinh => Way { shift, scale, bends: true },
+        }
+    }
+}
+
+/// From the scale of the network to that of the data: `value · scale + shift`, or `sinh(value) · scale + shift`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Way {
+    pub(crate) shift: f32,
+    pub(crate) scale: f32,
+    pub(crate) bends: bool,
 }
 
 #[cfg(test)]
@@ -112,7 +180,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Scaler; 5] = [Scaler::Identity, Scaler::Standard, Scaler::Robust, Scaler::MinMax, Scaler::MinMax1];
+    const ALL: [&str; 7] = Scaler::NAMES;
 
     #[test]
     fn scales_by_hand() {
@@ -125,10 +193,12 @@ mod tests {
         close(of(Scaler::Standard, &values), 4.0, 12.5_f32.sqrt());
         close(of(Scaler::Robust, &values), 2.0, 1.0); // deviations 0 1 1 8: the lower middle is 1
         close(of(Scaler::MinMax, &values), 1.0, 9.0);
-        close(of(Scaler::MinMax1, &values), 5.5, 4.5);
+        close(of(Scaler::MinMax1, &values), 1.0, 9.0);
+        let ends = [1.0, 5.5, 10.0].map(|v| of(Scaler::MinMax1, &values).apply(v));
+        assert!(ends.iter().zip([-1.0, 0.0, 1.0]).all(|(got, want)| (got - want).abs() < 1e-5), "{ends:?}");
         // Most values alike: the deviation of normal values stands in.
         close(of(Scaler::Robust, &[5.0, 5.0, 5.0, 9.0]), 5.0, (0.674_489_75 * 3.0_f32.sqrt()).abs());
-        for scaler in ALL {
+        for scaler in ALL.map(|name| Scaler::by_name(name).unwrap()) {
             let flat = of(scaler, &[7.0; 4]);
             assert!(flat.scale >= 0.5 && flat.scale <= 1.00001, "{scaler:?}: {flat:?}");
             close(of(scaler, &[]), 0.0, 1.0);
@@ -138,10 +208,12 @@ mod tests {
     proptest! {
         #[test]
         fn undoing_is_the_inverse(values in prop::collection::vec(-1e3_f64..1e3, 1..20), probe in -1e3_f32..1e3) {
-            for scaler in ALL {
+            for scaler in ALL.map(|name| Scaler::by_name(name).unwrap()) {
                 let fitted = scaler.fit(&mut values.clone());
                 let back = fitted.undo(fitted.apply(probe));
-                prop_assert!((back - probe).abs() <= 1e-3 * (1.0 + probe.abs()), "{:?}: {} {}", scaler, back, probe);
+                // Far from the centre a logarithm keeps fewer digits.
+                let slack = 1e-3 * (1.0 + probe.abs() + (probe - fitted.shift).abs());
+                prop_assert!((back - probe).abs() <= slack, "{:?}: {} {}", scaler, back, probe);
             }
         }
 

@@ -1,13 +1,13 @@
 //! How a window becomes a row of a network's inputs and targets.
-use super::scaler::{Fitted, Scaler};
+use super::scaler::{Curve, Fitted, Scaler, Way};
 use crate::frame::Series;
 
 /// The input that says how much each target counts.
 pub(crate) const KNOWN: &str = "known";
-/// The input by which the loss goes back to the scale of the data: shift, scale, and the unit of errors that are measured by their window.
+/// The input by which the loss goes back to the scale of the data: shift, scale, the unit of errors that are measured by their window, and 1 where a hyperbolic sine comes before.
 pub(crate) const BACK: &str = "back";
 /// Values of it for a series.
-pub(crate) const BACK_LEN: usize = 3;
+pub(crate) const BACK_LEN: usize = 4;
 /// The input that says which of the first input's values are there.
 pub(crate) const INPUT_MASK: &str = "insample_mask";
 
@@ -107,23 +107,33 @@ impl RowShape {
         [(HIST, self.input_size * hist), (FUTR, (self.input_size + self.h) * futr), (STAT, stat)]
     }
 
-    /// Fills the places of a series with its window at `cut`. Returns how many of its targets are known.
-    pub(crate) fn fill(&self, series: &Series<'_>, cut: usize, compare: Compare, row: Row<'_>) -> f32 {
+    /// Fills the places of a series with its window at `cut`. Returns how much its known targets count together: each as much as `weights` has for its step, or 1.
+    pub(crate) fn fill(
+        &self,
+        series: &Series<'_>,
+        cut: usize,
+        (compare, weights): (Compare, &[f32]),
+        row: Row<'_>,
+    ) -> f32 {
         let fitted = inputs_of(series, cut, self.scaler, row.x, row.mask);
         self.fill_beside(series, cut, row.beside);
-        let [shift, scale] = match compare {
-            Compare::Scaled => [0.0, 1.0],
-            Compare::Original => [fitted.shift, fitted.scale],
+        // Distributions are always those of the data, whatever curve the network's inputs follow.
+        let is_of_data = self.asks.compare == Compare::Original;
+        let Way { shift, scale, bends } = match compare {
+            Compare::Scaled => Fitted::line(0.0, 1.0).way(),
+            Compare::Original if is_of_data => Fitted { curve: Curve::Line, ..fitted }.way(),
+            Compare::Original => fitted.way(),
         };
-        // The same on both scales: errors and what they are measured by are multiplied alike.
-        let unit = self.asks.season.map_or(1.0, |season| naive_unit(row.x, season) / scale);
-        row.back.copy_from_slice(&[shift, scale, unit]);
+        let compared = |x: f32| if compare == Compare::Original { fitted.undo(x) } else { x };
+        let unit = self.asks.season.map_or(1.0, |season| naive_unit(row.x, season, compared));
+        row.back.copy_from_slice(&[shift, scale, unit, f32::from(u8::from(bends))]);
+        let target = |y: f32| if is_of_data { fitted.quotient(y) } else { fitted.apply(y) };
         let mut count = 0.0;
         for (step, (t, known)) in row.t.chunks_exact_mut(self.outputs).zip(row.known).enumerate() {
             let is_known = series.is_known(cut + step);
-            let value = if is_known { fitted.apply(series.y[cut + step]) } else { 0.0 };
+            let value = if is_known { target(series.y[cut + step]) } else { 0.0 };
             t.fill(value);
-            *known = f32::from(u8::from(is_known));
+            *known = if is_known { weight_of(weights, step) } else { 0.0 };
             count += *known;
         }
         count
@@ -165,9 +175,14 @@ impl RowShape {
     }
 }
 
-/// One by the mean error of the naive forecast of a season within a window; 0 where that makes none.
-fn naive_unit(x: &[f32], season: usize) -> f32 {
-    let sum: f32 = x.iter().skip(season).zip(x).map(|(now, then)| (now - then).abs()).sum();
+/// How much a step counts.
+pub(super) fn weight_of(weights: &[f32], step: usize) -> f32 {
+    weights.get(step).copied().unwrap_or(1.0)
+}
+
+/// One by the mean error of the naive forecast of a season within a window, on the scale that `compared` goes to; 0 where that makes none.
+fn naive_unit(x: &[f32], season: usize, compared: impl Fn(f32) -> f32) -> f32 {
+    let sum: f32 = x.iter().skip(season).zip(x).map(|(now, then)| (compared(*now) - compared(*then)).abs()).sum();
     if sum > 0.0 { (x.len() - season) as f32 / sum } else { 0.0 }
 }
 
@@ -253,7 +268,7 @@ mod tests {
             counts: Counts::default(),
             asks: Asks::default(),
         };
-        let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 3], [9.0; 4]);
+        let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 4], [9.0; 4]);
         let row = Row {
             x: &mut x,
             t: &mut t,
@@ -262,17 +277,55 @@ mod tests {
             mask: Some(&mut mask),
             beside: BesideMut::default(),
         };
-        assert_eq!(shape.fill(&series, 3, Compare::Original, row), 3.0);
+        assert_eq!(shape.fill(&series, 3, (Compare::Original, &[]), row), 3.0);
         assert_eq!((x, mask), ([0.0, 10.0, 11.0, 0.0], [0.0, 1.0, 1.0, 0.0]));
-        assert_eq!((t, k, back), ([13.0, 13.0, 14.0, 14.0, 15.0, 15.0], [1.0; 3], [0.0, 1.0, 1.0]));
+        assert_eq!((t, k, back), ([13.0, 13.0, 14.0, 14.0, 15.0, 15.0], [1.0; 3], [0.0, 1.0, 1.0, 0.0]));
         let shape = RowShape { scaler: Scaler::MinMax, ..shape };
         let row =
             Row { x: &mut x, t: &mut t, known: &mut k, back: &mut back, mask: None, beside: BesideMut::default() };
-        assert_eq!(shape.fill(&series, 5, Compare::Original, row), 1.0);
+        assert_eq!(shape.fill(&series, 5, (Compare::Original, &[]), row), 1.0);
         // Inputs 11, –, 13, 14: from 11 to 14.
         let near = |a: f32, b: f32| (a - b).abs() < 1e-4;
         assert!(near(x[0], 0.0) && x[1] == 0.0 && near(x[2], 2.0 / 3.0) && near(x[3], 1.0), "{x:?}");
         assert!(near(t[0], 4.0 / 3.0) && t[2..] == [0.0; 4] && k == [1.0, 0.0, 0.0], "{t:?} {k:?}");
         assert!(near(back[0], 11.0) && near(back[1], 3.0));
+    }
+
+    /// Under `invariant` point losses compare curved values, and are told so where they go back; distributions are those of the data.
+    #[test]
+    fn a_curved_scale_is_told_to_those_who_go_back() {
+        let y = [1.0, 2.0, 3.0, 10.0, 30.0];
+        let series = Series::bare(&y, None);
+        let of = |compare: Compare, asked: Compare| {
+            let asks = Asks { compare: asked, season: Some(1) };
+            let shape = RowShape {
+                series: 1,
+                input_size: 4,
+                h: 1,
+                outputs: 1,
+                reads_mask: false,
+                scaler: Scaler::Invariant,
+                counts: Counts::default(),
+                asks,
+            };
+            let (mut x, mut t, mut known, mut back) = ([9.0; 4], [9.0; 1], [9.0; 1], [9.0; 4]);
+            let beside = BesideMut::default();
+            let row = Row { x: &mut x, t: &mut t, known: &mut known, back: &mut back, mask: None, beside };
+            assert_eq!(shape.fill(&series, 4, (compare, &[2.5]), row), 2.5);
+            assert_eq!(known, [2.5]);
+            assert!((x[3] - 8.0_f32.asinh()).abs() < 1e-5, "{x:?}");
+            (t[0], back)
+        };
+        // Median 2, median absolute deviation 1; the naive forecast errs by 3 in the mean, and by asinh 8 + asinh 1 thirds.
+        let near = |got: [f32; 4], want: [f32; 4]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-4);
+        let curved = 3.0 / (8.0_f32.asinh() + 1.0_f32.asinh());
+        for (compare, asked, target, want) in [
+            (Compare::Scaled, Compare::Scaled, 28.0_f32.asinh(), [0.0, 1.0, curved, 0.0]),
+            (Compare::Original, Compare::Scaled, 28.0_f32.asinh(), [2.0, 1.0, 1.0 / 3.0, 1.0]),
+            (Compare::Original, Compare::Original, 28.0, [2.0, 1.0, 1.0 / 3.0, 0.0]),
+        ] {
+            let (t, back) = of(compare, asked);
+            assert!((t - target).abs() < 1e-3 && near(back, want), "{compare:?} {asked:?}: {t} {back:?}");
+        }
     }
 }

@@ -111,8 +111,10 @@ impl Way<'_> {
         let rows = dy.chunks_exact_mut(self.len).zip(before.chunks_exact(self.len));
         let given = rows.zip(&self.seen.scales).zip(&gradients.x);
         for ((((dy, before), scale), dx), states) in given.zip(of_states.chunks_exact(self.len - self.outputs)) {
-            let slopes = self.fitted.model.loss.slopes(&before[..self.outputs], *scale);
-            dy.iter_mut().zip(&slopes).for_each(|(dy, slope)| *dy = dx * slope / scale.scale);
+            let loss = &self.fitted.model.loss;
+            let slopes = loss.slopes(&before[..self.outputs], *scale);
+            let fed_back = scale.apply(loss.point(&before[..self.outputs], *scale));
+            dy.iter_mut().zip(&slopes).for_each(|(dy, slope)| *dy = dx * slope / scale.slope(fed_back));
             dy[self.outputs..].copy_from_slice(states);
         }
         dy
