@@ -5,7 +5,7 @@ use crate::error::{ForecastError, Result};
 use crate::forecaster::fitted::Fitted;
 use crate::forecaster::seen::Seen;
 use crate::losses::{ForecastLoss, Told};
-use crate::windows::{FUTR, Fitted as Scale};
+use crate::windows::{FUTR, Fitted as Scale, Scaler};
 use mayfly_nn::InputGradients;
 
 /// Rows that are run at a time, at most, and values of all of them.
@@ -116,9 +116,10 @@ impl Subject<'_> {
         let (loss, outputs) = (&self.fitted.model.loss, self.fitted.model.loss.outputs());
         let (series, h) = (self.layout.shape.series, self.layout.shape.h);
         let len = series * h * outputs;
-        // Of several outputs it depends on their values which of them count.
+        // Of several outputs it depends on their values which of them count, and under a curve how much.
+        let bends = self.layout.shape.scaler == Scaler::Invariant;
         let y = match outputs {
-            1 if !matches!(loss, ForecastLoss::Distribution(_)) => vec![0.0; targets.len() * len],
+            1 if !bends && !matches!(loss, ForecastLoss::Distribution(_)) => vec![0.0; targets.len() * len],
             _ => self.fitted.network.predict_named(&seen.x, &seen.extras())?,
         };
         let mut dy = vec![0.0; targets.len() * len];
