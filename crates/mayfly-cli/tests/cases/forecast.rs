@@ -409,6 +409,38 @@ fn distributions_hierarchies_and_paths() {
 }
 
 #[test]
+fn forecasts_are_told_in_parts() {
+    let case = case();
+    case.ok(&[&TRAIN[..], &["--scaler", "invariant", "-o", "bent.mayfly"]].concat());
+    assert!(case.refused(&["forecast", "predict", "bent.mayfly", "--decompose"]).contains("it bends"));
+    case.ok(&[&TRAIN[..], &["-o", "m.mayfly"]].concat());
+    let object = case.ok(&["forecast", "predict", "m.mayfly", "--decompose", "--json"]).json();
+    let parts = ["NHITS", "NHITS-level", "NHITS-identity-1", "NHITS-identity-2", "NHITS-identity-3"];
+    let columns = [&["unique_id", "ds"], &parts[..], &["DLinear"]].concat();
+    assert_eq!(object["columns"].as_array().unwrap()[..], columns.into_iter().map(Value::from).collect::<Vec<_>>());
+    let row = object["rows"][7].as_array().unwrap();
+    let number = |at: usize| row[at].as_f64().unwrap();
+    assert!((number(2) - (3..7).map(number).sum::<f64>()).abs() < 1e-2, "{row:?}");
+    assert!(case.refused(&["forecast", "predict", "m.mayfly", "--decompose", "--h", "9"]).contains("at most 6"));
+    case.ok(&["forecast", "train", "s.csv", "--h", "6", "--steps", "2", "--models", "dlinear", "-o", "d.mayfly"]);
+    let said = case.refused(&["forecast", "predict", "d.mayfly", "--decompose"]);
+    assert!(said.contains("NHITS, NBEATS, NBEATSx"), "{said}");
+}
+
+#[test]
+fn steps_of_a_horizon_count_by_a_setting() {
+    let case = case();
+    let train = ["forecast", "train", "s.csv", "--h", "3", "--steps", "2", "--models", "nlinear", "--config", "w.toml"];
+    case.write("w.toml", "horizon_weight = [1, 1, 4]\n");
+    let object = case.ok(&[&train[..], &["-o", "m.mayfly", "--json"]].concat()).json();
+    assert_eq!(object["models"][0]["config"]["horizon_weight"], serde_json::json!([1.0, 1.0, 4.0]));
+    case.ok(&["forecast", "predict", "m.mayfly"]);
+    case.write("w.toml", "horizon_weight = [1, 4]\n");
+    let said = case.refused(&[&train[..], &["-o", "m.mayfly"]].concat());
+    assert!(said.contains("horizon_weight") && said.contains("3 are needed"), "{said}");
+}
+
+#[test]
 fn new_values_are_appended_and_learnt() {
     let case = case();
     let whole = std::fs::read_to_string(case.path("s.csv")).unwrap();

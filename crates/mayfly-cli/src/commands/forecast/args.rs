@@ -202,7 +202,7 @@ pub struct ModelArgs {
     /// A network for each series instead of one for all; it forecasts these series alone
     #[arg(long)]
     pub local: bool,
-    /// What each window is scaled by: identity, standard, robust, minmax or minmax1 [default: the family's]
+    /// What each window is scaled by: identity, standard, robust, minmax, minmax1, invariant or revin [default: the family's]
     #[arg(long, value_name = "NAME")]
     pub scaler: Option<String>,
     /// Validations without a lower loss before training stops [default: never]
@@ -311,6 +311,9 @@ pub struct PredictArgs {
     /// Write the forecasts to a CSV file; - is standard output, which is where they go without this
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
+    /// For NBEATS, NBEATSx and NHITS what the point forecast is the sum of besides: the level, and a column for each stack
+    #[arg(long, conflicts_with_all = ["paths", "hierarchy"])]
+    pub decompose: bool,
     /// Draw so many paths of the future instead, a row for each series, path and step
     #[arg(long, value_name = "N", conflicts_with = "hierarchy", help_heading = "Paths")]
     pub paths: Option<usize>,

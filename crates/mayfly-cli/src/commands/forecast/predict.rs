@@ -27,6 +27,7 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     let forecaster = with_hierarchy(forecaster, &args.hierarchy, &args.series)?;
     let dependence = Dependence::by_name(&args.dependence).map_err(as_flags)?;
     let table: Box<dyn Table> = match args.paths {
+        None if args.decompose => Box::new(forecaster.decompose(frame.as_ref(), args.h).map_err(as_flags)?),
         None => Box::new(forecaster.predict(frame.as_ref(), args.h).map_err(as_flags)?),
         Some(paths) => {
             let options = SimulateOptions { paths, dependence, seed: args.seed };
