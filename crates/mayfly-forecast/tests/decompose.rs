@@ -1,5 +1,7 @@
 //! Forecasts in parts: that they add up, and what has none.
-use mayfly_forecast::{Distribution, ForecastError, ForecastLoss, Forecaster, FrameOptions, Model, SeriesFrame};
+use mayfly_forecast::{
+    Distribution, ForecastError, ForecastLoss, Forecaster, FrameOptions, Model, SeriesFrame, Table, TimeFeature,
+};
 use serde_json::json;
 
 fn frame() -> SeriesFrame {
@@ -58,6 +60,27 @@ fn parts_add_up_to_the_forecast() {
     let level = parts.column("NBEATS-level").unwrap();
     let want = frame().iter().flat_map(|s| vec![s.y[39]; 3]).collect::<Vec<f32>>();
     assert!(level.iter().zip(&want).all(|(l, w)| (l - w).abs() < 1e-3), "{level:?} {want:?}");
+}
+
+/// Columns of the calendar, which nobody gives for the future, and of categories, whose tables the network of the parts has as well.
+#[test]
+fn parts_add_up_with_calendar_and_categories() {
+    let days: Vec<String> = (1..=28).map(|day| format!("2024-02-{day:02}")).collect();
+    let kind: Vec<f32> = (0..28_u8).map(|t| f32::from(t % 3)).collect();
+    let y: Vec<f32> = kind.iter().enumerate().map(|(t, k)| 40.0 + 3.0 * k + (t as f32).sin()).collect();
+    let hist: &[(&str, &[f32])] = &[("kind", &kind)];
+    let table = Table { ids: &vec!["a".to_owned(); 28], ds: &days, y: &y, hist, futr: &[] };
+    let options = FrameOptions { cat: vec!["kind".into()], ..FrameOptions::default() };
+    let frame = SeriesFrame::from_table(&table, &options).unwrap().with_calendar(&[TimeFeature::WeekDay]).unwrap();
+    let mut forecaster = Forecaster::new(4).model(small("NHITS", json!({})));
+    forecaster.fit(&frame, &mut ()).unwrap();
+    let parts = forecaster.decompose(None, None).unwrap();
+    assert_eq!(parts.column("NHITS"), forecaster.predict(None, None).unwrap().column("NHITS"));
+    let columns = parts.columns();
+    for (row, whole) in parts.column("NHITS").unwrap().iter().enumerate() {
+        let sum: f32 = columns[3..].iter().map(|name| parts.column(name).unwrap()[row]).sum();
+        assert!((sum - whole).abs() < 1e-3, "{sum} {whole}");
+    }
 }
 
 #[test]

@@ -80,6 +80,10 @@ impl Build for Embedded {
         self.own.states(outputs)
     }
 
+    fn parts(&self) -> Vec<String> {
+        self.own.parts()
+    }
+
     fn closed_form(&self) -> Option<f64> {
         self.own.closed_form()
     }

@@ -23,7 +23,8 @@ impl Forecaster {
             let want = "forecasts that are made to add up over a hierarchy are not the sums of their models' parts";
             return Err(ForecastError::option("decompose", "hierarchy", want));
         }
-        let (frame, fitted, h) = self.ready(frame, h)?;
+        let known = self.known_ahead(frame, h)?;
+        let (frame, fitted, h) = self.ready(known.as_ref().or(frame), h)?;
         if h > self.h {
             let want = format!("at most {}, as trained: what is fed back beyond has no parts of its own", self.h);
             return Err(ForecastError::option("h", h, want));
@@ -78,7 +79,7 @@ impl Fitted {
         let (shape, model) = (self.shape(), &self.model);
         let (outputs, len) = (model.loss.outputs(), self.h * model.loss.outputs());
         let network =
-            Network::from_parts(spec(model.family, model.own.clone(), shape, Use::Parts), self.network.params(), None)?;
+            Network::from_parts(spec(model.family, model.build(), shape, Use::Parts), self.network.params(), None)?;
         for cuts in cuts.chunks(RUN) {
             let seen = Seen::new(shape, cuts);
             let y = network.predict_named(&seen.x, &seen.extras())?;
