@@ -6,8 +6,11 @@ use crate::frame::SeriesFrame;
 use mayfly_nn::{Control, Network};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How often it is asked whether to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The parameters of each series' network.
 pub(super) type Locals = BTreeMap<String, Vec<f32>>;
@@ -110,10 +113,19 @@ fn gather(
     watch: &mut dyn Watch,
 ) -> Result<Option<Vec<One>>> {
     let mut each: Vec<One> = Vec::with_capacity(task.frame.len());
-    for one in done {
-        match one? {
-            Some(one) => each.push(one),
-            None => return Ok(None),
+    loop {
+        // One series may train for long: who wants to stop is not kept waiting for it.
+        if watch.control() == Control::Stop {
+            stop.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
+        match done.recv_timeout(LOOK) {
+            Ok(one) => match one? {
+                Some(one) => each.push(one),
+                None => return Ok(None),
+            },
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return Ok(Some(each)),
         }
         watch.progress(&Progress {
             model: &task.model.alias,
@@ -123,10 +135,5 @@ fn gather(
             train_loss: f64::NAN,
             validation_loss: None,
         });
-        if watch.control() == Control::Stop {
-            stop.store(true, Ordering::Relaxed);
-            return Ok(None);
-        }
     }
-    Ok(Some(each))
 }

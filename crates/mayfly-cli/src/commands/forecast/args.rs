@@ -259,10 +259,8 @@ pub struct TrainArgs {
 
 #[derive(Args, Debug)]
 pub struct AutoArgs {
-    /// A table of series: .csv or .parquet, a row a value; - is standard input
-    pub data: PathBuf,
     #[command(flatten)]
-    pub models: ModelArgs,
+    pub train: TrainArgs,
     /// Settings to try for each model
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Search")]
     pub samples: usize,
@@ -278,19 +276,6 @@ pub struct AutoArgs {
     /// Write every trial down as a line of JSON; a search that was broken off goes on from there
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Search")]
     pub log: Option<PathBuf>,
-    /// Where the models go [default: the data's name]
-    #[arg(short, long, value_name = "MODEL")]
-    pub output: Option<PathBuf>,
-    /// Draw the forecasts of what was held out as an SVG file
-    #[arg(long, value_name = "FILE.svg")]
-    pub plot: Option<PathBuf>,
-    /// Keep no values of the series in the file; predict then needs data
-    #[arg(long)]
-    pub no_tails: bool,
-    #[command(flatten)]
-    pub exogenous: ExogenousArgs,
-    #[command(flatten)]
-    pub series: SeriesArgs,
 }
 
 #[derive(Args, Debug)]

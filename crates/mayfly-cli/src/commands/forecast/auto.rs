@@ -20,27 +20,34 @@ const SHOWN: usize = 60;
 
 /// Tries settings, trains with the best, and saves.
 pub(super) fn run(args: &AutoArgs, ui: Ui) -> Result<()> {
-    let config = args.models.config.as_deref().map(|path| ("the file of --config", path));
+    let config = args.train.models.config.as_deref().map(|path| ("the file of --config", path));
     let space = args.space.as_deref().map(|path| ("the file of --space", path));
-    let statics = args.exogenous.statics.as_deref().map(|path| ("the table of --static", path));
-    let reads = [("the data", &*args.data)].into_iter().chain(config).chain(space).chain(statics);
+    let statics = args.train.exogenous.statics.as_deref().map(|path| ("the table of --static", path));
+    let reads = [("the data", &*args.train.data)].into_iter().chain(config).chain(space).chain(statics);
     let mut files = Files::reading(reads)?;
-    let path = args.output.clone().map_or_else(|| default_model(&args.data), Ok)?;
+    let path = args.train.output.clone().map_or_else(|| default_model(&args.train.data), Ok)?;
     let output = files.writing("-o", &path, NATIVE_MODEL)?;
-    let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
+    let plot = args.train.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     // It is read as well as written: a search goes on from it.
     args.log.as_deref().map(|path| files.writing("--log", path, LOG)).transpose()?;
     files.refuse_json(ui)?;
-    check(&args.models)?;
+    check(&args.train.models)?;
     let options = options(args)?;
-    let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
-    let mut forecaster = forecaster(&args.models, &frame, ui)?;
+    let frame = series(&args.train.data, &args.train.series, &args.train.exogenous, ui)?;
+    let mut forecaster = forecaster(&args.train.models, &frame, ui)?;
     let spaces = spaces(args, &forecaster)?;
     let mut eye = Eye::new(ui)?;
     let report = forecaster.auto(&frame, &spaces, &options, &mut eye);
     eye.finish();
     let report = report.map_err(as_flags)?;
-    let wrote = Wrote { frame: &frame, args: &args.models, output, plot, data: &args.data, no_tails: args.no_tails };
+    let wrote = Wrote {
+        frame: &frame,
+        args: &args.train.models,
+        output,
+        plot,
+        data: &args.train.data,
+        no_tails: args.train.no_tails,
+    };
     let trials = report.trials;
     let (text, mut object) = write_model(forecaster, report.fit, wrote, ui)?;
     ui.note("settings were chosen by what the figures are measured on: mayfly forecast cv with the settings shown measures without that");
@@ -59,7 +66,7 @@ fn options(args: &AutoArgs) -> Result<AutoOptions> {
     Ok(AutoOptions {
         samples: args.samples,
         search: args.search.parse().map_err(as_flags)?,
-        seed: args.models.seed.unwrap_or(1),
+        seed: args.train.models.seed.unwrap_or(1),
         time,
         log: args.log.clone(),
     })
@@ -72,7 +79,7 @@ fn spaces(args: &AutoArgs, forecaster: &Forecaster) -> Result<Vec<Space>> {
     if let Some(name) = own.keys().find(|name| !is_used(name)) {
         return Err(Usage(format!("--space: the table [{name}] is for none of the models that are tried")).into());
     }
-    let config = settings(&args.models)?;
+    let config = settings(&args.train.models)?;
     let one = |model: &Model| {
         let of = |name: &&String| name.eq_ignore_ascii_case(model.family.name);
         let fixed = fixed(args, &config, model);
@@ -84,7 +91,7 @@ fn spaces(args: &AutoArgs, forecaster: &Forecaster) -> Result<Vec<Space>> {
 
 /// Settings that a person gave a value.
 fn fixed(args: &AutoArgs, config: &Map<String, Value>, model: &Model) -> Vec<String> {
-    let models = &args.models;
+    let models = &args.train.models;
     let flags = [
         ("input_size", models.input_size.is_some()),
         ("max_steps", models.steps.is_some()),

@@ -8,7 +8,7 @@ use crate::support::exit::Usage;
 use crate::support::input::is_dash;
 use crate::support::output::{Files, NATIVE_MODEL, Output, PICTURE};
 use crate::support::ui::Ui;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mayfly_forecast::{Forecaster, Report, SeriesFrame};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,10 @@ pub(super) fn write_model(
 ) -> Result<(String, Value)> {
     let Wrote { frame, args, output, plot, data, no_tails } = to;
     report.notes.iter().for_each(|note| ui.note(note));
+    if forecaster.fitted().is_empty() {
+        // A local model that was interrupted is none, and a file without models would take the place of what is there.
+        bail!("interrupted before the first model was trained: nothing is written");
+    }
     if no_tails {
         forecaster.forget_series();
     }
