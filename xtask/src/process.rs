@@ -6,8 +6,9 @@ use std::process::Command;
 
 /// The repository root: the folder above `xtask/`.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    // Cargo tells it when it runs us, which is right also where a shared build folder has us from another clone.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.parent().map(Path::to_path_buf).unwrap_or(here)
 }
 
 /// `cargo` as the toolchain that runs us has it, started in the repository root.
