@@ -337,7 +337,7 @@ impl Gossip {
     }
 
     fn is_worth_a_walk(&self, peer: NodeId, stand: Stand) -> bool {
-        stand.ours.0 != stand.theirs.0 && self.walking_with.is_none() && self.fruitless.get(&peer) != Some(&stand)
+        stand.ours != stand.theirs && self.walking_with.is_none() && self.fruitless.get(&peer) != Some(&stand)
     }
 
     /// A request came to nothing.
