@@ -1,6 +1,6 @@
 //! A model that is to be trained: a family, its settings, and what to call it.
 use crate::error::{ForecastError, Result};
-use crate::families::{Build, Common, Family, as_json, merge};
+use crate::families::{Build, Common, Family, Implicit, as_json, merge};
 use crate::frame::Exogenous;
 use crate::losses::{ForecastLoss, Spread};
 use crate::windows::{Counts, RowShape, Scaler, WindowSpec};
@@ -170,6 +170,14 @@ impl Model {
             _ => return Ok(()),
         };
         Err(ForecastError::option("horizon_weight", "given", format!("{} {why}", self.alias)))
+    }
+
+    /// The family as it is written into a graph: with the layer of the loss behind it, where that has one.
+    pub(crate) fn build(&self) -> Arc<dyn Build> {
+        match self.loss.asks().shares {
+            true => Arc::new(Implicit { family: self.own.clone(), quantiles: self.loss.quantiles() }),
+            false => self.own.clone(),
+        }
     }
 
     /// Whether forecasts are made step by step.

@@ -44,13 +44,13 @@ impl Networks {
     /// What the first is, without its parameters.
     pub(super) fn spec(model: &Model, shape: RowShape) -> NetworkSpec {
         let purpose = if model.is_recurrent() { Use::Beginning } else { Use::Forecasts };
-        spec(model.family, model.own.clone(), shape, purpose)
+        spec(model.family, model.build(), shape, purpose)
     }
 
     pub(super) fn new(model: &Model, shape: RowShape, params: &[f32]) -> Result<Networks> {
         let next = || {
             let one = RowShape { input_size: 1, ..shape };
-            Network::from_parts(spec(model.family, model.own.clone(), one, Use::Continuing), params, None)
+            Network::from_parts(spec(model.family, model.build(), one, Use::Continuing), params, None)
         };
         Ok(Networks {
             first: Network::from_parts(Networks::spec(model, shape), params, None)?,
@@ -99,7 +99,7 @@ impl Task<'_> {
             seed: common.random_seed,
         };
         let mut rows = Rows::new(series, &list, shape, plan).weighing(common.steps_count());
-        let training = spec(self.model.family, self.model.own.clone(), shape, Use::Training);
+        let training = spec(self.model.family, self.model.build(), shape, Use::Training);
         let network = match self.from {
             None => Network::new(training, common.random_seed)?,
             Some(from) => Network::from_parts(training, from.params(), None)?,

@@ -27,12 +27,12 @@ impl Fitted {
         h: usize,
         read: Read<'_, T>,
     ) -> Result<Vec<T>> {
-        let outputs = self.model.loss.outputs();
+        let outputs = self.model.loss.told();
         let shape = self.shape();
         let seen = Seen::new(shape, cuts);
         // What is known ahead, for all steps.
         let ahead = Seen::new(RowShape { h, ..shape }, cuts);
-        let len = outputs + self.model.own.states(outputs);
+        let len = outputs + self.model.own.states(self.model.loss.outputs());
         let mut told: Vec<Vec<T>> = cuts.iter().map(|_| Vec::new()).collect();
         let y = self.network.predict_named(&seen.x, &seen.extras())?;
         for ((row, scale), told) in y.chunks_exact(len).zip(&seen.scales).zip(&mut told) {
