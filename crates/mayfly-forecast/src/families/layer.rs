@@ -2,7 +2,7 @@
 use super::Family;
 use super::cx::{ForecastCx, Known, Parts, States};
 use super::settings::Build;
-use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
+use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, SHARES, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
 use std::sync::Arc;
@@ -104,6 +104,9 @@ pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowSha
         if count > 0 {
             spec = spec.with_input(name, &dims(&of_one));
         }
+    }
+    if for_use == Use::Training && shape.asks.shares {
+        spec = spec.with_input(SHARES, &dims(&[h]));
     }
     if for_use == Use::Continuing {
         spec = spec.with_input(STATES, &[build.states(shape.outputs)]);
