@@ -27,7 +27,7 @@ impl<'a> Held<'a> {
             let len = members.iter().map(|series| series.y.len()).max().unwrap_or(0);
             let last = len.saturating_sub(shape.h);
             let counts = |step: &usize| weight_of(weights, *step) > 0.0;
-            let is_there = |at: usize| members.iter().any(|series| series.is_known(at));
+            let is_there = |at: usize| members.iter().any(|series| series.is_known(at) && series.weight(at) > 0.0);
             let known = |cut: usize| (0..shape.h).filter(counts).any(|step| is_there(cut + step));
             cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (group, cut)));
         }

@@ -97,7 +97,8 @@ impl<'a> Rows<'a> {
         let windows = self.draw(self.pass * self.plan.pass + self.step);
         let h = self.shape.h;
         let of = |series: &Series<'_>, cut: usize| -> f32 {
-            (0..h).filter(|step| series.is_known(cut + step)).map(|step| weight_of(self.weights, step)).sum()
+            let known = (0..h).filter(|step| series.is_known(cut + step));
+            known.map(|step| weight_of(self.weights, step) * series.weight(cut + step)).sum()
         };
         let known =
             windows.iter().flat_map(|(group, cut)| self.members(*group).iter().map(move |series| of(series, *cut)));

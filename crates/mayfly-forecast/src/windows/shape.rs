@@ -139,7 +139,7 @@ impl RowShape {
             let is_known = series.is_known(cut + step);
             let value = if is_known { target(series.y[cut + step]) } else { 0.0 };
             t.fill(value);
-            *known = if is_known { weight_of(weights, step) } else { 0.0 };
+            *known = if is_known { weight_of(weights, step) * series.weight(cut + step) } else { 0.0 };
             count += *known;
         }
         count

@@ -76,6 +76,12 @@ pub struct SeriesArgs {
     /// The column of values [default: y; in a table of two columns the second]
     #[arg(long, value_name = "COLUMN", help_heading = "Series")]
     pub target: Option<String>,
+    /// The column that says how much each value counts in training, 0 or more [default: sample_weight, if there is one]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub weight: Option<String>,
+    /// The column whose rows of 0 are to be taken for unknown [default: available_mask, if there is one]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub available: Option<String>,
     /// Step between values: s, min, h, D, B, W-MON, MS, ME, QS, QE, YS, YE, multiples such as 15min, or a whole number [default: found out]
     #[arg(long, value_name = "FREQ", help_heading = "Series")]
     pub freq: Option<String>,
@@ -83,7 +89,7 @@ pub struct SeriesArgs {
     #[arg(long, value_name = "ZONE", help_heading = "Series")]
     pub tz: Option<String>,
     /// Every column but the times is a series
-    #[arg(long, conflicts_with_all = ["id", "target"], help_heading = "Series")]
+    #[arg(long, conflicts_with_all = ["id", "target", "weight", "available"], help_heading = "Series")]
     pub wide: bool,
     /// What becomes of missing values: mask, linear, forward or zero [default: an error]
     #[arg(long, value_name = "HOW", help_heading = "Series")]
@@ -152,6 +158,8 @@ impl SeriesArgs {
             id: self.id.clone(),
             time: self.time.clone(),
             target: self.target.clone(),
+            weight: self.weight.clone(),
+            available: self.available.clone(),
             freq: self.freq.as_deref().map(str::parse).transpose()?,
             tz: self.tz.as_deref().map(str::parse).transpose()?,
             duplicates: self.duplicates.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
