@@ -262,6 +262,15 @@ UNUSED = {"RMoK": ["weight1"], "StemGNN": ["backcast_short_cut"], "DilatedRNN": 
 STACKS_OF = ["NBEATS", "NBEATSx", "NHITS"]
 
 
+def choices_of(model):
+    """What TFT chose in its last pass: static columns, columns of the past and of the horizon, times."""
+    told = model.interpretability_params
+    static = told["static_encoder_sparse_weights"]
+    kept = [static] if len(static) else []
+    kept += [told["history_vsn_wgts"], told["future_vsn_wgts"], told["attn_wts"].mean(dim=1)]
+    return torch.cat([t.flatten(1) for t in kept], dim=1).clone()
+
+
 def parts_of(model, batch, settings):
     """Level and stacks, `[rows, 1 + stacks, h]`, from NeuralForecast's parts, which are level and blocks."""
     model.decompose_forecast = True
@@ -378,6 +387,8 @@ def write(name):
         tensors["output"] = result().clone()
         if family in STACKS_OF and outputs == 1:
             tensors["parts"] = parts_of(model, batch, settings)
+        if family == "TFT":
+            tensors["choices"] = choices_of(model)
     model.train()
     (result() * functional).sum().backward()
     tensors["functional"] = functional

@@ -171,6 +171,9 @@ impl Golden {
         if let Some(what) = self.difference_of_parts(&network, x) {
             return Some(what);
         }
+        if let Some(what) = self.difference_of_choices(&network, x) {
+            return Some(what);
+        }
         let layout = network.layout().to_vec();
         let gradient = self.gradient(self.for_training(network, build));
         for info in layout.iter().filter(|info| info.role == Role::Weight) {
@@ -194,6 +197,15 @@ impl Golden {
         let network = Network::from_parts(spec, network.params(), None).unwrap();
         let parts = network.predict_named(x, &self.extras()).unwrap();
         (!near(&parts, want, 1e-4)).then(|| format!("parts {parts:?}, not {want:?}"))
+    }
+
+    /// What differs in the weights by which the network chooses, where the file has them.
+    fn difference_of_choices(&self, network: &Network, x: &[f32]) -> Option<String> {
+        let want = self.tensors.get("choices")?;
+        let spec = spec(self.family, self.build(), self.shape, Use::Choices);
+        let network = Network::from_parts(spec, network.params(), None).unwrap();
+        let choices = network.predict_named(x, &self.extras()).unwrap();
+        (!near(&choices, want, 1e-4)).then(|| format!("choices {choices:?}, not {want:?}"))
     }
 
     /// The network that is trained: another one where shares are drawn.

@@ -80,7 +80,7 @@ pub use patchtst::PatchTst;
 pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
 pub use ridge::Ridge;
 pub use rmok::{RMoK, Wavelet};
-pub use settings::{Build, Settings};
+pub use settings::{Build, Choice, ChoiceKind, ChoiceSizes, Settings};
 pub(crate) use settings::{as_json, merge};
 pub use softs::{Softs, SoftsSharp};
 pub use stemgnn::StemGnn;

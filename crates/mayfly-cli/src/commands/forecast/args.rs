@@ -184,7 +184,7 @@ pub struct ModelArgs {
     /// Values of the past that models see [default: three horizons]
     #[arg(long, value_name = "N")]
     pub input_size: Option<usize>,
-    /// mae, mse, rmse, mape, smape, mase:SEASON, fredf, huber:DELTA, tukey; quantile:Q, huberq:Q; mq, hubermq (the median and intervals);
+    /// mae, mse, rmse, mape, smape, mase:SEASON, fredf, huber:DELTA, tukey; quantile:Q, huberq:Q; mq, hubermq, iq, huberiq (the median and intervals);
     /// normal, studentt, poisson, negativebinomial, bernoulli, tweedie:POWER, isqf, pmm:N, gmm:N, nbmm:N (a distribution, with its intervals)
     /// [default: the family's: mae, and studentt of DeepAR]
     #[arg(long, value_name = "LOSS")]
@@ -409,7 +409,7 @@ pub struct ExplainArgs {
     /// Steps of the forecast to explain, from 1 [default: all]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub steps: Vec<usize>,
-    /// integrated_gradients (adds up to the forecast), input_x_gradient, or permutation (asks nothing of a model)
+    /// integrated_gradients (adds up to the forecast), input_x_gradient, permutation (asks nothing of a model), or weights (what TFT says it looks at)
     #[arg(long, value_name = "METHOD", default_value = "integrated_gradients")]
     pub method: String,
     /// Points of integrated gradients [default: 64, and up to 1,024 until no more than a thousandth is missing]
