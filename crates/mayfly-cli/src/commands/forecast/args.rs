@@ -3,6 +3,8 @@ use crate::support::data::FileArgs;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use mayfly_forecast::{Exogenous, Forecaster, FrameOptions};
+use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -225,6 +227,9 @@ pub struct ModelArgs {
     /// Settings by NeuralForecast's names from a TOML file: at its top for all models, in tables such as [NHITS] for one
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+    /// What the file of settings says, once it was read: a pipe cannot be read twice
+    #[arg(skip)]
+    pub settings: OnceCell<Map<String, Value>>,
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
