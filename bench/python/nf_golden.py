@@ -23,7 +23,7 @@ warnings.filterwarnings("ignore")
 
 import neuralforecast.models as nf
 import torch
-from neuralforecast.losses.pytorch import MAE, MQLoss
+from neuralforecast.losses.pytorch import MAE, IQLoss, MQLoss
 from safetensors.torch import save_file
 
 L, H, ROWS = 16, 6, 2
@@ -144,6 +144,9 @@ CASES = {
         f"rmok_{wavelet}": ("RMoK", {"dropout": 0.0, "taylor_order": 1, "jacobi_degree": 1, "wavelet_function": wavelet}, "", 1)
         for wavelet in ["dog", "meyer", "shannon"]
     },
+    # With the layer of IQLoss behind: names that end so.
+    "mlp_iq": ("MLP", {"hidden_size": 8}, "", 1),
+    "tsmixer_iq": ("TSMixer", {"ff_dim": 5, "dropout": 0.0, "n_block": 1}, "", 1),
     "deepnpts": ("DeepNPTS", {"hidden_size": 8, "dropout": 0.0}, "", 1),
     "mlp_cat": ("MLP", {"hidden_size": 8}, "hist futr stat cat", 1),
     "nhits_cat": ("NHITS", {"mlp_units": UNITS}, "hist futr stat cat", 1),
@@ -214,19 +217,36 @@ class DrawnTorch:
 nf.informer.torch = nf.softs.torch = nf.softssharp.torch = DrawnTorch()
 
 
+# The quantiles that files of IQLoss have.
+QUANTILES = [0.5, 0.1, 0.9]
+
+
+def implicit(model, y, shares, quantiles):
+    """What IQLoss makes of outputs: the quantiles that are asked for, or one for each drawn share."""
+    if not quantiles:
+        model.loss.has_predicted = False
+        model.loss._sample_quantiles = lambda sample_size, device: shares.reshape(*sample_size, 1)
+        return model.loss.domain_map(y)
+    made = []
+    for q in quantiles:
+        model.loss.update_quantile([q])
+        made.append(model.loss.domain_map(y))
+    return torch.stack(made, dim=-1)
+
+
 def columns_of(kinds):
     """The names of the columns of each kind; those of categories are the last."""
     words = ["words"] if "cat" in kinds.split() else []
     return {kind: [f"{kind}_{i}" for i in [*range(n), *words]] for kind, n in EXOGENOUS.items() if kind in kinds.split()}
 
 
-def model_of(family, settings, kinds, outputs, h):
+def model_of(family, settings, kinds, outputs, h, is_implicit):
     names = columns_of(kinds)
     exogenous = {f"{kind}_exog_list": columns for kind, columns in names.items()}
     if "cat" in kinds.split():
         words = {f"{kind}_words": WORDS[kind] for kind in names}
         exogenous |= {"cat_exog_list": list(words), "categorical_cardinalities": words}
-    loss = MAE() if outputs == 1 else MQLoss(level=[80])
+    loss = IQLoss() if is_implicit else MAE() if outputs == 1 else MQLoss(level=[80])
     assert loss.outputsize_multiplier == outputs
     many = {"n_series": SERIES} if getattr(nf, family).MULTIVARIATE else {}
     return getattr(nf, family)(h=h, input_size=L, loss=loss, valid_loss=loss, **settings, **exogenous, **many)
@@ -240,6 +260,15 @@ UNUSED = {"RMoK": ["weight1"], "StemGNN": ["backcast_short_cut"], "DilatedRNN": 
 
 # Families whose forecasts are sums of what their stacks add; NeuralForecast tells the parts of one output a step only.
 STACKS_OF = ["NBEATS", "NBEATSx", "NHITS"]
+
+
+def choices_of(model):
+    """What TFT chose in its last pass: static columns, columns of the past and of the horizon, times."""
+    told = model.interpretability_params
+    static = told["static_encoder_sparse_weights"]
+    kept = [static] if len(static) else []
+    kept += [told["history_vsn_wgts"], told["future_vsn_wgts"], told["attn_wts"].mean(dim=1)]
+    return torch.cat([t.flatten(1) for t in kept], dim=1).clone()
 
 
 def parts_of(model, batch, settings):
@@ -292,7 +321,8 @@ def write(name):
     generator = torch.Generator().manual_seed(sum(map(ord, name)))
     rand = lambda *shape: torch.rand(*shape, generator=generator) * 4 - 2
     names = columns_of(kinds)
-    model = model_of(family, settings, kinds, outputs, h)
+    is_implicit = name.endswith("_iq")
+    model = model_of(family, settings, kinds, outputs, h, is_implicit)
     noise(model, generator)
     many = model.MULTIVARIATE
     rows, series = MANY_ROWS if many or family == "PatchTST" else ROWS, SERIES if many else 1
@@ -326,9 +356,17 @@ def write(name):
         # Columns stand a step ahead of the series; those known to the cutoff are 0 behind it.
         shifted = {"hist_exog": lambda t: torch.cat((t[:, 1:], torch.zeros_like(t[:, :1])), dim=1), "futr_exog": lambda t: t[:, 1:]}
         batch |= {n: shift(batch[n]) for n, shift in shifted.items() if batch[n] is not None}
+    shares = torch.rand(rows, series, h, generator=generator) if is_implicit else None
     functional = rand(*((rows, SERIES, h, outputs) if many else (rows, h, outputs)))
     DrawnTorch.drawn = drawn = Drawn(7)
     result = lambda: drawn.again() or as_output(family, model(seen(model, batch)), rows, h, outputs)
+    if is_implicit:
+        plain, of_steps = result, (lambda t: t.permute(0, 2, 1)) if many else (lambda t: t)
+        # As NeuralForecast has them: [rows, h, series].
+        told = lambda quantiles: implicit(model, of_steps(plain().reshape(rows, series, h) if many else plain()), of_steps(shares) if many else shares, quantiles)
+        as_rows = lambda t: (t if t.ndim > 3 else t.unsqueeze(-1)).permute(0, 2, 1, 3) if many else t
+        result = lambda: as_rows(told(QUANTILES if not model.training else []))
+        inputs["shares"] = shares
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     tensors = {f"param/{n}": p.detach().clone() for n, p in model.named_parameters(remove_duplicate=True) if p.requires_grad}
     tensors |= {f"buffer/{n}": b for n, b in buffers.items() if n.endswith(("running_mean", "running_var"))}
@@ -349,6 +387,8 @@ def write(name):
         tensors["output"] = result().clone()
         if family in STACKS_OF and outputs == 1:
             tensors["parts"] = parts_of(model, batch, settings)
+        if family == "TFT":
+            tensors["choices"] = choices_of(model)
     model.train()
     (result() * functional).sum().backward()
     tensors["functional"] = functional
@@ -372,6 +412,7 @@ def write(name):
     facts |= {"series": SERIES} if many else {}
     facts |= {kind: len(names.get(kind, [])) for kind in EXOGENOUS}
     facts |= {"words": {kind: [WORDS[kind]] for kind in names}} if "cat" in kinds.split() else {}
+    facts |= {"quantiles": QUANTILES} if is_implicit else {}
     as_real = lambda t: torch.view_as_real(t.detach()) if t.is_complex() else t
     tensors = {n: as_real(t).float().contiguous() for n, t in tensors.items()}
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"golden": json.dumps(facts)})

@@ -62,6 +62,8 @@ WEIGHED = {
     "quantile:0.2": nf.QuantileLoss(0.2, torch.tensor(WEIGHT)),
     "mq": nf.MQLoss(level=[80, 90], horizon_weight=torch.tensor(WEIGHT)),
 }
+# Losses that draw a share for each target.
+IMPLICIT = {"iq": nf.IQLoss(), "huberiq:0.6": nf.HuberIQLoss(delta=0.6)}
 SHARES = [0.5, 0.05, 0.1, 0.9, 0.95]
 
 
@@ -94,6 +96,17 @@ def point(name, loss):
     value = loss(y=y, y_hat=loss.domain_map(raw), mask=mask, y_insample=past)
     zero, one = torch.zeros(ROWS, 1), torch.ones(ROWS, 1)
     return entry(name, raw, y, mask, zero, one, value, {"past": listed(past)})
+
+
+def implicit(name, loss):
+    """The loss of given outputs, which its layer has made of a network's: that layer is in the golden files of families."""
+    g = torch.Generator().manual_seed(len(name) * 5 + ord(name[0]))
+    raw = torch.randn(ROWS, H, 1, generator=g).requires_grad_()
+    y = torch.randn(ROWS, H, 1, generator=g)
+    loss.q = torch.rand(ROWS, H, 1, generator=g)
+    mask = mask_of(name)
+    zero, one = torch.zeros(ROWS, 1), torch.ones(ROWS, 1)
+    return entry(name, raw, y, mask, zero, one, loss(y=y, y_hat=raw, mask=mask), {"shares": listed(loss.q)})
 
 
 def frozen(kind, p):
@@ -168,6 +181,7 @@ def main():
     weight = {"horizon_weight": WEIGHT}
     entries += [point(*item) | weight for item in WEIGHED.items()]
     entries += [distribution("Normal", "Normal", nf.DistributionLoss("Normal", horizon_weight=torch.tensor(WEIGHT))) | weight]
+    entries += [implicit(*item) for item in IMPLICIT.items()]
     OUT.write_text(json.dumps(entries, separators=(",", ":")).replace('{"loss"', '\n{"loss"') + "\n")
     print(f"{len(entries)} losses, {OUT.stat().st_size} bytes")
 

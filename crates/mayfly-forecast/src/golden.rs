@@ -1,6 +1,6 @@
 //! Every family against NeuralForecast's own module: outputs and gradients from the same parameters. The files in `tests/golden` are written by `bench/python/nf_golden.py`.
-use crate::families::{Build, FAMILIES, Family, PLACE, Use, Vocabularies, embedded, spec, torch_parameter};
-use crate::windows::{Asks, Counts, FUTR, HIST, INPUT_MASK, RowShape, STAT, Scaler};
+use crate::families::{Build, FAMILIES, Family, Implicit, PLACE, Use, Vocabularies, embedded, spec, torch_parameter};
+use crate::windows::{Asks, BACK_LEN, Counts, FUTR, HIST, INPUT_MASK, RowShape, SHARES, STAT, Scaler};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_graph::Role;
 use mayfly_nn::{Algorithm, BatchRows, CustomLoss, CustomOp, Dims, Loss, Network, Sgd, Shape, TrainConfig, Trainer};
@@ -17,6 +17,8 @@ struct Golden {
     shape: RowShape,
     /// Words of each column of categories.
     words: Vocabularies,
+    /// The shares that outputs are quantiles of, where a loss has any quantile.
+    quantiles: Vec<f64>,
     tensors: BTreeMap<String, Vec<f32>>,
 }
 
@@ -61,6 +63,7 @@ fn read(path: &std::path::Path) -> Golden {
         settings: facts["settings"].as_object().unwrap().clone(),
         shape,
         words,
+        quantiles: serde_json::from_value(facts["quantiles"].clone()).unwrap_or_default(),
         tensors: file.tensors.into_iter().map(|tensor| (tensor.name, values(tensor.data))).collect(),
     }
 }
@@ -151,8 +154,12 @@ impl Golden {
     }
 
     /// What differs from NeuralForecast, if anything.
-    fn difference(&self, build: Arc<dyn Build>) -> Option<String> {
-        let network = match self.network(build) {
+    fn difference(&self, family: Arc<dyn Build>) -> Option<String> {
+        let build = match self.quantiles.is_empty() {
+            true => family,
+            false => Arc::new(Implicit { family, quantiles: self.quantiles.clone() }),
+        };
+        let network = match self.network(build.clone()) {
             Ok(network) => network,
             Err(what) => return Some(what),
         };
@@ -164,8 +171,11 @@ impl Golden {
         if let Some(what) = self.difference_of_parts(&network, x) {
             return Some(what);
         }
+        if let Some(what) = self.difference_of_choices(&network, x) {
+            return Some(what);
+        }
         let layout = network.layout().to_vec();
-        let gradient = self.gradient(network);
+        let gradient = self.gradient(self.for_training(network, build));
         for info in layout.iter().filter(|info| info.role == Role::Weight) {
             let name = info.name.strip_prefix(PLACE).unwrap();
             let (got, want) = (&gradient[info.range()], &self.tensors[&format!("grad/{name}")]);
@@ -189,6 +199,24 @@ impl Golden {
         (!near(&parts, want, 1e-4)).then(|| format!("parts {parts:?}, not {want:?}"))
     }
 
+    /// What differs in the weights by which the network chooses, where the file has them.
+    fn difference_of_choices(&self, network: &Network, x: &[f32]) -> Option<String> {
+        let want = self.tensors.get("choices")?;
+        let spec = spec(self.family, self.build(), self.shape, Use::Choices);
+        let network = Network::from_parts(spec, network.params(), None).unwrap();
+        let choices = network.predict_named(x, &self.extras()).unwrap();
+        (!near(&choices, want, 1e-4)).then(|| format!("choices {choices:?}, not {want:?}"))
+    }
+
+    /// The network that is trained: another one where shares are drawn.
+    fn for_training(&self, network: Network, build: Arc<dyn Build>) -> Network {
+        if self.quantiles.is_empty() {
+            return network;
+        }
+        let shape = RowShape { asks: Asks { shares: true, ..self.shape.asks }, ..self.shape };
+        Network::from_parts(spec(self.family, build, shape, Use::Training), network.params(), None).unwrap()
+    }
+
     fn gradient(&self, network: Network) -> Vec<f32> {
         let config = TrainConfig {
             algorithm: Algorithm::Sgd(Sgd::default()),
@@ -205,7 +233,15 @@ impl Golden {
             *sink.lock().unwrap() = grads.iter().map(|g| g * info.rows as f32).collect();
             Ok(())
         })));
-        let extras: Vec<&[f32]> = self.extras().into_iter().map(|(_, values)| values).collect();
+        let mut extras: Vec<&[f32]> = self.extras().into_iter().map(|(_, values)| values).collect();
+        let rows = self.tensors["functional"].len() / (self.shape.series * self.shape.h * self.shape.outputs);
+        let nothing = vec![0.0; rows * self.shape.series * self.shape.h.max(BACK_LEN)];
+        if !self.quantiles.is_empty() {
+            // What the loss alone reads comes first, and is not read by this one.
+            let [known, back] = [self.shape.h, BACK_LEN].map(|len| &nothing[..rows * self.shape.series * len]);
+            let shares = self.tensors[&format!("input/{SHARES}")].as_slice();
+            extras = [known, back].into_iter().chain(extras).chain([shares]).collect();
+        }
         trainer.step_with(&self.tensors["input/insample_y"], &extras, &self.tensors["functional"], None).unwrap();
         drop(trainer);
         Arc::try_unwrap(seen).unwrap().into_inner().unwrap()

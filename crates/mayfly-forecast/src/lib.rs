@@ -43,17 +43,18 @@ pub use baselines::{BASELINES, Baseline, Ets, EtsForm, EtsWeights, Normal};
 pub use calendar::{Freq, Stamp, TimeFeature, Zone};
 pub use error::{ForecastError, Result};
 pub use families::{
-    Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Common, DLinear, DeepNpts, Dense, DilatedCell,
-    DilatedRnn, DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward, ForecastCx, Gru, HiddenSize,
-    ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate, ModeSelect, NLinear, Nbeats,
-    Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Ridge, Rnn, Settings, Softs, SoftsSharp, StackType, StemGnn, Takes, Tcn,
-    Tft, TftCell, Tide, TimeMixer, TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet,
-    XLinear, XLstm,
+    Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Choice, ChoiceKind, ChoiceSizes, Common, DLinear,
+    DeepNpts, Dense, DilatedCell, DilatedRnn, DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward,
+    ForecastCx, Gru, HiddenSize, ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate,
+    ModeSelect, NLinear, Nbeats, Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Ridge, Rnn, Settings, Softs, SoftsSharp,
+    StackType, StemGnn, Takes, Tcn, Tft, TftCell, Tide, TimeMixer, TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx,
+    VanillaTransformer, Wavelet, XLinear, XLstm,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Ensemble, ExplainMethod, ExplainOptions,
     Explained, Explanation, Explanations, Fitted, Forecaster, Forecasts, Hierarchy, Importance, Input, InputKind,
-    Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions, Updated, Watch,
+    InputWeights, Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions,
+    Updated, Watch, Weights, WeightsOfForecast,
 };
 pub use frame::{Appended, Category, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};

@@ -426,3 +426,43 @@ fn local_models_are_explained_series_by_series() {
     let of_b: Vec<&Explained> = together.models[0].forecasts.iter().filter(|one| one.id == "b").collect();
     assert!(!of_b.is_empty() && of_b.into_iter().eq(alone.models[0].forecasts.iter()));
 }
+
+/// What TFT says it looks at: weights that are 1 together at each time, with the names of what is chosen among.
+#[test]
+fn tft_says_what_it_looks_at() {
+    let frame = beside(&["a", "b"], &["hist", "futr", "static"], |s, t| 10.0 + s as f32 + 3.0 * promotion(t));
+    let model = Model::new("TFT").unwrap().input_size(8).with("hidden_size", 8).unwrap();
+    let model = model.with("n_head", 2).unwrap().with("max_steps", 5).unwrap();
+    let mut forecaster = Forecaster::new(H).model(model);
+    forecaster.fit(&frame, &mut ()).unwrap();
+    let told = forecaster.input_weights(Some(&frame), &[], &["b".to_owned()]).unwrap();
+    let [one] = &told.forecasts[..] else { panic!("{} forecasts", told.forecasts.len()) };
+    assert_eq!((one.id.as_str(), one.model.as_str()), ("b", "TFT"));
+    let kinds: Vec<&str> = one.choices.iter().map(|choice| choice.kind.name()).collect();
+    assert_eq!(kinds, ["static", "past", "future", "attention"]);
+    let among: Vec<Vec<&str>> =
+        one.choices[..3].iter().map(|choice| choice.among.iter().map(String::as_str).collect()).collect();
+    assert_eq!(among, [vec!["size"], vec!["sensor", "visitors", "promo", "y"], vec!["promo"]]);
+    for (choice, times) in one.choices.iter().zip([0, 8, H, 8 + H]) {
+        assert_eq!(choice.times.len(), times, "{}", choice.kind.name());
+        assert_eq!(choice.values.len(), choice.among.len() * times.max(1));
+        for row in choice.values.chunks(choice.among.len()) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{}: {row:?}", choice.kind.name());
+        }
+        assert!((choice.means().iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+    let attention = &one.choices[3];
+    assert!((0..8 + H).all(|at| attention.values[at * (8 + H)..][at + 1..8 + H].iter().all(|later| *later == 0.0)));
+    // Behind 49, the last value, come 50, 51 and 52.
+    assert_eq!(told.written(attention.times[8]), "50");
+    let mut csv = Vec::new();
+    told.write(&mut csv).unwrap();
+    let csv = String::from_utf8(csv).unwrap();
+    assert_eq!(csv.lines().count(), told.rows() + 1);
+    assert!(csv.starts_with("unique_id,ds,model,kind,of,weight\nb,,TFT,static,size,1\nb,42,TFT,past,sensor,"), "{csv}");
+
+    let mut linear = Forecaster::new(H).model(Model::new("NLinear").unwrap().with("max_steps", 2).unwrap());
+    linear.fit(&plain(&["a"]), &mut ()).unwrap();
+    let said = linear.input_weights(None, &[], &[]).unwrap_err().to_string();
+    assert!(said.contains("NLinear") && said.contains("TFT does"), "{said}");
+}

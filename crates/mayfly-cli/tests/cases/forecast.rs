@@ -512,3 +512,39 @@ fn settings_are_found_by_trying() {
     case.write("space.toml", "[MLP]\nhidden_size = { choice = [8] }\n");
     assert!(refused(&[]).contains("[MLP]"));
 }
+
+/// A pipe has its content once; settings from one reach the models all the same.
+#[cfg(unix)]
+#[test]
+fn settings_may_come_from_a_pipe() {
+    let case = case();
+    let pipe = case.path("p.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Whoever reads again finds nothing.
+    std::thread::spawn(move || {
+        for text in ["hidden_size = 8\n", "", ""] {
+            let _ = std::fs::write(&pipe, text);
+        }
+    });
+    let train = ["forecast", "train", "s.csv", "--h", "6", "--steps", "2", "--models", "MLP"];
+    let object = case.ok(&[&train[..], &["--config", "p.toml", "-o", "m.mayfly", "--json"]].concat()).json();
+    assert_eq!(object["models"][0]["config"]["hidden_size"], 8);
+}
+
+/// Values that are said not to count, or to be unknown, are said so to a person and to the training.
+#[test]
+fn weights_and_what_is_unknown_are_columns() {
+    let case = case();
+    let table = std::fs::read_to_string(case.path("s.csv")).unwrap();
+    let marked = table.lines().enumerate().map(|(at, line)| match at {
+        0 => format!("{line},w,there\n"),
+        at => format!("{line},{},{}\n", if at < 50 { 1 } else { 0 }, u8::from(at % 20 != 3)),
+    });
+    case.write("m.csv", marked.collect::<String>());
+    let train = ["forecast", "train", "m.csv", "--h", "6", "--steps", "5", "--models", "NLinear", "--val", "6"];
+    let ran = case.ok(&[&train[..], &["--weight", "w", "--available", "there", "-o", "m.mayfly"]].concat());
+    assert!(ran.err.contains("w says how much each value counts in training"), "{}", ran.err);
+    assert!(ran.err.contains("6 values are taken for unknown, as their there says"), "{}", ran.err);
+    let said = case.refused(&[&train[..], &["--weight", "v", "-o", "n.mayfly"]].concat());
+    assert!(said.contains("\"v\"") && said.contains("--weight"), "{said}");
+}

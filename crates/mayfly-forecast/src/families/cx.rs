@@ -30,6 +30,8 @@ pub struct ForecastCx<'a, 'b> {
     pub(super) states: States,
     /// What the forecast is the sum of.
     pub(super) parts: Parts,
+    /// The weights by which the network chooses, where they are asked for: `[batch, values]` each.
+    pub(super) choices: Option<Vec<NodeId>>,
 }
 
 /// The states of all layers, one behind the other.

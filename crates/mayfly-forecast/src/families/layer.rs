@@ -2,7 +2,7 @@
 use super::Family;
 use super::cx::{ForecastCx, Known, Parts, States};
 use super::settings::Build;
-use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
+use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, SHARES, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
 use std::sync::Arc;
@@ -49,8 +49,13 @@ impl CustomLayer for FamilyLayer {
         let are_kept = matches!(self.for_use, Use::Beginning | Use::Continuing);
         let states = States { from, are_kept, ..States::default() };
         let parts = Parts { are_wanted: self.for_use == Use::Parts, ..Parts::default() };
-        let mut cx = ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states, parts };
+        let choices = (self.for_use == Use::Choices).then(Vec::new);
+        let mut cx =
+            ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states, parts, choices };
         let y = self.build.build(&mut cx)?;
+        if let Some(choices) = cx.choices.take() {
+            return cx.joined(&choices, 1);
+        }
         match cx.states.are_kept {
             false if cx.parts.are_wanted => {
                 let parts = std::mem::take(&mut cx.parts.sums);
@@ -72,6 +77,8 @@ pub(crate) enum Use {
     Forecasts,
     /// What forecasts are the sum of, part by part: `[batch, parts · h · outputs]`.
     Parts,
+    /// The weights by which it chooses among its inputs, one [`Choice`](super::Choice) behind another: `[batch, values]`.
+    Choices,
     /// The first step of a recurrent forecast, with the states of all layers behind its outputs.
     Beginning,
     /// Each further step, from these states.
@@ -104,6 +111,9 @@ pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowSha
         if count > 0 {
             spec = spec.with_input(name, &dims(&of_one));
         }
+    }
+    if for_use == Use::Training && shape.asks.shares {
+        spec = spec.with_input(SHARES, &dims(&[h]));
     }
     if for_use == Use::Continuing {
         spec = spec.with_input(STATES, &[build.states(shape.outputs)]);

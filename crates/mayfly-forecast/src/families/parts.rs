@@ -17,6 +17,17 @@ impl ForecastCx<'_, '_> {
     }
 }
 
+impl ForecastCx<'_, '_> {
+    /// Says that a node of `len` values a row is weights by which the network chooses.
+    pub(super) fn chooses(&mut self, node: NodeId, len: usize) -> Result<()> {
+        if self.choices.is_some() {
+            let flat = self.reshape(node, &[len])?;
+            self.choices.iter_mut().for_each(|choices| choices.push(flat));
+        }
+        Ok(())
+    }
+}
+
 /// The level, and a name for each stack: its kind, with a number where there are several.
 pub(super) fn names(kinds: &[&str]) -> Vec<String> {
     let stack = |(i, kind): (usize, &&str)| {

@@ -9,6 +9,54 @@ use serde_json::{Map, Value};
 use std::fmt::Debug;
 use std::sync::Arc;
 
+/// Weights by which a network chooses: at each of some times among columns, or other times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// What they are of.
+    pub kind: ChoiceKind,
+    /// Rows of weights.
+    pub times: usize,
+    /// Weights of a row, which are 1 together.
+    pub among: usize,
+}
+
+/// What a network chooses among.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ChoiceKind {
+    /// Static columns.
+    Static,
+    /// Columns known to the cutoff, columns known over the horizon, the series itself: at each time of the past.
+    Past,
+    /// Columns known over the horizon, at each of its times.
+    Future,
+    /// Times of past and horizon, at each of them.
+    Attention,
+}
+
+impl ChoiceKind {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChoiceKind::Static => "static",
+            ChoiceKind::Past => "past",
+            ChoiceKind::Future => "future",
+            ChoiceKind::Attention => "attention",
+        }
+    }
+}
+
+/// Sizes on which choices depend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChoiceSizes {
+    /// Values of the past.
+    pub input_size: usize,
+    /// Steps of the forecast.
+    pub h: usize,
+    /// Columns known to the cutoff, over the horizon, and static ones.
+    pub columns: [usize; 3],
+}
+
 /// A family with its settings: what writes itself into a graph.
 pub trait Build: Debug + Send + Sync {
     /// Adds nodes that compute the forecast, `[batch, h · outputs]`, from the inputs of `cx`.
@@ -41,6 +89,12 @@ pub trait Build: Debug + Send + Sync {
 
     /// What a forecast is the sum of, the level first; nothing for families whose forecasts are no such sums.
     fn parts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The weights by which it chooses among its inputs, in the order in which it says them.
+    fn choices(&self, sizes: ChoiceSizes) -> Vec<Choice> {
+        let _ = sizes;
         Vec::new()
     }
 

@@ -2,7 +2,7 @@
 use super::block::{Activation, check_counts, check_dropout};
 use super::cx::ForecastCx;
 use super::itransformer::check_heads;
-use super::settings::{self, Build};
+use super::settings::{self, Build, Choice, ChoiceKind, ChoiceSizes};
 use crate::error::Result;
 use mayfly_graph::{Binary, NodeId, ReduceKind};
 use mayfly_nn::{Act, Init};
@@ -106,6 +106,19 @@ impl Build for Tft {
 
     fn config(&self) -> Value {
         settings::as_json(self)
+    }
+
+    fn choices(&self, sizes: ChoiceSizes) -> Vec<Choice> {
+        let ChoiceSizes { input_size, h, columns: [hist, futr, stat] } = sizes;
+        // Without such columns the last value stands in for one.
+        let futr = futr.max(1);
+        let stat = (stat > 0).then_some(Choice { kind: ChoiceKind::Static, times: 1, among: stat });
+        let temporal = [
+            Choice { kind: ChoiceKind::Past, times: input_size, among: hist + futr + 1 },
+            Choice { kind: ChoiceKind::Future, times: h, among: futr },
+            Choice { kind: ChoiceKind::Attention, times: input_size + h, among: input_size + h },
+        ];
+        stat.into_iter().chain(temporal).collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -269,6 +282,7 @@ impl Tft {
         let flat = cx.reshape(x, &[times, n * d])?;
         let scores = self.grn(cx, &format!("{name}.joint_grn"), flat, context, Some(n), 0.0)?;
         let shares = cx.softmax(scores)?;
+        cx.chooses(shares, times * n)?;
         let mut sum: Option<NodeId> = None;
         for i in 0..n {
             let one = cx.cut(x, 2, i, 1)?;
@@ -309,6 +323,8 @@ impl Tft {
         let shares = cx.dropped(shares, self.attn_dropout)?;
         // The mean over heads of what they see is what their mean share sees.
         let shares = cx.cx.graph().reduce(shares, ReduceKind::Mean, 1)?;
+        let times = cx.input_size + cx.h;
+        cx.chooses(shares, times * times)?;
         let seen = cx.cx.graph().matmul(shares, v)?;
         let y = cx.dense_plain(&format!("{name}.out_proj"), seen, self.hidden_size)?;
         cx.dropped(y, self.dropout)

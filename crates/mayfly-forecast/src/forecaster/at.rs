@@ -87,7 +87,7 @@ impl Fitted {
 
     /// The same of a network that gives several steps at once, for any h.
     fn rolled<T>(&self, cuts: &[Cut<'_>], h: usize, read: Read<'_, T>) -> Result<Vec<T>> {
-        let (own, outputs) = (self.h, self.model.loss.outputs());
+        let (own, outputs) = (self.h, self.model.loss.told());
         if h > own && !self.exogenous.hist.is_empty() {
             let want = format!(
                 "at most {own}, as trained: {} would have to be known up to there as well",

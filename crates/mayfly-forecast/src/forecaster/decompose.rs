@@ -116,7 +116,7 @@ impl Fitted {
         if self.model.loss.point_output(&vec![0.0; self.model.loss.outputs()]).is_none() {
             return refuse(
                 "loss",
-                "a distribution",
+                "a distribution or iq",
                 "its stacks add up to parameters, of which the forecast is no sum",
             );
         }

@@ -394,5 +394,7 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
             y.len()
         ));
     }
-    Ok(Some(SeriesFrame { about: about.clone(), ids, starts, offsets, y, known, beside, notes: Vec::new() }))
+    let weights = None; // they are for training, which was done
+    let about = about.clone();
+    Ok(Some(SeriesFrame { about, ids, starts, offsets, y, known, weights, beside, notes: Vec::new() }))
 }

@@ -27,7 +27,10 @@ mod watch;
 pub use backtest::{Backtest, BacktestOptions, Refit};
 pub use conformal::{Conformal, ConformalMethod};
 pub use ensemble::Ensemble;
-pub use explain::{ExplainMethod, ExplainOptions, Explained, Explanation, Explanations, Importance, Input, InputKind};
+pub use explain::{
+    ExplainMethod, ExplainOptions, Explained, Explanation, Explanations, Importance, Input, InputKind, InputWeights,
+    Weights, WeightsOfForecast,
+};
 pub(crate) use fit::MOST;
 pub use fit::{Forecaster, Report};
 pub use fitted::Fitted;

@@ -1,6 +1,6 @@
 //! A model that is to be trained: a family, its settings, and what to call it.
 use crate::error::{ForecastError, Result};
-use crate::families::{Build, Common, Family, Vocabularies, as_json, embedded, merge};
+use crate::families::{Build, Common, Family, Implicit, Vocabularies, as_json, embedded, merge};
 use crate::frame::Exogenous;
 use crate::losses::{ForecastLoss, Spread};
 use crate::windows::{Counts, RowShape, Scaler, WindowSpec};
@@ -168,11 +168,6 @@ impl Model {
         self
     }
 
-    /// What writes its network.
-    pub(crate) fn build(&self) -> Arc<dyn Build> {
-        embedded(self.own.clone(), &self.words)
-    }
-
     /// Refuses weights of the horizon's steps that do not fit it, or that nothing would come of.
     pub(crate) fn check_horizon(&self, h: usize) -> Result<()> {
         self.common.check_horizon(h)?;
@@ -183,6 +178,15 @@ impl Model {
             _ => return Ok(()),
         };
         Err(ForecastError::option("horizon_weight", "given", format!("{} {why}", self.alias)))
+    }
+
+    /// The family as it is written into a graph: with the layer of the loss behind it, where that has one.
+    pub(crate) fn build(&self) -> Arc<dyn Build> {
+        let family = embedded(self.own.clone(), &self.words);
+        match self.loss.asks().shares {
+            true => Arc::new(Implicit { family, quantiles: self.loss.quantiles() }),
+            false => family,
+        }
     }
 
     /// Whether forecasts are made step by step.

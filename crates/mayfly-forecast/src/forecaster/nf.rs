@@ -482,6 +482,12 @@ impl Folder {
     }
 }
 
+/// Whether shares of quantiles are drawn evenly and told by as many cosines as here.
+fn is_plain_share(float: &dyn Fn(&str, f64) -> Option<f64>) -> bool {
+    let wanted = [("cos_embedding_dim", 64.0), ("concentration0", 1.0), ("concentration1", 1.0)];
+    wanted.iter().all(|(name, value)| float(name, *value) == Some(*value))
+}
+
 /// A loss by NeuralForecast's class and arguments.
 fn loss_of(value: &Value) -> Option<ForecastLoss> {
     let args = value.get("args").and_then(Value::as_object)?;
@@ -520,6 +526,12 @@ fn loss_of(value: &Value) -> Option<ForecastLoss> {
         "MQLoss" => return Some(ForecastLoss::MultiQuantile(outputs()?)),
         "HuberMQLoss" => {
             return Some(ForecastLoss::HuberMultiQuantile { spread: outputs()?, delta: short("delta", 1.0)? });
+        }
+        "IQLoss" | "HuberIQLoss" if !is_plain_share(&float) => return None,
+        "IQLoss" => return Some(ForecastLoss::ImplicitQuantile(Spread::default())),
+        "HuberIQLoss" => {
+            let (spread, delta) = (Spread::default(), short("delta", 1.0)?);
+            return Some(ForecastLoss::HuberImplicitQuantile { spread, delta });
         }
         "PMM" => Distribution::PoissonMixture(mixture(10)),
         "GMM" => Distribution::NormalMixture(mixture(1)),

@@ -11,6 +11,8 @@ struct Sums {
     inputs: usize,
     targets: usize,
     windows: usize,
+    /// What the windows count together.
+    count: f64,
     x: Vec<f64>,
     y: Vec<f64>,
     /// Upper triangle of the products of inputs, row by row: `[inputs, inputs]`.
@@ -47,7 +49,9 @@ pub(super) fn solve(series: &[Series<'_>], list: &WindowList, shape: &RowShape, 
             let last = x.last().copied().unwrap_or(0.0);
             x.iter_mut().for_each(|x| *x -= last);
             y.iter_mut().enumerate().for_each(|(step, y)| *y = scale.apply(series.y[cut + step]) - last);
-            sums.add(&x, &y);
+            // All steps of a window count alike here: what they count in the mean.
+            let weight = (cut..cut + targets).map(|at| f64::from(series.weight(at))).sum::<f64>() / targets as f64;
+            sums.add(&x, &y, weight);
         }
     }
     Ok(sums.solved(alpha))
@@ -57,25 +61,26 @@ impl Sums {
     fn new(inputs: usize, targets: usize) -> Sums {
         let zeros = |n: usize| vec![0.0; n];
         let (x, y, xx, xy) = (zeros(inputs), zeros(targets), zeros(inputs * inputs), zeros(inputs * targets));
-        Sums { inputs, targets, windows: 0, x, y, xx, xy }
+        Sums { inputs, targets, windows: 0, count: 0.0, x, y, xx, xy }
     }
 
-    fn add(&mut self, x: &[f32], y: &[f32]) {
+    fn add(&mut self, x: &[f32], y: &[f32], weight: f64) {
         self.windows += 1;
+        self.count += weight;
         let add = |to: &mut [f64], values: &[f32], factor: f64| {
             to.iter_mut().zip(values).for_each(|(to, v)| *to += factor * f64::from(*v));
         };
-        add(&mut self.x, x, 1.0);
-        add(&mut self.y, y, 1.0);
+        add(&mut self.x, x, weight);
+        add(&mut self.y, y, weight);
         for (i, v) in x.iter().enumerate().filter(|(_, v)| **v != 0.0) {
-            let v = f64::from(*v);
+            let v = weight * f64::from(*v);
             add(&mut self.xx[i * self.inputs + i..(i + 1) * self.inputs], &x[i..], v);
             add(&mut self.xy[i * self.targets..(i + 1) * self.targets], y, v);
         }
     }
 
     fn solved(mut self, alpha: f64) -> Solved {
-        let (inputs, targets, n) = (self.inputs, self.targets, self.windows.max(1) as f64);
+        let (inputs, targets, n) = (self.inputs, self.targets, if self.count > 0.0 { self.count } else { 1.0 });
         let squares: f64 = (0..inputs).map(|i| self.xx[i * inputs + i]).sum();
         // Where all inputs are 0, anything that is no 0 makes the equations have a solution: the mean.
         let penalty = if squares > 0.0 { alpha * squares / inputs as f64 } else { 1.0 };

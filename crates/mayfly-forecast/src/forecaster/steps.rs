@@ -41,8 +41,8 @@ impl Fitted {
         h: usize,
         read: Read<'_, T>,
     ) -> Result<Vec<T>> {
-        let (shape, outputs) = (self.shape(), self.model.loss.outputs());
-        let len = outputs + self.model.own.states(outputs);
+        let (shape, outputs) = (self.shape(), self.model.loss.told());
+        let len = outputs + self.model.own.states(self.model.loss.outputs());
         let mut told: Vec<Vec<T>> = seen.scales.iter().map(|_| Vec::new()).collect();
         let y = self.network.predict_named(&seen.x, &seen.extras())?;
         for ((row, scale), told) in y.chunks_exact(len).zip(&seen.scales).zip(&mut told) {

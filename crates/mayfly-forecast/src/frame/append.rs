@@ -78,6 +78,7 @@ impl SeriesFrame {
             offsets: vec![0],
             y: Vec::new(),
             known: Some(Vec::new()),
+            weights: Some(Vec::new()),
             beside: Beside::default(),
             notes: Vec::new(),
         }
@@ -159,6 +160,7 @@ impl Joined {
             let Some((series, at)) = last else { continue };
             beside.hist.extend(&series.hist[at * hist..(at + 1) * hist]);
             beside.futr.extend(&series.futr[at * futr..(at + 1) * futr]);
+            self.frame.weights.iter_mut().for_each(|weights| weights.push(series.weight(at)));
         }
         beside.stat.extend(series.stat);
         self.frame.ids.push(series.id.to_owned());
@@ -175,6 +177,9 @@ impl Joined {
         }
         if self.frame.known.as_ref().is_some_and(|known| known.iter().all(|known| *known)) {
             self.frame.known = None;
+        }
+        if self.frame.weights.as_ref().is_some_and(|weights| weights.iter().all(|weight| *weight == 1.0)) {
+            self.frame.weights = None;
         }
         self.frame.fill_calendar(); // in a gap the row before stood in
         Ok(self.frame)

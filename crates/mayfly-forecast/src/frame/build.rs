@@ -197,6 +197,7 @@ fn place(
         offsets: vec![0],
         y: Vec::new(),
         known: None,
+        weights: (!rows.weights.is_empty()).then(Vec::new),
         beside: Beside::default(),
         notes,
     };
@@ -215,12 +216,18 @@ fn place(
         let mut places: Vec<Option<u32>> = vec![None; len as usize];
         for row in series {
             let at = steps(&frame.about, id, first.stamp, row.stamp)?;
-            (grid[at as usize], places[at as usize]) = (row.y, Some(row.at));
+            let y = if rows.is_hidden(row.at) { f32::NAN } else { row.y };
+            (grid[at as usize], places[at as usize]) = (y, Some(row.at));
         }
-        gaps.look(&frame.about, id, first.stamp, &grid);
+        let is_hidden = |at: usize| places[at].is_some_and(|row| rows.is_hidden(row));
+        gaps.look(&frame.about, id, first.stamp, |at| grid[at].is_nan() && !is_hidden(at), len as usize);
         let (y, known) = filled(&grid, fill);
         frame.y.extend(y);
-        all_known.extend(known);
+        // What is filled in counts as known, what was to be taken for unknown does not.
+        all_known.extend(known.iter().enumerate().map(|(at, known)| *known || (fill != Fill::Mask && !is_hidden(at))));
+        if let Some(weights) = &mut frame.weights {
+            put_weights(rows, &places, weights);
+        }
         beside::place(rows, &places, fill, &mut frame.beside).map_err(|at| {
             let ds = frame.about.form.write(frame.about.freq.add(first.stamp, at as i64));
             ForecastError::NoExogenous { id: id.clone(), ds, columns: rows.names.all().join(", ") }
@@ -230,8 +237,17 @@ fn place(
         frame.offsets.push(frame.y.len());
     }
     frame.notes.extend(gaps.judge(fill)?);
-    frame.known = (fill == Fill::Mask && all_known.contains(&false)).then_some(all_known);
-    Ok(frame)
+    frame.known = all_known.contains(&false).then_some(all_known);
+    frame.check_weights()
+}
+
+/// Weights of one series; where a time has no row, that of the row before stands in.
+fn put_weights(rows: &Rows, places: &[Option<u32>], to: &mut Vec<f32>) {
+    let mut last = 1.0;
+    for place in places {
+        last = place.and_then(|row| rows.weights.get(row as usize)).copied().unwrap_or(last);
+        to.push(last);
+    }
 }
 
 fn too_far(about: &About, id: &str, last: Stamp, len: u64) -> ForecastError {
@@ -266,9 +282,9 @@ struct Gaps {
 }
 
 impl Gaps {
-    fn look(&mut self, about: &About, id: &str, start: Stamp, grid: &[f32]) {
-        let missing = grid.iter().filter(|y| y.is_nan()).count();
-        let Some(at) = grid.iter().position(|y| y.is_nan()) else { return };
+    fn look(&mut self, about: &About, id: &str, start: Stamp, is_missing: impl Fn(usize) -> bool, len: usize) {
+        let missing = (0..len).filter(|at| is_missing(*at)).count();
+        let Some(at) = (0..len).find(|at| is_missing(*at)) else { return };
         self.first.get_or_insert_with(|| (id.to_owned(), about.form.write(about.freq.add(start, at as i64))));
         self.missing += missing as u64;
         self.series += 1;

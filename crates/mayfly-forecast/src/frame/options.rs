@@ -137,6 +137,10 @@ pub struct FrameOptions {
     pub time: Option<String>,
     /// The column of values; else `y`, and in a table of two columns the second.
     pub target: Option<String>,
+    /// The column that says how much each value counts in training, 0 or more; else `sample_weight`, if there is such a column.
+    pub weight: Option<String>,
+    /// The column whose rows of 0 are to be taken for unknown; else `available_mask`, if there is such a column.
+    pub available: Option<String>,
     /// The frequency; else the one that the times show.
     pub freq: Option<Freq>,
     /// Whose clock the times are: they are instants then, from which steps of hours and less count in universal time, and longer ones on that clock. Without it a
@@ -168,6 +172,8 @@ impl Default for FrameOptions {
             id: None,
             time: None,
             target: None,
+            weight: None,
+            available: None,
             freq: None,
             tz: None,
             duplicates: Duplicates::default(),

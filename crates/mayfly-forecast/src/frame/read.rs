@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Rows that are read at a time.
 const CHUNK_ROWS: usize = 4096;
+/// The columns that say what values count and which are known, as NeuralForecast calls them.
+const WEIGHT: &str = "sample_weight";
+const AVAILABLE: &str = "available_mask";
 /// Rows of a table, at most: they are numbered by u32.
 const MOST_ROWS: usize = u32::MAX as usize;
 
@@ -26,10 +29,16 @@ impl SeriesFrame {
         let roles = Roles::find(&input, options)?;
         let mut source = open(input, &roles.open_options(options))?;
         let (rows, form) = if options.wide { wide(source.as_mut(), &roles)? } else { long(source.as_mut(), &roles)? };
-        let Roles { id, time, target, .. } = roles;
+        let Roles { id, time, target, weight, available, .. } = roles;
         let names = Columns::default();
         let columns = Columns { id: id.unwrap_or(names.id), time, target: target.unwrap_or(names.target) };
-        build(rows, form, columns, options)
+        let hidden = rows.hidden.iter().filter(|hidden| **hidden).count();
+        let mut frame = build(rows, form, columns, options)?;
+        frame.notes.extend(weight.map(|name| format!("{name} says how much each value counts in training")));
+        frame.notes.extend((hidden > 0).then(|| {
+            format!("{hidden} values are taken for unknown, as their {} says", available.unwrap_or_default())
+        }));
+        Ok(frame)
     }
 }
 
@@ -208,6 +217,10 @@ struct Roles {
     /// None where the table is wide.
     target: Option<String>,
     exogenous: Exogenous,
+    /// What each value counts.
+    weight: Option<String>,
+    /// Whether a value is to be taken for known.
+    available: Option<String>,
 }
 
 impl Roles {
@@ -252,13 +265,23 @@ impl Roles {
                 }
             }
         }
-        Ok(Roles { id, time, zone: options.tz.clone(), target, exogenous, file: file.clone() })
+        let usual = |named: &Option<String>, usual: &str, option: &'static str| match (named, options.wide) {
+            (Some(name), _) => found.column(Some(name), usual, None, ("numbers", option)).map(Some),
+            (None, true) => Ok(None),
+            // A column that has another use is not this one.
+            (None, false) if exogenous.all().contains(&usual) || target.as_deref() == Some(usual) => Ok(None),
+            (None, false) => Ok(schema.position(usual).map(|_| usual.to_owned())),
+        };
+        let weight = usual(&options.weight, WEIGHT, "--weight")?;
+        let available = usual(&options.available, AVAILABLE, "--available")?;
+        Ok(Roles { id, time, zone: options.tz.clone(), target, exogenous, weight, available, file: file.clone() })
     }
 
     fn open_options(&self, options: &FrameOptions) -> OpenOptions {
         let mut kinds = BTreeMap::from([(self.time.clone(), ColumnKind::Text)]);
         kinds.extend(self.id.iter().map(|id| (id.clone(), ColumnKind::Text)));
-        kinds.extend(self.target.iter().map(|target| (target.clone(), ColumnKind::Numeric)));
+        let numbers = self.target.iter().chain(&self.weight).chain(&self.available);
+        kinds.extend(numbers.map(|name| (name.clone(), ColumnKind::Numeric)));
         kinds.extend(self.exogenous.kinds(&self.exogenous.hist));
         kinds.extend(self.exogenous.kinds(&self.exogenous.futr));
         options.file.over(OpenOptions { kinds, identifiers: Identifiers::Keep, ..OpenOptions::default() })
@@ -428,6 +451,14 @@ impl Reader<'_> {
             value => Ok(value),
         }
     }
+
+    /// What a value counts, or whether it is known.
+    fn weight(&self, chunk: &Chunk, row: usize, place: Place) -> Result<f32> {
+        match self.value(chunk, row, place)? {
+            value if value >= 0.0 => Ok(value),
+            value => Err(self.bad(chunk, row, place, format!("{value} is no weight: 0 or more is needed"))),
+        }
+    }
 }
 
 /// A row a value.
@@ -450,6 +481,7 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
     let mut cells = Cells::of(&schema, &names, &roles.exogenous.categories);
     let mut reader = Reader { file: &roles.file, schema: schema.clone(), time, zone: roles.zone.as_ref(), form: None };
     let mut rows = Rows::with(roles.exogenous.clone());
+    let [weight, available] = [&roles.weight, &roles.available].map(|name| name.as_deref().and_then(place));
     each_chunk(source, |chunk| {
         for row in 0..chunk.rows {
             let name = id.map_or(target_name, |id| id.text(chunk, row));
@@ -458,6 +490,12 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
             let at = rows.rows.len() as u32;
             rows.rows.push(Row { series, stamp, y, at });
             rows.beside.extend(cells.row(&reader, chunk, row)?);
+            if let Some(weight) = weight {
+                rows.weights.push(reader.weight(chunk, row, weight)?);
+            }
+            if let Some(available) = available {
+                rows.hidden.push(reader.weight(chunk, row, available)? == 0.0);
+            }
         }
         check_count(&roles.file, rows.rows.len())
     })?;

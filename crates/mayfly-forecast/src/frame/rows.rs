@@ -23,6 +23,10 @@ pub(super) struct Rows {
     /// What the exogenous columns are called, and their values: those of `hist`, then those of `futr`, row by row.
     pub(super) names: Exogenous,
     pub(super) beside: Vec<f32>,
+    /// How much each row counts in training; nothing where all count alike.
+    pub(super) weights: Vec<f32>,
+    /// Rows whose value is there but is to be taken for unknown; nothing where there are none.
+    pub(super) hidden: Vec<bool>,
     /// The vocabularies of the categories among them.
     pub(super) words: Vec<Words>,
 }
@@ -44,6 +48,11 @@ impl Rows {
             renumber(&mut self.beside, columns.len(), column, &numbers);
             category.words = words;
         }
+    }
+
+    /// Whether a row of the table is to be taken for unknown.
+    pub(super) fn is_hidden(&self, at: u32) -> bool {
+        self.hidden.get(at as usize).copied().unwrap_or(false)
     }
 
     /// The number of a series, a new one if it was not there yet.

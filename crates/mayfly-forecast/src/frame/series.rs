@@ -16,6 +16,8 @@ pub struct SeriesFrame {
     pub(crate) y: Vec<f32>,
     /// Whether each value is known; none where all are.
     pub(crate) known: Option<Vec<bool>>,
+    /// How much each value counts in training; none where all count alike.
+    pub(crate) weights: Option<Vec<f32>>,
     pub(crate) beside: Beside,
     pub(crate) notes: Vec<String>,
 }
@@ -55,6 +57,8 @@ pub struct Series<'a> {
     pub y: &'a [f32],
     /// Whether each is known; none where all are.
     pub known: Option<&'a [bool]>,
+    /// How much each counts in training; none where all count alike.
+    pub weights: Option<&'a [f32]>,
     /// Columns known to the cutoff, row by row.
     pub hist: &'a [f32],
     /// Columns known over the horizon, row by row; there may be more rows than values.
@@ -111,6 +115,7 @@ impl SeriesFrame {
         (0..self.len()).map(move |i| {
             let range = self.offsets[i]..self.offsets[i + 1];
             let known = self.known.as_ref().map(|known| &known[range.clone()]);
+            let weights = self.weights.as_ref().map(|weights| &weights[range.clone()]);
             let futr_range = match &self.beside.offsets[..] {
                 [] => range.clone(),
                 offsets => offsets[i]..offsets[i + 1],
@@ -119,6 +124,7 @@ impl SeriesFrame {
                 id: &self.ids[i],
                 start: self.starts[i],
                 known,
+                weights,
                 hist: &self.beside.hist[range.start * hist..range.end * hist],
                 futr: &self.beside.futr[futr_range.start * futr..futr_range.end * futr],
                 stat: &self.beside.stat[i * stat..(i + 1) * stat],
@@ -173,6 +179,7 @@ impl SeriesFrame {
             starts: vec![self.starts[i]],
             offsets: vec![0, range.len()],
             known: self.known.as_ref().map(|known| known[range.clone()].to_vec()),
+            weights: self.weights.as_ref().map(|weights| weights[range.clone()].to_vec()),
             y: self.y[range].to_vec(),
             beside,
             notes: Vec::new(),
@@ -187,6 +194,7 @@ impl SeriesFrame {
             offsets: vec![0],
             y: Vec::new(),
             known: self.known.as_ref().map(|_| Vec::new()),
+            weights: self.weights.as_ref().map(|_| Vec::new()),
             beside: Beside::default(),
             notes: Vec::new(),
         };
@@ -201,6 +209,9 @@ impl SeriesFrame {
             out.y.extend_from_slice(&series.y[range.clone()]);
             if let (Some(out), Some(known)) = (&mut out.known, series.known) {
                 out.extend_from_slice(&known[range.clone()]);
+            }
+            if let (Some(out), Some(weights)) = (&mut out.weights, series.weights) {
+                out.extend_from_slice(&weights[range.clone()]);
             }
             let columns = |values: &[f32], n: usize| values[range.start * n..range.end * n].to_vec();
             out.beside.hist.extend(columns(series.hist, names.hist.len()));
@@ -223,7 +234,13 @@ impl SeriesFrame {
         }
         let end = |series: &Series<'_>| self.time(series, series.y.len().saturating_sub(1));
         let last = self.iter().map(|series| end(&series)).max().unwrap_or(Stamp(0));
-        let mut out = SeriesFrame { offsets: vec![0], y: Vec::new(), known: Some(Vec::new()), ..self.clone() };
+        let mut out = SeriesFrame {
+            offsets: vec![0],
+            y: Vec::new(),
+            known: Some(Vec::new()),
+            weights: self.weights.as_ref().map(|_| Vec::new()),
+            ..self.clone()
+        };
         for series in self.iter() {
             // On one grid, so that there is a whole number of steps.
             let behind = self.about.freq.steps(end(&series), last).unwrap_or(0).max(0) as usize;
@@ -233,12 +250,37 @@ impl SeriesFrame {
             if let Some(known) = &mut out.known {
                 known.extend((0..series.y.len() + behind).map(|at| series.is_known(at)));
             }
+            if let Some(weights) = &mut out.weights {
+                weights.extend((0..series.y.len() + behind).map(|at| series.weight(at)));
+            }
             out.offsets.push(out.y.len());
         }
         // Without given columns there are those of the calendar alone, which are known at every time.
         (out.beside.futr, out.beside.offsets) = (vec![0.0; out.y.len() * names.futr.len()], Vec::new());
         out.fill_calendar();
         Ok(out)
+    }
+
+    /// The frame with what each value counts in training, by its series and place: half as much for every year that it is older, for instance.
+    ///
+    /// # Errors
+    /// A weight that is negative or not finite; weights that are all 0.
+    pub fn weighted(mut self, weight: impl Fn(&Series<'_>, usize) -> f32) -> Result<SeriesFrame> {
+        let of = |series: Series<'_>| (0..series.y.len()).map(|at| weight(&series, at)).collect::<Vec<f32>>();
+        let weights: Vec<f32> = self.iter().flat_map(of).collect();
+        if let Some(bad) = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
+            return Err(ForecastError::option("weight", bad, "finite numbers that are not negative"));
+        }
+        self.weights = Some(weights);
+        self.check_weights()
+    }
+
+    /// Refuses weights by which nothing counts.
+    pub(super) fn check_weights(self) -> Result<SeriesFrame> {
+        match self.weights.as_ref().is_some_and(|weights| weights.iter().all(|weight| *weight == 0.0)) {
+            true => Err(ForecastError::option("weight", 0, "at least one value that counts: all weights are 0")),
+            false => Ok(self),
+        }
     }
 
     /// Whether all series end at the same time, as multivariate models need it.
@@ -274,6 +316,7 @@ impl SeriesFrame {
             offsets: vec![0],
             y: Vec::with_capacity(self.len() * longest),
             known: Some(Vec::with_capacity(self.len() * longest)),
+            weights: self.weights.as_ref().map(|_| Vec::with_capacity(self.len() * longest)),
             beside: Beside { stat: self.beside.stat.clone(), ..Beside::default() },
             notes: self.notes.clone(),
         };
@@ -291,6 +334,10 @@ impl SeriesFrame {
             if let Some(known) = &mut out.known {
                 known.resize(known.len() + before, false);
                 known.extend((0..series.y.len()).map(|at| series.is_known(at)));
+            }
+            if let Some(weights) = &mut out.weights {
+                weights.resize(weights.len() + before, 1.0); // unknown, so that they count nothing
+                weights.extend((0..series.y.len()).map(|at| series.weight(at)));
             }
             out.offsets.push(out.y.len());
             rows.push(out.beside.futr.len() / futr.len().max(1));
@@ -341,6 +388,7 @@ impl<'a> Series<'a> {
         Series {
             y: &self.y[..len],
             known: self.known.map(|known| &known[..len]),
+            weights: self.weights.map(|weights| &weights[..len]),
             hist: &self.hist[..len * hist],
             ..self
         }
@@ -348,7 +396,7 @@ impl<'a> Series<'a> {
 
     /// A series of which nothing is known.
     pub(crate) fn nothing(id: &'a str) -> Series<'a> {
-        Series { id, start: Stamp(0), y: &[], known: None, hist: &[], futr: &[], stat: &[] }
+        Series { id, start: Stamp(0), y: &[], known: None, weights: None, hist: &[], futr: &[], stat: &[] }
     }
 
     /// A series of values alone.
@@ -362,5 +410,10 @@ impl Series<'_> {
     /// Whether value `at` is there and known.
     pub fn is_known(&self, at: usize) -> bool {
         at < self.y.len() && self.known.is_none_or(|known| known[at])
+    }
+
+    /// How much value `at` counts in training: 1 where nothing else is said.
+    pub fn weight(&self, at: usize) -> f32 {
+        self.weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0)
     }
 }

@@ -21,6 +21,9 @@ struct Golden {
     gradient: Vec<f64>,
     #[serde(default)]
     past: Vec<f32>,
+    /// The share of each target, where losses draw some.
+    #[serde(default)]
+    shares: Vec<f32>,
     columns: Option<Vec<Vec<Option<f64>>>>,
 }
 
@@ -72,7 +75,8 @@ impl Golden {
         let back: Vec<f32> = (0..ROWS).flat_map(|row| [self.shift[row], self.scale[row], unit(row), 0.0]).collect();
         assert_eq!(back.len(), ROWS * Layout::BACK);
         let counted = self.weights();
-        let inputs: [&[f32]; 4] = [&self.outputs, &t, &counted, &back];
+        let mut inputs: Vec<&[f32]> = vec![&self.outputs, &t, &counted, &back];
+        inputs.extend((!self.shares.is_empty()).then_some(&self.shares[..]));
         let all: f32 = counted.iter().sum();
         let weights: Vec<f32> = counted.chunks_exact(H).map(|row| row.iter().sum::<f32>() / all).collect();
         let mut rows = vec![0.0; ROWS];

@@ -17,7 +17,7 @@ pub use distribution::{Distribution, DistributionLoss, Mixture};
 pub use spread::Spread;
 
 use crate::error::{ForecastError, Result};
-use crate::windows::{Asks, Compare, Fitted};
+use crate::windows::{Asks, BACK, Compare, Fitted, KNOWN, SHARES};
 use density::Back;
 use law::Law;
 pub(crate) use margin::Margin;
@@ -84,6 +84,17 @@ pub enum ForecastLoss {
         /// Where the square turns into a line.
         delta: f32,
     },
+    /// Any quantile: a layer behind the network is told which, in training a share that is drawn for every step (Gouttes et al. 2021).
+    #[serde(rename = "iq")]
+    ImplicitQuantile(Spread),
+    /// The same, with Huber's square around 0.
+    #[serde(rename = "huberiq")]
+    HuberImplicitQuantile {
+        /// The quantiles of a forecast.
+        spread: Spread,
+        /// Where the square turns into a line.
+        delta: f32,
+    },
     /// How unlikely the truth is under a distribution whose parameters the network gives.
     Distribution(DistributionLoss),
 }
@@ -96,7 +107,7 @@ impl From<Distribution> for ForecastLoss {
 
 impl ForecastLoss {
     /// The names on the command line. Numbers follow behind a colon: `quantile:0.9`, `huberq:0.9,1`, `gmm:3`.
-    pub const NAMES: [&str; 23] = [
+    pub const NAMES: [&str; 25] = [
         "mae",
         "mse",
         "rmse",
@@ -110,6 +121,8 @@ impl ForecastLoss {
         "huberq",
         "mq",
         "hubermq",
+        "iq",
+        "huberiq",
         "normal",
         "studentt",
         "poisson",
@@ -145,6 +158,8 @@ impl ForecastLoss {
             "huberq" => ForecastLoss::HuberQuantile { q: numbers.or(0, 0.5), delta: numbers.or(1, 1.0) },
             "mq" => ForecastLoss::MultiQuantile(spread()),
             "hubermq" => ForecastLoss::HuberMultiQuantile { spread: spread(), delta: numbers.or(0, 1.0) },
+            "iq" => ForecastLoss::ImplicitQuantile(spread()),
+            "huberiq" => ForecastLoss::HuberImplicitQuantile { spread: spread(), delta: numbers.or(0, 1.0) },
             _ => {
                 let Some(distribution) = Distribution::by_name(&name, numbers.0.first().copied()) else {
                     return Err(ForecastError::unknown("loss", &name, &ForecastLoss::NAMES));
@@ -168,6 +183,7 @@ impl ForecastLoss {
             ForecastLoss::Huber { delta }
             | ForecastLoss::HuberQuantile { delta, .. }
             | ForecastLoss::HuberMultiQuantile { delta, .. }
+            | ForecastLoss::HuberImplicitQuantile { delta, .. }
                 if !is_length(*delta) =>
             {
                 refuse(format!("a delta of {delta}"), "it must be positive")
@@ -180,7 +196,10 @@ impl ForecastLoss {
             ForecastLoss::Quantile { q } | ForecastLoss::HuberQuantile { q, .. } if !(*q > 0.0 && *q < 1.0) => {
                 refuse(format!("the quantile {q}"), "the share must be between 0 and 1")
             }
-            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => spread.check(),
+            ForecastLoss::MultiQuantile(spread)
+            | ForecastLoss::HuberMultiQuantile { spread, .. }
+            | ForecastLoss::ImplicitQuantile(spread)
+            | ForecastLoss::HuberImplicitQuantile { spread, .. } => spread.check(),
             ForecastLoss::Distribution(distribution) => distribution.check(),
             _ => Ok(()),
         }
@@ -201,7 +220,10 @@ impl ForecastLoss {
     /// The quantiles that it has as outputs or columns.
     pub(crate) fn spread(&self) -> Option<&Spread> {
         match self {
-            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => Some(spread),
+            ForecastLoss::MultiQuantile(spread)
+            | ForecastLoss::HuberMultiQuantile { spread, .. }
+            | ForecastLoss::ImplicitQuantile(spread)
+            | ForecastLoss::HuberImplicitQuantile { spread, .. } => Some(spread),
             ForecastLoss::Distribution(distribution) => Some(&distribution.spread),
             _ => None,
         }
@@ -210,7 +232,10 @@ impl ForecastLoss {
     /// The quantiles of the outputs, the median first and the others ascending; none for other losses.
     pub(crate) fn quantiles(&self) -> Vec<f64> {
         match self {
-            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => {
+            ForecastLoss::MultiQuantile(spread)
+            | ForecastLoss::HuberMultiQuantile { spread, .. }
+            | ForecastLoss::ImplicitQuantile(spread)
+            | ForecastLoss::HuberImplicitQuantile { spread, .. } => {
                 spread.bounds().into_iter().map(|bound| bound.share).collect()
             }
             ForecastLoss::Quantile { q } | ForecastLoss::HuberQuantile { q, .. } => vec![f64::from(*q)],
@@ -218,21 +243,28 @@ impl ForecastLoss {
         }
     }
 
-    /// Outputs of the network for each step.
+    /// Outputs of a family's network for each step.
     pub fn outputs(&self) -> usize {
         match self {
+            _ if self.asks().shares => 1,
             ForecastLoss::Distribution(distribution) => distribution.outputs(),
             _ => self.quantiles().len().max(1),
         }
+    }
+
+    /// Numbers that a trained network tells of a step: its outputs, or what a layer behind makes of them.
+    pub(crate) fn told(&self) -> usize {
+        if self.asks().shares { self.quantiles().len() } else { self.outputs() }
     }
 
     /// What is appended to a model's name for each column.
     pub fn columns(&self) -> Vec<String> {
         let bounds = |spread: &Spread| spread.bounds().into_iter().map(|bound| bound.suffix);
         match self {
-            ForecastLoss::MultiQuantile(spread) | ForecastLoss::HuberMultiQuantile { spread, .. } => {
-                bounds(spread).collect()
-            }
+            ForecastLoss::MultiQuantile(spread)
+            | ForecastLoss::HuberMultiQuantile { spread, .. }
+            | ForecastLoss::ImplicitQuantile(spread)
+            | ForecastLoss::HuberImplicitQuantile { spread, .. } => bounds(spread).collect(),
             ForecastLoss::Distribution(loss) => {
                 let parameters = if loss.return_params { loss.parameter_names() } else { Vec::new() };
                 [String::new()].into_iter().chain(bounds(&loss.spread)).chain(parameters).collect()
@@ -255,7 +287,7 @@ impl ForecastLoss {
     pub(crate) fn read(&self, told: &Told<'_>, columns: &mut Vec<f32>) {
         let from = columns.len();
         let ForecastLoss::Distribution(loss) = self else {
-            columns.extend(told.outputs.iter().take(self.outputs()).map(|value| told.scale.undo(*value)));
+            columns.extend(told.outputs.iter().take(self.told()).map(|value| told.scale.undo(*value)));
             if self.spread().is_some() {
                 uncross(&self.quantiles(), columns.get_mut(from..).unwrap_or_default());
             }
@@ -277,7 +309,7 @@ impl ForecastLoss {
     pub(crate) fn margin(&self, told: &Told<'_>) -> Margin {
         match self {
             ForecastLoss::Distribution(loss) => told.margin(told.laws(loss)),
-            ForecastLoss::MultiQuantile(_) | ForecastLoss::HuberMultiQuantile { .. } => {
+            _ if self.spread().is_some() => {
                 let mut shares = self.quantiles();
                 let mut values: Vec<f32> = told.outputs.iter().map(|value| told.scale.undo(*value)).collect();
                 shares.sort_by(f64::total_cmp);
@@ -290,7 +322,7 @@ impl ForecastLoss {
 
     /// Which output of a step the point forecast is, where it is one of them: of quantiles the one that is the median once they are sorted.
     pub(crate) fn point_output(&self, outputs: &[f32]) -> Option<usize> {
-        if matches!(self, ForecastLoss::Distribution(_)) {
+        if self.asks().shares || matches!(self, ForecastLoss::Distribution(_)) {
             return None;
         }
         let below = if self.spread().is_some() { self.quantiles().iter().filter(|q| **q < 0.5).count() } else { 0 };
@@ -303,7 +335,7 @@ impl ForecastLoss {
     pub(crate) fn point(&self, outputs: &[f32], scale: Fitted) -> f32 {
         match self {
             ForecastLoss::Distribution(loss) => loss.law(outputs, scale.into()).quantile(0.5) as f32,
-            ForecastLoss::MultiQuantile(_) | ForecastLoss::HuberMultiQuantile { .. } => {
+            _ if self.spread().is_some() => {
                 let mut columns = Vec::new();
                 self.read(&Told { outputs, scale, shares: &[] }, &mut columns);
                 columns.first().copied().unwrap_or_default()
@@ -318,7 +350,7 @@ impl ForecastLoss {
             ForecastLoss::Distribution(loss) => {
                 scale.apply(loss.law(&outputs[..self.outputs()], scale.into()).quantile(share) as f32)
             }
-            _ => scale.apply(self.point(&outputs[..self.outputs()], scale)),
+            _ => scale.apply(self.point(&outputs[..self.told()], scale)),
         }
     }
 
@@ -329,6 +361,7 @@ impl ForecastLoss {
                 ForecastLoss::Distribution(_) => Compare::Original,
                 _ => Compare::Scaled,
             },
+            shares: matches!(self, ForecastLoss::ImplicitQuantile(_) | ForecastLoss::HuberImplicitQuantile { .. }),
             season: if let ForecastLoss::Mase { seasonality } = self { Some(*seasonality) } else { None },
         }
     }
@@ -339,7 +372,9 @@ impl ForecastLoss {
             ForecastLoss::Distribution(loss) => CustomLoss::new(nll::Nll::new(loss, h, series)),
             _ => CustomLoss::new(point::HorizonLoss::new(self, h, series)),
         };
-        Loss::Custom(loss.reading([crate::windows::KNOWN, crate::windows::BACK]))
+        let mut inputs = vec![KNOWN, BACK];
+        inputs.extend(self.asks().shares.then_some(SHARES));
+        Loss::Custom(loss.reading(inputs))
     }
 }
 
@@ -387,7 +422,7 @@ impl Numbers {
     fn parse(name: &str, text: &str) -> Result<Numbers> {
         let most = match name {
             "huberq" => 2,
-            "mase" | "fredf" | "huber" | "tukey" | "quantile" | "hubermq" => 1,
+            "mase" | "fredf" | "huber" | "tukey" | "quantile" | "hubermq" | "huberiq" => 1,
             _ if Distribution::takes_number(name) => 1,
             _ if !ForecastLoss::NAMES.contains(&name) => {
                 return Err(ForecastError::unknown("loss", name, &ForecastLoss::NAMES));
@@ -499,7 +534,7 @@ mod tests {
             let text = serde_json::to_string(&loss).unwrap();
             assert_eq!(serde_json::from_str::<ForecastLoss>(&text).unwrap(), loss, "{text}");
             let mut columns = Vec::new();
-            let outputs = vec![0.3; loss.outputs()];
+            let outputs = vec![0.3; loss.told()];
             let scale = Fitted::line(5.0, 2.0);
             loss.read(&Told { outputs: &outputs, scale, shares: &[] }, &mut columns);
             assert_eq!(columns.len(), loss.columns().len(), "{name}");

@@ -25,14 +25,14 @@ struct Step<'a> {
 
 impl Nll {
     pub(super) fn new(loss: &DistributionLoss, h: usize, series: usize) -> Nll {
-        Nll { layout: Layout { h, series, outputs: loss.outputs() }, loss: loss.clone() }
+        Nll { layout: Layout { h, series, outputs: loss.outputs(), shares: false }, loss: loss.clone() }
     }
 
     fn steps<'a>(&self, row: usize, of: Row<'a>) -> impl Iterator<Item = Step<'a>> {
         let m = self.layout.outputs;
         let h = self.layout.h;
         let all: f32 = of.known.iter().sum();
-        let Row { p, t, known, back } = of;
+        let Row { p, t, known, back, .. } = of;
         let known = known.iter().enumerate().filter(|(_, known)| **known > 0.0);
         known.map(move |(step, known)| {
             let [shift, scale] = [0, 1].map(|i| f64::from(back[step / h * Layout::BACK + i]));

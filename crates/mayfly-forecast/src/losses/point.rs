@@ -17,7 +17,8 @@ pub(super) struct HorizonLoss {
 /// One output compared with the truth, both on the scale of the comparison.
 #[derive(Clone, Copy)]
 struct Compared {
-    output: usize,
+    /// The share of its quantile, where it is one.
+    q: f32,
     /// Truth less prediction.
     e: f32,
     /// The truth.
@@ -31,14 +32,13 @@ impl HorizonLoss {
         HorizonLoss {
             loss: loss.clone(),
             quantiles: loss.quantiles(),
-            layout: Layout { h, series, outputs: loss.outputs() },
+            layout: Layout { h, series, outputs: loss.outputs(), shares: loss.asks().shares },
             spectrum: matches!(loss, ForecastLoss::FreDf { .. }).then(|| Spectrum::new(h)),
         }
     }
 
     /// Loss and slope of one output; the slope is that along the prediction.
-    fn at(&self, Compared { output, e, y, unit }: Compared) -> (f32, f32) {
-        let q = || self.quantiles.get(output).copied().unwrap_or(0.5) as f32;
+    fn at(&self, Compared { q, e, y, unit }: Compared) -> (f32, f32) {
         match &self.loss {
             ForecastLoss::Mae => (e.abs(), -sign(e)),
             ForecastLoss::Mse | ForecastLoss::Rmse => (e * e, -2.0 * e),
@@ -58,20 +58,26 @@ impl HorizonLoss {
             ForecastLoss::Mase { .. } => (e.abs() * unit, -sign(e) * unit),
             ForecastLoss::Huber { delta } => huber(e, *delta),
             ForecastLoss::Tukey { c, .. } => tukey(e * unit, *c, unit),
-            ForecastLoss::HuberQuantile { delta, .. } => {
+            ForecastLoss::HuberQuantile { delta, .. } | ForecastLoss::HuberImplicitQuantile { delta, .. } => {
                 let (value, slope) = huber(e, *delta);
-                let share = if e > 0.0 { q() } else { 1.0 - q() };
+                let share = if e > 0.0 { q } else { 1.0 - q };
                 (share * value, share * slope)
             }
             ForecastLoss::HuberMultiQuantile { delta, .. } => {
-                let share = if e > 0.0 { q() } else { 1.0 - q() };
+                let share = if e > 0.0 { q } else { 1.0 - q };
                 let (value, slope) = huber(share * e, *delta);
                 (value, share * slope)
             }
             // Distributions have an operation of their own.
-            ForecastLoss::Quantile { .. } | ForecastLoss::MultiQuantile(_) | ForecastLoss::Distribution(_) => {
-                let q = q();
-                if e >= 0.0 { (q * e, if e == 0.0 { 0.0 } else { -q }) } else { ((q - 1.0) * e, 1.0 - q) }
+            ForecastLoss::Quantile { .. }
+            | ForecastLoss::MultiQuantile(_)
+            | ForecastLoss::ImplicitQuantile(_)
+            | ForecastLoss::Distribution(_) => {
+                if e >= 0.0 {
+                    (q * e, if e == 0.0 { 0.0 } else { -q })
+                } else {
+                    ((q - 1.0) * e, 1.0 - q)
+                }
             }
         }
     }
@@ -88,7 +94,9 @@ impl HorizonLoss {
         };
         let (t, p) = (bent(row.t[i], bend), bent(row.p[i], bend));
         let slope = if bend > 0.0 { scale * row.p[i].cosh() } else { scale };
-        (Compared { output: i % m, e: scale * (t - p), y: scale * t + shift, unit }, slope)
+        let own = || self.quantiles.get(i % m).map_or(0.5, |q| *q as f32);
+        let q = row.shares.get(i / m).copied().unwrap_or_else(own);
+        (Compared { q, e: scale * (t - p), y: scale * t + shift, unit }, slope)
     }
 
     /// Standard deviation of a series' known targets, and a little.

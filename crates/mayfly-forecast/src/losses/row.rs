@@ -7,6 +7,8 @@ pub(super) struct Layout {
     pub(super) h: usize,
     pub(super) series: usize,
     pub(super) outputs: usize,
+    /// Whether every target has a share of its own.
+    pub(super) shares: bool,
 }
 
 /// One row of predictions, targets, weights, and of what leads back to the scale of the data.
@@ -16,6 +18,8 @@ pub(super) struct Row<'a> {
     pub(super) t: &'a [f32],
     pub(super) known: &'a [f32],
     pub(super) back: &'a [f32],
+    /// The share of each target, where they have some.
+    pub(super) shares: &'a [f32],
 }
 
 impl Layout {
@@ -34,12 +38,15 @@ impl Layout {
     pub(super) fn row<'a>(&self, inputs: &[&'a [f32]], row: usize) -> Row<'a> {
         let part = |input: usize, len: usize| &inputs[input][row * len..(row + 1) * len];
         let (len, steps) = (self.len(), self.steps());
-        Row { p: part(0, len), t: part(1, len), known: part(2, steps), back: part(3, self.series * Self::BACK) }
+        let shares = if self.shares && inputs.len() > 4 { part(4, steps) } else { &[] };
+        Row { p: part(0, len), t: part(1, len), known: part(2, steps), back: part(3, self.series * Self::BACK), shares }
     }
 
     pub(super) fn check(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let wanted = [self.len(), self.len(), self.steps(), self.series * Self::BACK];
-        let fits = inputs.len() == wanted.len() && inputs.iter().zip(wanted).all(|(input, len)| input.row_len() == len);
+        let mut wanted = vec![self.len(), self.len(), self.steps(), self.series * Self::BACK];
+        wanted.extend(self.shares.then_some(self.steps()));
+        let fits =
+            inputs.len() == wanted.len() && inputs.iter().zip(&wanted).all(|(input, len)| input.row_len() == *len);
         match fits {
             true => Shape::batched(&[]).map_err(|e| e.to_string()),
             false => Err(format!(

@@ -18,6 +18,14 @@ pub(super) fn distinct(n: usize, k: usize, rng: &mut Rng) -> Vec<usize> {
         .collect()
 }
 
+/// Fills shares between 0 and 1 for the targets of row `i`, which is the `number`th of all: a function of seed and number alone. They lie before the weights, behind all else.
+pub(super) fn shares(extras: &mut [&mut [f32]], len: usize, i: usize, (seed, number): (u64, u64)) {
+    let [.., shares, _] = extras else { return };
+    let mut rng = Rng::stream(seed, number);
+    let places = shares.iter_mut().skip(i * len).take(len);
+    places.for_each(|share| *share = rng.uniform_f64() as f32);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

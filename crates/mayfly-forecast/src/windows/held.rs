@@ -1,8 +1,12 @@
 //! Rows that are held back: the windows of some cuts, measured on the scale of the data.
+use super::draw::shares;
 use super::rows::fill;
 use super::shape::{Compare, RowShape, weight_of};
 use crate::frame::Series;
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
+
+/// Of the shares that are drawn.
+const SEED: u64 = 1;
 
 /// The windows of the last values of each series, one for every cut that leaves a whole horizon.
 pub(crate) struct Held<'a> {
@@ -23,7 +27,7 @@ impl<'a> Held<'a> {
             let len = members.iter().map(|series| series.y.len()).max().unwrap_or(0);
             let last = len.saturating_sub(shape.h);
             let counts = |step: &usize| weight_of(weights, *step) > 0.0;
-            let is_there = |at: usize| members.iter().any(|series| series.is_known(at));
+            let is_there = |at: usize| members.iter().any(|series| series.is_known(at) && series.weight(at) > 0.0);
             let known = |cut: usize| (0..shape.h).filter(counts).any(|step| is_there(cut + step));
             cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (group, cut)));
         }
@@ -71,6 +75,10 @@ impl Dataset for Held<'_> {
             let members = &self.series[group * self.shape.series..][..self.shape.series];
             let how = (Compare::Original, self.weights);
             let known = fill(&self.shape, members, cut, how, (i, x, t, extras));
+            if self.shape.asks.shares {
+                // The same at every check, so that checks can be compared.
+                shares(extras, self.shape.series * self.shape.h, i, (SEED, (self.at + i) as u64));
+            }
             if let Some(weights) = extras.last_mut() {
                 weights[i] = known;
             }

@@ -1,5 +1,5 @@
 //! Training rows: some windows of some series for each step.
-use super::draw::distinct;
+use super::draw::{distinct, shares};
 use super::list::WindowList;
 use super::shape::{BACK_LEN, BesideMut, Compare, Row, RowShape, weight_of};
 use crate::frame::Series;
@@ -97,7 +97,8 @@ impl<'a> Rows<'a> {
         let windows = self.draw(self.pass * self.plan.pass + self.step);
         let h = self.shape.h;
         let of = |series: &Series<'_>, cut: usize| -> f32 {
-            (0..h).filter(|step| series.is_known(cut + step)).map(|step| weight_of(self.weights, step)).sum()
+            let known = (0..h).filter(|step| series.is_known(cut + step));
+            known.map(|step| weight_of(self.weights, step) * series.weight(cut + step)).sum()
         };
         let known =
             windows.iter().flat_map(|(group, cut)| self.members(*group).iter().map(move |series| of(series, *cut)));
@@ -172,6 +173,12 @@ impl Dataset for Rows<'_> {
                     0.0
                 }
             };
+            if self.shape.asks.shares {
+                let step = self.pass * self.plan.pass + self.step;
+                let number = (step * self.rows + self.drawn.at + i) as u64;
+                let seed = mix(self.plan.seed ^ mix(2));
+                shares(extras, self.shape.series * self.shape.h, i, (seed, number));
+            }
             if let Some(weights) = extras.last_mut() {
                 weights[i] = weight;
             }
@@ -240,7 +247,7 @@ mod tests {
         reads_mask: false,
         scaler: Scaler::Identity,
         counts: Counts { hist: 0, futr: 0, stat: 0, hist_words: 0, futr_words: 0 },
-        asks: Asks { compare: Compare::Scaled, season: None },
+        asks: Asks { compare: Compare::Scaled, season: None, shares: false },
     };
     const SPEC: WindowSpec =
         WindowSpec { input_size: 3, h: 2, step_size: 1, start_padding: false, availability: [0.0; 2] };

@@ -11,6 +11,9 @@ pub(crate) const BACK_LEN: usize = 4;
 /// The input that says which of the first input's values are there.
 pub(crate) const INPUT_MASK: &str = "insample_mask";
 
+/// The input with the share of each target's quantile, for losses that draw shares.
+pub(crate) const SHARES: &str = "shares";
+
 /// The input with the columns that are known to the cutoff.
 pub(crate) const HIST: &str = "hist_exog";
 /// The input with the columns that are known over the horizon.
@@ -54,6 +57,8 @@ pub(crate) struct Asks {
     pub(crate) compare: Compare,
     /// Errors are measured by those of the naive forecast of this season within the window.
     pub(crate) season: Option<usize>,
+    /// Each target has a share between 0 and 1 that is drawn.
+    pub(crate) shares: bool,
 }
 
 /// On which scale the loss compares.
@@ -98,6 +103,7 @@ impl RowShape {
         let mut extras = vec![(KNOWN, self.h), (BACK, BACK_LEN)];
         extras.extend(self.reads_mask.then_some((INPUT_MASK, self.input_size)));
         extras.extend(self.beside().into_iter().filter(|(_, len)| *len > 0));
+        extras.extend(self.asks.shares.then_some((SHARES, self.h)));
         extras.into_iter().map(|(name, len)| (name.to_owned(), self.series * len)).collect()
     }
 
@@ -133,7 +139,7 @@ impl RowShape {
             let is_known = series.is_known(cut + step);
             let value = if is_known { target(series.y[cut + step]) } else { 0.0 };
             t.fill(value);
-            *known = if is_known { weight_of(weights, step) } else { 0.0 };
+            *known = if is_known { weight_of(weights, step) * series.weight(cut + step) } else { 0.0 };
             count += *known;
         }
         count
@@ -297,7 +303,7 @@ mod tests {
         let y = [1.0, 2.0, 3.0, 10.0, 30.0];
         let series = Series::bare(&y, None);
         let of = |compare: Compare, asked: Compare| {
-            let asks = Asks { compare: asked, season: Some(1) };
+            let asks = Asks { compare: asked, season: Some(1), shares: false };
             let shape = RowShape {
                 series: 1,
                 input_size: 4,

@@ -3,6 +3,8 @@ use crate::support::data::FileArgs;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use mayfly_forecast::{Exogenous, Forecaster, FrameOptions};
+use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -76,6 +78,12 @@ pub struct SeriesArgs {
     /// The column of values [default: y; in a table of two columns the second]
     #[arg(long, value_name = "COLUMN", help_heading = "Series")]
     pub target: Option<String>,
+    /// The column that says how much each value counts in training, 0 or more [default: sample_weight, if there is one]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub weight: Option<String>,
+    /// The column whose rows of 0 are to be taken for unknown [default: available_mask, if there is one]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
+    pub available: Option<String>,
     /// Step between values: s, min, h, D, B, W-MON, MS, ME, QS, QE, YS, YE, multiples such as 15min, or a whole number [default: found out]
     #[arg(long, value_name = "FREQ", help_heading = "Series")]
     pub freq: Option<String>,
@@ -83,7 +91,7 @@ pub struct SeriesArgs {
     #[arg(long, value_name = "ZONE", help_heading = "Series")]
     pub tz: Option<String>,
     /// Every column but the times is a series
-    #[arg(long, conflicts_with_all = ["id", "target"], help_heading = "Series")]
+    #[arg(long, conflicts_with_all = ["id", "target", "weight", "available"], help_heading = "Series")]
     pub wide: bool,
     /// What becomes of missing values: mask, linear, forward or zero [default: an error]
     #[arg(long, value_name = "HOW", help_heading = "Series")]
@@ -152,6 +160,8 @@ impl SeriesArgs {
             id: self.id.clone(),
             time: self.time.clone(),
             target: self.target.clone(),
+            weight: self.weight.clone(),
+            available: self.available.clone(),
             freq: self.freq.as_deref().map(str::parse).transpose()?,
             tz: self.tz.as_deref().map(str::parse).transpose()?,
             duplicates: self.duplicates.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
@@ -176,7 +186,7 @@ pub struct ModelArgs {
     /// Values of the past that models see [default: three horizons]
     #[arg(long, value_name = "N")]
     pub input_size: Option<usize>,
-    /// mae, mse, rmse, mape, smape, mase:SEASON, fredf, huber:DELTA, tukey; quantile:Q, huberq:Q; mq, hubermq (the median and intervals);
+    /// mae, mse, rmse, mape, smape, mase:SEASON, fredf, huber:DELTA, tukey; quantile:Q, huberq:Q; mq, hubermq, iq, huberiq (the median and intervals);
     /// normal, studentt, poisson, negativebinomial, bernoulli, tweedie:POWER, isqf, pmm:N, gmm:N, nbmm:N (a distribution, with its intervals)
     /// [default: the family's: mae, and studentt of DeepAR]
     #[arg(long, value_name = "LOSS")]
@@ -217,6 +227,9 @@ pub struct ModelArgs {
     /// Settings by NeuralForecast's names from a TOML file: at its top for all models, in tables such as [NHITS] for one
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+    /// What the file of settings says, once it was read: a pipe cannot be read twice
+    #[arg(skip)]
+    pub settings: OnceCell<Map<String, Value>>,
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -401,7 +414,7 @@ pub struct ExplainArgs {
     /// Steps of the forecast to explain, from 1 [default: all]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub steps: Vec<usize>,
-    /// integrated_gradients (adds up to the forecast), input_x_gradient, or permutation (asks nothing of a model)
+    /// integrated_gradients (adds up to the forecast), input_x_gradient, permutation (asks nothing of a model), or weights (what TFT says it looks at)
     #[arg(long, value_name = "METHOD", default_value = "integrated_gradients")]
     pub method: String,
     /// Points of integrated gradients [default: 64, and up to 1,024 until no more than a thousandth is missing]

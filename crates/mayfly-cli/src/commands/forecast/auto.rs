@@ -82,7 +82,7 @@ fn spaces(args: &AutoArgs, forecaster: &Forecaster) -> Result<Vec<Space>> {
     let config = settings(&args.train.models)?;
     let one = |model: &Model| {
         let of = |name: &&String| name.eq_ignore_ascii_case(model.family.name);
-        let fixed = fixed(args, &config, model);
+        let fixed = fixed(args, config, model);
         let space = fixed.iter().fold(Space::of(model.family), |space, name| space.without(name));
         own.keys().find(of).and_then(|name| own.get(name)).map_or_else(|| space.clone(), |own| space.clone().with(own))
     };

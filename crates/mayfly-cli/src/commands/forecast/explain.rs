@@ -1,12 +1,14 @@
 //! `mayfly forecast explain`.
 use super::args::ExplainArgs;
+use super::explain_weights;
 use super::explain_words::{json, text};
 use super::given::Given;
 use super::heat;
 use super::picture::name_of;
 use super::words::as_flags;
+use crate::support::exit::Usage;
 use crate::support::input::Input;
-use crate::support::output::{Files, PICTURE, TABLE};
+use crate::support::output::{Files, Output, PICTURE, TABLE};
 use crate::support::ui::{Ui, grouped};
 use anyhow::Result;
 use mayfly_forecast::{ExplainMethod, ExplainOptions, Forecaster};
@@ -21,6 +23,10 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
+    let given = Given { data: args.data.as_deref(), futr: args.futr.as_deref(), statics: args.statics.as_deref() };
+    if args.method == explain_weights::METHOD {
+        return weights(args, &given, &files, output.as_ref(), ui);
+    }
     let options = ExplainOptions {
         method: ExplainMethod::by_name(&args.method).map_err(as_flags)?,
         models: args.models.clone(),
@@ -31,7 +37,6 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
         seed: args.seed,
     };
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let given = Given { data: args.data.as_deref(), futr: args.futr.as_deref(), statics: args.statics.as_deref() };
     let frame = given.frame(&forecaster, &args.series, ui)?;
     let explanations = forecaster.explain(frame.as_ref(), &options).map_err(as_flags)?;
     if let Some(output) = &output {
@@ -44,4 +49,19 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
         ui.note(format!("explanations drawn in {plot}"));
     }
     files.result(ui, &text(&explanations), &json(&explanations))
+}
+
+/// What networks say themselves.
+fn weights(args: &ExplainArgs, given: &Given<'_>, files: &Files, output: Option<&Output>, ui: Ui) -> Result<()> {
+    if args.plot.is_some() {
+        return Err(Usage("--plot: weights are not drawn; -o writes them as a table".into()).into());
+    }
+    let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
+    let frame = given.frame(&forecaster, &args.series, ui)?;
+    let weights = forecaster.input_weights(frame.as_ref(), &args.models, &args.ids).map_err(as_flags)?;
+    if let Some(output) = output {
+        output.write(|out| Ok(weights.write(out)?))?;
+        ui.note(format!("{} rows written to {output}", grouped(weights.rows())));
+    }
+    files.result(ui, &explain_weights::text(&weights), &explain_weights::json(&weights))
 }

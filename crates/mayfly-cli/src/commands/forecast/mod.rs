@@ -3,6 +3,7 @@ pub mod args;
 mod auto;
 mod cv;
 mod explain;
+mod explain_weights;
 mod explain_words;
 mod families;
 mod given;

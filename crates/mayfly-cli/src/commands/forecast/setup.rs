@@ -62,7 +62,7 @@ fn check_categories(named: &[String], frame: &SeriesFrame) -> Result<()> {
 /// Refuses options that no table of series could make right.
 pub(super) fn check(args: &ModelArgs) -> Result<()> {
     let families = families(&args.models).map_err(as_flags)?;
-    check_tables(&settings(args)?, &families)?;
+    check_tables(settings(args)?, &families)?;
     built(args, &families).map(drop)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Resul
     let mut families = families(&args.models).map_err(as_flags)?;
     if is_all(&args.models) {
         let config = settings(args)?;
-        let takes_loss = |family: &Family| model(family, args, &config).is_ok_and(|model| model.check_loss().is_ok());
+        let takes_loss = |family: &Family| model(family, args, config).is_ok_and(|model| model.check_loss().is_ok());
         let (fit, others) = families.into_iter().partition(|family| {
             fits(family, frame) && takes_loss(family) && !(args.local && family.takes.multivariate)
         });
@@ -101,7 +101,7 @@ fn built(args: &ModelArgs, families: &[&'static Family]) -> Result<Forecaster> {
     let config = settings(args)?;
     let mut forecaster = Forecaster::new(args.h).threads(args.threads.unwrap_or(0)).level(&args.level);
     for family in families {
-        forecaster = forecaster.model(model(family, args, &config).map_err(as_flags)?);
+        forecaster = forecaster.model(model(family, args, config).map_err(as_flags)?);
     }
     if let Some(name) = &args.ensemble {
         forecaster = forecaster.ensemble(name.parse().map_err(as_flags)?);
@@ -169,9 +169,13 @@ pub(super) fn with_hierarchy(forecaster: Forecaster, args: &HierarchyArgs, serie
     Ok(forecaster.hierarchy(hierarchy))
 }
 
-/// What the file of settings says, if there is one.
-pub(super) fn settings(args: &ModelArgs) -> Result<Map<String, Value>> {
-    Ok(args.config.as_deref().map(read_config).transpose()?.unwrap_or_default())
+/// What the file of settings says, if there is one. It is read once.
+pub(super) fn settings(args: &ModelArgs) -> Result<&Map<String, Value>> {
+    if let Some(settings) = args.settings.get() {
+        return Ok(settings);
+    }
+    let read = args.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
+    Ok(args.settings.get_or_init(|| read))
 }
 
 fn read_config(path: &Path) -> Result<Map<String, Value>> {

@@ -9,8 +9,10 @@ mod run;
 mod subject;
 mod summary;
 mod table;
+mod weights;
 
 pub use explanations::{Explained, Explanation, Explanations};
 pub use inputs::{Input, InputKind};
 pub use options::{ExplainMethod, ExplainOptions};
 pub use summary::Importance;
+pub use weights::{InputWeights, Weights, WeightsOfForecast};

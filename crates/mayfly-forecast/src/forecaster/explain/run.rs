@@ -62,7 +62,7 @@ impl Forecaster {
 }
 
 /// The models of these names; all without names.
-fn chosen<'a>(fitted: &'a [Fitted], names: &[String]) -> Result<Vec<&'a Fitted>> {
+pub(super) fn chosen<'a>(fitted: &'a [Fitted], names: &[String]) -> Result<Vec<&'a Fitted>> {
     if names.is_empty() {
         return Ok(fitted.iter().collect());
     }
@@ -75,7 +75,7 @@ fn chosen<'a>(fitted: &'a [Fitted], names: &[String]) -> Result<Vec<&'a Fitted>>
 }
 
 /// The places of these series in the frame; all without names.
-fn wanted(frame: &SeriesFrame, names: &[String]) -> Result<Vec<usize>> {
+pub(super) fn wanted(frame: &SeriesFrame, names: &[String]) -> Result<Vec<usize>> {
     if names.is_empty() {
         return Ok((0..frame.len()).collect());
     }
