@@ -54,12 +54,12 @@ fn markers_of_missing_values_are_missing() {
     );
 }
 
-/// Numbers that are names: a NaN is none of them.
+/// Numbers that are names: a NaN is none of them, also where its text stands for nothing.
 #[test]
 fn nan_is_no_category() {
     let kinds = BTreeMap::from([("d".to_owned(), ColumnKind::Categorical)]);
-    let (source, chunk) =
-        opened(file(&[1.0, f64::NAN, 2.0], &["a", "b", "a"]), OpenOptions { kinds, ..OpenOptions::default() });
+    let options = OpenOptions { kinds, missing_tokens: Some(vec!["-".to_owned()]), ..OpenOptions::default() };
+    let (source, chunk) = opened(file(&[1.0, f64::NAN, 2.0], &["a", "b", "a"]), options);
     let first: Vec<_> = chunk.codes.iter().step_by(2).map(|code| named(source.as_ref(), 0, *code)).collect();
     assert_eq!(first, [Some("1".into()), None, Some("2".into())]);
 }
