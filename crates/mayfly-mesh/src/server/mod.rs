@@ -15,6 +15,7 @@ use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -23,6 +24,10 @@ use tonic::transport::server::TcpIncoming;
 const OVERHEAD_BYTES: usize = 512 << 10;
 /// Streams of one connection at once: what comes beyond waits at the client.
 const MAX_STREAMS: u32 = 1_000;
+
+/// A client that says nothing is asked after so long, and has so long to answer: etcd's times.
+const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// From where clients are served without encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +108,8 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
     };
     let served = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(SILENCE))
+        .http2_keepalive_timeout(Some(ANSWER))
         .add_service(health_service)
         .add_service(kv)
         .add_service(cluster)
