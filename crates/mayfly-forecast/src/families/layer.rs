@@ -2,7 +2,7 @@
 use super::Family;
 use super::cx::{ForecastCx, Known, Parts, States};
 use super::settings::Build;
-use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, STAT};
+use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, PROMPT, RowShape, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
 use std::sync::Arc;
@@ -42,6 +42,7 @@ impl CustomLayer for FamilyLayer {
         let hist = columns(cx, HIST, &[input_size], counts.hist)?;
         let futr = columns(cx, FUTR, &[input_size + h], counts.futr)?;
         let stat = columns(cx, STAT, &[], counts.stat)?;
+        let prompt = (self.shape.prompt > 0).then(|| cx.input(PROMPT)).transpose()?;
         let from = match self.for_use {
             Use::Continuing => Some(cx.input(STATES)?),
             _ => None,
@@ -49,7 +50,8 @@ impl CustomLayer for FamilyLayer {
         let are_kept = matches!(self.for_use, Use::Beginning | Use::Continuing);
         let states = States { from, are_kept, ..States::default() };
         let parts = Parts { are_wanted: self.for_use == Use::Parts, ..Parts::default() };
-        let mut cx = ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states, parts };
+        let mut cx =
+            ForecastCx { cx, x, mask, hist, futr, stat, prompt, series, input_size, h, outputs, states, parts };
         let y = self.build.build(&mut cx)?;
         match cx.states.are_kept {
             false if cx.parts.are_wanted => {
@@ -104,6 +106,9 @@ pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowSha
         if count > 0 {
             spec = spec.with_input(name, &dims(&of_one));
         }
+    }
+    if shape.prompt > 0 {
+        spec = spec.with_input(PROMPT, &[shape.prompt]);
     }
     if for_use == Use::Continuing {
         spec = spec.with_input(STATES, &[build.states(shape.outputs)]);

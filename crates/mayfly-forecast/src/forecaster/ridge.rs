@@ -157,6 +157,7 @@ mod tests {
             scaler: Scaler::Identity,
             counts: Counts::default(),
             asks: Asks::default(),
+            prompt: 0,
         };
         solve(&series, &list, &shape, alpha).unwrap()
     }
@@ -233,6 +234,7 @@ mod tests {
             scaler: Scaler::Identity,
             counts: Counts::default(),
             asks: Asks::default(),
+            prompt: 0,
         }
     }
 }
