@@ -1,6 +1,6 @@
 """Writes the golden files of `mayfly-forecast`: what NeuralForecast's own modules compute.
 
-    python3 -m venv venv && venv/bin/pip install neuralforecast==3.3.0 safetensors && venv/bin/pip install --no-deps xlstm==2.0.4
+    python3 -m venv venv && venv/bin/pip install neuralforecast==3.3.0 safetensors transformers==5.24.0 && venv/bin/pip install --no-deps xlstm==2.0.4
     venv/bin/python bench/python/nf_golden.py [NAME ...]
 
 Each configuration is built small, every parameter and running statistic is overwritten with seeded noise, and a file
@@ -12,17 +12,24 @@ Multivariate families: three series, which are the first dimension behind the ba
 columns]`, outputs `[rows, series, h, outputs]`). With several outputs a step, families that bring each series back to its
 own scale write their last dimension as outputs x series; NeuralForecast's losses then read it as series x outputs, which
 gives a series the scale of another. The files have what the module computed for each series.
+
+TimeLLM reads a GPT-2 of random weights, and tokens that stand in the file instead of those of its sentence, whose figures are
+rounded in other ways elsewhere. `tokenizer` writes `crates/mayfly-forecast/tests/tokenizer.json`: a byte-level vocabulary that
+Hugging Face's tokenizers trained, texts with their tokens, and windows with the sentences that NeuralForecast writes about them.
 """
 
 import json
 import pathlib
 import sys
+import types
 import warnings
 
 warnings.filterwarnings("ignore")
 
 import neuralforecast.models as nf
+import tokenizers
 import torch
+import transformers
 from neuralforecast.losses.pytorch import MAE, IQLoss, MQLoss
 from safetensors.torch import save_file
 
@@ -114,6 +121,7 @@ CASES = {
     "xlstm_exog": ("xLSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "encoder_bias": False, "decoder_activation": "ELU", "decoder_layers": 3}, "hist futr stat", 3),
     "timesnet": ("TimesNet", {"hidden_size": 4, "conv_hidden_size": 3, "top_k": 3, "num_kernels": 3, "dropout": 0.0}, "", 1),
     "timesnet_exog": ("TimesNet", {"hidden_size": 6, "conv_hidden_size": 4, "top_k": 5, "num_kernels": 2, "encoder_layers": 3, "dropout": 0.0}, "futr", 3),
+    "timellm": ("TimeLLM", {"patch_len": 5, "stride": 3, "d_ff": 6, "d_llm": 16, "d_model": 4, "n_heads": 2, "top_k": 3, "prompt_prefix": "Sales. ", "dropout": 0.0}, "", 1),
     "mlpmultivariate": ("MLPMultivariate", {"hidden_size": 8}, "", 1),
     "mlpmultivariate_exog": ("MLPMultivariate", {"hidden_size": 8, "num_layers": 3}, "hist futr stat", 3),
     "tsmixer": ("TSMixer", {"ff_dim": 5, "dropout": 0.0}, "", 1),
@@ -216,6 +224,28 @@ class DrawnTorch:
 
 nf.informer.torch = nf.softs.torch = nf.softssharp.torch = DrawnTorch()
 
+# A language model of random weights in the place of one from a hub; `Told` turns its sentences into tokens.
+LLM = transformers.GPT2Config(vocab_size=20, n_positions=40, n_embd=16, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+PROMPT = 9
+
+
+class Told:
+    """A tokeniser that keeps what it is given: every sentence is the same number of tokens."""
+
+    eos_token = "<|endoftext|>"
+
+    def __call__(self, texts, **_):
+        self.texts = texts
+        ids = lambda text: [(ord(text[-7 * (i + 2)]) * (i + 3)) % LLM.vocab_size for i in range(PROMPT)]
+        self.ids = torch.tensor([ids(text) for text in texts])
+        return types.SimpleNamespace(input_ids=self.ids)
+
+
+from_pretrained = lambda make: types.SimpleNamespace(from_pretrained=lambda *_, **__: make())
+nf.timellm.AutoConfig = from_pretrained(lambda: LLM)
+nf.timellm.AutoModel = from_pretrained(lambda: transformers.GPT2Model(LLM))
+nf.timellm.AutoTokenizer = from_pretrained(Told)
+
 
 # The quantiles that files of IQLoss have.
 QUANTILES = [0.5, 0.1, 0.9]
@@ -302,6 +332,16 @@ def noise(model, generator):
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
 
 
+def noise_given(model, generator):
+    """Overwrites the language model, which is not learnt; large enough that every part of it shows."""
+    with torch.no_grad():
+        for name, parameter in model.llm.named_parameters():
+            middle = 1.0 if "ln_" in name and name.endswith("weight") else 0.0
+            parameter.copy_(torch.rand(parameter.shape, generator=generator) * 1.2 - 0.6 + middle)
+    # Always 0.1, whatever is asked for.
+    model.reprogramming_layer.dropout.p = 0.0
+
+
 def seen(model, batch):
     """The batch as modules get it: with what stands for words in place of their numbers."""
     batch = {n: None if t is None else t.clone() for n, t in batch.items()}
@@ -324,6 +364,8 @@ def write(name):
     is_implicit = name.endswith("_iq")
     model = model_of(family, settings, kinds, outputs, h, is_implicit)
     noise(model, generator)
+    if family == "TimeLLM":
+        noise_given(model, generator)
     many = model.MULTIVARIATE
     rows, series = MANY_ROWS if many or family == "PatchTST" else ROWS, SERIES if many else 1
     mask = torch.ones(rows, L, series)
@@ -372,6 +414,9 @@ def write(name):
     tensors |= {f"buffer/{n}": b for n, b in buffers.items() if n.endswith(("running_mean", "running_var"))}
     # Parameters that are not learnt but used all the same.
     tensors |= {f"param/{n}": p.detach().clone() for n, p in model.named_parameters() if n.endswith("W_pos")}
+    if family == "TimeLLM":
+        # By the names of the language model: the table of tokens has another of its own in TimeLLM.
+        tensors |= {f"param/llm.{n}": p.detach().clone() for n, p in model.llm.named_parameters()}
     tensors |= {f"input/{n}": t for n, t in inputs.items()}
     model.eval()
     if family == "TimesNet":
@@ -408,7 +453,12 @@ def write(name):
         # The mean over the batch, which forecasts of ours take from training.
         attention = model.self_graph_attention(model.GRU(batch["insample_y"].permute(2, 0, 1))[0].permute(1, 0, 2))
         tensors["buffer/attention"] = attention.mean(0).detach()
+    if family == "TimeLLM":
+        tensors["input/prompt"] = model.llm_tokenizer.ids
+        sizes = ["vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner", "layer_norm_epsilon", "activation_function"]
+        settings = settings | {"llm_config": {n: getattr(LLM, n) for n in sizes}}
     facts = {"family": family, "h": h, "input_size": L, "outputs": outputs, "settings": settings}
+    facts |= {"prompt": PROMPT} if family == "TimeLLM" else {}
     facts |= {"series": SERIES} if many else {}
     facts |= {kind: len(names.get(kind, [])) for kind in EXOGENOUS}
     facts |= {"words": {kind: [WORDS[kind]] for kind in names}} if "cat" in kinds.split() else {}
@@ -419,7 +469,51 @@ def write(name):
     print(name, sum(t.numel() for t in tensors.values()))
 
 
+TEXTS = [
+    "",
+    " ",
+    "min value -1.5377743244171143, max value 2.0",
+    "It's 12.5% — we'll see, they've 3½ of N° ٣٤!",
+    "tabs\tand  spaces\n\n  x   ",
+    "Grüße, 東京 और किताब ⓐb \u00a0nbsp\u2003wide é e\u0301",
+    "a<|endoftext|> b<|endoftext|><|endoftext|>c <|endof",
+    "'s'S'd'lln't can't 'REd",
+    "🙂👍🏽 \u200b\ufeff\x00\x7f",
+    "<|start_prompt|>NoneTask description: 0123456789 1e-05 [0, 12, 24]<|<end_prompt>|>",
+]
+WINDOWS = [(16, 6, 5, None), (15, 4, 5, "Sales of shoes, daily. "), (48, 12, 5, None), (21, 3, 3, "Größe: "), (24, 24, 7, ""), (36, 12, 5, "x")]
+
+
+def write_tokenizer():
+    """Texts, tokens and sentences."""
+    generator = torch.Generator().manual_seed(5)
+    prompts = []
+    for i, (size, h, top_k, prefix) in enumerate(WINDOWS):
+        model = nf.TimeLLM(h=h, input_size=size, patch_len=4, stride=2, d_ff=4, d_llm=16, n_heads=2, top_k=top_k, llm="none", prompt_prefix=prefix)
+        times = torch.arange(size)
+        window = torch.rand(1, size, 1, generator=generator) * 3 + ((-1) ** i * 0.2 * times + 4 * torch.sin(times * 0.7)).reshape(1, size, 1)
+        normed = model.normalize_layers(window, "norm")
+        with torch.no_grad():
+            model({"insample_y": window})
+        lags = model.calcute_lags(normed.permute(0, 2, 1).reshape(1, size, 1))[0].tolist()
+        values = lambda t: t.flatten().tolist()
+        prompts.append({"h": h, "top_k": top_k, "prefix": prefix, "window": values(window), "normed": values(normed), "lags": lags, "text": model.llm_tokenizer.texts[0]})
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer.post_processor = tokenizers.processors.ByteLevel(trim_offsets=False)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=420, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False)
+    tokenizer.train_from_iterator([prompt["text"] for prompt in prompts] + TEXTS, trainer)
+    ids = lambda text: tokenizer.encode(text).ids
+    prompts = [prompt | {"ids": ids(prompt["text"])} for prompt in prompts]
+    texts = [{"text": text, "ids": ids(text)} for text in TEXTS]
+    all = {"tokenizer": json.loads(tokenizer.to_str()), "prompts": prompts, "texts": texts}
+    (HERE.parent / "tokenizer.json").write_text(json.dumps(all, ensure_ascii=False) + "\n")
+    print("tokenizer", tokenizer.get_vocab_size())
+
+
 if __name__ == "__main__":
     HERE.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or CASES:
-        write(name)
+    for name in sys.argv[1:] or [*CASES, "tokenizer"]:
+        write_tokenizer() if name == "tokenizer" else write(name)

@@ -1,6 +1,6 @@
 //! Every family against NeuralForecast's own module: outputs and gradients from the same parameters. The files in `tests/golden` are written by `bench/python/nf_golden.py`.
 use crate::families::{Build, FAMILIES, Family, Implicit, PLACE, Use, Vocabularies, embedded, spec, torch_parameter};
-use crate::windows::{Asks, BACK_LEN, Counts, FUTR, HIST, INPUT_MASK, RowShape, SHARES, STAT, Scaler};
+use crate::windows::{Asks, BACK_LEN, Counts, FUTR, HIST, INPUT_MASK, PROMPT, RowShape, SHARES, STAT, Scaler};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_graph::Role;
 use mayfly_nn::{Algorithm, BatchRows, CustomLoss, CustomOp, Dims, Loss, Network, Sgd, Shape, TrainConfig, Trainer};
@@ -56,6 +56,7 @@ fn read(path: &std::path::Path) -> Golden {
         scaler: Scaler::Identity,
         counts,
         asks: Asks::default(),
+        prompt: facts.get("prompt").map_or(0, |n| n.as_u64().unwrap() as usize),
     };
     Golden {
         file: path.file_stem().unwrap().to_string_lossy().into_owned(),
@@ -148,6 +149,7 @@ impl Golden {
             (HIST, self.shape.counts.hist > 0),
             (FUTR, self.shape.counts.futr > 0),
             (STAT, self.shape.counts.stat > 0),
+            (PROMPT, self.shape.prompt > 0),
         ];
         let there = names.into_iter().filter(|(_, there)| *there);
         there.map(|(name, _)| (name, self.tensors[&format!("input/{name}")].as_slice())).collect()

@@ -45,10 +45,10 @@ pub use error::{ForecastError, Result};
 pub use families::{
     Activation, Autoformer, Backbone, BiTcn, Build, CellActivation, Choice, ChoiceKind, ChoiceSizes, Common, DLinear,
     DeepNpts, Dense, DilatedCell, DilatedRnn, DownSampling, Encoder, FAMILIES, Family, FedFormer, FeedForward,
-    ForecastCx, Gru, HiddenSize, ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm, Mlp, MlpMultivariate,
-    ModeSelect, NLinear, Nbeats, Nbeatsx, Nhits, PatchTst, Pooling, RMoK, Ridge, Rnn, Settings, Softs, SoftsSharp,
-    StackType, StemGnn, Takes, Tcn, Tft, TftCell, Tide, TimeMixer, TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx,
-    VanillaTransformer, Wavelet, XLinear, XLstm,
+    ForecastCx, Given, Gpt2, GptAct, Gru, HiddenSize, ITransformer, Informer, Interpolation, Kan, Known, Look, Lstm,
+    Mlp, MlpMultivariate, ModeSelect, NLinear, Nbeats, Nbeatsx, Nhits, PatchTst, Pooling, Pretrained, Prompter, RMoK,
+    Ridge, Rnn, Settings, Softs, SoftsSharp, StackType, StemGnn, Takes, Tcn, Tft, TftCell, Tide, TimeLlm, TimeMixer,
+    TimeXer, TimesNet, TrendBasis, TsMixer, TsMixerx, VanillaTransformer, Wavelet, XLinear, XLstm,
 };
 pub use forecaster::{
     Backtest, BacktestOptions, Conformal, ConformalMethod, Dependence, Ensemble, ExplainMethod, ExplainOptions,

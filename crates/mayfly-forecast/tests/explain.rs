@@ -135,7 +135,8 @@ fn sum(one: &Explained) -> f64 {
 
 #[test]
 fn attributions_of_every_family_add_up_to_what_it_forecasts() {
-    for family in FAMILIES.iter().filter(|family| family.name != "DeepAR") {
+    // TimeLLM reads a folder and has tests of its own.
+    for family in FAMILIES.iter().filter(|family| !["DeepAR", "TimeLLM"].contains(&family.name)) {
         let kinds = family.takes.kinds();
         let frame = beside(&["a", "b"], &kinds, |s, t| 10.0 + 4.0 * s as f32 + (t as f32 * 0.9).sin() + promotion(t));
         let forecaster = fitted(small(family.name), &frame);

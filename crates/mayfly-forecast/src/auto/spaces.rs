@@ -1,4 +1,4 @@
-//! The spaces of all families: those of NeuralForecast's Auto models, for the settings that change something here.
+//! The spaces of all families: those of NeuralForecast's Auto models, for the settings that change something here. It has none for TimeLLM.
 use super::space::{MULTIPLIER, Range, Space};
 use crate::families::Family;
 use serde_json::{Value, json};
@@ -62,7 +62,11 @@ fn shared(family: &Family) -> Vec<Named> {
         ranges.push(choice("scaler_type", scalers.iter().copied()));
     }
     if !is_recurrent && !family.takes.multivariate {
-        let windows: &[i64] = if family.name == "TimesNet" { &[32, 64, 128, 256] } else { &[128, 256, 512, 1024] };
+        let windows: &[i64] = match family.name {
+            "TimesNet" => &[32, 64, 128, 256],
+            "TimeLLM" => &[8, 16, 32], // each is read by a language model
+            _ => &[128, 256, 512, 1024],
+        };
         ranges.push(choice("windows_batch_size", windows.iter().copied()));
     }
     ranges
@@ -74,6 +78,7 @@ fn steps(family: &str) -> Named {
         "RNN" | "LSTM" | "GRU" | "TCN" | "DilatedRNN" | "MLP" | "MLPMultivariate" | "NBEATS" | "NBEATSx"
         | "XLinear" => choice("max_steps", [500, 1000]),
         "PatchTST" => choice("max_steps", [500, 1000, 5000]),
+        "TimeLLM" => choice("max_steps", [5, 20, 100]),
         _ => choice("max_steps", [500, 1000, 2000]),
     }
 }
@@ -154,6 +159,7 @@ fn alone(family: &str) -> Vec<Named> {
             choice("patch_len", [16, 24]),
             choice("revin", [false, true]),
         ],
+        "TimeLLM" => vec![choice("patch_len", [8, 16]), choice("d_model", [16, 32])],
         "TimesNet" => vec![choice("hidden_size", [32, 64, 128]), choice("conv_hidden_size", [32, 64, 128])],
         other => recurrent(other).unwrap_or_default(),
     }

@@ -18,6 +18,8 @@ pub struct ForecastCx<'a, 'b> {
     pub futr: Option<Known>,
     /// Columns that a series has once: `[batch, count]`.
     pub stat: Option<Known>,
+    /// Numbers of the tokens of a sentence about the window, for families that read one: `[batch, tokens]`.
+    pub prompt: Option<NodeId>,
     /// Series of a multivariate family, else 1.
     pub series: usize,
     /// Values of the past.

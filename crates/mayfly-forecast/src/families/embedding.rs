@@ -1,6 +1,6 @@
 //! Columns of categories: a table of numbers for each, learnt with the network, in place of the numbers of their words. Names and places are NeuralForecast's.
 use super::cx::{ForecastCx, Known};
-use super::settings::Build;
+use super::settings::{Build, Pretrained};
 use crate::error::Result;
 use crate::frame::Exogenous;
 use crate::losses::ForecastLoss;
@@ -90,6 +90,10 @@ impl Build for Embedded {
 
     fn trajectories(&self) -> usize {
         self.own.trajectories()
+    }
+
+    fn pretrained(&self) -> Option<&dyn Pretrained> {
+        self.own.pretrained()
     }
 }
 

@@ -2,7 +2,7 @@
 use super::Family;
 use super::cx::{ForecastCx, Known, Parts, States};
 use super::settings::Build;
-use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, SHARES, STAT};
+use crate::windows::{BACK, BACK_LEN, FUTR, HIST, INPUT_MASK, KNOWN, PROMPT, RowShape, SHARES, STAT};
 use mayfly_graph::NodeId;
 use mayfly_nn::{Custom, CustomLayer, LayerCx, NetworkSpec, Result};
 use std::sync::Arc;
@@ -42,6 +42,7 @@ impl CustomLayer for FamilyLayer {
         let hist = columns(cx, HIST, &[input_size], counts.hist)?;
         let futr = columns(cx, FUTR, &[input_size + h], counts.futr)?;
         let stat = columns(cx, STAT, &[], counts.stat)?;
+        let prompt = (self.shape.prompt > 0).then(|| cx.input(PROMPT)).transpose()?;
         let from = match self.for_use {
             Use::Continuing => Some(cx.input(STATES)?),
             _ => None,
@@ -50,8 +51,22 @@ impl CustomLayer for FamilyLayer {
         let states = States { from, are_kept, ..States::default() };
         let parts = Parts { are_wanted: self.for_use == Use::Parts, ..Parts::default() };
         let choices = (self.for_use == Use::Choices).then(Vec::new);
-        let mut cx =
-            ForecastCx { cx, x, mask, hist, futr, stat, series, input_size, h, outputs, states, parts, choices };
+        let mut cx = ForecastCx {
+            cx,
+            x,
+            mask,
+            hist,
+            futr,
+            stat,
+            prompt,
+            series,
+            input_size,
+            h,
+            outputs,
+            states,
+            parts,
+            choices,
+        };
         let y = self.build.build(&mut cx)?;
         if let Some(choices) = cx.choices.take() {
             return cx.joined(&choices, 1);
@@ -111,6 +126,9 @@ pub(crate) fn spec(family: &'static Family, build: Arc<dyn Build>, shape: RowSha
         if count > 0 {
             spec = spec.with_input(name, &dims(&of_one));
         }
+    }
+    if shape.prompt > 0 {
+        spec = spec.with_input(PROMPT, &[shape.prompt]);
     }
     if for_use == Use::Training && shape.asks.shares {
         spec = spec.with_input(SHARES, &dims(&[h]));

@@ -20,6 +20,7 @@ mod informer;
 mod itransformer;
 mod kan;
 mod layer;
+mod llm;
 mod mlp;
 mod mlpmultivariate;
 mod modes;
@@ -43,6 +44,7 @@ mod stemgnn;
 mod tcn;
 mod tft;
 mod tide;
+mod timellm;
 mod timemixer;
 mod timesnet;
 mod timexer;
@@ -71,6 +73,7 @@ pub use informer::Informer;
 pub use itransformer::ITransformer;
 pub use kan::{HiddenSize, Kan};
 pub(crate) use layer::{PLACE, STATES, Use, spec};
+pub use llm::{Gpt2, GptAct, Prompter};
 pub use mlp::Mlp;
 pub use mlpmultivariate::MlpMultivariate;
 pub use nbeats::{Nbeats, Nbeatsx, StackType};
@@ -80,13 +83,14 @@ pub use patchtst::PatchTst;
 pub use recurrent::{CellActivation, Encoder, Gru, Lstm, Rnn};
 pub use ridge::Ridge;
 pub use rmok::{RMoK, Wavelet};
-pub use settings::{Build, Choice, ChoiceKind, ChoiceSizes, Settings};
+pub use settings::{Build, Choice, ChoiceKind, ChoiceSizes, Given, Pretrained, Settings};
 pub(crate) use settings::{as_json, merge};
 pub use softs::{Softs, SoftsSharp};
 pub use stemgnn::StemGnn;
 pub use tcn::Tcn;
 pub use tft::{Tft, TftCell};
 pub use tide::Tide;
+pub use timellm::TimeLlm;
 pub use timemixer::{DownSampling, TimeMixer};
 pub use timesnet::TimesNet;
 pub use timexer::TimeXer;
@@ -343,6 +347,13 @@ pub static FAMILIES: &[Family] = &[
             ..Common::a()
         },
         settings: settings::of::<TimesNet>,
+    },
+    Family {
+        name: "TimeLLM",
+        paper: "Jin et al. 2024, Time-LLM: Time Series Forecasting by Reprogramming Large Language Models",
+        takes: Takes::PAST,
+        defaults: || Common { max_steps: 5, learning_rate: 1e-4, ..Common::a() },
+        settings: settings::of::<TimeLlm>,
     },
     Family {
         name: "MLPMultivariate",

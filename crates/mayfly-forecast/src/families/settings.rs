@@ -1,11 +1,13 @@
 //! A family's own settings.
 use super::cx::ForecastCx;
+use super::llm::Prompter;
 use crate::error::{ForecastError, Result};
 use crate::losses::ForecastLoss;
 use mayfly_graph::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -107,6 +109,50 @@ pub trait Build: Debug + Send + Sync {
     fn trajectories(&self) -> usize {
         100
     }
+
+    /// What of it is read and not learnt, if anything.
+    fn pretrained(&self) -> Option<&dyn Pretrained> {
+        None
+    }
+}
+
+/// Parameters that are given, by name.
+pub type Given = BTreeMap<String, Vec<f32>>;
+
+/// A family part of which is another model, which a training reads and does not change.
+pub trait Pretrained: Debug {
+    /// Whether a setting says where the other model lies.
+    fn is_named(&self) -> bool;
+
+    /// Refuses early what a training would fail at: nothing to read.
+    ///
+    /// # Errors
+    /// What is missing, and what to do.
+    fn check_ready(&self) -> Result<()>;
+
+    /// The family with sizes and words of the other model.
+    ///
+    /// # Errors
+    /// A folder that lacks something or does not fit the settings.
+    fn read(&self) -> Result<Arc<dyn Build>>;
+
+    /// The other model's parameters.
+    ///
+    /// # Errors
+    /// As for [`Pretrained::read`].
+    fn parameters(&self) -> Result<Given>;
+
+    /// What writes the sentences that it reads of windows of this size; nothing before it was read.
+    fn prompter(&self, input_size: usize, h: usize) -> Option<Arc<Prompter>>;
+
+    /// What a file must hold of it besides parameters and settings.
+    fn enclosed(&self) -> Vec<u8>;
+
+    /// The family with what [`Pretrained::enclosed`] gave.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn with_enclosed(&self, bytes: &[u8]) -> std::result::Result<Arc<dyn Build>, String>;
 }
 
 /// Settings as JSON. Numbers that serde widens from 32 to 64 bits are written with the digits that a person gave: 0.2, not 0.20000000298023224.

@@ -96,12 +96,14 @@ impl Fitted {
             return Err(ForecastError::option("h", h, want));
         }
         let mut told: Vec<Vec<T>> = cuts.iter().map(|_| Vec::new()).collect();
+        let prompter = self.model.prompter(self.input_size, own);
         let mut pasts: Vec<(Vec<f32>, Vec<bool>)> = Vec::new();
         for done in (0..h).step_by(own) {
             let seen = match done {
                 0 => Seen::new(self.shape(), cuts),
                 _ => Seen::new(self.shape(), &self.continued(cuts, &pasts)),
             };
+            let seen = seen.telling(prompter.as_deref());
             let y = self.network.predict_named(&seen.x, &seen.extras())?;
             let rows = || y.chunks_exact(own * outputs).zip(&seen.scales);
             for ((row, scale), told) in rows().zip(&mut told) {

@@ -7,7 +7,7 @@ use super::model::Model;
 use super::network::Networks;
 use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};
-use crate::families::PLACE;
+use crate::families::{Build, PLACE, Pretrained};
 use crate::frame::{About, Beside, Exogenous, SeriesFrame};
 use crate::losses::{ForecastLoss, check_level};
 use crate::metrics::Scores;
@@ -17,12 +17,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The metadata keys of a forecaster and of the ends of its series.
 const KEY: &str = "forecast";
 const TAILS: &str = "tails";
 /// What the entry `spec` of every model file says in one of these.
 const SPEC: &str = r#"{"forecast":1}"#;
+/// The tensor with what a model's language model needs besides parameters.
+const ENCLOSED: &str = "llm.tokenizer";
 /// Times in a file lie within ±2⁵³.
 const LARGEST: i64 = 1 << 53;
 
@@ -135,6 +138,7 @@ impl Forecaster {
         let mut other = BTreeMap::new();
         other.insert(KEY.to_owned(), serde_json::to_string(&saved).map_err(json("the description of the forecaster"))?);
         let mut tensors: Vec<Tensor> = state.fitted.iter().flat_map(tensors).collect();
+        tensors.extend(state.fitted.iter().filter_map(enclosed));
         tensors.extend(state.fitted.iter().filter_map(errors));
         if let Some(tails) = &state.tails {
             let lens = tails.iter().map(|series| series.y.len()).collect();
@@ -247,6 +251,9 @@ impl SavedModel {
             serde_json::from_value(loss).map_err(|e| bad(format!("{alias}: its loss is not known: {e}")))?;
         let mut model = Model::new(&family)?.alias(&alias).with_all(&config)?.loss(loss).for_columns(exogenous);
         model.local = !local.is_empty();
+        if let Some(pretrained) = model.own.pretrained() {
+            model.own = with_enclosed(pretrained, &alias, tensors).map_err(bad)?;
+        }
         model.check_loss()?;
         model.check_horizon(h)?;
         model.check_local()?;
@@ -279,6 +286,29 @@ impl SavedModel {
 
 fn all_differ(names: &[String]) -> bool {
     names.iter().collect::<BTreeSet<_>>().len() == names.len()
+}
+
+/// A family with what it needs besides parameters, taken out of the tensors.
+fn with_enclosed(
+    pretrained: &dyn Pretrained,
+    alias: &str,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> std::result::Result<Arc<dyn Build>, String> {
+    let name = format!("{alias}/{ENCLOSED}");
+    match tensors.remove(&name).map(|tensor| tensor.data) {
+        Some(TensorData::U8(bytes)) => pretrained.with_enclosed(&bytes).map_err(|what| format!("{name:?}: {what}")),
+        _ => Err(format!("the tensor {name:?} in U8, which turns text into tokens, is missing")),
+    }
+}
+
+/// What a model's file holds besides its parameters, if anything.
+fn enclosed(fitted: &Fitted) -> Option<Tensor> {
+    let bytes = fitted.model.own.pretrained()?.enclosed();
+    Some(Tensor {
+        name: format!("{}/{ENCLOSED}", fitted.model.alias),
+        shape: vec![bytes.len()],
+        data: TensorData::U8(bytes),
+    })
 }
 
 /// The values of a tensor, taken out of the others.

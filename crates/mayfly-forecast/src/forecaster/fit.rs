@@ -298,6 +298,7 @@ impl Forecaster {
             model.check_loss()?;
             model.check_horizon(self.h)?;
             model.check_local()?;
+            model.check_ready()?;
             if let Some(n) = model.common.input_size.filter(|n| *n > MOST) {
                 return Err(ForecastError::option("input_size", n, format!("it must be at most {MOST}")));
             }
@@ -424,7 +425,7 @@ impl Forecaster {
         val_size: usize,
         watch: &mut dyn Watch,
     ) -> Result<(Option<Fitted>, bool)> {
-        let model = &self.models[i].clone().for_columns(frame.exogenous());
+        let model = &self.models[i].clone().for_columns(frame.exogenous()).read()?;
         let input_size = self.input_size(model, frame, val_size);
         let number = [i + 1, self.models.len()];
         let task = Task { model, frame, input_size, h: self.h, val_size, threads: self.threads, number, from: None };

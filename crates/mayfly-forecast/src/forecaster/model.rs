@@ -1,6 +1,6 @@
 //! A model that is to be trained: a family, its settings, and what to call it.
 use crate::error::{ForecastError, Result};
-use crate::families::{Build, Common, Family, Implicit, Vocabularies, as_json, embedded, merge};
+use crate::families::{Build, Common, Family, Implicit, Prompter, Vocabularies, as_json, embedded, merge};
 use crate::frame::Exogenous;
 use crate::losses::{ForecastLoss, Spread};
 use crate::windows::{Counts, RowShape, Scaler, WindowSpec};
@@ -132,8 +132,42 @@ impl Model {
         self.loss.columns().iter().map(|suffix| format!("{}{suffix}", self.alias)).collect()
     }
 
-    /// Refuses what the family cannot be: one model for each series, if it looks at all of them.
-    pub(crate) fn check_local(&self) -> Result<()> {
+    /// What keeps it from being trained with these settings, if it reads another model first: whether it is there.
+    ///
+    /// # Errors
+    /// A folder that is not named or lacks something.
+    pub fn check_ready(&self) -> Result<()> {
+        self.own.pretrained().map_or(Ok(()), |pretrained| pretrained.check_ready())
+    }
+
+    /// Whether it reads another model before a training, and no setting says where that lies.
+    pub fn lacks_folder(&self) -> bool {
+        self.own.pretrained().is_some_and(|pretrained| !pretrained.is_named())
+    }
+
+    /// The model with what it reads before a training, if it reads anything.
+    pub(crate) fn read(mut self) -> Result<Model> {
+        if let Some(read) = self.own.pretrained().map(|pretrained| pretrained.read()).transpose()? {
+            self.own = read;
+        }
+        Ok(self)
+    }
+
+    /// What writes sentences about windows, for families that read them.
+    pub(crate) fn prompter(&self, input_size: usize, h: usize) -> Option<Arc<Prompter>> {
+        self.own.pretrained().and_then(|pretrained| pretrained.prompter(input_size, h))
+    }
+
+    /// Refuses what the family cannot be: one model for each series, if it looks at all of them or holds a large model.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check_local(&self) -> Result<()> {
+        if self.local && self.own.pretrained().is_some() {
+            let want =
+                format!("{} would hold its language model once for each series: train one network for all", self.alias);
+            return Err(ForecastError::option("local", true, want));
+        }
         match self.local && self.family.takes.multivariate {
             true => {
                 let want = format!("{} forecasts all series together: it cannot have a network for each", self.alias);
@@ -152,6 +186,12 @@ impl Model {
         if self.common.scaler_type == Scaler::Revin && matches!(self.loss, ForecastLoss::Distribution(_)) {
             let want = "under distributions NeuralForecast learns a shift and a scale with it, which are not here: take standard, which is where they start";
             return Err(ForecastError::option("scaler_type", "revin", want));
+        }
+        let is_distribution = matches!(self.loss, ForecastLoss::Distribution(_));
+        let is_point = self.loss.outputs() == 1 && !self.loss.asks().shares;
+        if self.own.pretrained().is_some() && (is_distribution || !is_point) {
+            let want = format!("{} takes losses that compare points: mae, mse, huber", self.alias);
+            return Err(ForecastError::option("loss", as_json(&self.loss), want));
         }
         match self.own.closed_form() {
             Some(_) if self.loss != ForecastLoss::Mse => {
@@ -218,6 +258,7 @@ impl Model {
             scaler: self.common.scaler_type,
             counts,
             asks: self.loss.asks(),
+            prompt: self.prompter(input_size, h).map_or(0, |prompter| prompter.len()),
         }
     }
 

@@ -3,7 +3,7 @@ use super::model::Model;
 use super::ridge::{Solved, solve};
 use super::watch::{Progress, Watch};
 use crate::error::{ForecastError, Result};
-use crate::families::{Use, spec};
+use crate::families::{PLACE, Use, spec};
 use crate::frame::{Series, SeriesFrame};
 use crate::losses::ForecastLoss;
 use crate::windows::{Held, Plan, RowShape, Rows, WindowList};
@@ -98,10 +98,12 @@ impl Task<'_> {
             windows: common.windows_batch_size,
             seed: common.random_seed,
         };
-        let mut rows = Rows::new(series, &list, shape, plan).weighing(common.steps_count());
+        let prompter = self.model.prompter(shape.input_size, shape.h);
+        let rows = Rows::new(series, &list, shape, plan).weighing(common.steps_count());
+        let mut rows = rows.telling(prompter.clone());
         let training = spec(self.model.family, self.model.build(), shape, Use::Training);
         let network = match self.from {
-            None => Network::new(training, common.random_seed)?,
+            None => self.begun(training)?,
             Some(from) => Network::from_parts(training, from.params(), None)?,
         };
         let mut trainer = Trainer::new(network, self.config(&plan, &shape, rows.step_rows()))?;
@@ -109,7 +111,8 @@ impl Task<'_> {
             trainer.set_gradient_hook(Some(Box::new(root)));
         }
         let mut eye = Eye { task: self, plan, watch, stopped: false };
-        let mut held = Held::new(frame.iter().collect(), shape, self.val_size, common.steps_count());
+        let held = Held::new(frame.iter().collect(), shape, self.val_size, common.steps_count());
+        let mut held = held.telling(prompter);
         match self.val_size > 0 && !held.is_empty() {
             true => trainer.fit(&mut rows, Some(&mut held), &mut eye).map(drop),
             false => eye.run(&mut trainer, &mut rows),
@@ -120,6 +123,24 @@ impl Task<'_> {
         let trained = trainer.into_network();
         let networks = Networks::new(self.model, shape, trained.params())?;
         Ok(Trained { networks, seconds: start.elapsed().as_secs_f64(), steps, windows: list.total(), stopped })
+    }
+
+    /// The network as it begins: drawn, but for what is given.
+    fn begun(&self, spec: NetworkSpec) -> Result<Network> {
+        let mut network = Network::new(spec, self.model.common.random_seed)?;
+        let Some(pretrained) = self.model.own.pretrained() else { return Ok(network) };
+        let mut given = pretrained.parameters()?;
+        let bad =
+            |name: &str| ForecastError::option("llm", name, "it has another size than when the folder was read before");
+        for info in network.layout().to_vec() {
+            let Some(values) = given.remove(info.name.strip_prefix(PLACE).unwrap_or(&info.name)) else { continue };
+            let place = &mut network.params_mut()[info.range()];
+            if values.len() != place.len() {
+                return Err(bad(&info.name));
+            }
+            place.copy_from_slice(&values);
+        }
+        given.keys().next().map_or(Ok(network), |name| Err(bad(name)))
     }
 
     /// The network whose weights follow from the windows, and how many those were.

@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 /// The form of the folder that is read.
 const FORMAT: &str = "2";
 /// Families whose forecasts need what NeuralForecast does not save, and what that is.
-const NOT_WHOLE: [(&str, &str); 3] = [
+const NOT_WHOLE: [(&str, &str); 4] = [
     ("TimesNet", "its periods are those of whatever is forecast together, and no mean of the training is saved"),
     ("StemGNN", "its graph is that of whatever is forecast together, and no mean of the training is saved"),
     ("FEDformer", "its random modes are not saved"),
+    ("TimeLLM", "neither the heads of its language model nor its tokeniser are saved"),
 ];
 /// Tensors that NeuralForecast's modules have and do not use, or that follow from the settings.
 const UNUSED: [&str; 20] = [

@@ -162,6 +162,7 @@ mod tests {
             scaler: Scaler::Identity,
             counts: Counts::default(),
             asks: Asks::default(),
+            prompt: 0,
         };
         solve(&series, &list, &shape, alpha).unwrap()
     }
@@ -238,6 +239,7 @@ mod tests {
             scaler: Scaler::Identity,
             counts: Counts::default(),
             asks: Asks::default(),
+            prompt: 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What networks see at cuts of series.
 use super::group::Cut;
-use crate::windows::{BesideMut, Fitted, INPUT_MASK, RowShape, inputs_of};
+use crate::families::Prompter;
+use crate::windows::{BesideMut, Fitted, INPUT_MASK, PROMPT, RowShape, inputs_of};
 
 /// The inputs of some cuts, row by row.
 pub(super) struct Seen {
@@ -8,6 +9,8 @@ pub(super) struct Seen {
     pub(super) mask: Vec<f32>,
     /// Name, values of a row, values of all.
     pub(super) beside: [(&'static str, usize, Vec<f32>); 3],
+    /// Tokens of the sentences about windows, for families that read them.
+    pub(super) prompt: Vec<f32>,
     /// What each row was scaled by.
     pub(super) scales: Vec<Fitted>,
 }
@@ -28,13 +31,24 @@ impl Seen {
             });
             shape.fill_beside(series, *cut, BesideMut { hist, futr, stat });
         }
-        Seen { x, mask, beside, scales }
+        Seen { x, mask, beside, prompt: Vec::new(), scales }
+    }
+
+    /// The same with sentences about the windows.
+    pub(super) fn telling(mut self, prompter: Option<&Prompter>) -> Seen {
+        if let (Some(prompter), false) = (prompter, self.scales.is_empty()) {
+            self.prompt = vec![0.0; self.scales.len() * prompter.len()];
+            prompter.tell(&self.x, self.x.len() / self.scales.len(), &mut self.prompt);
+        }
+        self
     }
 
     /// All inputs but the first, by name.
     pub(super) fn extras(&self) -> Vec<(&str, &[f32])> {
         let mask = (!self.mask.is_empty()).then_some((INPUT_MASK, &self.mask[..]));
         let beside = self.beside.iter().filter(|(_, len, _)| *len > 0);
-        mask.into_iter().chain(beside.map(|(name, _, values)| (*name, &values[..]))).collect()
+        let prompt = (!self.prompt.is_empty()).then_some((PROMPT, &self.prompt[..]));
+        let beside = beside.map(|(name, _, values)| (*name, &values[..]));
+        mask.into_iter().chain(beside).chain(prompt).collect()
     }
 }

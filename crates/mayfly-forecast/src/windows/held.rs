@@ -1,9 +1,11 @@
 //! Rows that are held back: the windows of some cuts, measured on the scale of the data.
 use super::draw::shares;
-use super::rows::fill;
+use super::rows::{fill, tell};
 use super::shape::{Compare, RowShape, weight_of};
+use crate::families::Prompter;
 use crate::frame::Series;
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
+use std::sync::Arc;
 
 /// Of the shares that are drawn.
 const SEED: u64 = 1;
@@ -14,6 +16,8 @@ pub(crate) struct Held<'a> {
     shape: RowShape,
     /// How much each step of a horizon counts; nothing where all count alike.
     weights: &'a [f32],
+    /// What writes sentences about windows, for families that read them.
+    prompter: Option<Arc<Prompter>>,
     /// Which row of series, and where it is cut.
     cuts: Vec<(usize, usize)>,
     at: usize,
@@ -31,7 +35,12 @@ impl<'a> Held<'a> {
             let known = |cut: usize| (0..shape.h).filter(counts).any(|step| is_there(cut + step));
             cuts.extend((len.saturating_sub(size).max(1)..=last).filter(|cut| known(*cut)).map(|cut| (group, cut)));
         }
-        Held { series, shape, weights, cuts, at: 0 }
+        Held { series, shape, weights, prompter: None, cuts, at: 0 }
+    }
+
+    /// The same with sentences about windows.
+    pub(crate) fn telling(self, prompter: Option<Arc<Prompter>>) -> Held<'a> {
+        Held { prompter, ..self }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -83,6 +92,7 @@ impl Dataset for Held<'_> {
                 weights[i] = known;
             }
         }
+        tell(self.prompter.as_deref(), &self.shape, (count, &*x), extras);
         self.at += count;
         Ok(count)
     }
@@ -106,6 +116,7 @@ mod tests {
             scaler: Scaler::Standard,
             counts: crate::windows::Counts::default(),
             asks: crate::windows::Asks::default(),
+            prompt: 0,
         };
         let held = Held::new(vec![series(10), series(2), series(4)], shape, 4, &[]);
         assert_eq!(held.cuts, [(0, 6), (0, 7), (0, 8), (2, 1), (2, 2)]);

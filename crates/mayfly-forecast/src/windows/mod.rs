@@ -14,5 +14,6 @@ pub(crate) use rows::{Plan, Rows};
 pub use scaler::Scaler;
 pub(crate) use scaler::{Fitted, Way};
 pub(crate) use shape::{
-    Asks, BACK, BACK_LEN, BesideMut, Compare, Counts, FUTR, HIST, INPUT_MASK, KNOWN, RowShape, SHARES, STAT, inputs_of,
+    Asks, BACK, BACK_LEN, BesideMut, Compare, Counts, FUTR, HIST, INPUT_MASK, KNOWN, PROMPT, RowShape, SHARES, STAT,
+    inputs_of,
 };

@@ -2,9 +2,11 @@
 use super::draw::{distinct, shares};
 use super::list::WindowList;
 use super::shape::{BACK_LEN, BesideMut, Compare, Row, RowShape, weight_of};
+use crate::families::Prompter;
 use crate::frame::Series;
 use mayfly_base::{Rng, mix};
 use mayfly_nn::{Dataset, NnError, Order, WEIGHT};
+use std::sync::Arc;
 
 /// How a training goes through its windows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Rows<'a> {
     plan: Plan,
     /// How much each step of a horizon counts; nothing where all count alike.
     weights: &'a [f32],
+    /// What writes sentences about windows, for families that read them.
+    prompter: Option<Arc<Prompter>>,
     /// Rows of a step. Steps with fewer windows are filled up with rows that weigh nothing.
     rows: usize,
     passes: usize,
@@ -54,12 +58,18 @@ impl<'a> Rows<'a> {
         counts.sort_unstable_by(|a, b| b.cmp(a));
         let most: usize = counts.iter().take(plan.series.max(1)).sum();
         let rows = most.min(plan.windows).max(1);
-        Rows { series, list, shape, plan, weights: &[], rows, passes: 0, pass: 0, step: 0, drawn: Drawn::default() }
+        let (weights, prompter, drawn): (&[f32], _, _) = (&[], None, Drawn::default());
+        Rows { series, list, shape, plan, weights, prompter, rows, passes: 0, pass: 0, step: 0, drawn }
     }
 
     /// The same where each step of a horizon counts so much.
     pub(crate) fn weighing(self, weights: &'a [f32]) -> Rows<'a> {
         Rows { weights, ..self }
+    }
+
+    /// The same with sentences about windows.
+    pub(crate) fn telling(self, prompter: Option<Arc<Prompter>>) -> Rows<'a> {
+        Rows { prompter, ..self }
     }
 
     /// Rows of a step.
@@ -183,6 +193,7 @@ impl Dataset for Rows<'_> {
                 weights[i] = weight;
             }
         }
+        tell(self.prompter.as_deref(), &self.shape, (count, &*x), extras);
         self.drawn.at += count;
         Ok(count)
     }
@@ -198,6 +209,18 @@ pub(super) fn fill(
 ) -> f32 {
     let one = |(n, series)| shape.fill(series, cut, how, row(shape, i * shape.series + n, x, t, extras));
     members.iter().enumerate().map(one).sum()
+}
+
+/// Writes the sentences about the first windows of `x`; they stand before the weights of rows.
+pub(super) fn tell(
+    prompter: Option<&Prompter>,
+    shape: &RowShape,
+    (count, x): (usize, &[f32]),
+    extras: &mut [&mut [f32]],
+) {
+    if let (Some(prompter), [.., ids, _]) = (prompter, extras) {
+        prompter.tell(&x[..count * shape.input_size], shape.input_size, ids);
+    }
 }
 
 /// The places of series `i`, counted over all rows.
@@ -248,6 +271,7 @@ mod tests {
         scaler: Scaler::Identity,
         counts: Counts { hist: 0, futr: 0, stat: 0, hist_words: 0, futr_words: 0 },
         asks: Asks { compare: Compare::Scaled, season: None, shares: false },
+        prompt: 0,
     };
     const SPEC: WindowSpec =
         WindowSpec { input_size: 3, h: 2, step_size: 1, start_padding: false, availability: [0.0; 2] };

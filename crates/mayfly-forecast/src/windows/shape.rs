@@ -20,6 +20,8 @@ pub(crate) const HIST: &str = "hist_exog";
 pub(crate) const FUTR: &str = "futr_exog";
 /// The input with the columns that a series has once.
 pub(crate) const STAT: &str = "stat_exog";
+/// The input with the tokens of a sentence about the window.
+pub(crate) const PROMPT: &str = "prompt";
 
 /// How many exogenous columns there are of each kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,6 +50,8 @@ pub(crate) struct RowShape {
     pub(crate) scaler: Scaler,
     pub(crate) counts: Counts,
     pub(crate) asks: Asks,
+    /// Tokens of the sentence about a window; 0 for families that read none.
+    pub(crate) prompt: usize,
 }
 
 /// What a loss wants of rows.
@@ -104,7 +108,10 @@ impl RowShape {
         extras.extend(self.reads_mask.then_some((INPUT_MASK, self.input_size)));
         extras.extend(self.beside().into_iter().filter(|(_, len)| *len > 0));
         extras.extend(self.asks.shares.then_some((SHARES, self.h)));
-        extras.into_iter().map(|(name, len)| (name.to_owned(), self.series * len)).collect()
+        let mut extras: Vec<(String, usize)> =
+            extras.into_iter().map(|(name, len)| (name.to_owned(), self.series * len)).collect();
+        extras.extend((self.prompt > 0).then(|| (PROMPT.to_owned(), self.prompt)));
+        extras
     }
 
     /// The inputs of the exogenous columns, and values of each for a series: 0 where there are none.
@@ -233,6 +240,7 @@ mod tests {
             scaler: Scaler::Identity,
             counts: Counts { hist: 2, futr: 1, stat: 1, ..Counts::default() },
             asks: Asks::default(),
+            prompt: 0,
         };
         let filled = |shape: &RowShape, cut: usize| {
             let (mut hist, mut futr, mut stat) = ([9.0; 6], [9.0; 5], [9.0; 1]);
@@ -273,6 +281,7 @@ mod tests {
             scaler: Scaler::Identity,
             counts: Counts::default(),
             asks: Asks::default(),
+            prompt: 0,
         };
         let (mut x, mut t, mut k, mut back, mut mask) = ([9.0; 4], [9.0; 6], [9.0; 3], [9.0; 4], [9.0; 4]);
         let row = Row {
@@ -313,6 +322,7 @@ mod tests {
                 scaler: Scaler::Invariant,
                 counts: Counts::default(),
                 asks,
+                prompt: 0,
             };
             let (mut x, mut t, mut known, mut back) = ([9.0; 4], [9.0; 1], [9.0; 1], [9.0; 4]);
             let beside = BesideMut::default();

@@ -71,10 +71,19 @@ pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Resul
     let mut families = families(&args.models).map_err(as_flags)?;
     if is_all(&args.models) {
         let config = settings(args)?;
-        let takes_loss = |family: &Family| model(family, args, config).is_ok_and(|model| model.check_loss().is_ok());
-        let (fit, others) = families.into_iter().partition(|family| {
-            fits(family, frame) && takes_loss(family) && !(args.local && family.takes.multivariate)
-        });
+        let made = |family: &Family| model(family, args, config);
+        let (there, unnamed): (Vec<_>, Vec<_>) =
+            families.into_iter().partition(|family| !made(family).is_ok_and(|model| model.lacks_folder()));
+        if !unnamed.is_empty() {
+            let names: Vec<&str> = unnamed.iter().map(|family: &&Family| family.name).collect();
+            ui.note(format!(
+                "without {}, which reads a language model: name its folder, llm, with --config",
+                names.join(", ")
+            ));
+        }
+        let takes =
+            |family: &Family| made(family).is_ok_and(|model| model.check_loss().and(model.check_local()).is_ok());
+        let (fit, others) = there.into_iter().partition(|family| fits(family, frame) && takes(family));
         families = fit;
         let others: Vec<&str> = others.iter().map(|family: &&Family| family.name).collect();
         if !others.is_empty() {

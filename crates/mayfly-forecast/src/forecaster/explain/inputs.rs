@@ -1,4 +1,5 @@
 //! The inputs of one row of a network, all that is explained of them one behind the other.
+use crate::families::Prompter;
 use crate::forecaster::group::Cut;
 use crate::forecaster::seen::Seen;
 use crate::frame::Exogenous;
@@ -125,13 +126,15 @@ pub(super) struct Row {
     /// Which places hold a value; others are unknown or lie before the series.
     pub(super) is_there: Vec<bool>,
     pub(super) mask: Vec<f32>,
+    /// Tokens of the sentence about the window, which is taken as given.
+    pub(super) prompt: Vec<f32>,
     /// What each series was scaled by.
     pub(super) scales: Vec<Scale>,
 }
 
 impl Row {
-    pub(super) fn new(layout: Layout, cuts: &[Cut<'_>]) -> Row {
-        let seen = Seen::new(layout.shape, cuts);
+    pub(super) fn new(layout: Layout, cuts: &[Cut<'_>], prompter: Option<&Prompter>) -> Row {
+        let seen = Seen::new(layout.shape, cuts).telling(prompter);
         let mut values = seen.x;
         seen.beside.iter().for_each(|(_, _, part)| values.extend(part));
         let is_there = there(layout, cuts);
@@ -139,7 +142,7 @@ impl Row {
             Scaler::Identity => means(layout, &values, &is_there),
             _ => vec![0.0; values.len()],
         };
-        Row { values, empty, is_there, mask: seen.mask, scales: seen.scales }
+        Row { values, empty, is_there, mask: seen.mask, prompt: seen.prompt, scales: seen.scales }
     }
 
     /// Rows like this one, but with these values, as a network takes them.
@@ -151,6 +154,7 @@ impl Row {
             mask: self.mask.repeat(n),
             beside: [hist, futr, stat]
                 .map(|(name, len)| (name, len, Vec::with_capacity(n * layout.shape.series * len))),
+            prompt: self.prompt.repeat(n),
             scales: self.scales.repeat(n),
         };
         for row in rows.chunks_exact(layout.len().max(1)) {

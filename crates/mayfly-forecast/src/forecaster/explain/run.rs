@@ -158,7 +158,8 @@ impl Ask<'_> {
         cuts: &[Cut<'_>],
         places: &[usize],
     ) -> Result<Vec<Explained>> {
-        let row = Row::new(subject.layout, cuts);
+        let prompter = self.fitted.model.prompter(self.fitted.input_size, self.fitted.h);
+        let row = Row::new(subject.layout, cuts, prompter.as_deref());
         // A row of one series has it at its first place.
         let place = |at: usize| if cuts.len() == 1 { 0 } else { at };
         let step = |at: usize| self.steps.iter().map(move |step| Target { series: place(at), step: step - 1 });

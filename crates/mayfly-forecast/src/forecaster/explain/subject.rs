@@ -68,7 +68,13 @@ impl Subject<'_> {
         };
         let mut parts = seen.beside.iter().zip(shape.beside()).map(part);
         let beside = std::array::from_fn(|_| parts.next().unwrap_or_default());
-        Seen { x: seen.x.clone(), mask: seen.mask.clone(), beside, scales: seen.scales.clone() }
+        Seen {
+            x: seen.x.clone(),
+            mask: seen.mask.clone(),
+            beside,
+            prompt: seen.prompt.clone(),
+            scales: seen.scales.clone(),
+        }
     }
 
     /// What its gradients are made with.
