@@ -38,7 +38,7 @@ enum Command {
     Tidy(tidy::Args),
     /// Counts that do not drift, held against bench/gates.json: binary size, instructions and allocations per call.
     Gates(gates::Args),
-    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then the wasi-nn backend, `packs --check`, `cross` and `fuzz`.
+    /// The long suites: whole-range sweeps, many more random cases, longer mutation of hostile files; then the wasi-nn backend, the mesh's generated code, `packs --check`, `cross` and `fuzz`.
     Nightly,
     /// The kernel and graph suites under NEON (qemu) and WebAssembly vectors (node).
     Cross,
@@ -71,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Nightly => {
             test::nightly()?;
             test::wasi_nn()?;
+            test::mesh_code()?;
             packs::check_packs()?;
             cross::run_cross()?;
             fuzz::run_fuzz(&fuzz::Args::default())

@@ -41,6 +41,11 @@ pub(crate) fn wasi_nn() -> Result<()> {
     run(cargo(&["test"]).args(manifest).args(["--", "--include-ignored"]))
 }
 
+/// The checked-in code of the mesh is what its protos say. The compiler of protos has its own workspace, and needs `protoc`.
+pub(crate) fn mesh_code() -> Result<()> {
+    run(cargo(&["run", "--quiet", "--manifest-path", "crates/mayfly-mesh/codegen/Cargo.toml"]).args(["--", "--check"]))
+}
+
 fn doctests() -> Result<()> {
     run(cargo(&["test", "--doc", "--workspace", "--quiet"]).args(FULL))
 }

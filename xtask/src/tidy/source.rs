@@ -45,6 +45,11 @@ impl Source {
         Ok(Self { path: path.into(), package: package.into(), kind, is_root, lines, syntax, tokens, tests })
     }
 
+    /// Was it written by a program, which nobody splits? Both its folder and its first line say so.
+    pub(crate) fn is_generated(&self) -> bool {
+        self.path.contains("/generated/") && self.line(1).contains("@generated")
+    }
+
     /// Is this line (from 1) test code?
     pub(crate) fn is_test(&self, line: usize) -> bool {
         self.kind == Kind::Test || self.tests.iter().any(|range| range.contains(&line))

@@ -1,0 +1,51 @@
+//! Who brings entries into an order and to disk. A cluster of one does so alone; consensus will take its place behind the same trait.
+
+mod single;
+
+pub use single::Single;
+
+use crate::entry::Entry;
+use crate::error::{MeshError, Result};
+use crate::store::{Applied, Store};
+use std::future::Future;
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The last entry that is on disk at a majority.
+    pub committed: u64,
+    /// The last entry applied here.
+    pub applied: Applied,
+    /// The leader, if there is one.
+    pub leader: Option<u64>,
+}
+
+/// An order of entries that all members agree on.
+pub trait Engine: Clone + Send + Sync + 'static {
+    /// Brings an entry into the order. When this returns, it is on the disks of a majority and applied here; the answer is its module's.
+    ///
+    /// # Errors
+    /// [`MeshError::Busy`] when too many wait: nothing happened. [`MeshError::Stopped`] and others: whether it happened is not known.
+    fn propose(&self, entry: Entry) -> impl Future<Output = Result<Vec<u8>>> + Send;
+
+    /// Returns once everything that was acknowledged before this call, by any member, is applied here.
+    ///
+    /// # Errors
+    /// [`MeshError::Stopped`].
+    fn read_barrier(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Returns when the node can no longer go on, with the reason.
+    fn ended(&self) -> impl Future<Output = MeshError> + Send;
+
+    /// The state, for reading.
+    fn store(&self) -> &Store;
+
+    /// The current term.
+    fn term(&self) -> u64;
+
+    /// Where the node stands.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn standing(&self) -> Result<Standing>;
+}

@@ -1,0 +1,110 @@
+//! Why a node of the mesh cannot start or go on. What a client did wrong is [`crate::EtcdError`].
+
+use crate::ids::Owner;
+use std::path::PathBuf;
+
+/// Result with [`MeshError`].
+pub type Result<T> = core::result::Result<T, MeshError>;
+
+/// Why a node of the mesh cannot start or go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeshError {
+    /// The system refused something. The node ends: what a failed flush has left on the disk, nobody knows.
+    #[error("cannot {action} {path}: {reason}")]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Another process has the file open.
+    #[error("{path} is in use: another node runs in this folder; stop it, or choose another folder")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The node had a file, and it is not there any more.
+    #[error(
+        "{path} is missing or empty although this node was founded: bring the file back from a backup, or join as a new member in an empty folder"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that does not say whose it is.
+    #[error("{path} lies here without its member.json: bring that file back, or choose an empty folder")]
+    Unowned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of another node.
+    #[error("{path} is the file of {found}, this node is {want}: each node keeps its own file")]
+    OtherOwner {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        found: Owner,
+        /// Who asks.
+        want: Owner,
+    },
+    /// A file of a later version of this program.
+    #[error("{path} has format {found}, this program reads up to {known}: run a newer one")]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The latest format that is known here.
+        known: u32,
+    },
+    /// The file is not what was written.
+    #[error("{path} is damaged: {what}; remove this member and add it again as a new one, or restore a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// An entry that this version cannot apply. To skip it would be to fork.
+    #[error("entry {index} cannot be applied: {what}; run a newer program")]
+    UnreadableEntry {
+        /// Its index.
+        index: u64,
+        /// What was found.
+        what: String,
+    },
+    /// A snapshot that is cut, damaged or of another cluster.
+    #[error("the snapshot cannot be used: {what}")]
+    Snapshot {
+        /// What was found.
+        what: String,
+    },
+    /// More entries wait than are taken.
+    #[error("too many requests wait for the disk")]
+    Busy,
+    /// The node has ended.
+    #[error("the node has ended: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// Clients may not connect in clear from other machines unless that was asked for.
+    #[error(
+        "{address} is reachable from other machines and would serve them in clear: use a loopback address, or allow insecure clients"
+    )]
+    InClear {
+        /// The address.
+        address: std::net::SocketAddr,
+    },
+    /// The address cannot be listened on, or serving ended with an error.
+    #[error("cannot serve clients on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        reason: String,
+    },
+}

@@ -1,0 +1,85 @@
+//! What is refused, in etcd's words: clients in Go compare the text.
+
+#[cfg(feature = "grpc")]
+use tonic::{Code, Status};
+
+macro_rules! etcd_errors {
+    ($($name:ident = $number:literal, $code:ident, $text:literal;)*) => {
+        /// A request that is refused. Text and code are etcd's, byte for byte (`api/v3rpc/rpctypes/error.go`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum EtcdError {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl EtcdError {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its number in outcomes of entries: never given to another one.
+            pub fn number(self) -> u32 {
+                match self { $(Self::$name => $number),* }
+            }
+
+            /// Of a number.
+            pub fn from_number(number: u32) -> Option<Self> {
+                Self::ALL.iter().copied().find(|error| error.number() == number)
+            }
+
+            /// The gRPC code.
+            #[cfg(feature = "grpc")]
+            pub fn code(self) -> Code {
+                match self { $(Self::$name => Code::$code),* }
+            }
+
+            /// The gRPC message.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+etcd_errors! {
+    EmptyKey = 1, InvalidArgument, "etcdserver: key is not provided";
+    KeyNotFound = 2, InvalidArgument, "etcdserver: key not found";
+    ValueProvided = 3, InvalidArgument, "etcdserver: value is provided";
+    LeaseProvided = 4, InvalidArgument, "etcdserver: lease is provided";
+    TooManyOps = 5, InvalidArgument, "etcdserver: too many operations in txn request";
+    DuplicateKey = 6, InvalidArgument, "etcdserver: duplicate key given in txn request";
+    InvalidSortOption = 7, InvalidArgument, "etcdserver: invalid sort option";
+    Compacted = 8, OutOfRange, "etcdserver: mvcc: required revision has been compacted";
+    FutureRev = 9, OutOfRange, "etcdserver: mvcc: required revision is a future revision";
+    LeaseNotFound = 10, NotFound, "etcdserver: requested lease not found";
+    RequestTooLarge = 11, InvalidArgument, "etcdserver: request is too large";
+    TooManyRequests = 12, ResourceExhausted, "etcdserver: too many requests";
+    Stopped = 13, Unavailable, "etcdserver: server stopped";
+    Corrupt = 14, DataLoss, "etcdserver: corrupt cluster";
+}
+
+#[cfg(feature = "grpc")]
+impl From<EtcdError> for Status {
+    fn from(error: EtcdError) -> Self {
+        Status::new(error.code(), error.text())
+    }
+}
+
+impl core::fmt::Display for EtcdError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EtcdError;
+
+    #[test]
+    fn numbers_are_told_apart() {
+        for (i, error) in EtcdError::ALL.iter().enumerate() {
+            assert_eq!(EtcdError::from_number(error.number()), Some(*error));
+            assert!(EtcdError::ALL[..i].iter().all(|other| other.number() != error.number()));
+        }
+        assert_eq!(EtcdError::from_number(0), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Keys and values with their history, exactly as etcd's v3 API has them.
+
+mod check;
+mod put_delete;
+mod range;
+mod refusal;
+mod snapshot;
+mod span;
+mod tables;
+mod txn;
+mod write;
+
+pub use check::{MAX_OPS, check_delete, check_put, check_range, check_txn};
+pub use refusal::Answer;
+
+use crate::entry::{Entry, Tag};
+use crate::etcd_error::EtcdError;
+use crate::module::{Emit, Fault, Module, Next};
+use crate::proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+};
+use crate::proto::meshpb::command::Request;
+use crate::proto::meshpb::outcome::Response;
+use crate::proto::meshpb::{Command, Outcome};
+use prost::Message;
+use redb::{ReadTransaction, WriteTransaction};
+use refusal::{Stop, settle};
+use tables::{CURRENT, Clock, HISTORY, Reader, STATE, VERSIONS, View};
+use write::Writer;
+
+/// The module.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kv;
+
+impl Module for Kv {
+    fn tag(&self) -> Tag {
+        Tag::KV
+    }
+
+    fn found(&self, transaction: &WriteTransaction) -> Result<(), Fault> {
+        transaction.open_table(CURRENT)?;
+        transaction.open_table(VERSIONS)?;
+        transaction.open_table(HISTORY)?;
+        let mut state = transaction.open_table(STATE)?;
+        state.insert("revision", 1)?;
+        state.insert("compacted", -1)?;
+        Ok(())
+    }
+
+    fn apply(&self, transaction: &WriteTransaction, payload: &[u8]) -> Result<Vec<u8>, Fault> {
+        let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
+        let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
+        let mut writer = Writer::open(transaction)?;
+        let response = match settle(run(&mut writer, &request))? {
+            Ok(response) => response,
+            Err(error) => Response::Refused(error.number()),
+        };
+        writer.finish()?;
+        Ok(Outcome { response: Some(response) }.encode_to_vec())
+    }
+
+    fn snapshot(&self, transaction: &ReadTransaction, emit: Emit<'_>) -> Result<(), Fault> {
+        snapshot::emit(transaction, emit)
+    }
+
+    fn restore(&self, transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
+        snapshot::restore(transaction, next)
+    }
+}
+
+/// A refusal comes before the first change.
+fn run(writer: &mut Writer<'_>, request: &Request) -> Result<Response, Stop> {
+    Ok(match request {
+        Request::Put(request) => Response::Put(put_delete::put_alone(writer, request)?),
+        Request::DeleteRange(request) => Response::DeleteRange(put_delete::delete(writer, request)?),
+        Request::Txn(request) => Response::Txn(txn::write(writer, request)?),
+        Request::Compaction(request) => Response::Compaction(compact(writer, request)?),
+    })
+}
+
+fn compact(writer: &mut Writer<'_>, request: &CompactionRequest) -> Result<CompactionResponse, Stop> {
+    let Clock { revision, compacted } = writer.clock();
+    if request.revision <= compacted {
+        return Err(EtcdError::Compacted.into());
+    }
+    if request.revision > revision {
+        return Err(EtcdError::FutureRev.into());
+    }
+    writer.compact(request.revision)?;
+    Ok(CompactionResponse { header: Some(ResponseHeader { revision, ..ResponseHeader::default() }) })
+}
+
+/// The entry of a request.
+pub fn entry(request: Request) -> Entry {
+    Entry { tag: Tag::KV, payload: Command { request: Some(request) }.encode_to_vec() }
+}
+
+/// The outcome of an entry of this module.
+///
+/// # Errors
+/// [`Fault::Unreadable`] for bytes that [`Module::apply`] has not made.
+pub fn outcome(bytes: &[u8]) -> Result<Answer<Response>, Fault> {
+    let unreadable = || Fault::Unreadable("an outcome of kv cannot be read".into());
+    match Outcome::decode(bytes).map_err(|_| unreadable())?.response {
+        Some(Response::Refused(number)) => EtcdError::from_number(number).map(Err).ok_or_else(unreadable),
+        Some(response) => Ok(Ok(response)),
+        None => Err(unreadable()),
+    }
+}
+
+/// Is it a transaction that can be answered without an entry?
+pub fn is_read_only(request: &TxnRequest) -> bool {
+    txn::is_read_only(request)
+}
+
+/// Answers Range from one state.
+///
+/// # Errors
+/// The database.
+pub fn range(transaction: &ReadTransaction, request: &RangeRequest) -> Result<Answer<RangeResponse>, Fault> {
+    settle(range::range(&View::open(transaction)?, request))
+}
+
+/// Answers a transaction that only reads from one state.
+///
+/// # Errors
+/// The database.
+pub fn read_txn(transaction: &ReadTransaction, request: &TxnRequest) -> Result<Answer<TxnResponse>, Fault> {
+    settle(txn::read(&View::open(transaction)?, request))
+}
+
+/// The revision of the newest write.
+///
+/// # Errors
+/// The database.
+pub fn revision(transaction: &ReadTransaction) -> Result<i64, Fault> {
+    Ok(View::open(transaction)?.clock().revision)
+}

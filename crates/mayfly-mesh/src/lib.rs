@@ -1,0 +1,41 @@
+//! What must never fork: configuration, who may join, which model is live. A durable key-value store that speaks etcd's v3 gRPC API, so that `etcdctl` and
+//! etcd's client libraries work unchanged; a cluster of one for now ([`docs/design/mesh.md`](https://github.com/mayfly-nn/mayfly/blob/main/docs/design/mesh.md)).
+//!
+//! ```no_run
+//! use mayfly_mesh::{Clients, Single, Store, modules, serve};
+//!
+//! # async fn node() -> mayfly_mesh::Result<()> {
+//! let engine = Single::start(Store::open("/var/lib/mesh".as_ref(), modules())?)?;
+//! let clients = Clients::loopback(2379).bind().await?;
+//! serve(engine, clients, std::future::pending()).await
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod engine;
+mod entry;
+mod error;
+mod etcd_error;
+mod ids;
+pub mod kv;
+mod member_file;
+mod module;
+pub mod proto;
+#[cfg(feature = "grpc")]
+mod server;
+mod store;
+
+pub use engine::{Engine, Single, Standing};
+pub use entry::{Entry, FORMAT, Tag};
+pub use error::{MeshError, Result};
+pub use etcd_error::EtcdError;
+pub use ids::Owner;
+pub use module::{Emit, Fault, Module, Next};
+#[cfg(feature = "grpc")]
+pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
+pub use store::{Applied, Store};
+
+/// The state machines of a node: keys and values.
+pub fn modules() -> Vec<Box<dyn Module>> {
+    vec![Box::new(kv::Kv)]
+}

@@ -1,0 +1,17 @@
+//! Messages and services, generated from `proto/*.proto` by `cargo run --manifest-path crates/mayfly-mesh/codegen/Cargo.toml`.
+#![allow(missing_docs, clippy::all)]
+
+/// etcd's key-value pair.
+pub mod mvccpb {
+    include!("generated/mvccpb.rs");
+}
+
+/// etcd's services.
+pub mod etcdserverpb {
+    include!("generated/etcdserverpb.rs");
+}
+
+/// What entries of `kv` say.
+pub mod meshpb {
+    include!("generated/meshpb.rs");
+}

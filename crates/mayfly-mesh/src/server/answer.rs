@@ -1,0 +1,64 @@
+//! What all services share: headers, errors, and the way of a request to the engine.
+
+use crate::engine::Engine;
+use crate::entry::Entry;
+use crate::error::MeshError;
+use crate::etcd_error::EtcdError;
+use crate::kv::{self, Answer};
+use crate::module::Fault;
+use crate::proto::etcdserverpb::ResponseHeader;
+use crate::proto::meshpb::command::Request;
+use crate::proto::meshpb::outcome::Response;
+use redb::ReadTransaction;
+use tonic::Status;
+
+/// The longest request, counted as etcd counts: 1.5 MiB with what consensus adds.
+pub const MAX_REQUEST_BYTES: usize = 3 << 19;
+/// What etcd adds to a request in its log: a header with an id.
+const ADDED_BYTES: usize = 13;
+
+/// A node that cannot answer. Clients try another one for `Unavailable`.
+pub(super) fn status(error: &MeshError) -> Status {
+    match error {
+        MeshError::Busy => EtcdError::TooManyRequests.into(),
+        MeshError::Damaged { .. } => EtcdError::Corrupt.into(),
+        _ => EtcdError::Stopped.into(),
+    }
+}
+
+/// Ids and term; the revision is the module's.
+pub(super) fn fill<E: Engine>(engine: &E, header: Option<ResponseHeader>) -> Option<ResponseHeader> {
+    let owner = engine.store().owner();
+    let revision = header.map_or(0, |header| header.revision);
+    Some(ResponseHeader { cluster_id: owner.cluster, member_id: owner.member, revision, raft_term: engine.term() })
+}
+
+/// A header for a service that says nothing about keys.
+pub(super) async fn header<E: Engine>(engine: &E) -> Result<Option<ResponseHeader>, Status> {
+    let revision = read(engine, |transaction| kv::revision(transaction).map(Ok)).await?;
+    Ok(fill(engine, Some(ResponseHeader { revision, ..ResponseHeader::default() })))
+}
+
+/// Brings a request into the order of entries and gives what it was answered.
+pub(super) async fn propose<E: Engine>(engine: &E, request: Request) -> Result<Response, Status> {
+    let entry: Entry = kv::entry(request);
+    if entry.payload.len() + ADDED_BYTES > MAX_REQUEST_BYTES {
+        return Err(EtcdError::RequestTooLarge.into());
+    }
+    let outcome = engine.propose(entry).await.map_err(|e| status(&e))?;
+    match kv::outcome(&outcome) {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(EtcdError::Corrupt.into()),
+    }
+}
+
+/// Reads from one state, on a thread that may wait for the disk.
+pub(super) async fn read<E: Engine, T: Send + 'static>(
+    engine: &E,
+    act: impl FnOnce(&ReadTransaction) -> Result<Answer<T>, Fault> + Send + 'static,
+) -> Result<T, Status> {
+    let engine = engine.clone();
+    let done = tokio::task::spawn_blocking(move || engine.store().read(act)).await;
+    let answer = done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))?;
+    Ok(answer?)
+}

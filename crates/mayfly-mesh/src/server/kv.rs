@@ -1,0 +1,99 @@
+//! `etcdserverpb.KV`.
+
+use super::answer::{fill, propose, read, status};
+use crate::engine::Engine;
+use crate::etcd_error::EtcdError;
+use crate::kv;
+use crate::proto::etcdserverpb::kv_server;
+use crate::proto::etcdserverpb::request_op;
+use crate::proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, TxnRequest, TxnResponse,
+};
+use crate::proto::meshpb::command::Request as Command;
+use crate::proto::meshpb::outcome::Response as Outcome;
+use tonic::{Request, Response, Status};
+
+pub(super) struct KvService<E> {
+    pub(super) engine: E,
+}
+
+/// An outcome of another kind than its request: the module does not do that.
+fn mismatch() -> Status {
+    EtcdError::Corrupt.into()
+}
+
+#[tonic::async_trait]
+impl<E: Engine> kv_server::Kv for KvService<E> {
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        let request = request.into_inner();
+        kv::check_range(&request)?;
+        if !request.serializable {
+            self.engine.read_barrier().await.map_err(|e| status(&e))?;
+        }
+        let mut response = read(&self.engine, move |transaction| kv::range(transaction, &request)).await?;
+        response.header = fill(&self.engine, response.header);
+        Ok(Response::new(response))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let request = request.into_inner();
+        kv::check_put(&request)?;
+        match propose(&self.engine, Command::Put(request)).await? {
+            Outcome::Put(mut response) => {
+                response.header = fill(&self.engine, response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
+        let request = request.into_inner();
+        kv::check_delete(&request)?;
+        match propose(&self.engine, Command::DeleteRange(request)).await? {
+            Outcome::DeleteRange(mut response) => {
+                response.header = fill(&self.engine, response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let request = request.into_inner();
+        kv::check_txn(&request)?;
+        let mut response = if kv::is_read_only(&request) {
+            if !is_serializable(&request) {
+                self.engine.read_barrier().await.map_err(|e| status(&e))?;
+            }
+            read(&self.engine, move |transaction| kv::read_txn(transaction, &request)).await?
+        } else {
+            match propose(&self.engine, Command::Txn(request)).await? {
+                Outcome::Txn(response) => response,
+                _ => return Err(mismatch()),
+            }
+        };
+        response.header = fill(&self.engine, response.header);
+        Ok(Response::new(response))
+    }
+
+    async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
+        match propose(&self.engine, Command::Compaction(request.into_inner())).await? {
+            Outcome::Compaction(mut response) => {
+                response.header = fill(&self.engine, response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+/// Do all reads of it content themselves with this member's state?
+fn is_serializable(request: &TxnRequest) -> bool {
+    let mut ops = request.success.iter().chain(&request.failure);
+    ops.all(|op| matches!(&op.request, Some(request_op::Request::RequestRange(range)) if range.serializable))
+}

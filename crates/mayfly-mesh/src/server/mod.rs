@@ -1,0 +1,123 @@
+//! The gRPC face: etcd's services over an [`Engine`].
+
+mod answer;
+mod cluster;
+mod kv;
+mod maintenance;
+
+pub use answer::MAX_REQUEST_BYTES;
+pub use maintenance::ETCD_LEVEL;
+
+use crate::engine::Engine;
+use crate::error::{MeshError, Result};
+use crate::proto::etcdserverpb::cluster_server::ClusterServer;
+use crate::proto::etcdserverpb::kv_server::KvServer;
+use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// What a message may be longer than its request, as in etcd.
+const OVERHEAD_BYTES: usize = 512 << 10;
+/// Streams of one connection at once: what comes beyond waits at the client.
+const MAX_STREAMS: u32 = 1_000;
+
+/// A client that says nothing is asked after so long, and has so long to answer: etcd's times.
+const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// From where clients are served without encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InClear {
+    /// From this machine only.
+    Loopback,
+    /// From anywhere that reaches the address: everyone there may read and write everything.
+    Anywhere,
+}
+
+/// Where clients are served.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// The address.
+    pub address: SocketAddr,
+    /// Which addresses are allowed.
+    pub in_clear: InClear,
+    /// The member's name in lists.
+    pub name: String,
+}
+
+impl Clients {
+    /// On this machine only.
+    pub fn loopback(port: u16) -> Self {
+        Self { address: (Ipv4Addr::LOCALHOST, port).into(), in_clear: InClear::Loopback, name: "default".into() }
+    }
+
+    /// Opens the address; connections wait from now on.
+    ///
+    /// # Errors
+    /// [`MeshError::InClear`], [`MeshError::Listen`].
+    pub async fn bind(self) -> Result<Bound> {
+        let address = self.address;
+        if self.in_clear == InClear::Loopback && !address.ip().is_loopback() {
+            return Err(MeshError::InClear { address });
+        }
+        let fail = |e: std::io::Error| MeshError::Listen { address, reason: e.to_string() };
+        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        Ok(Bound { listener, address, name: self.name })
+    }
+}
+
+/// An address that is listened on.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    name: String,
+}
+
+impl Bound {
+    /// The address, with its port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serves clients until `shutdown`, or until the node cannot go on.
+///
+/// # Errors
+/// Why the node ended; [`MeshError::Listen`].
+pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
+    let Bound { listener, address, name } = clients;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let max = MAX_REQUEST_BYTES + OVERHEAD_BYTES;
+    let kv = KvServer::new(kv::KvService { engine: engine.clone() }).max_decoding_message_size(max);
+    let cluster = ClusterServer::new(cluster::ClusterService { engine: engine.clone(), name, address });
+    let maintenance = MaintenanceServer::new(maintenance::MaintenanceService { engine: engine.clone() });
+    let mut ended = None;
+    let until = async {
+        tokio::select! {
+            () = shutdown => {}
+            reason = engine.ended() => ended = Some(reason),
+        }
+        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    };
+    let served = Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(SILENCE))
+        .http2_keepalive_timeout(Some(ANSWER))
+        .add_service(health_service)
+        .add_service(kv)
+        .add_service(cluster)
+        .add_service(maintenance)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), until)
+        .await;
+    match ended {
+        Some(reason) => Err(reason),
+        None => served.map_err(|e| MeshError::Listen { address, reason: e.to_string() }),
+    }
+}

@@ -1,0 +1,153 @@
+//! Founding and opening, and whose file it is.
+
+use super::{Applied, Store, failed, guard, note};
+use crate::error::{MeshError, Result};
+use crate::ids::Owner;
+use crate::member_file::{self, Stage};
+use crate::module::{Fault, Module};
+use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// `format`, `cluster`, `member`.
+const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
+const FORMAT: u8 = 1;
+/// Bytes of pages kept in memory.
+const CACHE: usize = 64 << 20;
+
+impl Store {
+    /// Opens the node of a folder, or founds a cluster of one in an empty folder. Every page is checked.
+    ///
+    /// # Errors
+    /// [`MeshError::InUse`], [`MeshError::Lost`], [`MeshError::Unowned`], [`MeshError::OtherOwner`], [`MeshError::NewerFormat`], [`MeshError::Damaged`],
+    /// [`MeshError::Disk`].
+    pub fn open(folder: &Path, modules: Vec<Box<dyn Module>>) -> Result<Self> {
+        let fail = |e: std::io::Error| MeshError::Disk { action: "make", path: folder.into(), reason: e.to_string() };
+        std::fs::create_dir_all(folder).map_err(fail)?;
+        let lock = lock(&folder.join("lock"))?;
+        let path = folder.join("mesh.redb");
+        let (owner, stage) = match member_file::read(folder)? {
+            Some(known) => known,
+            None if length(&path)?.is_some() => return Err(MeshError::Unowned { path }),
+            None => {
+                let owner = member_file::founder(folder)?;
+                member_file::write(folder, owner, Stage::Begun)?;
+                (owner, Stage::Begun)
+            }
+        };
+        match (stage, length(&path)?) {
+            (Stage::Founded, None | Some(0)) => return Err(MeshError::Lost { path }),
+            (Stage::Begun, None) => make(&path, owner, &modules)?,
+            _ => {} // what else is wrong, opening says
+        }
+        let database = guard(&path, || {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+            builder.open(&path).map_err(|e| failed("open", &path, Fault::Storage(e.into())))
+        })?;
+        guard(&path, || check(&database, &path, owner))?;
+        if stage == Stage::Begun {
+            member_file::write(folder, owner, Stage::Founded)?;
+        }
+        Ok(Self { database, path, owner, modules, _lock: Some(lock) })
+    }
+
+    /// A node on a disk of one's own making, for simulations and tests: founded where it is empty.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn on_backend(backend: impl StorageBackend, owner: Owner, modules: Vec<Box<dyn Module>>) -> Result<Self> {
+        let path = PathBuf::from("(a disk in memory)");
+        let fail = |fault| failed("open", &path, fault);
+        let is_new = backend.len().map_err(|e| fail(Fault::Storage(e.into())))? == 0;
+        let database = guard(&path, || {
+            let made = Database::builder().create_with_backend(backend);
+            made.map_err(|e| fail(Fault::Storage(e.into())))
+        })?;
+        if is_new {
+            claim(&database, owner, &modules).map_err(fail)?;
+        }
+        check(&database, &path, owner)?;
+        Ok(Self { database, path, owner, modules, _lock: None })
+    }
+}
+
+/// Two processes that start at once in one folder must not both found a cluster there.
+fn lock(path: &Path) -> Result<File> {
+    let fail = |e: std::io::Error| MeshError::Disk { action: "lock", path: path.into(), reason: e.to_string() };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(MeshError::InUse { path: path.into() }),
+        Err(TryLockError::Error(e)) => Err(fail(e)),
+    }
+}
+
+/// None for a file that is not there.
+fn length(path: &Path) -> Result<Option<u64>> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(Some(file.len())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(MeshError::Disk { action: "look at", path: path.into(), reason: e.to_string() }),
+    }
+}
+
+/// Makes a file under another name first: under its own, it is whole.
+fn make(path: &Path, owner: Owner, modules: &[Box<dyn Module>]) -> Result<()> {
+    let fail = |e: std::io::Error| MeshError::Disk { action: "make", path: path.into(), reason: e.to_string() };
+    let new = path.with_extension("redb.new");
+    match std::fs::remove_file(&new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
+        _ => {} // of a start that was killed
+    }
+    guard(&new, || {
+        let database = Database::builder().create(&new);
+        let database = database.map_err(|e| failed("make", &new, Fault::Storage(e.into())))?;
+        claim(&database, owner, modules).map_err(|fault| failed("make", &new, fault))
+    })?;
+    std::fs::rename(&new, path).map_err(fail)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    mayfly_base::atomic::sync_folder(folder).map_err(fail)
+}
+
+/// Makes the tables of a new file. The founder is added by the first entry, which is this.
+fn claim(database: &Database, owner: Owner, modules: &[Box<dyn Module>]) -> core::result::Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    {
+        let mut mark = transaction.open_table(MARK)?;
+        mark.insert("format", &[FORMAT][..])?;
+        mark.insert("cluster", &owner.cluster.to_be_bytes()[..])?;
+        mark.insert("member", &owner.member.to_be_bytes()[..])?;
+    }
+    note(&transaction, Applied { index: 1, term: 1 })?;
+    for module in modules {
+        module.found(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Refuses the file of another node, of a later format, or of something else.
+fn check(database: &Database, path: &Path, want: Owner) -> Result<()> {
+    let read = || -> core::result::Result<_, redb::Error> {
+        let mark = database.begin_read()?.open_table(MARK)?;
+        let format = mark.get("format")?.and_then(|bytes| bytes.value().first().copied());
+        let number = |name: &str| -> core::result::Result<Option<u64>, redb::Error> {
+            Ok(mark.get(name)?.and_then(|bytes| bytes.value().try_into().ok()).map(u64::from_be_bytes))
+        };
+        Ok((format, number("cluster")?, number("member")?))
+    };
+    let damaged = || MeshError::Damaged { path: path.into(), what: "it is not the file of a mesh node".into() };
+    match read() {
+        Err(redb::Error::TableDoesNotExist(_)) => Err(damaged()),
+        Err(e) => Err(failed("open", path, Fault::Storage(e))),
+        Ok((Some(format), ..)) if format > FORMAT => {
+            Err(MeshError::NewerFormat { path: path.into(), found: format.into(), known: FORMAT.into() })
+        }
+        Ok((Some(FORMAT), Some(cluster), Some(member))) if (Owner { cluster, member }) == want => Ok(()),
+        Ok((Some(FORMAT), Some(cluster), Some(member))) => {
+            Err(MeshError::OtherOwner { path: path.into(), found: Owner { cluster, member }, want })
+        }
+        Ok(_) => Err(damaged()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Nodes in this process that serve clients, and such clients.
+
+use super::ops::{Op, Reply};
+use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
+use mayfly_mesh::{Clients, MeshError, Single, Store, modules, serve};
+use std::net::SocketAddr;
+use std::path::Path;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+/// A node with clients, in this process.
+pub struct Node {
+    pub address: SocketAddr,
+    pub engine: Single,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), MeshError>>,
+}
+
+impl Node {
+    pub async fn start(folder: &Path) -> Self {
+        Self::over(Store::open(folder, modules()).expect("a store")).await
+    }
+
+    pub async fn over(store: Store) -> Self {
+        let engine = Single::start(store).expect("a thread");
+        let clients = Clients::loopback(0).bind().await.expect("a port");
+        let address = clients.address();
+        let (stop, stopped) = oneshot::channel();
+        let until = async move { drop(stopped.await) };
+        let served = tokio::spawn(serve(engine.clone(), clients, until));
+        Self { address, engine, stop, served }
+    }
+
+    pub async fn client(&self) -> KvClient<Channel> {
+        client(self.address).await
+    }
+
+    /// Ends it, and gives its folder free.
+    pub async fn stop(self) -> Result<(), MeshError> {
+        let _ = self.stop.send(());
+        let served = self.served.await.expect("no panic");
+        self.engine.close().await;
+        served
+    }
+}
+
+pub async fn channel(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    for _ in 0..200 {
+        if let Ok(channel) = endpoint.connect().await {
+            return channel;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("nobody listens on {address}")
+}
+
+pub async fn client(address: SocketAddr) -> KvClient<Channel> {
+    KvClient::new(channel(address).await).max_decoding_message_size(64 << 20)
+}
+
+/// Asks over gRPC.
+pub async fn ask(client: &mut KvClient<Channel>, op: &Op) -> Result<Reply, Status> {
+    Ok(match op.clone() {
+        Op::Range(request) => Reply::Range(client.range(request).await?.into_inner()),
+        Op::Put(request) => Reply::Put(client.put(request).await?.into_inner()),
+        Op::Delete(request) => Reply::Delete(client.delete_range(request).await?.into_inner()),
+        Op::Txn(request) => Reply::Txn(client.txn(request).await?.into_inner()),
+        Op::Compact(request) => Reply::Compact(client.compact(request).await?.into_inner()),
+    })
+}

@@ -1,0 +1,97 @@
+//! Disks that fail and power that goes.
+
+mod common;
+
+use common::disk::Disk;
+use common::ops::Op;
+use common::{entry, seeds};
+use mayfly_base::Rng;
+use mayfly_mesh::proto::meshpb::command::Request;
+use mayfly_mesh::{Engine, MeshError, Owner, Single, Store, Tag, kv, modules};
+
+const OWNER: Owner = Owner { cluster: 7, member: 1 };
+
+fn store(disk: &Disk) -> Result<Store, MeshError> {
+    Store::on_backend(disk.clone(), OWNER, modules())
+}
+
+/// A failed flush ends the node, for everyone who waited and everyone after, and is never tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_flush_ends_the_node() {
+    let disk = Disk::default();
+    let engine = Single::start(store(&disk).expect("a store")).expect("a thread");
+    entry(&engine, b"a", b"1").await.expect("written");
+    disk.fail_next_flush();
+    assert!(matches!(entry(&engine, b"a", b"2").await, Err(MeshError::Disk { .. })));
+    assert!(matches!(engine.ended().await, MeshError::Disk { .. }));
+    let (flushes, writes) = (disk.flushes(), disk.writes());
+    assert!(matches!(entry(&engine, b"a", b"3").await, Err(MeshError::Stopped { .. })));
+    assert!(matches!(engine.read_barrier().await, Err(MeshError::Stopped { .. })));
+    assert_eq!((disk.flushes(), disk.writes()), (flushes, writes), "it went on after a failed flush");
+    engine.close().await;
+
+    let again = store(&disk.after_power_loss(&mut Rng::new(1))).expect("opened");
+    assert_eq!(again.applied().expect("read").index, 2, "what was acknowledged, and nothing that was not flushed");
+}
+
+/// Who waits at the same time shares a flush.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_flush_for_all_who_wait() {
+    let disk = Disk::default();
+    let engine = Single::start(store(&disk).expect("a store")).expect("a thread");
+    let before = disk.flushes();
+    let writers: Vec<_> = (0..500u32)
+        .map(|i| {
+            let engine = engine.clone();
+            tokio::spawn(async move { entry(&engine, &i.to_be_bytes(), b"v").await })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("no panic").expect("written");
+    }
+    let flushes = disk.flushes() - before;
+    assert!(flushes < 500, "{flushes} flushes for 500 writes at once");
+    engine.close().await;
+}
+
+/// The power goes at any step: what was acknowledged is there, with the state that those entries give.
+#[test]
+fn acknowledged_entries_survive_a_power_loss() {
+    for seed in 0..seeds(120) {
+        let mut rng = Rng::new(seed);
+        let (entries, disk) = (entries(&mut rng), Disk::default());
+        let node = store(&disk).expect("a store");
+        disk.go_dark_after(rng.below(400));
+        let mut acknowledged = 0;
+        let mut rest = &entries[..];
+        while !rest.is_empty() {
+            let (together, later) = rest.split_at((1 + rng.below(4) as usize).min(rest.len()));
+            match node.apply(1, together) {
+                Ok(_) => acknowledged += together.len(),
+                Err(MeshError::Disk { .. }) => break,
+                Err(other) => panic!("seed {seed}: {other}"),
+            }
+            rest = later;
+        }
+        drop(node);
+        let again = store(&disk.after_power_loss(&mut rng)).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let there = again.applied().expect("read").index as usize - 1;
+        assert!(there >= acknowledged && there <= acknowledged + 4, "seed {seed}: {acknowledged} told, {there} there");
+        let whole = store(&Disk::default()).expect("a store");
+        whole.apply(1, &entries[..there]).expect("applied");
+        assert_eq!(again.hash(Tag::KV).expect("read"), whole.hash(Tag::KV).expect("read"), "seed {seed}");
+    }
+}
+
+fn entries(rng: &mut Rng) -> Vec<Vec<u8>> {
+    let mut entries = Vec::new();
+    while entries.len() < 60 {
+        match Op::random(rng, entries.len() as i64) {
+            Op::Put(request) => entries.push(kv::entry(Request::Put(request)).encode()),
+            Op::Delete(request) => entries.push(kv::entry(Request::DeleteRange(request)).encode()),
+            Op::Compact(request) => entries.push(kv::entry(Request::Compaction(request)).encode()),
+            _ => {}
+        }
+    }
+    entries
+}

@@ -1,0 +1,86 @@
+//! The state machine against a naive store that keeps every state: the same requests, the same answers, also after restarts and snapshots.
+
+mod common;
+
+use common::apply;
+use common::model::Model;
+use common::ops::Op;
+use mayfly_base::Rng;
+use mayfly_mesh::{Applied, Store, Tag, modules};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+/// What happens besides requests.
+fn disturb(rng: &mut Rng, store: Store, folder: &std::path::Path) -> Store {
+    match rng.below(40) {
+        0 => {
+            drop(store);
+            Store::open(folder, modules()).expect("it opens again")
+        }
+        1 => {
+            let mut bytes = Vec::new();
+            let written = store.snapshot(&mut bytes).expect("written");
+            let before = store.hash(Tag::KV).expect("readable");
+            assert_eq!(store.restore(&mut &bytes[..]).expect("restored"), written);
+            assert_eq!(store.hash(Tag::KV).expect("readable"), before);
+            store
+        }
+        _ => store,
+    }
+}
+
+fn run(ops: &[u64]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(folder.path(), modules()).expect("a store");
+    let mut model = Model::new();
+    for seed in ops {
+        let mut rng = Rng::new(*seed);
+        let op = Op::random(&mut rng, model.revision());
+        assert_eq!(apply(&store, &op), model.apply(&op), "{op:#?}");
+        store = disturb(&mut rng, store, folder.path());
+    }
+}
+
+#[test]
+fn answers_are_those_of_the_model() {
+    let mut config = Config::default(); // which reads PROPTEST_CASES
+    config.cases = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config.cases.min(2_000), // each opens a database
+        None => 24,
+    };
+    let mut runner = TestRunner::new(config);
+    let ops = prop::collection::vec(any::<u64>(), 1..120);
+    let outcome = runner.run(&ops, |ops| {
+        run(&ops);
+        Ok(())
+    });
+    outcome.expect("no difference");
+}
+
+/// Many entries in one transaction give what they give one by one: the same answers, and the same hash.
+#[test]
+fn entries_together_and_one_by_one_are_the_same() {
+    use mayfly_mesh::kv;
+    use mayfly_mesh::proto::meshpb::command::Request;
+    let mut rng = Rng::new(5);
+    let mut entries = Vec::new();
+    while entries.len() < 300 {
+        let op = Op::random(&mut rng, 20);
+        if op.check().is_ok() {
+            entries.push(match op {
+                Op::Put(request) => kv::entry(Request::Put(request)).encode(),
+                Op::Delete(request) => kv::entry(Request::DeleteRange(request)).encode(),
+                Op::Txn(request) => kv::entry(Request::Txn(request)).encode(),
+                Op::Compact(request) => kv::entry(Request::Compaction(request)).encode(),
+                Op::Range(_) => continue,
+            });
+        }
+    }
+    let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let [one, many] = folders.each_ref().map(|folder| Store::open(folder.path(), modules()).expect("a store"));
+    let singly: Vec<Vec<u8>> =
+        entries.iter().flat_map(|entry| one.apply(1, std::slice::from_ref(entry)).expect("applied")).collect();
+    assert_eq!(many.apply(1, &entries).expect("applied"), singly);
+    assert_eq!(one.hash(Tag::KV).expect("readable"), many.hash(Tag::KV).expect("readable"));
+    assert_eq!(many.applied().expect("readable"), Applied { index: 301, term: 1 });
+}
