@@ -258,7 +258,13 @@ fn folders_and_settings_that_do_not_do_are_refused() {
     damaged(&tokenizer("/model/merges/0", json!("abc")), &["\"abc\" is no pair"]);
     damaged(&tokenizer("/model/vocab", json!({ "a": 0 })), &["has no token"]);
     damaged(&tokenizer("/model/vocab/a", json!(-1)), &["the number -1"]);
-    damaged(&tokenizer("/added_tokens", json!([])), &["\"<|endoftext|>\""]);
+    let endless = |path: &Path| {
+        let mut all = read("tokenizer.json")["tokenizer"].clone();
+        all["added_tokens"] = json!([]);
+        all["model"]["vocab"].as_object_mut().unwrap().remove("<|endoftext|>");
+        write(path, "tokenizer.json", &all);
+    };
+    damaged(&endless, &["\"<|endoftext|>\""]);
 
     let (_dir, path) = folder();
     let set = |name: &str, value: Value| model(&path).with(name, value);

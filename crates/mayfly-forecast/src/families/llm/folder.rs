@@ -108,7 +108,7 @@ impl Folder {
         }
         let other =
             |(name, want): &(&str, bool)| all.get(*name).and_then(Value::as_bool).is_some_and(|got| got != *want);
-        if let Some((name, want)) = FIXED.iter().find(|fixed| other(*fixed)) {
+        if let Some((name, want)) = FIXED.iter().find(|fixed| other(fixed)) {
             return Err(self.bad(format!("{CONFIG} has {name} as {}; {want} is read", !want)));
         }
         let config: Gpt2 = serde_json::from_value(all)
