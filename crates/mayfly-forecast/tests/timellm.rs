@@ -207,7 +207,7 @@ fn explanations_add_up() {
 }
 
 #[test]
-fn folders_and_settings_that_do_not_do_are_refused() {
+fn folders_that_do_not_do_are_refused() {
     let fit = |model: Model| Forecaster::new(4).model(model).fit(&frame(&["a"]), &mut ()).unwrap_err().to_string();
     let says = |error: String, words: &[&str]| {
         assert!(words.iter().all(|word| error.contains(word)), "{error}\nwithout one of {words:?}");
@@ -265,8 +265,15 @@ fn folders_and_settings_that_do_not_do_are_refused() {
         write(path, "tokenizer.json", &all);
     };
     damaged(&endless, &["\"<|endoftext|>\""]);
+}
 
+#[test]
+fn settings_that_do_not_do_are_refused() {
     let (_dir, path) = folder();
+    let fit = |model: Model| Forecaster::new(4).model(model).fit(&frame(&["a"]), &mut ()).unwrap_err().to_string();
+    let says = |error: String, words: &[&str]| {
+        assert!(words.iter().all(|word| error.contains(word)), "{error}\nwithout one of {words:?}");
+    };
     let set = |name: &str, value: Value| model(&path).with(name, value);
     says(fit(set("top_k", json!(13)).unwrap()), &["13 lags"]);
     says(fit(set("patch_len", json!(15)).unwrap()), &["patches of 15"]);
