@@ -1,10 +1,13 @@
 //! Errors of the families on public data, by the conventions of the papers: z-scores by the training rows, every window of the test part, a step apart.
 //!
 //! `cargo run --release -p mayfly-forecast --example accuracy -- DATA_FOLDER [NAME …]` trains what `TABLE` lists (or the rows whose data or family contain a NAME), prints a table
-//! in Markdown, and fails when a bar is missed. The folder has `ETTh1.csv`, `ETTm2.csv`, `weather.csv`, `EPF-NP.csv`, `M3.csv`, `M4-Hourly-train.csv`, `M4-Hourly-test.csv`.
-use mayfly_forecast::{
-    Backtest, BacktestOptions, Ensemble, ForecastLoss, Forecaster, FrameOptions, Model, Scores, SeriesFrame, Table,
-};
+//! in Markdown, and fails when a bar is missed. `accuracy -- DATA_FOLDER gate [FAMILY …]` compares families with NeuralForecast's.
+//! The folder has `ETTh1.csv`, `ETTm2.csv`, `weather.csv`, `EPF-NP.csv`, `M3.csv`, `M4-Hourly-train.csv`, `M4-Hourly-test.csv`.
+mod data;
+mod gate;
+
+use data::{m3, m4, split};
+use mayfly_forecast::{Backtest, BacktestOptions, Ensemble, ForecastLoss, Forecaster, Model, Scores};
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::path::Path;
@@ -178,7 +181,10 @@ const M3: &str = r#"{"max_steps": 1000, "scaler_type": "robust", "windows_batch_
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let folder = args.next().ok_or("which folder has the data?")?;
-    let names: Vec<String> = args.collect();
+    let mut names: Vec<String> = args.collect();
+    if names.first().is_some_and(|name| name == "gate") {
+        return gate::run(Path::new(&folder), &names.split_off(1));
+    }
     let is_wanted = |row: &&Row| {
         names.is_empty()
             || names.iter().any(|name| row.data.contains(name.as_str()) || row.family.contains(name.as_str()))
@@ -265,90 +271,4 @@ impl Row {
 
 fn scores(backtest: &Backtest, family: &str) -> Result<Scores> {
     backtest.forecasts.scores(family).ok_or_else(|| "nothing was measured".into())
-}
-
-/// The series in z-scores by their training rows, and how many rows are for validation and test.
-fn split(data: &str, folder: &Path) -> Result<(SeriesFrame, [usize; 2])> {
-    let (file, parts) = match data {
-        "ETTh1" => ("ETTh1.csv", Some([8640, 2880, 2880])),
-        "ETTm2" => ("ETTm2.csv", Some([34_560, 11_520, 11_520])),
-        "Weather" => ("weather.csv", None),
-        _ => ("EPF-NP.csv", None),
-    };
-    let bytes = std::fs::read(folder.join(file))?;
-    // Units in the header are in Latin-1.
-    let text = String::from_utf8_lossy(&bytes);
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().ok_or("an empty file")?.split(',').skip(1).map(str::trim).collect();
-    let rows: Vec<Vec<f64>> = lines
-        .map(|line| line.split(',').skip(1).map(|v| v.trim().parse::<f64>()).collect::<std::result::Result<_, _>>())
-        .collect::<std::result::Result<_, _>>()?;
-    let n = rows.len();
-    let [train, val, test] = parts.unwrap_or_else(|| {
-        let (train, test) = (n * 7 / 10, n * 2 / 10);
-        [train, n - train - test, test]
-    });
-    let scaled = |column: usize| -> Vec<f32> {
-        let seen = rows[..train].iter().map(|row| row[column]);
-        let mean = seen.clone().sum::<f64>() / train as f64;
-        let std = (seen.map(|v| (v - mean).powi(2)).sum::<f64>() / train as f64).sqrt().max(1e-12);
-        rows[..train + val + test].iter().map(|row| ((row[column] - mean) / std) as f32).collect()
-    };
-    let columns: Vec<Vec<f32>> = (0..names.len()).map(scaled).collect();
-    let times: Vec<String> = (0..train + val + test).map(|i| i.to_string()).collect();
-    let options = FrameOptions::default();
-    let frame = if data == "EPF-NP" {
-        let [load, wind, price] = &columns[..] else { return Err("three columns are expected".into()) };
-        let ids = vec!["price".to_owned(); times.len()];
-        let hist: &[(&str, &[f32])] = &[("load", load), ("wind", wind)];
-        SeriesFrame::from_table(&Table { ids: &ids, ds: &times, y: price, hist, futr: &[] }, &options)?
-    } else {
-        let ids: Vec<String> = names.iter().flat_map(|name| vec![(*name).to_owned(); times.len()]).collect();
-        let all: Vec<String> = names.iter().flat_map(|_| times.clone()).collect();
-        SeriesFrame::from_columns(&ids, &all, &columns.concat(), &options)?
-    };
-    Ok((frame, [val, test]))
-}
-
-/// The series of one kind of M3 with the values that were kept back, of which there are h.
-fn m3(folder: &Path, kind: &str, h: usize) -> Result<SeriesFrame> {
-    let text = std::fs::read_to_string(folder.join("M3.csv"))?;
-    let (mut ids, mut ds, mut y) = (Vec::new(), Vec::new(), Vec::new());
-    for line in text.lines().skip(1) {
-        let fields: Vec<&str> = line.split(',').map(|field| field.trim_matches('"')).collect();
-        let [_, id, _, period, _, _, _, past, truth] = fields[..] else {
-            return Err("nine fields are expected".into());
-        };
-        if !period.eq_ignore_ascii_case(kind) {
-            continue;
-        }
-        let before = y.len();
-        for value in past.split(';').chain(truth.split(';').take(h)) {
-            ids.push(id.to_owned());
-            ds.push((y.len() - before).to_string());
-            y.push(value.trim().parse::<f32>()?);
-        }
-    }
-    Ok(SeriesFrame::from_columns(&ids, &ds, &y, &FrameOptions::default())?)
-}
-
-/// M4's hourly series with the 48 values that were kept back.
-fn m4(folder: &Path) -> Result<SeriesFrame> {
-    let read = |file: &str| -> Result<Vec<(String, Vec<f32>)>> {
-        let text = std::fs::read_to_string(folder.join(file))?;
-        let line = |line: &str| {
-            let mut fields = line.split(',').map(|field| field.trim_matches('"'));
-            (fields.next().unwrap_or_default().to_owned(), fields.filter_map(|v| v.parse().ok()).collect())
-        };
-        Ok(text.lines().skip(1).map(line).collect())
-    };
-    let (mut ids, mut ds, mut y) = (Vec::new(), Vec::new(), Vec::new());
-    for ((id, past), (_, truth)) in read("M4-Hourly-train.csv")?.into_iter().zip(read("M4-Hourly-test.csv")?) {
-        for (at, value) in past.into_iter().chain(truth).enumerate() {
-            ids.push(id.clone());
-            ds.push(at.to_string());
-            y.push(value);
-        }
-    }
-    Ok(SeriesFrame::from_columns(&ids, &ds, &y, &FrameOptions::default())?)
 }
