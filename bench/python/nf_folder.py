@@ -2,8 +2,8 @@
 
     venv/bin/python bench/python/nf_folder.py [FOLDER ...]
 
-Three folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
-models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
+Four folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
+models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), and of losses that count steps of the horizon differently (`weighed`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
 there, so that the files have their parameters.
 """
 
@@ -19,6 +19,7 @@ logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 import numpy as np
 import pandas as pd
+import torch
 from neuralforecast import NeuralForecast
 from neuralforecast.losses.pytorch import MAE, DistributionLoss, HuberMQLoss, MQLoss
 from neuralforecast.models import GRU, LSTM, MLP, NHITS, DLinear, NBEATSx, NLinear, PatchTST, TSMixer
@@ -56,6 +57,9 @@ def models(which):
         columns = dict(hist_exog_list=["sky", "seen"], futr_exog_list=["day", "plan"], stat_exog_list=["town", "size"])
         columns |= dict(cat_exog_list=["town", "sky", "day"], categorical_cardinalities=words)
         return [MLP(hidden_size=8, **common(**columns)), GRU(encoder_hidden_size=4, recurrent=True, **common(**columns))]
+    if which == "weighed":
+        weights = torch.tensor([1.0, 0.5, 0.25, 2.0])
+        return [MLP(hidden_size=4, **common(MAE(horizon_weight=weights))), GRU(encoder_hidden_size=4, recurrent=True, **common(MAE(horizon_weight=weights)))]
     return [
         NHITS(mlp_units=[[8, 8]] * 3, **common(MQLoss(level=[80]), "minmax")),
         NLinear(**common(DistributionLoss("StudentT", level=[80], return_params=True))),
@@ -70,25 +74,26 @@ def write(which):
     static = pd.DataFrame({"unique_id": ["a", "b"], "size": [1.0, 2.0], "town": ["Rome", "Oslo"]})
     if which == "exog":
         static = static.drop(columns="town")
-    columns = {"exog": ["seen", "plan"], "plain": [], "cat": ["seen", "plan", "sky", "day"]}[which]
+    columns = {"exog": ["seen", "plan"], "plain": [], "weighed": [], "cat": ["seen", "plan", "sky", "day"]}[which]
     df = df[["unique_id", "ds", "y", *columns]]
-    static = None if which == "plain" else static
+    is_plain = which in ["plain", "weighed"]
+    static = None if is_plain else static
     nf = NeuralForecast(models=models(which), freq="MS")
     nf.fit(df, static_df=static)
     future = frame(60 + H).groupby("unique_id").tail(H)[["unique_id", "ds", "plan"] + ["day"] * (which == "cat")]
-    forecasts = nf.predict(futr_df=None if which == "plain" else future)
+    forecasts = nf.predict(futr_df=None if is_plain else future)
     for model in nf.models:
         if hasattr(model.loss, "distr_mean"):
             del model.loss.distr_mean  # a tensor that NeuralForecast 3.3.0 cannot copy
     shutil.rmtree(OUT / which, ignore_errors=True)
     nf.save(str(OUT / which), overwrite=True)
     forecasts.to_csv(OUT / f"{which}.csv", index=False)
-    if which != "plain":
+    if not is_plain:
         future.to_csv(OUT / ("future.csv" if which == "exog" else "words.csv"), index=False)
     print(which, sum(f.stat().st_size for f in (OUT / which).iterdir()), list(forecasts.columns))
 
 
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
-    for which in sys.argv[1:] or ["plain", "exog", "cat"]:
+    for which in sys.argv[1:] or ["plain", "exog", "cat", "weighed"]:
         write(which)

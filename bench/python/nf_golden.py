@@ -32,6 +32,11 @@ import torch
 import transformers
 from neuralforecast.losses.pytorch import MAE, IQLoss, MQLoss
 from safetensors.torch import save_file
+from xlstm.blocks.slstm.block import sLSTMBlockConfig
+from xlstm.blocks.slstm.layer import sLSTMLayerConfig
+
+# NeuralForecast asks for xLSTM's CUDA code, which machines without a GPU cannot build: its own cell in Python computes the same.
+sys.modules["neuralforecast.models.xlstm"].sLSTMBlockConfig = lambda: sLSTMBlockConfig(slstm=sLSTMLayerConfig(backend="vanilla"))
 
 L, H, ROWS = 16, 6, 2
 # Batch norm over two rows is hardly more than a sign.
@@ -119,6 +124,8 @@ CASES = {
     "fedformer_exog": ("FEDformer", {"hidden_size": 16, "conv_hidden_size": 6, "dropout": 0.0, "MovingAvg_window": 7, "activation": "relu", "encoder_layers": 1, "decoder_layers": 2}, "futr", 3),
     "xlstm": ("xLSTM", {"encoder_hidden_size": 6, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "encoder_n_blocks": 1}, "", 1),
     "xlstm_exog": ("xLSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "encoder_bias": False, "decoder_activation": "ELU", "decoder_layers": 3}, "hist futr stat", 3),
+    "xlstm_slstm": ("xLSTM", {"encoder_hidden_size": 8, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "encoder_n_blocks": 1, "backbone": "sLSTM"}, "", 1),
+    "xlstm_slstm_exog": ("xLSTM", {"encoder_hidden_size": 4, "decoder_hidden_size": 5, "encoder_dropout": 0.0, "backbone": "sLSTM"}, "hist futr stat", 3),
     "timesnet": ("TimesNet", {"hidden_size": 4, "conv_hidden_size": 3, "top_k": 3, "num_kernels": 3, "dropout": 0.0}, "", 1),
     "timesnet_exog": ("TimesNet", {"hidden_size": 6, "conv_hidden_size": 4, "top_k": 5, "num_kernels": 2, "encoder_layers": 3, "dropout": 0.0}, "futr", 3),
     "timellm": ("TimeLLM", {"patch_len": 5, "stride": 3, "d_ff": 6, "d_llm": 16, "d_model": 4, "n_heads": 2, "top_k": 3, "prompt_prefix": "Sales. ", "dropout": 0.0}, "", 1),
@@ -301,6 +308,15 @@ def choices_of(model):
     return torch.cat([t.flatten(1) for t in kept], dim=1).clone()
 
 
+def as_on_gpu(name, t):
+    """sLSTM's cell as its CUDA code keeps it, which NeuralForecast's files come from: heads first, each with its gates."""
+    if name.endswith("._recurrent_kernel_"):
+        return t.transpose(1, 2)
+    if name.endswith("slstm_cell._bias_"):
+        return t.reshape(4, 4, -1).transpose(0, 1).reshape(-1)
+    return t
+
+
 def parts_of(model, batch, settings):
     """Level and stacks, `[rows, 1 + stacks, h]`, from NeuralForecast's parts, which are level and blocks."""
     model.decompose_forecast = True
@@ -464,7 +480,7 @@ def write(name):
     facts |= {"words": {kind: [WORDS[kind]] for kind in names}} if "cat" in kinds.split() else {}
     facts |= {"quantiles": QUANTILES} if is_implicit else {}
     as_real = lambda t: torch.view_as_real(t.detach()) if t.is_complex() else t
-    tensors = {n: as_real(t).float().contiguous() for n, t in tensors.items()}
+    tensors = {n: as_on_gpu(n, as_real(t)).float().contiguous() for n, t in tensors.items()}
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"golden": json.dumps(facts)})
     print(name, sum(t.numel() for t in tensors.values()))
 

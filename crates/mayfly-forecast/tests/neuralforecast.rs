@@ -172,3 +172,15 @@ fn folders_that_cannot_be_read_say_why() {
     };
     assert_eq!(copy(&alone), Ok(()));
 }
+
+#[test]
+fn steps_that_count_differently_count_so_here() {
+    let (forecaster, notes) = Forecaster::import_neuralforecast(folder("weighed")).unwrap();
+    let forecasts = forecaster.predict(None, None).unwrap();
+    let theirs = theirs("weighed");
+    assert_eq!([differs(&forecasts, &theirs, &["MLP"]), differs(&forecasts, &theirs, &["GRU"])], [None, None]);
+    let weights = |i: usize| forecaster.models()[i].config()["horizon_weight"].clone();
+    assert_eq!([weights(1), weights(0)], [serde_json::json!([1.0, 0.5, 0.25, 2.0]), serde_json::Value::Null]);
+    assert!(notes.iter().any(|note| note.contains("GRU") && note.contains("horizon_weight")), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("MLP")), "{notes:?}");
+}

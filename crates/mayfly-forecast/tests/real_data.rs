@@ -92,7 +92,7 @@ fn linear_maps_reach_their_published_errors_on_etth1() {
     let Some(path) = testdata::find("forecast/ETTh1.csv") else { return };
     let [train, val, test] = [12, 4, 4].map(|months| months * 30 * 24);
     let frame = standardised(&path, train, train + val + test);
-    let linear = r#"{"max_steps": 1500, "learning_rate": 0.002, "num_lr_decays": 4, "windows_batch_size": 256, "val_check_steps": 150}"#;
+    let linear = r#"{"max_steps": 500, "learning_rate": 0.003, "num_lr_decays": 4, "windows_batch_size": 128, "val_check_steps": 100}"#;
     let rows: [(&str, &str, [f64; 2]); 2] =
         [("Ridge", r#"{"alpha": 0.1}"#, [0.372, 0.394]), ("DLinear", linear, [0.380, 0.403])];
     for (name, settings, [mse, mae]) in rows {
@@ -102,6 +102,7 @@ fn linear_maps_reach_their_published_errors_on_etth1() {
         let forecaster = Forecaster::new(96).model(model).val_size(val);
         let backtest = forecaster.cross_validation(&frame, &options, &mut ()).unwrap();
         let scores = backtest.forecasts.scores(name).unwrap();
+        println!("{name}: {:.4} {:.4}", scores.mse, scores.mae);
         assert!(scores.mse <= mse && scores.mae <= mae, "{name}: {:.4} {:.4}", scores.mse, scores.mae);
     }
 }

@@ -94,6 +94,14 @@ struct Saved {
     shared: BTreeSet<String>,
 }
 
+impl Saved {
+    /// How much each step of the horizon counted, which the loss refers to.
+    fn horizon_weight(&self) -> Option<&[f32]> {
+        let key = self.settings.get("loss")?.pointer("/args/horizon_weight/key")?.as_str()?;
+        self.tensors.get(key).map(Vec::as_slice)
+    }
+}
+
 impl Forecaster {
     /// The models of a folder that `NeuralForecast.save` of version 3.3 or later wrote, with the ends of their series where it has them; and notes for a person.
     ///
@@ -185,7 +193,7 @@ impl Folder {
         found.map(|tensor| tensor.data).ok_or_else(|| self.bad(format!("{file} has no tensor {key:?}")))
     }
 
-    /// The models, in the order in which they were given.
+    /// The models, in the order of their files' names.
     fn models(&self) -> Result<Vec<Saved>> {
         let entries = std::fs::read_dir(&self.path).map_err(|error| self.bad(error.to_string()))?;
         let mut files: Vec<String> = entries
@@ -193,10 +201,8 @@ impl Folder {
             .filter(|name| name.ends_with(".safetensors"))
             .filter(|name| !["configuration.safetensors", "dataset.safetensors"].contains(&name.as_str()))
             .collect();
-        let order: Vec<&String> =
-            self.config.get("alias_to_model").and_then(Value::as_object).into_iter().flat_map(Map::keys).collect();
         let alias = |file: &str| file.rsplit_once('_').map_or(file, |(alias, _)| alias).to_owned();
-        files.sort_by_key(|file| (order.iter().position(|name| **name == alias(file)), file.clone()));
+        files.sort();
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut models = Vec::with_capacity(files.len());
         for file in files {
@@ -446,11 +452,19 @@ impl Folder {
             return Err(bad(format!("the loss {found} with its settings is not here")));
         };
         loss.check()?;
+        if let Some(weights) = saved.horizon_weight() {
+            settings.insert("horizon_weight".into(), Value::from(weights.to_vec()));
+        }
         let input_size = number(&saved.settings, "input_size").filter(|n| *n > 0).unwrap_or(3 * h);
         if input_size > MOST {
             return Err(bad(format!("an input of {input_size} values: at most {MOST} are read")));
         }
-        Ok((base.with_all(&settings)?.input_size(input_size).loss(loss), input_size))
+        let mut model = base.with_all(&settings)?.input_size(input_size).loss(loss);
+        if let Err(error) = model.check_horizon(h) {
+            notes.push(format!("{}: {error}; its steps count alike when it is trained on", saved.alias));
+            model = model.with("horizon_weight", Value::Null)?;
+        }
+        Ok((model, input_size))
     }
 
     /// The parameters of a network in its order; every tensor of the file has a place.
@@ -507,9 +521,6 @@ fn loss_of(value: &Value) -> Option<ForecastLoss> {
         horizon_correlation: flag("horizon_correlation"),
         batch_correlation: flag("batch_correlation"),
     };
-    if get("horizon_weight").is_some() {
-        return None;
-    }
     let distribution = match value.get("cls")?.as_str()? {
         "MAE" => return Some(ForecastLoss::Mae),
         "MSE" => return Some(ForecastLoss::Mse),
