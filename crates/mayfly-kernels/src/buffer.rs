@@ -58,7 +58,8 @@ impl<T: Element> Buffer<T> {
         unsafe { slice::from_raw_parts(self.block.as_ptr(), self.block.size()) }
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
+    /// The elements as bytes, in this machine's order. Whatever is written is some number.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the block's bytes are initialised, ours alone, and plain numbers may be written as bytes.
         unsafe { slice::from_raw_parts_mut(self.block.as_ptr(), self.block.size()) }
     }

@@ -27,16 +27,13 @@ impl Body {
         Ok(Body { params, session, slot })
     }
 
-    /// Puts values in. After an error there are none.
+    /// Puts values in.
     pub(crate) fn fill(&mut self, params: &[f32]) -> Result<()> {
         if params.len() != self.params.len() {
             return Err(LifeError::RowLength { want: self.params.len(), got: params.len() });
         }
         self.params.copy_from_slice(params);
-        self.session.set_params(&self.params).map_err(|error| {
-            self.wipe();
-            error.into()
-        })
+        self.pack()
     }
 
     pub(crate) fn session(&mut self) -> &mut Session {
@@ -45,6 +42,16 @@ impl Body {
 
     pub(crate) fn param_bytes(&self) -> &[u8] {
         self.params.bytes()
+    }
+
+    /// For the seal: what it leaves is packed by [`Body::pack`].
+    pub(crate) fn param_bytes_mut(&mut self) -> &mut [u8] {
+        self.params.bytes_mut()
+    }
+
+    /// Packs the parameters as they are.
+    pub(crate) fn pack(&mut self) -> Result<()> {
+        Ok(self.session.set_params(&self.params)?)
     }
 
     pub(crate) fn protection(&self) -> Protection {
@@ -56,6 +63,6 @@ impl Body {
         let parameters = self.params.wipe() as u64;
         let session = self.session.wipe();
         debug_assert!(self.params.is_wiped() && self.session.is_wiped(), "a body is wiped and holds values");
-        Wiped { parameters, packed_weights: session.weights as u64, arena: session.arena as u64 }
+        Wiped { parameters, packed_weights: session.weights as u64, arena: session.arena as u64, ..Wiped::default() }
     }
 }

@@ -13,12 +13,24 @@ pub struct Wiped {
     pub packed_weights: u64,
     /// Inputs, outputs and everything between.
     pub arena: u64,
+    /// Keys of sealed files.
+    pub sealing_keys: u64,
 }
 
 impl Wiped {
+    /// With what was overwritten at another time.
+    pub(crate) fn and(self, more: Wiped) -> Wiped {
+        Wiped {
+            parameters: self.parameters + more.parameters,
+            packed_weights: self.packed_weights + more.packed_weights,
+            arena: self.arena + more.arena,
+            sealing_keys: self.sealing_keys + more.sealing_keys,
+        }
+    }
+
     /// All kinds together.
     pub fn bytes(&self) -> u64 {
-        self.parameters + self.packed_weights + self.arena
+        self.parameters + self.packed_weights + self.arena + self.sealing_keys
     }
 }
 
@@ -51,6 +63,8 @@ pub struct Certificate {
     pub calls: u64,
     /// Bytes that were overwritten.
     pub wiped: Wiped,
+    /// Sealed files that were written in its life. The key of each is wiped, which erases every copy of it.
+    pub sealed_files: u32,
     /// What protected its pages, as read back from the system.
     pub protection: Protection,
     /// Hash of the certificate before; zeros for the first.
@@ -58,7 +72,7 @@ pub struct Certificate {
 }
 
 /// Bytes of a certificate in its only form.
-const BYTES: usize = 1 + 32 + 8 + 16 + 33 + 4 * 32 + 8 + 8 + 1 + 8 + 24 + 25;
+pub(crate) const BYTES: usize = 1 + 32 + 8 + 16 + 33 + 4 * 32 + 8 + 8 + 1 + 8 + 32 + 4 + 25;
 
 /// Version of the form.
 const VERSION: u8 = 1;
@@ -80,15 +94,23 @@ impl Certificate {
         form.put(&self.lived_ns.to_le_bytes());
         form.put(&[self.reason as u8]);
         form.put(&self.calls.to_le_bytes());
-        for bytes in [self.wiped.parameters, self.wiped.packed_weights, self.wiped.arena] {
+        for bytes in [self.wiped.parameters, self.wiped.packed_weights, self.wiped.arena, self.wiped.sealing_keys] {
             form.put(&bytes.to_le_bytes());
         }
+        form.put(&self.sealed_files.to_le_bytes());
         for (_, hold) in self.protection.each() {
             let (kind, errno) = code(hold);
             form.put(&[kind]);
             form.put(&errno.to_le_bytes());
         }
         form.bytes
+    }
+
+    /// The certificate of these bytes, if they are one: what [`Certificate::to_bytes`] gives, and nothing else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Certificate> {
+        let mut read = Read(bytes);
+        let certificate = if read.byte()? == VERSION { read.certificate()? } else { return None };
+        read.0.is_empty().then_some(certificate)
     }
 
     /// What the next certificate of the node holds as `previous`.
@@ -108,6 +130,18 @@ fn code(hold: Hold) -> (u8, i32) {
     }
 }
 
+/// The answer of a number and an error, in their only form.
+fn hold((kind, errno): (u8, i32)) -> Option<Hold> {
+    match (kind, errno) {
+        (0, 0) => Some(Hold::NotAsked),
+        (1, 0) => Some(Hold::Holds),
+        (2, errno) => Some(Hold::Refused(errno)),
+        (3, 0) => Some(Hold::Unconfirmed),
+        (4, 0) => Some(Hold::NotHere),
+        _ => None,
+    }
+}
+
 /// Bytes that are filled from the front.
 struct Form {
     bytes: [u8; BYTES],
@@ -118,6 +152,79 @@ impl Form {
     fn put(&mut self, part: &[u8]) {
         self.bytes[self.at..self.at + part.len()].copy_from_slice(part);
         self.at += part.len();
+    }
+}
+
+/// Bytes that are read from the front.
+struct Read<'a>(&'a [u8]);
+
+impl Read<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (part, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*part)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn owner(&mut self) -> Option<Option<NodeId>> {
+        match (self.byte()?, NodeId(self.take()?)) {
+            (0, id) if id == NodeId::default() => Some(None),
+            (1, id) => Some(Some(id)),
+            _ => None,
+        }
+    }
+
+    fn reason(&mut self) -> Option<Reason> {
+        let byte = self.byte()?;
+        Reason::ALL.into_iter().find(|reason| *reason as u8 == byte)
+    }
+
+    fn wiped(&mut self) -> Option<Wiped> {
+        let (parameters, packed_weights) = (self.number()?, self.number()?);
+        Some(Wiped { parameters, packed_weights, arena: self.number()?, sealing_keys: self.number()? })
+    }
+
+    fn hold(&mut self) -> Option<Hold> {
+        hold((self.byte()?, i32::from_le_bytes(self.take()?)))
+    }
+
+    fn protection(&mut self) -> Option<Protection> {
+        let (locked, undumped, fork_wiped) = (self.hold()?, self.hold()?, self.hold()?);
+        Some(Protection { locked, undumped, fork_wiped, guarded: self.hold()?, secret: self.hold()? })
+    }
+
+    /// All but the version.
+    fn certificate(&mut self) -> Option<Certificate> {
+        let (node, number, instance) = (NodeId(self.take()?), self.number()?, InstanceId(self.take()?));
+        let owner = self.owner()?;
+        let (task, plan, commitment, previous) = (self.take()?, self.take()?, self.take()?, self.take()?);
+        let (born_unix_ms, lived_ns, reason, calls) = (self.number()?, self.number()?, self.reason()?, self.number()?);
+        let (wiped, sealed_files) = (self.wiped()?, u32::from_le_bytes(self.take()?));
+        let protection = self.protection()?;
+        Some(Certificate {
+            node,
+            number,
+            instance,
+            owner,
+            task,
+            plan,
+            commitment,
+            born_unix_ms,
+            lived_ns,
+            reason,
+            calls,
+            wiped,
+            sealed_files,
+            protection,
+            previous,
+        })
     }
 }
 
@@ -138,7 +245,8 @@ mod tests {
             lived_ns: 8,
             reason: Reason::Asked,
             calls: 9,
-            wiped: Wiped { parameters: 10, packed_weights: 11, arena: 12 },
+            wiped: Wiped { parameters: 10, packed_weights: 11, arena: 12, sealing_keys: 32 },
+            sealed_files: 1,
             protection: Protection::default(),
             previous: [13; 32],
         }
@@ -165,6 +273,8 @@ mod tests {
             Certificate { wiped: Wiped { parameters: 11, ..plain.wiped }, ..plain },
             Certificate { wiped: Wiped { packed_weights: 12, ..plain.wiped }, ..plain },
             Certificate { wiped: Wiped { arena: 11, ..plain.wiped }, ..plain },
+            Certificate { wiped: Wiped { sealing_keys: 64, ..plain.wiped }, ..plain },
+            Certificate { sealed_files: 2, ..plain },
             Certificate { protection: refused, ..plain },
             Certificate { protection: Protection { locked: Hold::Refused(13), ..refused }, ..plain },
             Certificate { protection: Protection { secret: Hold::Holds, ..plain.protection }, ..plain },
@@ -182,6 +292,41 @@ mod tests {
         assert_eq!(bytes[0], VERSION);
         assert_eq!(&bytes[1..33], &[1; 32]);
         let last = bytes.len() - 25;
-        assert_eq!(bytes[last - 8], 12, "the arena's bytes stand before the protections");
+        assert_eq!(
+            (bytes[last - 20], bytes[last - 12], bytes[last - 4]),
+            (12, 32, 1),
+            "what was wiped, before the protections"
+        );
+    }
+
+    /// Bytes are a certificate in one way only: whatever is read is written again as it was.
+    #[test]
+    fn the_form_is_the_only_one() {
+        let refused = Protection { locked: Hold::Refused(12), guarded: Hold::NotHere, ..Protection::default() };
+        for certificate in [
+            certificate(),
+            Certificate {
+                owner: Some(NodeId([0; 32])),
+                protection: refused,
+                reason: Reason::Shutdown,
+                ..certificate()
+            },
+        ] {
+            let bytes = certificate.to_bytes();
+            assert_eq!(Certificate::from_bytes(&bytes), Some(certificate));
+            for cut in 0..bytes.len() {
+                assert_eq!(Certificate::from_bytes(&bytes[..cut]), None);
+            }
+            assert_eq!(Certificate::from_bytes(&[&bytes[..], &[0]].concat()), None);
+            for at in 0..bytes.len() {
+                for change in 1..=255 {
+                    let mut other = bytes;
+                    other[at] ^= change;
+                    if let Some(read) = Certificate::from_bytes(&other) {
+                        assert!(read != certificate && read.to_bytes() == other, "{at} {change}");
+                    }
+                }
+            }
+        }
     }
 }

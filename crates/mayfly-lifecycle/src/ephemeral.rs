@@ -66,6 +66,22 @@ impl Ephemeral {
         self.host.renew(self.entry()?, lease)
     }
 
+    /// Moves its parameters to disk, under a key that only the vault has, and wipes them here. Its lease goes on.
+    ///
+    /// # Errors
+    /// A host without a folder for it, a disk that is full: it then stays live.
+    pub fn seal(&self) -> Result<()> {
+        self.host.seal(self.entry()?)
+    }
+
+    /// Lives again, with the same answers. The file is erased.
+    ///
+    /// # Errors
+    /// A file that was changed, cut or exchanged, a host without room: it then stays sealed. Its life is over.
+    pub fn unseal(&self) -> Result<()> {
+        self.host.unseal(self.entry()?)
+    }
+
     /// Ends its life. Of several who do, one does; all get the certificate of its end, whatever it was.
     pub fn dissolve(&self) -> Certificate {
         let ended = self.entry.as_ref().and_then(|entry| entry.dissolve(self.host.means(), Reason::Asked));
@@ -126,7 +142,7 @@ impl Host {
         let (network, batch, precision) = task.parts();
         let kit = self.0.plans.kit(network, batch, precision)?;
         let hash = task.hash()?;
-        let slot = self.0.vault.slot(size_of_val(network.params())).map_err(|error| self.0.no_slot(error))?;
+        let slot = self.0.slot(size_of_val(network.params()))?;
         let params = within(slot.memory(), || Buffer::zeroed(network.params().len()));
         let mut params = params.map_err(|short| LifeError::Shortfall { bytes: short.bytes })?;
         params.copy_from_slice(network.params());
@@ -157,6 +173,11 @@ impl Planned {
     /// Bytes of the slot of an instance.
     pub fn instance_bytes(&self) -> usize {
         self.kit.slot_bytes
+    }
+
+    /// Bytes of the slot of its own parameters.
+    pub fn params_bytes(&self) -> usize {
+        self.slot.bytes()
     }
 
     /// The plan that its instances run.

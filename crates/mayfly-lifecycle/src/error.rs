@@ -1,6 +1,8 @@
 //! What can go wrong in a life, and how it is said.
+use crate::limits::{Candidate, Missed};
 use crate::state::Reason;
 use mayfly_vault::{Protection, VaultError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A result with this crate's error.
@@ -47,6 +49,37 @@ pub enum LifeError {
         /// Calls that it answered.
         calls: u64,
     },
+    /// It is sealed.
+    #[error("the instance is sealed; unseal it first")]
+    Sealed,
+    /// It is not sealed.
+    #[error("the instance is not sealed")]
+    NotSealed,
+    /// The host was started without a folder for sealed instances.
+    #[error("the host has no folder for sealed instances; start it with one")]
+    NoSealFolder,
+    /// Another host uses the folder.
+    #[error("{path:?} is used by another host")]
+    SealFolderTaken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system refuses a sealed file or its folder. A live instance stays live.
+    #[error("{path:?}: {source}")]
+    SealFile {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A sealed file is not what was written.
+    #[error("the sealed file {path:?} is refused: {what}")]
+    SealBroken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// No memory is free for one more instance.
     #[error("no slot of {wanted} bytes is free: {used} of {limit} bytes are in use{}", wait(*.wait_for))]
     Busy {
@@ -74,6 +107,17 @@ pub enum LifeError {
         /// What is wrong.
         what: &'static str,
     },
+    /// No candidate keeps all limits.
+    #[error("infeasible: {missed}")]
+    Infeasible {
+        /// The limit that was missed, and what came nearest.
+        missed: Missed,
+        /// All that were looked at.
+        candidates: Vec<Candidate>,
+    },
+    /// An algorithm that makes its own network, whose cost is not known before.
+    #[error("a network is built for a purpose by algorithms with layers of a given size; cascade has none")]
+    NoFixedSize,
     /// A row of another length than the network takes.
     #[error("a call takes {want} numbers, not {got}")]
     RowLength {

@@ -1,16 +1,18 @@
 //! What instances live on: memory, plans, a clock, and the thread that wipes in time.
 use crate::body::Body;
-use crate::entry::{Birth, Entry, Means, Occupant};
+use crate::entry::Entry;
 use crate::error::{LifeError, Limit, Result};
 use crate::host_config::{HostConfig, HostParts, Reaping};
 use crate::id::{Born, InstanceId};
 use crate::keeper::{self, Alarm};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
+use crate::life::{Birth, Means, Occupant};
 use crate::plans::{Kit, PlanPool};
+use crate::seal::Seals;
 use crate::state::{Reason, State};
 use crate::term::Term;
-use mayfly_vault::{Protection, Stats, Vault, VaultError};
+use mayfly_vault::{Protection, Slot, Stats, Vault, VaultError, clean_stack};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -24,9 +26,10 @@ pub struct Host(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     config: HostConfig,
     parts: HostParts,
-    pub(crate) vault: Vault,
+    vault: Vault,
     pub(crate) plans: PlanPool,
     ledger: Ledger,
+    seals: Option<Seals>,
     /// Every entry that was ever made; those in `free` are nobody's.
     entries: RwLock<Vec<Arc<Entry>>>,
     free: Mutex<Vec<Arc<Entry>>>,
@@ -65,7 +68,7 @@ impl Host {
     /// A host with the boot clock.
     ///
     /// # Errors
-    /// A strict vault on a system that does not protect memory, and a thread that cannot be started.
+    /// A strict vault on a system that does not protect memory, a folder of sealed instances that is another host's, and a thread that cannot be started.
     pub fn start(config: HostConfig) -> Result<Host> {
         Self::start_with(config, HostParts::default())
     }
@@ -79,6 +82,7 @@ impl Host {
         let inner = Arc::new(Inner {
             vault,
             plans: PlanPool::new(config.plan_bytes),
+            seals: parts.seals.as_deref().map(Seals::open).transpose()?,
             ledger: Ledger::new(config.node, Arc::clone(&parts.witness)),
             entries: RwLock::default(),
             free: Mutex::default(),
@@ -132,14 +136,14 @@ impl Host {
         self.0.vault.probe().map_err(LifeError::Vault)
     }
 
-    /// The instances that live.
+    /// The instances that live or are sealed.
     pub fn instances(&self) -> Vec<Listed> {
         let entries = self.0.entries.read().unwrap_or_else(PoisonError::into_inner);
         let listed = entries.iter().map(|entry| {
             let (state, id, term, protection) = entry.look();
             Listed { id, state, term, protection }
         });
-        listed.filter(|listed| listed.state == State::Live).collect()
+        listed.filter(|listed| matches!(listed.state, State::Live | State::Sealed)).collect()
     }
 
     /// How it is doing.
@@ -184,6 +188,7 @@ impl Inner {
         let place = self.place()?;
         let mut body = self.body(kit)?;
         let born = body.fill(params).and_then(|()| Born::draw());
+        clean_stack(); // of what packing spilled
         let occupant = Occupant { kit: Arc::clone(kit), body };
         let born = match born {
             Ok(born) => born,
@@ -216,6 +221,17 @@ impl Inner {
         Ok(())
     }
 
+    pub(crate) fn seal(&self, entry: &Entry) -> Result<()> {
+        let seals = self.seals.as_ref().ok_or(LifeError::NoSealFolder)?;
+        entry.seal(self.means(), seals, &self.vault)
+    }
+
+    pub(crate) fn unseal(&self, entry: &Entry) -> Result<()> {
+        let kit = entry.sealed_kit(self.means())?;
+        let body = self.body(&kit)?;
+        entry.unseal(self.means(), body)
+    }
+
     /// Ends what is over; `u64::MAX` where nothing has an end.
     fn reap(&self) -> u64 {
         let now_ns = self.parts.clock.now_ns();
@@ -238,21 +254,26 @@ impl Inner {
         }
     }
 
-    /// A body of the kit that waits, or a new one; bodies of other kits that wait give way.
+    /// A body of the kit that waits, or a new one.
     fn body(&self, kit: &Arc<Kit>) -> Result<Body> {
         if let Some(body) = kit.take() {
             return Ok(body);
         }
-        let slot = match self.vault.slot(kit.slot_bytes) {
-            Err(VaultError::Full { .. }) if self.plans.release_waiting() > 0 => self.vault.slot(kit.slot_bytes),
-            other => other,
-        };
-        let body = Body::new(&kit.plan, slot.map_err(|error| self.no_slot(error))?)?;
+        let body = Body::new(&kit.plan, self.slot(kit.slot_bytes)?)?;
         kit.count_one();
         Ok(body)
     }
 
-    pub(crate) fn no_slot(&self, error: VaultError) -> LifeError {
+    /// A slot; where there is none, bodies that wait give way.
+    pub(crate) fn slot(&self, bytes: usize) -> Result<Slot> {
+        let slot = match self.vault.slot(bytes) {
+            Err(VaultError::Full { .. }) if self.plans.release_waiting() > 0 => self.vault.slot(bytes),
+            other => other,
+        };
+        slot.map_err(|error| self.no_slot(error))
+    }
+
+    fn no_slot(&self, error: VaultError) -> LifeError {
         let VaultError::Full { wanted, used, limit } = error else { return LifeError::Vault(error) };
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let due_ns = entries.iter().map(|entry| entry.due_ns()).min().filter(|due_ns| *due_ns < u64::MAX);

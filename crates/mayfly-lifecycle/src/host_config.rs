@@ -4,6 +4,7 @@ use crate::clock::{BootClock, Clock};
 use mayfly_base::NodeId;
 use mayfly_vault::VaultConfig;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Who ends leases that nobody calls.
@@ -61,12 +62,14 @@ pub struct HostParts {
     pub clock: Arc<dyn Clock>,
     /// Who is shown certificates.
     pub witness: Arc<dyn Witness>,
+    /// The folder of sealed instances: this host's alone. What another left in it is deleted at the start; nobody has its keys.
+    pub seals: Option<PathBuf>,
 }
 
 impl Default for HostParts {
-    /// The boot clock, and nobody.
+    /// The boot clock, nobody, and no folder.
     fn default() -> Self {
-        HostParts { clock: Arc::new(BootClock), witness: Arc::new(()) }
+        HostParts { clock: Arc::new(BootClock), witness: Arc::new(()), seals: None }
     }
 }
 

@@ -25,6 +25,11 @@ impl Ledger {
         Ledger { node, chain, ends: [const { AtomicU64::new(0) }; Reason::ALL.len()], witness }
     }
 
+    /// The node that certificates name.
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
     /// Puts a certificate into the chain. The witness sees them in the order of the chain.
     pub(crate) fn enter(&self, mut certificate: Certificate) -> Certificate {
         let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);

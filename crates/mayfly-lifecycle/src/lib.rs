@@ -35,7 +35,13 @@ mod id;
 mod keeper;
 mod lease;
 mod ledger;
+mod life;
+mod limits;
 mod plans;
+mod purpose;
+mod seal;
+#[cfg(feature = "sign")]
+mod signed;
 mod state;
 mod task;
 mod term;
@@ -48,7 +54,11 @@ pub use host::{Figures, Host, Listed};
 pub use host_config::{HostConfig, HostParts, Reaping, Witness};
 pub use id::InstanceId;
 pub use lease::Lease;
+pub use limits::{Candidate, Limits, Missed};
 pub use plans::PlanKey;
+pub use purpose::{Built, Purpose};
+#[cfg(feature = "sign")]
+pub use signed::{CertificateError, CertificateFile, SignedCertificate};
 pub use state::{Reason, State};
 pub use task::Task;
 pub use term::Term;

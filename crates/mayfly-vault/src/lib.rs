@@ -25,4 +25,4 @@ pub use memory::Memory;
 pub use pages::*;
 #[cfg(feature = "std")]
 pub use scope::{Shortfall, within};
-pub use wipe::{is_zero, wipe};
+pub use wipe::{clean_stack, is_zero, wipe};

@@ -1,4 +1,5 @@
 //! Overwriting that no compiler leaves out.
+use core::mem::MaybeUninit;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// Overwrites with zeros. The writes are volatile: they happen although nobody reads the memory afterwards.
@@ -15,6 +16,19 @@ pub fn wipe(bytes: &mut [u8]) {
     }
     // Nothing that frees the memory moves before the writes.
     compiler_fence(Ordering::SeqCst);
+}
+
+/// How far below its caller [`clean_stack`] reaches.
+const STACK_BYTES: usize = 8 << 10;
+
+/// Overwrites the part of the stack that calls before this one used: kernels spill vectors of values there. It reaches 8 KiB below its caller.
+#[inline(never)]
+pub fn clean_stack() {
+    let mut dead = MaybeUninit::<[u8; STACK_BYTES]>::uninit();
+    // SAFETY: the array is ours and is written as a whole.
+    unsafe { core::ptr::write_bytes(dead.as_mut_ptr(), 0, 1) }
+    // It might be read there, for all that the compiler knows.
+    core::hint::black_box(&mut dead);
 }
 
 /// Whether all bytes are zero.

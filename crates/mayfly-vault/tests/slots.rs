@@ -2,6 +2,7 @@
 use mayfly_vault::{ALIGN, Block, Hold, Level, Mode, Vault, VaultConfig, VaultError, within};
 use std::alloc::Layout;
 use std::collections::HashSet;
+use std::sync::Barrier;
 
 fn bytes(n: usize) -> Layout {
     Layout::array::<u8>(n).unwrap()
@@ -152,34 +153,33 @@ fn secrets_are_bytes_that_are_wiped() {
     assert_eq!(&secret[..], [0; 32]);
 }
 
-/// Eight threads take, mark, look and give back: nobody ever sees another's mark.
+/// Eight threads ask for more slots than there are, mark what they get and look at it: nobody ever sees another's mark.
 #[test]
 fn no_slot_is_shared() {
-    let vault = Vault::open(VaultConfig { limit_bytes: 64 << 12, ..VaultConfig::default() }).unwrap();
-    let work = |mark: u8| {
-        let vault = vault.clone();
-        move || {
-            let mut refused = 0;
-            for round in 0..400 {
-                let held: Vec<_> = (0..1 + round % 12).map(|_| vault.slot(100)).collect();
-                let mut blocks = Vec::new();
-                for slot in held {
-                    let Ok(slot) = slot else {
-                        refused += 1;
-                        continue;
-                    };
-                    let mut block = within(slot.memory(), || block(100)).unwrap();
-                    assert!(see(&block).iter().all(|b| *b == 0));
-                    write(&mut block, mark);
-                    blocks.push(block);
-                }
-                assert!(blocks.iter().all(|block| see(block).iter().all(|b| *b == mark)));
-            }
-            refused
+    const SLOTS: usize = 64;
+    let vault = Vault::open(VaultConfig { limit_bytes: SLOTS << 12, ..VaultConfig::default() }).unwrap();
+    let together = Barrier::new(8);
+    let work = &|mark: u8| {
+        let mut got = Vec::new();
+        for _ in 0..100 {
+            let slots: Vec<_> = (0..12).filter_map(|_| vault.slot(100).ok()).collect();
+            let mut blocks: Vec<_> =
+                slots.iter().map(|slot| within(slot.memory(), || block(slot.bytes())).unwrap()).collect();
+            assert!(blocks.iter().all(|block| see(block).iter().all(|b| *b == 0)));
+            blocks.iter_mut().for_each(|block| write(block, mark));
+            got.push(blocks.len());
+            together.wait(); // all have what they get
+            assert!(blocks.iter().all(|block| see(block).iter().all(|b| *b == mark)));
+            drop((blocks, slots));
+            together.wait(); // and have given it back
         }
+        got
     };
-    let threads: Vec<_> = (1..=8).map(|mark| std::thread::spawn(work(mark))).collect();
-    let refused: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
-    assert!(refused > 0, "the limit was never met, so nothing was contended");
+    let rounds: Vec<Vec<usize>> = std::thread::scope(|threads| {
+        let threads: Vec<_> = (1..=8).map(|mark| threads.spawn(move || work(mark))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    // 96 are asked for in every round.
+    assert!((0..100).all(|round| rounds.iter().map(|got| got[round]).sum::<usize>() == SLOTS));
     assert_eq!(vault.stats().used_bytes, 0);
 }
