@@ -46,10 +46,11 @@ impl Entry {
     /// The answer to `x`, written to `y`.
     pub(crate) fn call(&self, means: Means<'_>, x: &[f32], y: &mut [f32]) -> Result<()> {
         let mut life = self.life();
-        life.check(means.clock.now_ns(), x, y)?;
-        if let Err(why) = life.term.admit(means.clock.now_ns()) {
+        let now_ns = means.clock.now_ns();
+        life.check(now_ns, x, y)?;
+        if let Err(why) = life.term.admit(now_ns) {
             self.end(&mut life, means, why);
-            return Err(life.refusal(means.clock.now_ns()));
+            return Err(life.refusal(now_ns));
         }
         let answered = catch_unwind(AssertUnwindSafe(|| life.answer(x, y)));
         clean_stack(); // of what the kernels spilled

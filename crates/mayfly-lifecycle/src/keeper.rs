@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The longest sleep while a lease has an end. A machine that was suspended wakes with a sleep that is too long by the clock of the leases, and this bounds it.
 const LONGEST: Duration = Duration::from_millis(25);
 
+/// What is over and has a call under way is looked at again so soon.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// By which the keeper is woken before it meant to.
 #[derive(Default)]
 pub(crate) struct Alarm {
@@ -54,7 +57,10 @@ pub(crate) fn start(
             inside.wake_ns.store(next, Ordering::SeqCst);
             match next {
                 u64::MAX => thread::park(),
-                _ => thread::park_timeout(Duration::from_nanos(next.saturating_sub(clock.now_ns())).min(LONGEST)),
+                _ => {
+                    let sleep = Duration::from_nanos(next.saturating_sub(clock.now_ns()));
+                    thread::park_timeout(sleep.clamp(SHORTEST, LONGEST));
+                }
             }
         }
     };

@@ -44,7 +44,7 @@ fn map_secret(bytes: usize) -> Result<*mut c_void, Refusal> {
 /// Rustix has no `memfd_secret`.
 fn secret_file() -> Result<OwnedFd, Refusal> {
     // SAFETY: the call takes one integer, flags, and touches no memory of ours.
-    let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::FD_CLOEXEC) };
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
     let failed = || {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
         Refusal { what: "memfd_secret", errno }
