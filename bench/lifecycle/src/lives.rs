@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use mayfly_lifecycle::{Host, HostConfig, Lease, Planned, Task};
 use mayfly_nn::{Act, Activation, Network, NetworkSpec, Precision};
 use mayfly_vault::{Level, Mode, Protection, VaultConfig};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 const INPUTS: usize = 64;
@@ -79,8 +80,11 @@ impl Setting {
 
     /// Eight threads on which so many live at a time, each answering twice.
     pub(crate) fn crowd(&self, live: usize) -> Result<Duration> {
+        let all = Barrier::new(8);
         let part = || -> Result<()> {
-            let flies = (0..live / 8).map(|_| self.planned.lease(&self.lease)).collect::<Result<Vec<_>, _>>()?;
+            let flies = (0..live / 8).map(|_| self.planned.lease(&self.lease)).collect::<Result<Vec<_>, _>>();
+            all.wait(); // until every one of them lives
+            let flies = flies?;
             for fly in flies.iter().chain(&flies) {
                 ensure!(fly.call(&row())? == self.expected, "an answer is another");
             }

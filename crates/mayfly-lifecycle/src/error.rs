@@ -118,6 +118,12 @@ pub enum LifeError {
     /// An algorithm that makes its own network, whose cost is not known before.
     #[error("a network is built for a purpose by algorithms with layers of a given size; cascade has none")]
     NoFixedSize,
+    /// A score that the target does not have.
+    #[error("the target has no {score}: classes have an accuracy, numbers an R²")]
+    NoSuchScore {
+        /// What was to be reached.
+        score: &'static str,
+    },
     /// A row of another length than the network takes.
     #[error("a call takes {want} numbers, not {got}")]
     RowLength {

@@ -54,7 +54,7 @@ pub use host::{Figures, Host, Listed};
 pub use host_config::{HostConfig, HostParts, Reaping, Witness};
 pub use id::InstanceId;
 pub use lease::Lease;
-pub use limits::{Candidate, Limits, Missed};
+pub use limits::{Candidate, Limits, MinScore, Missed};
 pub use plans::PlanKey;
 pub use purpose::{Built, Purpose};
 #[cfg(feature = "sign")]

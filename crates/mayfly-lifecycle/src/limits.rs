@@ -12,10 +12,36 @@ pub struct Limits {
     pub memory_bytes: Option<usize>,
     /// From the first look at the rows to the network that is ready.
     pub deadline: Option<Duration>,
-    /// The least score on rows that were held out: accuracy of classes, R² of numbers.
-    pub min_score: Option<f64>,
+    /// The least score on rows that were held out.
+    pub min_score: Option<MinScore>,
     /// How weights are kept.
     pub precision: Precision,
+}
+
+/// A score that a network must reach.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum MinScore {
+    /// Of classes: the share of rows whose class is named right.
+    Accuracy(f64),
+    /// Of numbers: the share of the variance that is explained.
+    R2(f64),
+}
+
+impl MinScore {
+    /// The least that is enough.
+    pub fn least(self) -> f64 {
+        match self {
+            MinScore::Accuracy(least) | MinScore::R2(least) => least,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            MinScore::Accuracy(_) => "accuracy",
+            MinScore::R2(_) => "R²",
+        }
+    }
 }
 
 /// A limit that could not be kept.

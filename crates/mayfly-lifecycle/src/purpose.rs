@@ -3,7 +3,7 @@ use crate::ephemeral::Planned;
 use crate::error::{LifeError, Result};
 use crate::host::Host;
 use crate::lease::Lease;
-use crate::limits::{Candidate, Limits, Missed};
+use crate::limits::{Candidate, Limits, MinScore, Missed};
 use crate::task::Task;
 use mayfly_format::data::Encoder;
 use mayfly_nn::tabular::{Opened, TrainOptions, Trained, Training};
@@ -85,13 +85,13 @@ impl Host {
             }
             let mut watch = |_: &EpochReport| if is_over() { Control::Stop } else { Control::Continue };
             let trained = training.train(&mut watch)?;
-            let score = score(&trained.measured);
+            let score = score(&trained.measured, purpose.limits.min_score)?;
             candidate.score = Some(score);
             candidates.push(candidate);
             if best.as_ref().is_none_or(|best| score > best.score + WORTH) {
                 best = Some(Best { at: candidates.len() - 1, score, trained });
             }
-            if purpose.limits.min_score.is_some_and(|least| score >= least) {
+            if purpose.limits.min_score.is_some_and(|wanted| score >= wanted.least()) {
                 break;
             }
         }
@@ -117,7 +117,7 @@ impl Host {
         let Some(best) = best else {
             return Err(LifeError::Infeasible { missed: missed.unwrap_or(Missed::Deadline), candidates });
         };
-        if purpose.limits.min_score.is_some_and(|least| !(best.score >= least)) {
+        if purpose.limits.min_score.is_some_and(|wanted| !(best.score >= wanted.least())) {
             return Err(LifeError::Infeasible { missed: Missed::Score(best.score), candidates });
         }
         let Trained { predictor, measured, .. } = best.trained;
@@ -151,8 +151,16 @@ fn median_call(planned: &Planned) -> Result<Duration> {
     Ok(times[TIMED_CALLS / 2])
 }
 
-/// Accuracy of classes, R² of numbers; what is no number is the worst.
-fn score(measured: &Measured) -> f64 {
+/// The score that is wanted, else accuracy of classes and R² of numbers; what is no number is the worst.
+fn score(measured: &Measured, wanted: Option<MinScore>) -> Result<f64> {
     let scores = measured.scores();
-    scores.accuracy.or(scores.r2).filter(|score| score.is_finite()).unwrap_or(f64::NEG_INFINITY)
+    let score = match wanted {
+        Some(MinScore::Accuracy(_)) => scores.accuracy,
+        Some(MinScore::R2(_)) => scores.r2,
+        None => scores.accuracy.or(scores.r2),
+    };
+    match (score, wanted) {
+        (None, Some(wanted)) => Err(LifeError::NoSuchScore { score: wanted.name() }),
+        _ => Ok(score.filter(|score| score.is_finite()).unwrap_or(f64::NEG_INFINITY)),
+    }
 }

@@ -2,7 +2,7 @@
 use crate::support::data::{FileArgs, one_or_many};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use mayfly_lifecycle::{Limits, Purpose};
+use mayfly_lifecycle::{Limits, MinScore, Purpose};
 use mayfly_nn::Precision;
 use mayfly_nn::tabular::TrainOptions;
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ impl RunOptions {
             latency: time("--latency", &self.latency)?,
             deadline: time("--deadline", &self.deadline)?,
             memory_bytes: self.memory.as_deref().map(size).transpose()?,
-            min_score: self.min_accuracy.or(self.min_r2),
+            min_score: self.min_accuracy.map(MinScore::Accuracy).or(self.min_r2.map(MinScore::R2)),
             precision: match self.weights {
                 None | Some(Weights::F32) => Precision::F32,
                 Some(Weights::Bf16) => Precision::Bf16,

@@ -39,7 +39,11 @@ pub fn ended(certificate: &Certificate) -> String {
 
 /// A limit by the name of its option.
 pub fn as_flags(error: LifeError) -> Error {
-    let LifeError::Infeasible { missed, candidates } = &error else { return error.into() };
+    let (missed, candidates) = match &error {
+        LifeError::Infeasible { missed, candidates } => (missed, candidates),
+        LifeError::NoSuchScore { .. } => return anyhow!("--min-accuracy or --min-r2: {error}"),
+        _ => return error.into(),
+    };
     let option = match missed {
         Missed::Latency(_) => "--latency",
         Missed::MemoryBytes(_) => "--memory",
