@@ -52,7 +52,7 @@ mod tests {
                     assert_eq!(*byte == 0, (start..start + len).contains(&i), "{start} {len} {i}");
                 }
                 assert!(is_zero(&bytes[start..start + len]));
-                assert_eq!(is_zero(&bytes[start..start + len + 1]), false);
+                assert!(!is_zero(&bytes[start..start + len + 1]));
             }
         }
     }
