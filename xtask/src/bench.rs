@@ -3,11 +3,12 @@
 use crate::process::{cargo, run};
 use anyhow::Result;
 
-/// The swarm's rows are a package of their own, so that they do not build the neural peers.
+/// The rows of the swarm and of lifecycles are packages of their own, so that they do not build the neural peers.
 pub(crate) fn run_bench(args: &[String]) -> Result<()> {
     let (manifest, args) = match args.split_first() {
         Some((first, rest)) if first == "forecast" => return crate::bench_forecast::run_bench(rest),
         Some((first, rest)) if first == "swarm" => ("bench/swarm/Cargo.toml", rest),
+        Some((first, rest)) if first == "lifecycle" => ("bench/lifecycle/Cargo.toml", rest),
         _ => ("bench/Cargo.toml", args),
     };
     let mut command = cargo(&["run", "--quiet", "--release", "--manifest-path", manifest, "--"]);

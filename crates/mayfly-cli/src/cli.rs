@@ -1,5 +1,6 @@
 //! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
 use crate::commands::model::args::{ConvertArgs, EvalArgs, InfoArgs, PredictArgs, QuantizeArgs};
+use crate::commands::run::args::{RUN_EXAMPLES, RunArgs};
 use crate::commands::train::args::{TRAIN_EXAMPLES, TrainArgs};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub enum Command {
     /// Forecast series (in builds with the feature forecast)
     #[cfg(not(feature = "forecast"))]
     Forecast(Absent),
+    /// Build a network for a task, let it answer, and dissolve it: nothing of it stays
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
     /// Measure a trained network on a data file
     Eval(EvalArgs),
     /// Run a trained network over the rows of a data file

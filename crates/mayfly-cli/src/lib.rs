@@ -34,6 +34,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Train(args) => train::train(*args, ui),
         #[cfg(feature = "forecast")]
         Command::Forecast { command } => commands::forecast::run(command, ui),
+        Command::Run(args) => commands::run::run(*args, ui),
         Command::Eval(args) => model::eval::eval(&args, ui),
         Command::Predict(args) => model::eval::predict(&args, ui),
         Command::Info(args) => model::info::info(&args, ui),

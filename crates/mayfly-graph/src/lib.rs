@@ -46,6 +46,6 @@ pub use mayfly_kernels::{Act, Causal, FannAct, Isa, PoolKind, ReduceKind};
 pub use ops::{Binary, Conv2dSpec, Loss, Op, Pool2dSpec};
 pub use plan::{LayerPrecision, Plan, PlanOptions, Precision, PrecisionReason};
 pub use reference::interpret;
-pub use session::Session;
+pub use session::{Session, WipedBytes};
 pub use shape::{Dims, Shape};
 pub use weights::Weights;

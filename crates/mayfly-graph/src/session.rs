@@ -23,6 +23,15 @@ pub struct Session {
     direct: bool,
 }
 
+/// What [`Session::wipe`] overwrote, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WipedBytes {
+    /// Working memory.
+    pub arena: usize,
+    /// Weights as inference reads them.
+    pub weights: usize,
+}
+
 /// The arrays of one run besides the arena.
 struct Arrays<'a> {
     params: &'a [f32],
@@ -53,6 +62,42 @@ impl Session {
         let mut session = Session::empty(plan);
         session.weights = Some(weights);
         Ok(session)
+    }
+
+    /// A session for inference that has its memory and no weights yet: all of them are zero until [`Session::set_params`].
+    pub fn blank(plan: Arc<Plan>) -> Session {
+        let weights = Weights::blank(&plan);
+        let mut session = Session::empty(plan);
+        session.weights = Some(Arc::new(weights));
+        session
+    }
+
+    /// Overwrites with zeros what the session holds of anybody's values: the arena with inputs and outputs, quantised inputs, and its weights, which
+    /// have to be set anew. Weights that other sessions share are let go and stay as they are.
+    pub fn wipe(&mut self) -> WipedBytes {
+        let arena = self.arena.wipe() + self.quantised.wipe();
+        let weights = match self.weights.as_mut().map(Arc::get_mut) {
+            Some(Some(weights)) => weights.wipe(),
+            Some(None) => {
+                self.weights = None;
+                0
+            }
+            None => 0,
+        };
+        self.step = 0;
+        WipedBytes { arena, weights }
+    }
+
+    /// Bytes of the memory that it holds, weights included, each of its arrays rounded up to `align` bytes.
+    pub fn bytes(&self, align: usize) -> usize {
+        let own = [self.arena.bytes().len(), self.quantised.bytes().len()];
+        let own = own.iter().map(|bytes| bytes.next_multiple_of(align)).sum::<usize>();
+        own + self.weights.as_ref().map_or(0, |weights| weights.rounded_bytes(align))
+    }
+
+    /// Whether it holds no values but zeros.
+    pub fn is_wiped(&self) -> bool {
+        self.arena.is_wiped() && self.quantised.is_wiped() && self.weights.as_ref().is_none_or(|w| w.is_wiped())
     }
 
     /// A session for [`Session::backprop`], which is handed parameters and gradients at every call.

@@ -25,11 +25,32 @@ impl Weights {
     /// A parameter array of the wrong length.
     pub fn new(plan: &Plan, params: &[f32]) -> Result<Arc<Weights>, GraphError> {
         check_params(plan, params)?;
-        let kept = if reads_params(plan) { plan.param_len() } else { 0 };
-        let packs = plan.packs.iter().map(|spec| (spec.clone(), Packed::empty(spec, plan.isa))).collect();
-        let mut weights = Weights { isa: plan.isa, len: plan.param_len(), params: Buffer::zeroed(kept), packs };
+        let mut weights = Weights::blank(plan);
         weights.fill(params);
         Ok(Arc::new(weights))
+    }
+
+    /// The memory of weights without any values in it.
+    pub(crate) fn blank(plan: &Plan) -> Weights {
+        let kept = if reads_params(plan) { plan.param_len() } else { 0 };
+        let packs = plan.packs.iter().map(|spec| (spec.clone(), Packed::empty(spec, plan.isa))).collect();
+        Weights { isa: plan.isa, len: plan.param_len(), params: Buffer::zeroed(kept), packs }
+    }
+
+    /// Bytes that they occupy, each array rounded up to `align` bytes.
+    pub(crate) fn rounded_bytes(&self, align: usize) -> usize {
+        let packs = self.packs.iter().map(|(_, pack)| pack.len());
+        packs.chain([self.params.len()]).map(|words| (words * size_of::<f32>()).next_multiple_of(align)).sum()
+    }
+
+    /// Overwrites every value with zeros and returns how many bytes that were.
+    pub(crate) fn wipe(&mut self) -> usize {
+        self.params.wipe() + self.packs.iter_mut().map(|(_, pack)| pack.wipe()).sum::<usize>()
+    }
+
+    /// Whether there is no value but zeros.
+    pub(crate) fn is_wiped(&self) -> bool {
+        self.params.is_wiped() && self.packs.iter().all(|(_, pack)| pack.is_wiped())
     }
 
     /// Packs other values into the same memory; `params` has the plan's length.
@@ -116,6 +137,20 @@ impl Packed {
         match &self.values {
             Values::F32(p) => p.len(),
             Values::Bf16(p) | Values::Int8(p) => p.len(),
+        }
+    }
+
+    fn wipe(&mut self) -> usize {
+        match &mut self.values {
+            Values::F32(p) => p.wipe(),
+            Values::Bf16(p) | Values::Int8(p) => p.wipe(),
+        }
+    }
+
+    fn is_wiped(&self) -> bool {
+        match &self.values {
+            Values::F32(p) => p.is_wiped(),
+            Values::Bf16(p) | Values::Int8(p) => p.is_wiped(),
         }
     }
 

@@ -295,6 +295,16 @@ pub(crate) fn check_ids(spec: &NetworkSpec, x: &[f32]) -> Result<()> {
     k::check_ids(x, rows).map_err(refused)
 }
 
+impl NetworkSpec {
+    /// Refuses rows of inputs that name rows that an embedding does not have: sessions read another row instead.
+    ///
+    /// # Errors
+    /// The first such value.
+    pub fn check_ids(&self, x: &[f32]) -> Result<()> {
+        check_ids(self, x)
+    }
+}
+
 /// Draws every parameter from its own stream of the seed.
 fn fill(params: &mut [f32], lowered: &Lowered, init: Option<&Init>, seed: u64) {
     let size = net_size(lowered);

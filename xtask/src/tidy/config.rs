@@ -16,6 +16,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer { name: "mayfly-forecast", column: Column::Neural, height: 4 },
     Layer { name: "mayfly-adapt", column: Column::Neural, height: 4 },
     Layer { name: "mayfly-search", column: Column::Neural, height: 4 },
+    Layer { name: "mayfly-lifecycle", column: Column::Top, height: 4 }, // certificates are signed by the wire's identities
     Layer { name: "mayfly-wire", column: Column::Swarm, height: 1 },
     Layer { name: "mayfly-packs", column: Column::Swarm, height: 1 },
     Layer { name: "mayfly-swarm", column: Column::Swarm, height: 2 },
@@ -36,11 +37,11 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer { name: "xtask", column: Column::Tool, height: 0 },
 ];
 
-/// The crates where `unsafe` may be written: SIMD, the foreign faces, the benchmark's bindings to its peers, and
+/// The crates where `unsafe` may be written: SIMD, protected pages, the foreign faces, the benchmark's bindings to its peers, and
 /// `mayfly-packs` for one call: wasmtime trusts compiled code that it is given back, so loading a cached artefact is unsafe.
 /// `src/engine/artefact.rs` holds that call behind a MAC; the crate's `#![deny(unsafe_code)]` keeps every other file free of it.
 pub(crate) const UNSAFE_CRATES: &[&str] =
-    &["mayfly-packs", "mayfly-kernels", "mayfly-python", "mayfly-c", "mayfly-bench", "mayfly-counts"];
+    &["mayfly-packs", "mayfly-kernels", "mayfly-vault", "mayfly-python", "mayfly-c", "mayfly-bench", "mayfly-counts"];
 
 /// The crate whose functions may argue their length in a `// tidy: long, because …` line.
 pub(crate) const LONG_BY_COMMENT: &str = "mayfly-kernels";

@@ -1,4 +1,5 @@
 //! What the groups share.
+pub mod answers;
 pub mod config;
 pub mod data;
 mod ends;

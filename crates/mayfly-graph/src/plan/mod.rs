@@ -202,6 +202,17 @@ impl Plan {
         self.arena_len * size_of::<f32>()
     }
 
+    /// Bytes that the plan itself occupies, constants included: what a cache of plans counts.
+    pub fn bytes(&self) -> usize {
+        let steps = self.steps.iter().map(|s| {
+            size_of::<Step>() + size_of_val(&s.ins[..]) + size_of_val(&s.in_dims[..]) + size_of_val(&s.dies[..])
+        });
+        let ports = self.inputs.iter().chain(&self.outputs).map(|p| size_of::<Port>() + p.name.len());
+        let params = self.params.iter().map(|p| size_of::<ParamInfo>() + p.name.len());
+        let consts = self.consts.bytes().len() + size_of_val(&self.packs[..]);
+        size_of::<Plan>() + consts + steps.chain(ports).chain(params).sum::<usize>()
+    }
+
     /// Names and dimensions of the inputs in order.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, Dims)> {
         self.inputs.iter().map(|p| (p.name.as_str(), p.dims))

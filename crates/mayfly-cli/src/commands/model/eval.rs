@@ -1,6 +1,6 @@
 //! `mayfly eval` and `mayfly predict`.
-use super::answers::Answers;
 use super::args::{EvalArgs, PredictArgs};
+use crate::support::answers::Answers;
 use crate::support::input::Input;
 use crate::support::metrics::{details, headline, object};
 use crate::support::model::{Loaded, Rows};

@@ -1,5 +1,4 @@
 //! `mayfly eval`, `predict`, `info`, `convert` and `quantize`: what is done with a model file.
-mod answers;
 pub mod args;
 pub mod convert;
 mod dot;

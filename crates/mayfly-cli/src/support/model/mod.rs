@@ -10,7 +10,7 @@ use mayfly_nn::tabular::{LoadOptions, ModelKind, Predictor};
 use std::ops::Deref;
 use std::path::Path;
 
-pub use rows::Rows;
+pub use rows::{Answering, Rows};
 
 /// A model with its preprocessing.
 pub struct Loaded {

@@ -18,6 +18,59 @@ pub struct Rows<'a> {
     pub columns: &'a ColumnArgs,
 }
 
+/// What answers rows of inputs.
+pub trait Answering {
+    /// The outputs for rows of inputs, one after another.
+    fn answer(&self, inputs: &[f32]) -> Result<Vec<f32>>;
+    /// Numbers of an answer.
+    fn output_len(&self) -> usize;
+    /// What the classes are called; empty when numbers are predicted.
+    fn labels(&self) -> Vec<String>;
+    /// Whether it brings what makes inputs of raw rows.
+    fn has_encoder(&self) -> bool;
+}
+
+impl Answering for Loaded {
+    fn answer(&self, inputs: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.predict(inputs)?)
+    }
+    fn output_len(&self) -> usize {
+        self.model.network.output_len()
+    }
+    fn labels(&self) -> Vec<String> {
+        self.predictor.labels()
+    }
+    fn has_encoder(&self) -> bool {
+        self.encoder.is_some()
+    }
+}
+
+impl Rows<'_> {
+    /// Runs a model over the file, some thousand rows at a time: `each(rows, outputs)`, where the outputs are `[rows, outputs]`.
+    /// However large the file, memory holds one batch.
+    pub fn run(
+        self,
+        model: &dyn Answering,
+        encoder: &Encoder,
+        want: Want,
+        mut each: impl FnMut(&Batch, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let mut options = self.files.over(encoder.open_options())?;
+        options.ignore.extend(self.columns.ignore.iter().cloned());
+        let source = open_file(self.path, &options)?;
+        let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
+        let mut batch = Batch::default();
+        while rows.read(&mut batch, BATCH_ROWS)? > 0 {
+            each(&batch, &model.answer(&batch.inputs)?)?;
+        }
+        for (column, cells) in rows.imputed() {
+            let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+            Ui { json: false }.note(format!("imputed: {cells} missing in {column:?}, as in training"));
+        }
+        Ok(())
+    }
+}
+
 impl Loaded {
     /// The encoder of the model, or one that takes the file's numbers as they are: the answer to a row depends on that row and the model
     /// alone.
@@ -77,30 +130,6 @@ impl Loaded {
         Ok(encoder)
     }
 
-    /// Runs the model over a file, some thousand rows at a time: `each(rows, outputs)`, where the outputs are `[rows, outputs]`.
-    /// However large the file, memory holds one batch.
-    pub fn run(
-        &self,
-        rows: Rows<'_>,
-        encoder: &Encoder,
-        want: Want,
-        mut each: impl FnMut(&Batch, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        let mut options = rows.files.over(encoder.open_options())?;
-        options.ignore.extend(rows.columns.ignore.iter().cloned());
-        let source = open_file(rows.path, &options)?;
-        let mut rows = EncodedRows::new(source, encoder, &RowOptions { want, ..RowOptions::default() })?;
-        let mut batch = Batch::default();
-        while rows.read(&mut batch, BATCH_ROWS)? > 0 {
-            each(&batch, &self.predict(&batch.inputs)?)?;
-        }
-        for (column, cells) in rows.imputed() {
-            let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
-            Ui { json: false }.note(format!("imputed: {cells} missing in {column:?}, as in training"));
-        }
-        Ok(())
-    }
-
     /// The figures over a file with targets.
     pub fn measure(&self, rows: Rows<'_>, ui: Ui) -> Result<Measured> {
         let encoder = self.encoder_with_targets(rows, ui)?;
@@ -109,7 +138,7 @@ impl Loaded {
             bail!("{}: {targets} target values a row, the network gives {outputs}", rows.path.display());
         }
         let mut tally = Tally::new(&encoder);
-        self.run(rows, &encoder, Want::InputsAndTargets, |batch, outputs| {
+        rows.run(self, &encoder, Want::InputsAndTargets, |batch, outputs| {
             tally.add(outputs, &batch.targets);
             Ok(())
         })?;

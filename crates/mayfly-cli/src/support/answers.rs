@@ -1,33 +1,33 @@
 //! What a model answers, row by row: as CSV and as JSON, in the same units.
-use crate::support::metrics::number;
-use crate::support::model::{Loaded, Rows};
-use crate::support::signals::Signals;
+use super::metrics::number;
+use super::model::{Answering, Rows};
+use super::signals::Signals;
 use anyhow::Result;
 use mayfly_format::data::{Encoder, Outputs, Want};
 use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a model answers to the rows of a file.
-pub(super) struct Answers<'a> {
-    loaded: &'a Loaded,
+pub struct Answers<'a> {
+    model: &'a dyn Answering,
     encoder: &'a Encoder,
     /// What the classes are called; empty when numbers are predicted.
     labels: Vec<String>,
     width: usize,
-    pub(super) rows: usize,
+    pub rows: usize,
     /// All outputs, when they are wanted as one object.
     kept: Option<Vec<f32>>,
     /// Listened to while a file is being made, so that an interrupted one leaves nothing behind.
-    pub(super) signals: Option<Signals>,
+    pub signals: Option<Signals>,
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(loaded: &'a Loaded, encoder: &'a Encoder, keep: bool) -> Self {
-        let width = loaded.model.network.output_len().max(1);
+    pub fn new(model: &'a dyn Answering, encoder: &'a Encoder, keep: bool) -> Self {
+        let width = model.output_len().max(1);
         // What classes are called the model says, never the file.
-        let named = loaded.labels();
-        let labels = if loaded.encoder.is_none() && named.len() != width { Vec::new() } else { named };
-        Answers { loaded, encoder, labels, width, rows: 0, kept: keep.then(Vec::new), signals: None }
+        let named = model.labels();
+        let labels = if !model.has_encoder() && named.len() != width { Vec::new() } else { named };
+        Answers { model, encoder, labels, width, rows: 0, kept: keep.then(Vec::new), signals: None }
     }
 
     /// A row in the units of the target.
@@ -40,17 +40,17 @@ impl<'a> Answers<'a> {
 
     /// The class that a row of outputs says; none for numbers, and for outputs that are not numbers.
     fn label(&self, row: &[f32]) -> Option<&String> {
-        let class = match self.loaded.encoder {
-            None if self.labels.len() == row.len() => mayfly_nn::class_of(row),
+        let class = match self.model.has_encoder() {
+            false if self.labels.len() == row.len() => mayfly_nn::class_of(row),
             _ => self.encoder.class_of(row)?,
         };
         if row.iter().any(|v| v.is_nan()) { None } else { self.labels.get(class) }
     }
 
     /// Writes a line for each row of a file.
-    pub(super) fn run(&mut self, rows: Rows<'_>, out: &mut dyn Write) -> Result<()> {
+    pub fn run(&mut self, rows: Rows<'_>, out: &mut dyn Write) -> Result<()> {
         let header = self.header();
-        self.loaded.run(rows, self.encoder, Want::Inputs, |_, outputs| {
+        rows.run(self.model, self.encoder, Want::Inputs, |_, outputs| {
             if let Some(signals) = &self.signals {
                 signals.check()?;
             }
@@ -70,7 +70,7 @@ impl<'a> Answers<'a> {
         Ok(out.flush()?)
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let outputs = || self.kept.iter().flat_map(|kept| kept.chunks_exact(self.width));
         let rows: Vec<Vec<Value>> = outputs().map(|r| self.values(r).into_iter().map(number).collect()).collect();
         let mut object = json!({ "columns": self.names(), "outputs": rows });
