@@ -13,7 +13,7 @@ use crate::engine::{Engine, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
 use crate::store::Store;
-use mayfly_wire::{Peer, Transport};
+use mayfly_wire::Transport;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::{AsyncRuntime, Raft, TokioRuntime};
@@ -24,6 +24,9 @@ use tokio::sync::Mutex;
 /// The longest entry: etcd's longest request with room for what surrounds it, so that it fits into a message.
 const MAX_ENTRY: usize = 3 << 20;
 
+/// Questions of other members that are answered at once.
+const MAX_ASKED: usize = 10_000;
+
 /// A member of a cluster of several. Clones are handles on the same.
 pub struct Consensus<T, R: AsyncRuntime = TokioRuntime>(pub(super) Arc<Shared<T, R>>);
 
@@ -32,9 +35,10 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     pub(super) orders: Orders<R>,
     pub(super) links: Arc<Links<T>>,
     pub(super) config: ConsensusConfig,
-    pub(super) name: String,
+    pub(super) seat: Seat,
     pub(super) incoming: Mutex<Incoming>,
     waiting: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 impl<T, R: AsyncRuntime> Clone for Consensus<T, R> {
@@ -45,13 +49,14 @@ impl<T, R: AsyncRuntime> Clone for Consensus<T, R> {
 
 impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
     /// Starts a member on its store: the founder of a cluster, one that joins, or one that returns. It takes all events of the transport.
+    /// `seat` says where the others find it.
     ///
     /// # Errors
     /// [`MeshError::Disk`], [`MeshError::Damaged`]; [`MeshError::Membership`] for a configuration that makes no sense.
     pub async fn start(
         store: Store,
         transport: T,
-        name: &str,
+        seat: Seat,
         config: ConsensusConfig,
         work: DiskWork,
     ) -> Result<Self> {
@@ -69,7 +74,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         let raft = Raft::new(owner.member, openraft_config, dialer, log, machine).await;
         let raft = raft.map_err(|fatal| ended(&orders, &fatal))?;
         let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { raft, orders, links, config, name: name.into(), incoming, waiting });
+        let shared = Arc::new(Shared { raft, orders, links, config, seat, incoming, waiting, asked: AtomicUsize::new(0) });
         drop(R::spawn(shared.clone().take_events()));
         drop(R::spawn(shared.clone().keep_seat()));
         Ok(Self(shared))
@@ -107,6 +112,12 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         if waiting >= self.config.max_waiting { Err(MeshError::Busy) } else { Ok(place) }
     }
 
+    /// A place among the questions of others that are being answered.
+    pub(super) fn place_of_question(&self) -> Option<Place<'_>> {
+        let place = Place(&self.asked);
+        (self.asked.fetch_add(1, Ordering::Relaxed) < MAX_ASKED).then_some(place)
+    }
+
     pub(super) fn check_len(&self, entry: &[u8]) -> Result<()> {
         match entry.len() {
             bytes if bytes > MAX_ENTRY => Err(MeshError::TooLong { bytes, max: MAX_ENTRY }),
@@ -121,12 +132,6 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     pub(super) fn stopped(&self) -> MeshError {
         let reason = self.orders.ended().map_or("it was closed".into(), |error| error.to_string());
         MeshError::Stopped { reason }
-    }
-
-    /// Where this member is found, and its name.
-    pub(super) fn seat(&self) -> Seat {
-        let transport = &self.links.transport;
-        Seat { peer: Some(Peer { id: transport.id(), addr: transport.addr() }), name: self.name.clone() }
     }
 }
 

@@ -29,6 +29,7 @@ use std::sync::Arc;
 const UNREADABLE: u16 = 1;
 const NOT_FOR_US: u16 = 2;
 const ENDED: u16 = 3;
+const BUSY: u16 = 4;
 
 /// A snapshot that is being received.
 #[derive(Default)]
@@ -81,6 +82,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     async fn answer(&self, from: Peer, payload: &[u8]) -> Result<Answer, Refusal> {
+        let _place = self.place_of_question().ok_or((BUSY, "too many questions wait".into()))?;
         let unreadable = |reason: String| (UNREADABLE, reason);
         let question = match payload {
             [FORMAT, rest @ ..] => {

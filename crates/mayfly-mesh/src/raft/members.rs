@@ -114,9 +114,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             if is_ended {
                 return;
             }
-            let seat = self.seat();
-            if leads && known.is_some_and(|known| known != seat) {
-                let own = BTreeMap::from([(self.links.member, seat)]);
+            if leads && known.is_some_and(|known| known != self.seat) {
+                let own = BTreeMap::from([(self.links.member, self.seat.clone())]);
                 if let Err(error) = self.change(ChangeMembers::SetNodes(own)).await {
                     tracing::warn!(%error, "cannot tell the others where this member is found");
                 }

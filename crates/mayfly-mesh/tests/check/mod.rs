@@ -1,6 +1,9 @@
 //! Histories of what clients asked and were answered, and two checkers of whether they could have happened one after another.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+use mayfly_base::Rng;
+
+pub mod kv;
 pub mod revision;
 pub mod search;
 
@@ -20,7 +23,24 @@ pub enum What {
     Get(Key),
 }
 
+const KEYS: u64 = 3;
+
 impl What {
+    /// Something to ask, with a value that nobody used; a swap expects what the newest answered call on its key found.
+    pub fn random<'c>(rng: &mut Rng, value: Value, newest_first: impl Iterator<Item = &'c Call>) -> Self {
+        let key = rng.below(KEYS) as u8;
+        match rng.below(20) {
+            0..7 => Self::Put(key, value),
+            7 => Self::Delete(key),
+            8..12 => {
+                let mut on_key = newest_first.filter(|call| call.what.key() == key).filter_map(|call| call.answered);
+                let found = on_key.next().and_then(|(_, answer)| answer.found);
+                Self::Swap(key, found.map(|(value, _)| value), value)
+            }
+            _ => Self::Get(key),
+        }
+    }
+
     pub fn key(self) -> Key {
         match self {
             Self::Put(key, _) | Self::Delete(key) | Self::Swap(key, ..) | Self::Get(key) => key,

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod client;
+#[cfg(feature = "mutants")]
+mod mutants;
 pub mod net;
 pub mod node;
 pub mod runtime;

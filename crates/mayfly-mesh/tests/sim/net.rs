@@ -2,8 +2,11 @@
 
 use super::runtime::Rt;
 use mayfly_base::{NodeId, Rng};
+use mayfly_mesh::proto::linkpb::Ask;
+use mayfly_mesh::proto::linkpb::ask::Question;
 use mayfly_wire::{BodyWriter, Event, LinkStats, Peer, Reply, Result, Transport, WireError};
 use openraft::AsyncRuntime;
+use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -111,6 +114,12 @@ impl Endpoint {
     }
 }
 
+/// A transport never doubles a request (`mayfly_wire::ReplayWindow`). Raft's own questions bear it all the same; an entry would happen twice.
+fn is_proposal(payload: &[u8]) -> bool {
+    let ask = payload.get(1..).and_then(|bytes| Ask::decode(bytes).ok());
+    ask.is_some_and(|ask| matches!(ask.question, Some(Question::Propose(_))))
+}
+
 impl Transport for Endpoint {
     fn id(&self) -> NodeId {
         self.peer.id
@@ -135,7 +144,7 @@ impl Transport for Endpoint {
         };
         let (reply, answer) = Reply::pair();
         let event = |reply| Event::Request { from: self.peer, topic, payload: payload.to_vec(), reply };
-        if self.net.comes_twice() {
+        if !is_proposal(payload) && self.net.comes_twice() {
             let _ = inbox.send(event(Reply::pair().0));
         }
         let _ = inbox.send(event(reply));

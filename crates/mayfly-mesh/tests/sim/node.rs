@@ -4,7 +4,7 @@ use super::net::{Endpoint, Net};
 use super::runtime::{Gate, Rt, behind};
 use crate::common::disk::Disk;
 use mayfly_base::{NodeId, Rng};
-use mayfly_mesh::{Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Store, modules};
+use mayfly_mesh::{Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, modules};
 use mayfly_wire::Peer;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
@@ -31,6 +31,10 @@ pub type Make = fn(Store) -> Store;
 
 pub fn peer(place: u8) -> Peer {
     Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
+}
+
+pub fn seat(peer: Peer) -> Seat {
+    Seat { peer: Some(peer), name: "node".into() }
 }
 
 pub fn config() -> ConsensusConfig {
@@ -64,8 +68,9 @@ impl Node {
             let slowest = if rng.below(50) == 0 { 200_000 } else { 2_000 };
             Duration::from_micros(100 + rng.below(slowest))
         };
+        let seat = seat(self.peer);
         let start = async move {
-            Engine::start(store, endpoint, "node", config(), DiskWork::Between(Arc::new(pause))).await
+            Engine::start(store, endpoint, seat, config(), DiskWork::Between(Arc::new(pause))).await
         };
         let started = self.run(start).await;
         self.engine = Some(started.expect("nobody killed it")?);

@@ -1,13 +1,12 @@
 //! A cluster, its clients, and what happens to them.
 
-use super::client::{self, key};
+use super::client;
 use super::net::{FAIR, Net, Weather};
-use super::node::{Make, Node, run_behind};
+use super::node::{Make, Node, run_behind, seat};
 use super::runtime::{Gate, Rt};
-use crate::check::{Call, Change, History, What};
+use crate::check::{Call, History, What};
 use mayfly_base::Rng;
-use mayfly_mesh::proto::etcdserverpb::RangeRequest;
-use mayfly_mesh::{Engine, MeshError, Seat, Tag, kv};
+use mayfly_mesh::{Engine, MeshError, Tag};
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
 use std::collections::BTreeMap;
@@ -15,12 +14,11 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const KEYS: u64 = 3;
-const CLIENTS: u64 = 4;
+const CLIENTS: u64 = 6;
 /// After the last fault, a write succeeds within this, and all members come to the same state.
 const RECOVERY_NS: u64 = 5_000_000_000;
 /// How long a client waits.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(4);
 const CATCH_UP_NS: u64 = 20_000_000_000;
 
 /// What is simulated.
@@ -82,20 +80,6 @@ impl Shared {
     }
 }
 
-fn random(rng: &mut Rng, shared: &mut Shared) -> What {
-    let key = rng.below(KEYS) as u8;
-    match rng.below(20) {
-        0..7 => What::Put(key, shared.value()),
-        7 => What::Delete(key),
-        8..12 => {
-            let seen = shared.calls.iter().rev().flatten().filter(|call| call.what.key() == key);
-            let seen = seen.filter_map(|call| call.answered).map(|(_, answer)| answer.found).next();
-            What::Swap(key, seen.flatten().map(|(value, _)| value), shared.value())
-        }
-        _ => What::Get(key),
-    }
-}
-
 /// Asks a member, and notes what was asked and answered, and when. Was there an answer?
 async fn call(shared: &Mutex<Shared>, (gate, engine): Member, what: What) -> bool {
     let place = {
@@ -119,26 +103,6 @@ async fn call(shared: &Mutex<Shared>, (gate, engine): Member, what: What) -> boo
         }
         _ => false,
     }
-}
-
-/// What every revision changed, from the state of a member.
-fn changes(engine: &super::node::Engine) -> Vec<Change> {
-    let (mut changes, mut before) = (Vec::new(), BTreeMap::new());
-    let last = engine.store().read(kv::revision).expect("readable");
-    for revision in 2..=last {
-        let request = RangeRequest { key: vec![0], range_end: vec![0], revision, ..RangeRequest::default() };
-        let state = engine.store().read(|transaction| kv::range(transaction, &request)).expect("readable");
-        let number = |bytes: &[u8]| String::from_utf8_lossy(bytes).parse::<u64>().expect("a number");
-        let now: BTreeMap<u8, u64> = (state.expect("not compacted").kvs.iter())
-            .map(|kv| ((0..=u8::MAX).find(|of| key(*of) == kv.key).expect("a known key"), number(&kv.value)))
-            .collect();
-        let is_new = |(of, value): &(&u8, &u64)| before.get(*of) != Some(*value);
-        let set = now.iter().find(is_new).map(|(of, value)| Change { key: *of, value: Some(*value) });
-        let gone = before.keys().find(|of| !now.contains_key(of)).map(|of| Change { key: *of, value: None });
-        changes.push(set.or(gone).expect("a revision changes something"));
-        before = now;
-    }
-    changes
 }
 
 struct World {
@@ -201,7 +165,7 @@ impl World {
         }
         let mut ids = Vec::new();
         for place in 2..=self.plan.members {
-            let (founder, seat) = (founder.clone(), Seat { peer: Some(super::node::peer(place)), name: "node".into() });
+            let (founder, seat) = (founder.clone(), seat(super::node::peer(place)));
             let id = self.nodes[0].run(async move { founder.add(seat).await }).await.expect("alive").expect("added");
             ids.push(id);
             self.nodes.push(Node::new(id, place));
@@ -230,7 +194,7 @@ impl World {
     async fn suffer(&mut self) {
         let end = Rt::now_ns() + self.plan.seconds * 1_000_000_000;
         while Rt::now_ns() < end {
-            self.pause_ms(50, 700).await;
+            self.pause_ms(100, 1_400).await;
             self.tend().await;
             self.fault().await;
         }
@@ -283,7 +247,7 @@ impl World {
 
     async fn fault(&mut self) {
         let Some(i) = self.victim() else { return };
-        match self.rng.below(15) {
+        match self.rng.below(18) {
             0 | 1 => {
                 self.count("kill");
                 let left = self.nodes[i].disk.after_kill();
@@ -403,7 +367,7 @@ impl World {
         let (mut rng, shared) = (Rng::stream(self.plan.seed, 100 + client), self.shared.clone());
         async move {
             loop {
-                Rt::sleep(Duration::from_millis(5 + rng.below(80))).await;
+                Rt::sleep(Duration::from_millis(2 + rng.below(60))).await;
                 let (member, what) = {
                     let mut shared = shared.lock().expect("no panic");
                     if shared.is_over {
@@ -413,7 +377,8 @@ impl World {
                     if up.is_empty() {
                         continue;
                     }
-                    let what = random(&mut rng, &mut shared);
+                    let value = shared.value();
+                    let what = What::random(&mut rng, value, shared.calls.iter().rev().flatten());
                     (up[rng.below(up.len() as u64) as usize].clone(), what)
                 };
                 call(&shared, member, what).await;
@@ -425,7 +390,7 @@ impl World {
         let calls = std::mem::take(&mut self.shared().calls).into_iter().flatten().collect();
         let hashes = self.hashes();
         let changes = match self.nodes[0].engine.as_ref() {
-            Some(engine) => changes(engine),
+            Some(engine) => client::changes(engine),
             None => Vec::new(),
         };
         let history = History { calls, changes };
