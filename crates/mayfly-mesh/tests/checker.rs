@@ -123,29 +123,103 @@ fn forged() -> Vec<(&'static str, Vec<Call>, Vec<Change>)> {
     let both = vec![put(0, 1), put(0, 2)];
     vec![
         ("an acknowledged write is lost", vec![first, second], vec![put(0, 1)]),
-        ("the first of two acknowledged writes is lost", vec![first, call(Put(0, 2), 2, 3, answer(2, true, None))], vec![put(0, 2)]),
+        (
+            "the first of two acknowledged writes is lost",
+            vec![first, call(Put(0, 2), 2, 3, answer(2, true, None))],
+            vec![put(0, 2)],
+        ),
         ("a stale read", vec![first, second, call(Get(0), 4, 5, answer(2, false, Some((1, 2))))], both.clone()),
-        ("a read of an empty store after a write", vec![first, call(Get(0), 4, 5, answer(1, false, None))], vec![put(0, 1)]),
-        ("a read goes back", vec![first, unknown(Put(0, 2), 1), call(Get(0), 4, 5, answer(3, false, Some((2, 3)))), call(Get(0), 6, 7, answer(2, false, Some((1, 2))))], both.clone()),
-        ("a read of the future", vec![call(Get(0), 0, 1, answer(2, false, Some((1, 2)))), call(Put(0, 1), 2, 3, answer(2, true, None))], vec![put(0, 1)]),
+        (
+            "a read of an empty store after a write",
+            vec![first, call(Get(0), 4, 5, answer(1, false, None))],
+            vec![put(0, 1)],
+        ),
+        (
+            "a read goes back",
+            vec![
+                first,
+                unknown(Put(0, 2), 1),
+                call(Get(0), 4, 5, answer(3, false, Some((2, 3)))),
+                call(Get(0), 6, 7, answer(2, false, Some((1, 2)))),
+            ],
+            both.clone(),
+        ),
+        (
+            "a read of the future",
+            vec![call(Get(0), 0, 1, answer(2, false, Some((1, 2)))), call(Put(0, 1), 2, 3, answer(2, true, None))],
+            vec![put(0, 1)],
+        ),
         ("a value that nobody wrote", vec![first, call(Get(0), 4, 5, answer(2, false, Some((7, 2))))], vec![put(0, 1)]),
         ("a write happens twice", vec![first], vec![put(0, 1), put(0, 1)]),
         ("an unanswered write happens twice", vec![unknown(Put(0, 1), 0)], vec![put(0, 1), put(0, 1)]),
         ("two writes get one revision", vec![first, call(Put(1, 2), 2, 3, answer(2, true, None))], vec![put(0, 1)]),
-        ("writes stand in the wrong order", vec![call(Put(0, 1), 0, 1, answer(3, true, Some((2, 2)))), call(Put(0, 2), 2, 3, answer(2, true, None))], vec![put(0, 2), put(0, 1)]),
-        ("two swaps of the same value", vec![first, call(Swap(0, Some(1), 2), 2, 3, answer(3, true, Some((1, 2)))), call(Swap(0, Some(1), 3), 2, 3, answer(4, true, Some((1, 2))))], vec![put(0, 1), put(0, 2), put(0, 3)]),
-        ("a swap of another value", vec![first, call(Swap(0, Some(7), 2), 2, 3, answer(3, true, Some((1, 2))))], both.clone()),
-        ("a swap that should have happened", vec![first, call(Swap(0, Some(1), 2), 2, 3, answer(2, false, Some((1, 2))))], vec![put(0, 1)]),
+        (
+            "writes stand in the wrong order",
+            vec![call(Put(0, 1), 0, 1, answer(3, true, Some((2, 2)))), call(Put(0, 2), 2, 3, answer(2, true, None))],
+            vec![put(0, 2), put(0, 1)],
+        ),
+        (
+            "two swaps of the same value",
+            vec![
+                first,
+                call(Swap(0, Some(1), 2), 2, 3, answer(3, true, Some((1, 2)))),
+                call(Swap(0, Some(1), 3), 2, 3, answer(4, true, Some((1, 2)))),
+            ],
+            vec![put(0, 1), put(0, 2), put(0, 3)],
+        ),
+        (
+            "a swap of another value",
+            vec![first, call(Swap(0, Some(7), 2), 2, 3, answer(3, true, Some((1, 2))))],
+            both.clone(),
+        ),
+        (
+            "a swap that should have happened",
+            vec![first, call(Swap(0, Some(1), 2), 2, 3, answer(2, false, Some((1, 2))))],
+            vec![put(0, 1)],
+        ),
         ("an unanswered swap happens where it may not", vec![first, unknown(Swap(0, Some(7), 2), 0)], both.clone()),
-        ("a write before it was asked", vec![unknown(Put(0, 1), 9), call(Get(0), 4, 5, answer(2, false, Some((1, 2))))], vec![put(0, 1)]),
-        ("a deletion of nothing that makes a revision", vec![call(Delete(0), 0, 1, answer(2, true, None))], vec![gone(0)]),
-        ("a deletion that does nothing", vec![first, call(Delete(0), 2, 3, answer(2, false, Some((1, 2))))], vec![put(0, 1)]),
-        ("a deleted key comes back", vec![first, call(Delete(0), 2, 3, answer(3, true, Some((1, 2)))), call(Get(0), 4, 5, answer(3, false, Some((1, 2))))], vec![put(0, 1), gone(0)]),
+        (
+            "a write before it was asked",
+            vec![unknown(Put(0, 1), 9), call(Get(0), 4, 5, answer(2, false, Some((1, 2))))],
+            vec![put(0, 1)],
+        ),
+        (
+            "a deletion of nothing that makes a revision",
+            vec![call(Delete(0), 0, 1, answer(2, true, None))],
+            vec![gone(0)],
+        ),
+        (
+            "a deletion that does nothing",
+            vec![first, call(Delete(0), 2, 3, answer(2, false, Some((1, 2))))],
+            vec![put(0, 1)],
+        ),
+        (
+            "a deleted key comes back",
+            vec![
+                first,
+                call(Delete(0), 2, 3, answer(3, true, Some((1, 2)))),
+                call(Get(0), 4, 5, answer(3, false, Some((1, 2)))),
+            ],
+            vec![put(0, 1), gone(0)],
+        ),
         ("a deletion that nobody asked for", vec![first], vec![put(0, 1), gone(0)]),
         ("a revision of the future", vec![first, call(Get(0), 4, 5, answer(9, false, Some((1, 2))))], vec![put(0, 1)]),
         ("an answer before the question", vec![call(Put(0, 1), 5, 1, answer(2, true, None))], vec![put(0, 1)]),
-        ("a write found what was gone", vec![first, second, call(Put(0, 3), 4, 5, answer(4, true, Some((1, 2))))], vec![put(0, 1), put(0, 2), put(0, 3)]),
-        ("two reads see two orders", vec![unknown(Put(0, 1), 0), unknown(Put(1, 2), 0), call(Get(0), 1, 2, answer(3, false, Some((1, 3)))), call(Get(1), 3, 4, answer(2, false, None))], vec![put(1, 2), put(0, 1)]),
+        (
+            "a write found what was gone",
+            vec![first, second, call(Put(0, 3), 4, 5, answer(4, true, Some((1, 2))))],
+            vec![put(0, 1), put(0, 2), put(0, 3)],
+        ),
+        (
+            "two reads see two orders",
+            vec![
+                unknown(Put(0, 1), 0),
+                unknown(Put(1, 2), 0),
+                call(Get(0), 1, 2, answer(3, false, Some((1, 3)))),
+                call(Get(1), 3, 4, answer(2, false, None)),
+            ],
+            vec![put(1, 2), put(0, 1)],
+        ),
     ]
 }
 

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{apply, apply_bytes};
 use common::model::Model;
 use common::ops::Op;
+use common::{apply, apply_bytes};
 use mayfly_base::Rng;
 use mayfly_mesh::{Applied, Store, Tag, modules};
 use proptest::prelude::*;

@@ -10,12 +10,14 @@ use check::{Answer, Call, History, What};
 use common::seeds;
 use common::served::{channel, client};
 use mayfly_base::Rng;
+use mayfly_mesh::proto::etcdserverpb::StatusRequest;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use mayfly_mesh::proto::etcdserverpb::StatusRequest;
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
-use mayfly_mesh::{Clients, Consensus, ConsensusConfig, DiskWork, Engine, MeshError, Owner, Seat, Store, modules, serve};
+use mayfly_mesh::{
+    Clients, Consensus, ConsensusConfig, DiskWork, Engine, MeshError, Owner, Seat, Store, modules, serve,
+};
 use mayfly_wire::{Endpoint, EndpointConfig, Identity, Peer, TrustList, TrustStore};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
@@ -81,10 +83,11 @@ async fn member(folder: &Path, place: u8, owner: &[u64]) {
     };
     let store = store.expect("a store");
     let config = ConsensusConfig { log_cut_every: 500, log_keep: 50, ..ConsensusConfig::default() };
-    let member = Consensus::<_>::start(store, endpoint, seat(folder, place), config, DiskWork::Threads).await.expect("started");
+    let member =
+        Consensus::<_>::start(store, endpoint, seat(folder, place), config, DiskWork::Threads).await.expect("started");
     let clients = Clients::loopback(0).bind().await.expect("a port");
     println!("\nserving {}", clients.address());
-    if place == 1 && owner.is_empty() && member.members().len() == 1 {
+    if place == 1 {
         tokio::spawn(gather(member.clone(), folder.to_path_buf()));
     }
     let error = serve(member, clients, std::future::pending()).await;
@@ -95,6 +98,9 @@ async fn member(folder: &Path, place: u8, owner: &[u64]) {
 async fn gather(founder: Consensus<Endpoint>, folder: PathBuf) {
     while founder.leader() != Some(1) {
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    if founder.members().len() > 1 {
+        return; // it was started again
     }
     let mut ids = Vec::new();
     for place in 2..=MEMBERS {
@@ -245,8 +251,7 @@ async fn kills(seed: u64) {
     let addresses = processes.iter().map(|process| process.as_ref().map(|process| process.address)).collect();
     let shared = Shared { start: Instant::now(), addresses, calls: Vec::new(), last_value: 0, is_over: false };
     let shared = Arc::new(Mutex::new(shared));
-    let clients: Vec<_> =
-        (0..CLIENTS).map(|i| tokio::spawn(ask_on(shared.clone(), Rng::stream(seed, i)))).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|i| tokio::spawn(ask_on(shared.clone(), Rng::stream(seed, i)))).collect();
     let mut rng = Rng::new(seed);
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(500 + rng.below(800))).await;

@@ -62,7 +62,8 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
     ) -> Result<Self> {
         let owner = store.owner();
         if let Some(folder) = store.folder() {
-            let fail = |e: std::io::Error| MeshError::Disk { action: "sweep", path: folder.into(), reason: e.to_string() };
+            let fail =
+                |e: std::io::Error| MeshError::Disk { action: "sweep", path: folder.into(), reason: e.to_string() };
             Spool::sweep(folder).map_err(fail)?;
         }
         store.prepare_log()?;
@@ -74,7 +75,8 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         let raft = Raft::new(owner.member, openraft_config, dialer, log, machine).await;
         let raft = raft.map_err(|fatal| ended(&orders, &fatal))?;
         let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { raft, orders, links, config, seat, incoming, waiting, asked: AtomicUsize::new(0) });
+        let shared =
+            Arc::new(Shared { raft, orders, links, config, seat, incoming, waiting, asked: AtomicUsize::new(0) });
         drop(R::spawn(shared.clone().take_events()));
         drop(R::spawn(shared.clone().keep_seat()));
         Ok(Self(shared))

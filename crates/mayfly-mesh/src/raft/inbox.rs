@@ -120,11 +120,9 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         let known = self.raft.metrics().borrow_watched().membership_config.clone();
         let identity = known.get_node(member).and_then(|seat| seat.peer).map(|peer| peer.id);
         match identity {
-            Some(identity) if identity != from.id => Err(format!(
-                "it is from {}, and member {member:x} is {}",
-                from.id.short(),
-                identity.short()
-            )),
+            Some(identity) if identity != from.id => {
+                Err(format!("it is from {}, and member {member:x} is {}", from.id.short(), identity.short()))
+            }
             _ => Ok(()),
         }
     }
@@ -141,7 +139,10 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         let follows = entries.iter().enumerate().all(|(i, entry)| entry.log_id.index == before.index + 1 + i as u64);
         let is_ordered = entries.windows(2).all(|two| two[0].log_id < two[1].log_id);
         let ends = entries.last().map(|entry| place_of(entry.log_id));
-        if !follows || !is_ordered || ends.is_some_and(|last| last.term < before.term || last.term > vote.leader_id.term) {
+        if !follows
+            || !is_ordered
+            || ends.is_some_and(|last| last.term < before.term || last.term > vote.leader_id.term)
+        {
             return Err(unreadable("its entries do not follow each other".into()));
         }
         let request = AppendEntriesRequest::<Types<R>> {

@@ -177,7 +177,8 @@ impl<T: Transport, R: AsyncRuntime> Link<T, R> {
         loop {
             let read = self.orders.aside(move || spool.chunk(offset).map(|bytes| (spool, bytes)));
             let bytes;
-            (spool, bytes) = read.await.map_err(|e| Self::faulty(e.to_string()))?.map_err(|e| Self::faulty(e.to_string()))?;
+            (spool, bytes) =
+                read.await.map_err(|e| Self::faulty(e.to_string()))?.map_err(|e| Self::faulty(e.to_string()))?;
             let question = Question::Chunk(Chunk {
                 vote: Some(vote_to(&vote)),
                 at: snapshot.meta.last_log_id.map(id_to),

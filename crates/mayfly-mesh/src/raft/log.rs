@@ -30,7 +30,8 @@ impl<R: AsyncRuntime> Log<R> {
             return Ok(Vec::new());
         }
         // In this order: what is written in between is seen twice, not never.
-        let newer: Vec<Logged> = self.orders.unwritten.lock().range(start..end).map(|(_, logged)| logged.clone()).collect();
+        let newer: Vec<Logged> =
+            self.orders.unwritten.lock().range(start..end).map(|(_, logged)| logged.clone()).collect();
         let from_memory = newer.first().map_or(end, |logged| logged.at.index);
         let mut found = Vec::new();
         if start < from_memory {

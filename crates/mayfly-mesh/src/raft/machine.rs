@@ -24,7 +24,8 @@ pub(super) enum State {
     Received(Spool),
 }
 
-pub(super) type SnapshotOf = Snapshot<<Id as openraft::log_id::RaftLogId>::CommittedLeaderId, u64, super::types::Seat, State>;
+pub(super) type SnapshotOf =
+    Snapshot<<Id as openraft::log_id::RaftLogId>::CommittedLeaderId, u64, super::types::Seat, State>;
 
 impl<R: AsyncRuntime> Machine<R> {
     pub(super) fn new(orders: Orders<R>) -> Self {
@@ -56,7 +57,8 @@ impl<R: AsyncRuntime> RaftStateMachine<Types<R>> for Machine<R> {
     {
         let mut parts = entries.ready_chunks(MAX_TOGETHER);
         while let Some(part) = parts.next().await {
-            let part: Vec<(LogEntry, Option<ApplyResponder<Types<R>>>)> = part.into_iter().collect::<io::Result<_>>()?;
+            let part: Vec<(LogEntry, Option<ApplyResponder<Types<R>>>)> =
+                part.into_iter().collect::<io::Result<_>>()?;
             let (entries, who): (Vec<_>, Vec<_>) = part.into_iter().unzip();
             let entries = entries.into_iter().map(logged).collect();
             let applied = self.orders.wait(|done| Order::Apply(entries, done)).await;

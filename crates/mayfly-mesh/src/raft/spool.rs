@@ -53,7 +53,8 @@ impl Spool {
     pub(super) fn sweep(folder: &Path) -> io::Result<()> {
         for file in std::fs::read_dir(folder)? {
             let file = file?;
-            let is_ours = file.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+            let is_ours =
+                file.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
             if is_ours {
                 std::fs::remove_file(file.path())?;
             }

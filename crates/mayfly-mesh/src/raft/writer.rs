@@ -80,7 +80,8 @@ impl<R: AsyncRuntime> Orders<R> {
     pub(super) fn start(store: Arc<Store>, work: DiskWork) -> Result<Self> {
         let (to, inbox) = mpsc::unbounded_channel(); // openraft bounds what it has under way
         let (unwritten, ended) = (Arc::default(), Arc::default());
-        let writer = Writer { store: store.clone(), inbox, unwritten: Arc::clone(&unwritten), ended: Arc::clone(&ended) };
+        let writer =
+            Writer { store: store.clone(), inbox, unwritten: Arc::clone(&unwritten), ended: Arc::clone(&ended) };
         match &work {
             DiskWork::Threads => {
                 let spawned = std::thread::Builder::new().name("mayfly-mesh".into()).spawn(move || writer.run());
@@ -188,9 +189,9 @@ impl<R: AsyncRuntime> Writer<R> {
     /// Carries out the first order and those that wait by now. False when the member has ended.
     fn turn(&mut self, first: Order<R>) -> bool {
         let mut orders = self.gather(first);
-        let written = self.store.write_together(|batch| {
-            orders.iter_mut().map(|order| carry_out(batch, order)).collect::<Result<Vec<_>>>()
-        });
+        let written = self
+            .store
+            .write_together(|batch| orders.iter_mut().map(|order| carry_out(batch, order)).collect::<Result<Vec<_>>>());
         match written {
             Ok(answers) => {
                 orders.into_iter().zip(answers).for_each(|(order, answers)| self.report(order, answers));

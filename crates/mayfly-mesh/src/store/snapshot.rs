@@ -5,9 +5,9 @@ use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::logged::Applied;
 use crate::module::{Fault, Module};
-use redb::{ReadTransaction, WriteTransaction};
 #[cfg(feature = "raft")]
 use redb::ReadableDatabase;
+use redb::{ReadTransaction, WriteTransaction};
 use std::io::{Read, Write};
 
 const MAGIC: &[u8; 6] = b"mfmesh";
@@ -96,7 +96,11 @@ impl Store {
         }
     }
 
-    pub(super) fn take(&self, transaction: &WriteTransaction, input: &mut dyn Read) -> core::result::Result<Applied, Fault> {
+    pub(super) fn take(
+        &self,
+        transaction: &WriteTransaction,
+        input: &mut dyn Read,
+    ) -> core::result::Result<Applied, Fault> {
         let mut input = Source { input, hasher: blake3::Hasher::new() };
         if &input.array::<6>()? != MAGIC {
             return Err(Fault::Damaged("it does not begin as one".into()));

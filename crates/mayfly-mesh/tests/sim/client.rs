@@ -1,7 +1,7 @@
 //! What clients ask, as their member's server would.
 
 use super::node::Engine as Member;
-use crate::check::kv::{answer, everything, got, range, request, Changes};
+use crate::check::kv::{Changes, answer, everything, got, range, request};
 use crate::check::{Answer, Change, What};
 use mayfly_mesh::{Engine, MeshError, kv};
 

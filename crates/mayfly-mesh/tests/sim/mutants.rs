@@ -1,8 +1,8 @@
 //! A cluster with one guard left out is convicted by what its clients see.
 
-use mayfly_mesh::Guard;
 use super::node::Make;
 use super::world::{Plan, run};
+use mayfly_mesh::Guard;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A mutant is convicted within so many seeds.

@@ -47,8 +47,12 @@ struct Way {
 
 impl Net {
     pub fn new(seed: u64) -> Self {
-        let inside =
-            Inside { inboxes: BTreeMap::new(), cuts: BTreeSet::new(), weather: FAIR, rng: Rng::new(seed ^ 0x6e65_7400) };
+        let inside = Inside {
+            inboxes: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            weather: FAIR,
+            rng: Rng::new(seed ^ 0x6e65_7400),
+        };
         Self(Arc::new(Mutex::new(inside)))
     }
 

@@ -61,7 +61,8 @@ impl Node {
     pub async fn start(&mut self, net: &Net, seed: u64, make: Make) -> Result<(), MeshError> {
         self.gate = Gate::new();
         let endpoint = net.plug_in(self.peer);
-        let store = make(Store::on_backend(self.disk.clone(), Owner { cluster: CLUSTER, member: self.member }, modules())?);
+        let store =
+            make(Store::on_backend(self.disk.clone(), Owner { cluster: CLUSTER, member: self.member }, modules())?);
         let rng = Mutex::new(Rng::new(seed));
         let pause = move || {
             let mut rng = rng.lock().expect("no panic");
@@ -69,9 +70,8 @@ impl Node {
             Duration::from_micros(100 + rng.below(slowest))
         };
         let seat = seat(self.peer);
-        let start = async move {
-            Engine::start(store, endpoint, seat, config(), DiskWork::Between(Arc::new(pause))).await
-        };
+        let start =
+            async move { Engine::start(store, endpoint, seat, config(), DiskWork::Between(Arc::new(pause))).await };
         let started = self.run(start).await;
         self.engine = Some(started.expect("nobody killed it")?);
         Ok(())

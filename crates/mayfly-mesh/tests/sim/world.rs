@@ -352,7 +352,8 @@ impl World {
         let hash = |node: &Node| {
             let (applied, hash) = node.engine.as_ref()?.store().hash(Tag::KV).ok()??;
             let (_, cluster) = node.engine.as_ref()?.store().hash(Tag::CLUSTER).ok()??;
-            let both = [hash, cluster].map(|hash| hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>());
+            let both =
+                [hash, cluster].map(|hash| hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>());
             Some((applied.index, both.concat()))
         };
         self.nodes.iter().map(hash).collect()
@@ -394,7 +395,8 @@ impl World {
             None => Vec::new(),
         };
         let history = History { calls, changes };
-        let hash = blake3::hash(format!("{history:?} {hashes:?} {:?} {:?}", self.faults, self.trouble).as_bytes()).to_string();
+        let hash =
+            blake3::hash(format!("{history:?} {hashes:?} {:?} {:?}", self.faults, self.trouble).as_bytes()).to_string();
         let answered = history.calls.iter().filter(|call| call.answered.is_some()).count();
         Report { history, hash, trouble: self.trouble, faults: self.faults, answered }
     }
