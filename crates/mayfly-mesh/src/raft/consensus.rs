@@ -2,7 +2,7 @@
 
 use super::codec::place_or_none;
 use super::config::ConsensusConfig;
-use super::inbox::Incoming;
+use super::incoming::Incoming;
 use super::link::{Dialer, Links};
 use super::log::Log;
 use super::machine::Machine;

@@ -1,11 +1,11 @@
 //! Answers to what other members ask.
 
-use super::codec::{Faulty, id_from, id_to, place_of, stored_from, unlogged, vote_from, vote_to};
+use super::codec::{Faulty, id_from, id_to, place_of, unlogged, vote_from, vote_to};
 use super::consensus::Shared;
+use super::incoming::checked;
 use super::link::{FORMAT, MESH_TOPIC, framed};
 use super::machine::{SnapshotOf, State};
-use super::spool::{CHUNK, Spool};
-use super::types::{Id, StoredMembers, Types, Vote};
+use super::types::{Types, Vote};
 use crate::error::MeshError;
 use crate::logged::{Applied, Logged};
 use crate::proto::linkpb::appended::Outcome;
@@ -21,8 +21,6 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::{AsyncRuntime, SnapshotMeta};
 use prost::Message;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Codes of refusals.
@@ -30,28 +28,6 @@ const UNREADABLE: u16 = 1;
 const NOT_FOR_US: u16 = 2;
 const ENDED: u16 = 3;
 const BUSY: u16 = 4;
-
-/// A snapshot that is being received.
-#[derive(Default)]
-pub(super) struct Incoming(Option<Part>);
-
-struct Part {
-    at: Id,
-    hash: [u8; 32],
-    length: u64,
-    spool: Spool,
-}
-
-/// A chunk that was checked.
-struct Checked {
-    vote: Vote,
-    at: Id,
-    hash: [u8; 32],
-    length: u64,
-    offset: u64,
-    bytes: Vec<u8>,
-    membership: StoredMembers,
-}
 
 /// Why a question is not answered.
 type Refusal = (u16, String);
@@ -238,35 +214,4 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 enum Round {
     Pre,
     Real,
-}
-
-fn checked(chunk: Chunk) -> Faulty<Checked> {
-    let vote = vote_from(chunk.vote)?;
-    let at = id_from(chunk.at.ok_or("it does not say what it is a snapshot of")?);
-    let hash = chunk.hash.try_into().map_err(|_| "its hash has not 32 bytes")?;
-    let end = chunk.offset.checked_add(chunk.bytes.len() as u64);
-    if chunk.bytes.len() > CHUNK || end.is_none_or(|end| end > chunk.length) {
-        return Err("it is longer than it says".into());
-    }
-    if place_of(at).term > vote.leader_id.term {
-        return Err("it is of a later term than its sender's".into());
-    }
-    let membership = stored_from(chunk.membership.ok_or("it does not say who the members are")?)?;
-    Ok(Checked { vote, at, hash, length: chunk.length, offset: chunk.offset, bytes: chunk.bytes, membership })
-}
-
-impl Incoming {
-    /// How much of the snapshot is here after a chunk. What is here of another one is dropped.
-    fn add(&mut self, chunk: Checked, folder: Option<&Path>) -> Faulty<u64> {
-        let is_same = |part: &Part| part.at == chunk.at && part.hash == chunk.hash && part.length == chunk.length;
-        if !self.0.as_ref().is_some_and(is_same) {
-            let spool = Spool::new(folder).map_err(|e| e.to_string())?;
-            self.0 = Some(Part { at: chunk.at, hash: chunk.hash, length: chunk.length, spool });
-        }
-        let Some(part) = &mut self.0 else { return Ok(0) };
-        if chunk.offset == part.spool.len() {
-            part.spool.write_all(&chunk.bytes).map_err(|e| e.to_string())?;
-        }
-        Ok(part.spool.len())
-    }
 }

@@ -5,6 +5,7 @@ mod config;
 mod consensus;
 mod forward;
 mod inbox;
+mod incoming;
 mod link;
 mod log;
 mod machine;
