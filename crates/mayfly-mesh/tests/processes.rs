@@ -19,6 +19,8 @@ use mayfly_mesh::{
     Clients, Consensus, ConsensusConfig, DiskWork, Engine, MeshError, Owner, Seat, Store, modules, serve,
 };
 use mayfly_wire::{Endpoint, EndpointConfig, Identity, Peer, TrustList, TrustStore};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -174,17 +176,19 @@ async fn ask(client: &mut KvClient<Channel>, what: What) -> Result<Answer, tonic
 /// Asks members at random until it is over.
 async fn ask_on(shared: Arc<Mutex<Shared>>, mut rng: Rng) {
     let lock = || shared.lock().expect("no panic");
-    let mut clients: std::collections::BTreeMap<SocketAddr, KvClient<Channel>> = Default::default();
+    let mut clients: BTreeMap<SocketAddr, KvClient<Channel>> = BTreeMap::new();
     loop {
         tokio::time::sleep(Duration::from_millis(1 + rng.below(10))).await;
         let addresses: Vec<SocketAddr> = lock().addresses.iter().flatten().copied().collect();
         let address = addresses[rng.below(addresses.len() as u64) as usize];
-        if !clients.contains_key(&address) {
-            let connected = tokio::time::timeout(Duration::from_secs(2), client(address)).await;
-            let Ok(client) = connected else { continue };
-            clients.insert(address, client);
-        }
-        let Some(client) = clients.get_mut(&address) else { continue };
+        let client = match clients.entry(address) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let connected = tokio::time::timeout(Duration::from_secs(2), client(address)).await;
+                let Ok(client) = connected else { continue };
+                entry.insert(client)
+            }
+        };
         let (place, what) = {
             let mut shared = lock();
             if shared.is_over {

@@ -204,7 +204,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             return taken(&vote, 0); // it is sent again
         }
         let meta = SnapshotMeta { last_log_id: Some(whole.at), last_membership: membership };
-        let snapshot = SnapshotOf { meta, snapshot: State::Received(whole.spool) };
+        let snapshot = SnapshotOf { meta, snapshot: State::Received(Box::new(whole.spool)) };
         let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|e| (ENDED, e.to_string()))?;
         taken(&installed.vote, length)
     }

@@ -39,13 +39,12 @@ impl<R: AsyncRuntime> Log<R> {
             found = read.map_err(|e| io_error(&e))?;
         }
         let mut bytes: usize = found.iter().map(|logged| logged.entry.len()).sum();
-        let mut next = start + found.len() as u64;
-        for logged in newer {
+        let next = start + found.len() as u64;
+        for (next, logged) in (next..).zip(newer) {
             bytes += logged.entry.len();
             if logged.at.index != next || (bytes > max_bytes && !found.is_empty()) {
                 break;
             }
-            next += 1;
             found.push(logged);
         }
         found.into_iter().map(|logged| unlogged(logged).map_err(io::Error::other)).collect()

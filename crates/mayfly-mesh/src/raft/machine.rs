@@ -21,7 +21,7 @@ pub(super) struct Machine<R: AsyncRuntime> {
 /// A snapshot: of this member's state, or received from another.
 pub(super) enum State {
     Here(Arc<Store>, Box<View>),
-    Received(Spool),
+    Received(Box<Spool>),
 }
 
 pub(super) type SnapshotOf =
