@@ -85,6 +85,38 @@ pub enum MeshError {
     /// More entries wait than are taken.
     #[error("too many requests wait for the disk")]
     Busy,
+    /// Nobody may take entries or answer readers now. Nothing happened.
+    #[error("no leader: {reason}")]
+    NoLeader {
+        /// What is known.
+        reason: String,
+    },
+    /// Whether an entry is or will be in the order is not known.
+    #[error("whether it happened is not known: {reason}")]
+    Unsure {
+        /// Why there is no answer.
+        reason: String,
+    },
+    /// A member of a cluster of several, opened as a cluster of one.
+    #[error("{path} is the file of a member of a cluster: start it with the others, not alone")]
+    NotAlone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A change of members that cannot be made.
+    #[error("the members cannot be changed: {reason}")]
+    Membership {
+        /// Why.
+        reason: String,
+    },
+    /// An entry that no log takes.
+    #[error("an entry of {bytes} bytes is too long: at most {max} are taken")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest.
+        max: usize,
+    },
     /// The node has ended.
     #[error("the node has ended: {reason}")]
     Stopped {

@@ -55,6 +55,8 @@ etcd_errors! {
     TooManyRequests = 12, ResourceExhausted, "etcdserver: too many requests";
     Stopped = 13, Unavailable, "etcdserver: server stopped";
     Corrupt = 14, DataLoss, "etcdserver: corrupt cluster";
+    NoLeader = 15, Unavailable, "etcdserver: no leader";
+    Timeout = 16, Unavailable, "etcdserver: request timed out";
 }
 
 #[cfg(feature = "grpc")]

@@ -1,5 +1,5 @@
 //! What must never fork: configuration, who may join, which model is live. A durable key-value store that speaks etcd's v3 gRPC API, so that `etcdctl` and
-//! etcd's client libraries work unchanged; a cluster of one for now ([`docs/design/mesh.md`](https://github.com/mayfly-nn/mayfly/blob/main/docs/design/mesh.md)).
+//! etcd's client libraries work unchanged; alone or as a cluster of several ([`docs/design/mesh.md`](https://github.com/mayfly-nn/mayfly/blob/main/docs/design/mesh.md)).
 //!
 //! ```no_run
 //! use mayfly_mesh::{Clients, Single, Store, modules, serve};
@@ -12,15 +12,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod engine;
 mod entry;
 mod error;
 mod etcd_error;
 mod ids;
 pub mod kv;
+mod logged;
 mod member_file;
 mod module;
+mod mutant;
 pub mod proto;
+#[cfg(feature = "raft")]
+mod raft;
 #[cfg(feature = "grpc")]
 mod server;
 mod store;
@@ -30,10 +35,15 @@ pub use entry::{Entry, FORMAT, Tag};
 pub use error::{MeshError, Result};
 pub use etcd_error::EtcdError;
 pub use ids::Owner;
+pub use logged::{Applied, Logged};
 pub use module::{Emit, Fault, Module, Next};
+#[cfg(feature = "mutants")]
+pub use mutant::Guard;
+#[cfg(feature = "raft")]
+pub use raft::{Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Member, Seat};
 #[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
-pub use store::{Applied, Store};
+pub use store::Store;
 
 /// The state machines of a node: keys and values.
 pub fn modules() -> Vec<Box<dyn Module>> {

@@ -1,6 +1,7 @@
 //! A state machine beside others in one database.
 
 use crate::entry::Tag;
+use crate::logged::Applied;
 use redb::{ReadTransaction, WriteTransaction};
 
 /// What kept a module from reading, writing or understanding.
@@ -44,11 +45,11 @@ pub trait Module: Send + Sync {
     fn found(&self, transaction: &WriteTransaction) -> Result<(), Fault>;
 
     /// Applies an entry within the transaction that also moves the applied index, and gives the answer to whoever proposed it.
-    /// A **pure function** of tables and payload: no clock, no randomness, no float, no order of a hash map. A request that is refused is an answer and changes nothing.
+    /// A **pure function** of tables, place and payload: no clock, no randomness, no float, no order of a hash map. A request that is refused is an answer and changes nothing.
     ///
     /// # Errors
     /// Only what ends the node: the database, or a payload that this version cannot read.
-    fn apply(&self, transaction: &WriteTransaction, payload: &[u8]) -> Result<Vec<u8>, Fault>;
+    fn apply(&self, transaction: &WriteTransaction, at: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault>;
 
     /// Emits the whole state, the same records in the same order wherever the same entries were applied.
     ///

@@ -4,7 +4,7 @@ mod common;
 
 use common::disk::Disk;
 use common::ops::Op;
-use common::{entry, seeds};
+use common::{apply_bytes, entry, seeds};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{Engine, MeshError, Owner, Single, Store, Tag, kv, modules};
@@ -66,7 +66,7 @@ fn acknowledged_entries_survive_a_power_loss() {
         let mut rest = &entries[..];
         while !rest.is_empty() {
             let (together, later) = rest.split_at((1 + rng.below(4) as usize).min(rest.len()));
-            match node.apply(1, together) {
+            match apply_bytes(&node, together) {
                 Ok(_) => acknowledged += together.len(),
                 Err(MeshError::Disk { .. }) => break,
                 Err(other) => panic!("seed {seed}: {other}"),
@@ -78,7 +78,7 @@ fn acknowledged_entries_survive_a_power_loss() {
         let there = again.applied().expect("read").index as usize - 1;
         assert!(there >= acknowledged && there <= acknowledged + 4, "seed {seed}: {acknowledged} told, {there} there");
         let whole = store(&Disk::default()).expect("a store");
-        whole.apply(1, &entries[..there]).expect("applied");
+        apply_bytes(&whole, &entries[..there]).expect("applied");
         assert_eq!(again.hash(Tag::KV).expect("read"), whole.hash(Tag::KV).expect("read"), "seed {seed}");
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::ops::Op;
-use common::{apply, seeds};
+use common::{apply, apply_bytes, seeds};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
 use mayfly_mesh::{MeshError, Store, Tag, modules};
@@ -178,7 +178,7 @@ fn entries_that_are_not_known_end_the_node() {
     let store = open(folder.path()).expect("opened");
     let before = store.applied().expect("read");
     for entry in [&[][..], &[1], &[2, 1, 0], &[1, 9, 0], &[1, 1], &[1, 1, 0xff, 0xff]] {
-        let refused = store.apply(1, &[entry.to_vec()]);
+        let refused = apply_bytes(&store, &[entry.to_vec()]);
         assert!(matches!(refused, Err(MeshError::UnreadableEntry { index: 3, .. })), "{entry:?}: {refused:?}");
     }
     assert_eq!(store.applied().expect("read"), before);

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::apply;
 use common::model::Model;
 use common::ops::Op;
+use common::{apply, apply_bytes};
 use mayfly_base::Rng;
 use mayfly_mesh::{Applied, Store, Tag, modules};
 use proptest::prelude::*;
@@ -79,8 +79,8 @@ fn entries_together_and_one_by_one_are_the_same() {
     let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
     let [one, many] = folders.each_ref().map(|folder| Store::open(folder.path(), modules()).expect("a store"));
     let singly: Vec<Vec<u8>> =
-        entries.iter().flat_map(|entry| one.apply(1, std::slice::from_ref(entry)).expect("applied")).collect();
-    assert_eq!(many.apply(1, &entries).expect("applied"), singly);
+        entries.iter().flat_map(|entry| apply_bytes(&one, std::slice::from_ref(entry)).expect("applied")).collect();
+    assert_eq!(apply_bytes(&many, &entries).expect("applied"), singly);
     assert_eq!(one.hash(Tag::KV).expect("readable"), many.hash(Tag::KV).expect("readable"));
     assert_eq!(many.applied().expect("readable"), Applied { index: 301, term: 1 });
 }

@@ -84,6 +84,15 @@ impl Reply {
         (Self(send), receive)
     }
 
+    /// A reply and what becomes of it, for transports of one's own.
+    ///
+    /// The future gives [`crate::WireError::Failed`] for a reply that is refused or dropped.
+    pub fn pair() -> (Self, impl Future<Output = Result<Vec<u8>>> + Send + use<>) {
+        let (reply, receive) = Self::channel();
+        let failed = |(code, message)| crate::WireError::Failed { code, message };
+        (reply, async move { answer_of(receive).await.map_err(failed) })
+    }
+
     /// Answers. When the asker is gone, nothing happens.
     pub fn answer(self, payload: Vec<u8>) {
         let _ = self.0.send(Ok(payload));

@@ -1,4 +1,4 @@
-//! Who brings entries into an order and to disk. A cluster of one does so alone; consensus will take its place behind the same trait.
+//! Who brings entries into an order and to disk: cluster of one does so alone; consensus will take its place behind the same trait.
 
 mod single;
 
@@ -6,7 +6,8 @@ pub use single::Single;
 
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
-use crate::store::{Applied, Store};
+use crate::logged::Applied;
+use crate::store::Store;
 use std::future::Future;
 
 /// Where a node stands.
@@ -25,13 +26,14 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Brings an entry into the order. When this returns, it is on the disks of a majority and applied here; the answer is its module's.
     ///
     /// # Errors
-    /// [`MeshError::Busy`] when too many wait: nothing happened. [`MeshError::Stopped`] and others: whether it happened is not known.
+    /// [`MeshError::Busy`] when too many wait and [`MeshError::NoLeader`] when nobody may take it: nothing happened.
+    /// [`MeshError::Unsure`], [`MeshError::Stopped`] and others: whether it happened is not known.
     fn propose(&self, entry: Entry) -> impl Future<Output = Result<Vec<u8>>> + Send;
 
     /// Returns once everything that was acknowledged before this call, by any member, is applied here.
     ///
     /// # Errors
-    /// [`MeshError::Stopped`].
+    /// [`MeshError::NoLeader`], [`MeshError::Stopped`].
     fn read_barrier(&self) -> impl Future<Output = Result<()>> + Send;
 
     /// Returns when the node can no longer go on, with the reason.

@@ -3,6 +3,7 @@
 use super::{Engine, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::logged::{Applied, Logged};
 use crate::store::Store;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,12 +33,16 @@ impl Single {
     /// Starts the thread that writes.
     ///
     /// # Errors
-    /// [`MeshError::Disk`] when the system gives no thread.
+    /// [`MeshError::Disk`] when the system gives no thread; [`MeshError::NotAlone`] for a member that keeps a log with others, or waits for them.
     pub fn start(store: Store) -> Result<Self> {
         let store = Arc::new(store);
+        let applied = store.applied()?;
+        if applied == Applied::NONE || store.has_log()? {
+            return Err(MeshError::NotAlone { path: store.path().into() });
+        }
         let (proposals, inbox) = mpsc::channel(MAX_WAITING);
         let (end, ended) = watch::channel(None);
-        let writer = Writer { store: store.clone(), inbox, end };
+        let writer = Writer { applied, store: store.clone(), inbox, end };
         let spawned = std::thread::Builder::new().name("mayfly-mesh".into()).spawn(move || writer.run());
         let fail = |e: std::io::Error| MeshError::Disk {
             action: "start the writer of",
@@ -98,6 +103,7 @@ impl Engine for Single {
 
 /// Dropped in this order: who sees the end of `end` finds the store closed.
 struct Writer {
+    applied: Applied,
     store: Arc<Store>,
     inbox: mpsc::Receiver<Proposal>,
     end: watch::Sender<Option<MeshError>>,
@@ -107,8 +113,9 @@ impl Writer {
     fn run(mut self) {
         while let Some(first) = self.inbox.blocking_recv() {
             let (entries, answers) = self.gather(first);
-            match self.store.apply(TERM, &entries) {
+            match self.store.apply(&entries) {
                 Ok(outcomes) => {
+                    self.applied = entries.last().map_or(self.applied, |last| last.at);
                     for (answer, outcome) in answers.into_iter().zip(outcomes) {
                         let _ = answer.send(Ok(outcome)); // whoever asked may be gone
                     }
@@ -129,14 +136,17 @@ impl Writer {
     }
 
     /// The first and all who wait by now.
-    fn gather(&mut self, first: Proposal) -> (Vec<Vec<u8>>, Vec<oneshot::Sender<Result<Vec<u8>>>>) {
-        let mut bytes = first.entry.len();
-        let (mut entries, mut answers) = (vec![first.entry], vec![first.answer]);
-        while entries.len() < MAX_TOGETHER && bytes < MAX_BYTES_TOGETHER {
-            let Ok(next) = self.inbox.try_recv() else { break };
-            bytes += next.entry.len();
-            entries.push(next.entry);
-            answers.push(next.answer);
+    fn gather(&mut self, first: Proposal) -> (Vec<Logged>, Vec<oneshot::Sender<Result<Vec<u8>>>>) {
+        let (mut index, mut bytes) = (self.applied.index, 0);
+        let (mut entries, mut answers) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(Proposal { entry, answer }) = next {
+            index += 1;
+            bytes += entry.len();
+            entries.push(Logged { at: Applied { index, term: TERM }, entry });
+            answers.push(answer);
+            let has_room = entries.len() < MAX_TOGETHER && bytes < MAX_BYTES_TOGETHER;
+            next = if has_room { self.inbox.try_recv().ok() } else { None };
         }
         (entries, answers)
     }

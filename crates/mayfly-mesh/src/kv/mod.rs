@@ -15,6 +15,7 @@ pub use refusal::Answer;
 
 use crate::entry::{Entry, Tag};
 use crate::etcd_error::EtcdError;
+use crate::logged::Applied;
 use crate::module::{Emit, Fault, Module, Next};
 use crate::proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
@@ -47,7 +48,7 @@ impl Module for Kv {
         Ok(())
     }
 
-    fn apply(&self, transaction: &WriteTransaction, payload: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn apply(&self, transaction: &WriteTransaction, _: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault> {
         let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
         let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
         let mut writer = Writer::open(transaction)?;

@@ -15,3 +15,9 @@ pub mod etcdserverpb {
 pub mod meshpb {
     include!("generated/meshpb.rs");
 }
+
+/// What members ask each other.
+#[cfg(feature = "raft")]
+pub mod linkpb {
+    include!("generated/linkpb.rs");
+}

@@ -21,6 +21,9 @@ const ADDED_BYTES: usize = 13;
 pub(super) fn status(error: &MeshError) -> Status {
     match error {
         MeshError::Busy => EtcdError::TooManyRequests.into(),
+        MeshError::TooLong { .. } => EtcdError::RequestTooLarge.into(),
+        MeshError::NoLeader { .. } => EtcdError::NoLeader.into(),
+        MeshError::Unsure { .. } => EtcdError::Timeout.into(),
         MeshError::Damaged { .. } => EtcdError::Corrupt.into(),
         _ => EtcdError::Stopped.into(),
     }

@@ -1,12 +1,21 @@
 //! The database of a node: the state of every module, and up to which entry it stands.
 
+mod batch;
+#[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "only consensus keeps a log"))]
+pub(crate) mod log;
 mod open;
 mod snapshot;
 
-use crate::entry::{Entry, Tag};
+pub(crate) use batch::Batch;
+#[cfg(feature = "raft")]
+pub(crate) use snapshot::View;
+
+use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::ids::Owner;
+use crate::logged::{Applied, Logged};
 use crate::module::{Fault, Module};
+use crate::mutant::LeftOut;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,21 +24,13 @@ use std::path::{Path, PathBuf};
 /// `index`, `term`: the last entry whose effect is here.
 const APPLIED: TableDefinition<&str, u64> = TableDefinition::new("mesh.applied");
 
-/// Up to where a state stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// The index of the last entry applied.
-    pub index: u64,
-    /// The term in which it was proposed.
-    pub term: u64,
-}
-
 /// The database of a node. One at a time writes; readers see what was committed.
 pub struct Store {
     database: Database,
     path: PathBuf,
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
+    left_out: LeftOut,
     /// Held for as long as this node lives in the folder.
     _lock: Option<File>,
 }
@@ -43,6 +44,12 @@ impl Store {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of the node; none where its disk is in memory.
+    #[cfg(feature = "raft")]
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self._lock.as_ref().and_then(|_| self.path.parent())
     }
 
     /// The size of the file in bytes.
@@ -66,33 +73,51 @@ impl Store {
     ///
     /// # Errors
     /// [`MeshError::Disk`], [`MeshError::Damaged`], [`MeshError::UnreadableEntry`]. The node ends then: what was flushed, nobody knows.
-    pub fn apply(&self, term: u64, entries: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+    pub fn apply(&self, entries: &[Logged]) -> Result<Vec<Vec<u8>>> {
+        self.write(|batch| batch.apply(entries))
+    }
+
+    /// Makes changes together, and flushes them.
+    fn write<T>(&self, act: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
         guard(&self.path, || {
-            let fail = |fault| self.failed("write", fault);
-            let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
-            let mut index = {
-                let table = transaction.open_table(APPLIED).map_err(|e| fail(e.into()))?;
-                applied_in(&table).map_err(fail)?.index
-            };
-            let mut answers = Vec::with_capacity(entries.len());
-            for entry in entries {
-                index += 1;
-                answers.push(self.apply_one(&transaction, index, entry)?);
-            }
-            note(&transaction, Applied { index, term }).map_err(fail)?;
-            transaction.commit().map_err(|e| fail(e.into()))?;
-            Ok(answers)
+            let mut batch = Batch::begin(self)?.flush();
+            let outcome = act(&mut batch)?;
+            batch.commit()?;
+            Ok(outcome)
         })
     }
 
-    fn apply_one(&self, transaction: &WriteTransaction, index: u64, entry: &[u8]) -> Result<Vec<u8>> {
-        let unreadable = |what| MeshError::UnreadableEntry { index, what };
-        let (tag, payload) = Entry::decode(entry).map_err(unreadable)?;
-        let module = self.module(tag).ok_or_else(|| unreadable(format!("no module has the tag {}", tag.0)))?;
-        module.apply(transaction, payload).map_err(|fault| match fault {
-            Fault::Unreadable(what) => unreadable(what),
-            fault => self.failed("write", fault),
+    /// Makes changes together, and flushes what asks for it.
+    #[cfg(feature = "raft")]
+    pub(crate) fn write_together<T>(&self, act: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
+        guard(&self.path, || {
+            let mut batch = Batch::begin(self)?;
+            let outcome = act(&mut batch)?;
+            batch.commit()?;
+            Ok(outcome)
         })
+    }
+
+    fn transact(&self, act: impl FnOnce(&WriteTransaction) -> core::result::Result<(), Fault>) -> Result<()> {
+        guard(&self.path, || {
+            let fail = |fault| self.failed("write", fault);
+            let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
+            act(&transaction).map_err(fail)?;
+            transaction.commit().map_err(|e| fail(e.into()))
+        })
+    }
+
+    /// Leaves a guard out. Only tests have the feature.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn without(mut self, guard: crate::mutant::Guard) -> Self {
+        self.left_out.guard = Some(guard);
+        self
+    }
+
+    #[cfg(feature = "raft")]
+    pub(crate) fn left_out(&self) -> LeftOut {
+        self.left_out
     }
 
     /// Reads from one state: what is committed while this runs is not seen.

@@ -1,10 +1,14 @@
 //! Founding and opening, and whose file it is.
 
-use super::{Applied, Store, failed, guard, note};
+use super::{Store, failed, guard, note};
+use crate::cluster::{self, Cluster};
+use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::ids::Owner;
+use crate::logged::Applied;
 use crate::member_file::{self, Stage};
 use crate::module::{Fault, Module};
+use crate::mutant::LeftOut;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,6 +19,21 @@ const FORMAT: u8 = 1;
 /// Bytes of pages kept in memory.
 const CACHE: usize = 64 << 20;
 
+/// How a node came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Founded the cluster, as member 1.
+    Founder,
+    /// Was given an id by a cluster that it joins, whose state it is sent.
+    Joiner,
+}
+
+impl Origin {
+    fn of(owner: Owner) -> Self {
+        if owner.member == 1 { Self::Founder } else { Self::Joiner }
+    }
+}
+
 impl Store {
     /// Opens the node of a folder, or founds a cluster of one in an empty folder. Every page is checked.
     ///
@@ -22,15 +41,31 @@ impl Store {
     /// [`MeshError::InUse`], [`MeshError::Lost`], [`MeshError::Unowned`], [`MeshError::OtherOwner`], [`MeshError::NewerFormat`], [`MeshError::Damaged`],
     /// [`MeshError::Disk`].
     pub fn open(folder: &Path, modules: Vec<Box<dyn Module>>) -> Result<Self> {
+        Self::open_as(folder, None, modules)
+    }
+
+    /// Opens the node of a folder, or makes one in an empty folder for a member that joins the cluster in which it was given its id.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; [`MeshError::OtherOwner`] where the folder has another node.
+    pub fn join(folder: &Path, owner: Owner, modules: Vec<Box<dyn Module>>) -> Result<Self> {
+        Self::open_as(folder, Some(owner), modules)
+    }
+
+    fn open_as(folder: &Path, joins: Option<Owner>, modules: Vec<Box<dyn Module>>) -> Result<Self> {
+        let modules = with_cluster(modules);
         let fail = |e: std::io::Error| MeshError::Disk { action: "make", path: folder.into(), reason: e.to_string() };
         std::fs::create_dir_all(folder).map_err(fail)?;
         let lock = lock(&folder.join("lock"))?;
         let path = folder.join("mesh.redb");
         let (owner, stage) = match member_file::read(folder)? {
+            Some((found, _)) if joins.is_some_and(|want| want != found) => {
+                return Err(MeshError::OtherOwner { path, found, want: joins.unwrap_or(found) });
+            }
             Some(known) => known,
             None if length(&path)?.is_some() => return Err(MeshError::Unowned { path }),
             None => {
-                let owner = member_file::founder(folder)?;
+                let owner = joins.map_or_else(|| member_file::founder(folder), Ok)?;
                 member_file::write(folder, owner, Stage::Begun)?;
                 (owner, Stage::Begun)
             }
@@ -49,15 +84,16 @@ impl Store {
         if stage == Stage::Begun {
             member_file::write(folder, owner, Stage::Founded)?;
         }
-        Ok(Self { database, path, owner, modules, _lock: Some(lock) })
+        Ok(Self { database, path, owner, modules, left_out: LeftOut::default(), _lock: Some(lock) })
     }
 
-    /// A node on a disk of one's own making, for simulations and tests: founded where it is empty.
+    /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
     ///
     /// # Errors
     /// Those of [`Store::open`].
     pub fn on_backend(backend: impl StorageBackend, owner: Owner, modules: Vec<Box<dyn Module>>) -> Result<Self> {
         let path = PathBuf::from("(a disk in memory)");
+        let modules = with_cluster(modules);
         let fail = |fault| failed("open", &path, fault);
         let is_new = backend.len().map_err(|e| fail(Fault::Storage(e.into())))? == 0;
         let database = guard(&path, || {
@@ -68,8 +104,14 @@ impl Store {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         check(&database, &path, owner)?;
-        Ok(Self { database, path, owner, modules, _lock: None })
+        Ok(Self { database, path, owner, modules, left_out: LeftOut::default(), _lock: None })
     }
+}
+
+/// The cluster itself comes first.
+fn with_cluster(modules: Vec<Box<dyn Module>>) -> Vec<Box<dyn Module>> {
+    let cluster: Box<dyn Module> = Box::new(Cluster);
+    std::iter::once(cluster).chain(modules).collect()
 }
 
 /// Two processes that start at once in one folder must not both found a cluster there.
@@ -110,7 +152,7 @@ fn make(path: &Path, owner: Owner, modules: &[Box<dyn Module>]) -> Result<()> {
     mayfly_base::atomic::sync_folder(folder).map_err(fail)
 }
 
-/// Makes the tables of a new file. The founder is added by the first entry, which is this.
+/// Makes the tables of a new file. A founder is added by the first entry, which is this.
 fn claim(database: &Database, owner: Owner, modules: &[Box<dyn Module>]) -> core::result::Result<(), Fault> {
     let transaction = database.begin_write()?;
     {
@@ -119,9 +161,13 @@ fn claim(database: &Database, owner: Owner, modules: &[Box<dyn Module>]) -> core
         mark.insert("cluster", &owner.cluster.to_be_bytes()[..])?;
         mark.insert("member", &owner.member.to_be_bytes()[..])?;
     }
-    note(&transaction, Applied { index: 1, term: 1 })?;
+    let origin = Origin::of(owner);
+    note(&transaction, if origin == Origin::Founder { Applied { index: 1, term: 1 } } else { Applied::NONE })?;
     for module in modules {
-        module.found(&transaction)?;
+        match origin {
+            Origin::Joiner if module.tag() == Tag::CLUSTER => cluster::prepare(&transaction)?,
+            _ => module.found(&transaction)?,
+        }
     }
     transaction.commit()?;
     Ok(())

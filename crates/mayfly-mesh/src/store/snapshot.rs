@@ -1,14 +1,17 @@
 //! The whole state as one stream, for members that were away for too long and for backups: `docs/formats/mesh.md`.
 
-use super::{APPLIED, Applied, Store, applied_in, note};
+use super::{APPLIED, Store, applied_in, note};
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
+use crate::logged::Applied;
 use crate::module::{Fault, Module};
+#[cfg(feature = "raft")]
+use redb::ReadableDatabase;
 use redb::{ReadTransaction, WriteTransaction};
 use std::io::{Read, Write};
 
 const MAGIC: &[u8; 6] = b"mfmesh";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const END: u8 = 0xff;
 /// No record of a module is longer; a length read from outside is not believed beyond.
 const MAX_RECORD: u32 = 4 << 20;
@@ -25,6 +28,33 @@ impl Store {
             Some(e) => Err(MeshError::Snapshot { what: e.to_string() }),
             None => written,
         }
+    }
+
+    /// The state as it stands now, kept as long as this is held.
+    #[cfg(feature = "raft")]
+    pub(crate) fn view(&self) -> Result<View> {
+        super::guard(&self.path, || {
+            let fail = |fault| self.failed("read", fault);
+            let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+            let table = transaction.open_table(APPLIED).map_err(|e| fail(e.into()))?;
+            let applied = applied_in(&table).map_err(fail)?;
+            let membership = crate::cluster::membership(&transaction).map_err(fail)?;
+            drop(table);
+            Ok(View { transaction, applied, membership })
+        })
+    }
+
+    /// Writes the whole state as it stood when a view was taken.
+    #[cfg(feature = "raft")]
+    pub(crate) fn snapshot_of(&self, view: &View, out: &mut dyn Write) -> Result<Applied> {
+        super::guard(&self.path, || {
+            let mut out = Sink { out, hasher: blake3::Hasher::new(), failed: None };
+            let written = self.emit(&view.transaction, &mut out);
+            match out.failed {
+                Some(e) => Err(MeshError::Snapshot { what: e.to_string() }),
+                None => written.map_err(|fault| self.failed("read", fault)),
+            }
+        })
     }
 
     fn emit(&self, transaction: &ReadTransaction, out: &mut Sink<'_>) -> core::result::Result<Applied, Fault> {
@@ -55,19 +85,22 @@ impl Store {
     /// # Errors
     /// [`MeshError::Snapshot`] for a stream that is cut, damaged, of another cluster or of a later format; [`MeshError::Disk`].
     pub fn restore(&self, input: &mut dyn Read) -> Result<Applied> {
-        super::guard(&self.path, || {
-            let fail = |fault| match fault {
-                Fault::Damaged(what) | Fault::Unreadable(what) => MeshError::Snapshot { what },
-                fault => self.failed("write", fault),
-            };
-            let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
-            let applied = self.take(&transaction, input).map_err(fail)?;
-            transaction.commit().map_err(|e| fail(e.into()))?;
-            Ok(applied)
-        })
+        self.write(|batch| batch.install(input))?;
+        self.applied()
     }
 
-    fn take(&self, transaction: &WriteTransaction, input: &mut dyn Read) -> core::result::Result<Applied, Fault> {
+    pub(super) fn not_taken(&self, fault: Fault) -> MeshError {
+        match fault {
+            Fault::Damaged(what) | Fault::Unreadable(what) => MeshError::Snapshot { what },
+            fault => self.failed("write", fault),
+        }
+    }
+
+    pub(super) fn take(
+        &self,
+        transaction: &WriteTransaction,
+        input: &mut dyn Read,
+    ) -> core::result::Result<Applied, Fault> {
         let mut input = Source { input, hasher: blake3::Hasher::new() };
         if &input.array::<6>()? != MAGIC {
             return Err(Fault::Damaged("it does not begin as one".into()));
@@ -110,6 +143,14 @@ impl Store {
         note(transaction, applied)?;
         Ok(applied)
     }
+}
+
+/// One committed state. Its pages are kept as long as it is held.
+#[cfg(feature = "raft")]
+pub(crate) struct View {
+    transaction: ReadTransaction,
+    pub(crate) applied: Applied,
+    pub(crate) membership: crate::proto::meshpb::StoredMembership,
 }
 
 struct Sink<'a> {

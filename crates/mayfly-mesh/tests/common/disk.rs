@@ -49,22 +49,39 @@ impl Disk {
         self.with(|state| state.writes)
     }
 
-    /// What is there when the power is back: of the writes since the last flush, any, and parts of them.
+    /// What is there when the power is back: of the writes since the last flush, any, and parts of them. Which ones, depends on their places
+    /// and not on their order, which is redb's business.
     pub fn after_power_loss(&self, rng: &mut Rng) -> Self {
+        let seed = rng.next_u64();
         let kept = self.with(|state| {
             let mut kept = state.kept.clone();
             for (place, bytes) in &state.owed {
                 let sectors = bytes.len().div_ceil(SECTOR);
                 for sector in 0..sectors {
                     let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(bytes.len()));
-                    if rng.below(2) == 0 && place + to <= kept.len() {
+                    let is_kept = Rng::new(seed ^ (place + from) as u64).below(2) == 0;
+                    if is_kept && place + to <= kept.len() {
                         kept[place + from..place + to].copy_from_slice(&bytes[from..to]);
                     }
                 }
             }
             kept
         });
+        Self::with_bytes(kept)
+    }
+
+    /// What is there when only the process was killed: everything that was written.
+    pub fn after_kill(&self) -> Self {
+        Self::with_bytes(self.with(|state| state.seen.clone()))
+    }
+
+    fn with_bytes(kept: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(State { seen: kept.clone(), kept, ..State::default() })))
+    }
+
+    /// From now on nothing is written any more: the process that wrote is gone.
+    pub fn go_dark(&self) {
+        self.go_dark_after(0);
     }
 }
 
@@ -110,8 +127,12 @@ impl StorageBackend for Disk {
                 state.owed.clear(); // dropped, and the next flush will not say so
                 return Err(io::Error::other("the disk refused to flush"));
             }
-            state.kept.clone_from(&state.seen);
-            state.owed.clear();
+            for (place, bytes) in std::mem::take(&mut state.owed) {
+                let end = (place + bytes.len()).min(state.kept.len());
+                if let Some(there) = state.kept.get_mut(place..end) {
+                    there.copy_from_slice(&bytes[..end - place]);
+                }
+            }
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ pub mod ops;
 #[cfg(feature = "grpc")]
 pub mod served;
 
-use mayfly_mesh::{Engine, MeshError, Single, Store, kv};
+use mayfly_mesh::{Applied, Engine, Logged, MeshError, Single, Store, kv};
 use ops::{Op, Reply};
 
 /// Applies to a store without a server.
@@ -26,7 +26,7 @@ pub fn apply(store: &Store, op: &Op) -> Result<Reply, mayfly_mesh::EtcdError> {
         Op::Txn(request) => Request::Txn(request),
         Op::Compact(request) => Request::Compaction(request),
     };
-    let outcome = store.apply(1, &[kv::entry(request).encode()]).expect("applied").remove(0);
+    let outcome = apply_bytes(store, &[kv::entry(request).encode()]).expect("applied").remove(0);
     kv::outcome(&outcome).expect("an outcome").map(|response| match response {
         Response::Put(response) => Reply::Put(response),
         Response::DeleteRange(response) => Reply::Delete(response),
@@ -34,6 +34,13 @@ pub fn apply(store: &Store, op: &Op) -> Result<Reply, mayfly_mesh::EtcdError> {
         Response::Compaction(response) => Reply::Compact(response),
         Response::Refused(number) => panic!("refusal {number} was no answer"),
     })
+}
+
+/// Applies entries that follow on the last one, in term 1.
+pub fn apply_bytes(store: &Store, entries: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, MeshError> {
+    let first = store.applied().expect("readable").index + 1;
+    let logged = |(index, entry): (u64, &Vec<u8>)| Logged { at: Applied { index, term: 1 }, entry: entry.clone() };
+    store.apply(&(first..).zip(entries).map(logged).collect::<Vec<_>>())
 }
 
 /// How many seeds: `MAYFLY_SEEDS`, or so many, and twenty times as many at night.

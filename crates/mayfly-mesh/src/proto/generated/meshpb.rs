@@ -44,3 +44,74 @@ pub mod outcome {
         Refused(u32),
     }
 }
+/// What the cluster itself (tag 0) is told by an entry. Empty: a new leader's first entry.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClusterCommand {
+    #[prost(oneof = "cluster_command::Change", tags = "1, 2")]
+    pub change: ::core::option::Option<cluster_command::Change>,
+}
+/// Nested message and enum types in `ClusterCommand`.
+pub mod cluster_command {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "1")]
+        Membership(super::Membership),
+        /// gets the index of this entry as its member id
+        #[prost(message, tag = "2")]
+        Newcomer(super::Seat),
+    }
+}
+/// Where a member is found, and who it is.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Seat {
+    /// 32 bytes: the node id of its links; empty where it has none
+    #[prost(bytes = "vec", tag = "1")]
+    pub identity: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Membership {
+    /// one set, or two on the way from one to the other
+    #[prost(message, repeated, tag = "1")]
+    pub voters: ::prost::alloc::vec::Vec<Voters>,
+    /// voters and learners
+    #[prost(message, repeated, tag = "2")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Voters {
+    #[prost(uint64, repeated, tag = "1")]
+    pub member: ::prost::alloc::vec::Vec<u64>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(message, optional, tag = "2")]
+    pub seat: ::core::option::Option<Seat>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredMembership {
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<EntryId>,
+    #[prost(message, optional, tag = "2")]
+    pub membership: ::core::option::Option<Membership>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EntryId {
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+}

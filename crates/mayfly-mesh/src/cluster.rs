@@ -1,0 +1,108 @@
+//! The cluster itself, as the module of tag 0: who is a member, and member ids, which are the indexes of the entries that gave them.
+
+use crate::entry::{Entry, Tag};
+use crate::logged::Applied;
+use crate::module::{Emit, Fault, Module, Next};
+use crate::proto::meshpb::cluster_command::Change;
+use crate::proto::meshpb::{ClusterCommand, EntryId, Member, Membership, Seat, StoredMembership, Voters};
+use prost::Message;
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+
+/// `membership`.
+const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("cluster.state");
+/// Every member id that was ever given, and to whom.
+const MEMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("cluster.members");
+const MEMBERSHIP: &str = "membership";
+
+pub(crate) struct Cluster;
+
+impl Module for Cluster {
+    fn tag(&self) -> Tag {
+        Tag::CLUSTER
+    }
+
+    /// Member 1, alone: the entry that founds a cluster adds its founder.
+    fn found(&self, transaction: &WriteTransaction) -> Result<(), Fault> {
+        let alone = Membership {
+            voters: vec![Voters { member: vec![1] }],
+            members: vec![Member { id: 1, seat: Some(Seat::default()) }],
+        };
+        keep(transaction, Applied { index: 1, term: 1 }, alone)?;
+        transaction.open_table(MEMBERS)?.insert(1, &Seat::default().encode_to_vec()[..])?;
+        Ok(())
+    }
+
+    fn apply(&self, transaction: &WriteTransaction, at: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault> {
+        match command(payload)?.change {
+            None if payload.is_empty() => Ok(Vec::new()),
+            None => Err(Fault::Unreadable("its change of the cluster is of a kind not known".into())),
+            Some(Change::Membership(membership)) => {
+                keep(transaction, at, membership)?;
+                Ok(Vec::new())
+            }
+            Some(Change::Newcomer(seat)) => {
+                transaction.open_table(MEMBERS)?.insert(at.index, &seat.encode_to_vec()[..])?;
+                Ok(at.index.to_be_bytes().into())
+            }
+        }
+    }
+
+    fn snapshot(&self, transaction: &ReadTransaction, emit: Emit<'_>) -> Result<(), Fault> {
+        emit(&membership(transaction)?.encode_to_vec())?;
+        for row in transaction.open_table(MEMBERS)?.iter()? {
+            let (id, seat) = row?;
+            let mut record = Vec::from(id.value().to_be_bytes());
+            record.extend(seat.value());
+            emit(&record)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&self, transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
+        let damaged = || Fault::Damaged("a record of the cluster is not one".into());
+        let first = next()?.ok_or_else(damaged)?;
+        StoredMembership::decode(&first[..]).map_err(|_| damaged())?;
+        transaction.open_table(STATE)?.insert(MEMBERSHIP, &first[..])?;
+        transaction.delete_table(MEMBERS)?;
+        let mut members = transaction.open_table(MEMBERS)?;
+        while let Some(record) = next()? {
+            let (id, seat) = record.split_first_chunk().ok_or_else(damaged)?;
+            Seat::decode(seat).map_err(|_| damaged())?;
+            members.insert(u64::from_be_bytes(*id), seat)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a member that joins: it knows nobody until it is told.
+pub(crate) fn prepare(transaction: &WriteTransaction) -> Result<(), Fault> {
+    let nobody = StoredMembership::default().encode_to_vec();
+    transaction.open_table(STATE)?.insert(MEMBERSHIP, &nobody[..])?;
+    transaction.open_table(MEMBERS)?;
+    Ok(())
+}
+
+fn keep(transaction: &WriteTransaction, at: Applied, membership: Membership) -> Result<(), Fault> {
+    let at = Some(EntryId { term: at.term, index: at.index });
+    let stored = StoredMembership { at, membership: Some(membership) };
+    transaction.open_table(STATE)?.insert(MEMBERSHIP, &stored.encode_to_vec()[..])?;
+    Ok(())
+}
+
+/// The last membership that was applied.
+pub(crate) fn membership(transaction: &ReadTransaction) -> Result<StoredMembership, Fault> {
+    let damaged = || Fault::Damaged("it does not say who its members are".into());
+    let table = transaction.open_table(STATE)?;
+    let bytes = table.get(MEMBERSHIP)?.ok_or_else(damaged)?;
+    StoredMembership::decode(bytes.value()).map_err(|_| damaged())
+}
+
+/// What an entry of the cluster says.
+pub(crate) fn command(payload: &[u8]) -> Result<ClusterCommand, Fault> {
+    ClusterCommand::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))
+}
+
+/// The entry of a change.
+pub(crate) fn entry(change: Option<Change>) -> Entry {
+    Entry { tag: Tag::CLUSTER, payload: ClusterCommand { change }.encode_to_vec() }
+}

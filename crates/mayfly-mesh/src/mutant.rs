@@ -1,0 +1,35 @@
+//! Guards that tests leave out, one at a time, to see that the checker of histories notices. Without the feature `mutants` none can be left out.
+
+/// What keeps a history linearizable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutants"), allow(dead_code, reason = "each place asks for its own"))]
+#[non_exhaustive]
+pub enum Guard {
+    /// Entries are flushed before they count as kept.
+    FlushBeforeAck,
+    /// A vote is on disk before it is given.
+    KeptVote,
+    /// A reader waits for what was acknowledged before it asked.
+    ReadIndex,
+    /// The applied index is in the transaction of its effect.
+    IndexWithEffect,
+}
+
+/// The guard that is left out, if any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    #[cfg(feature = "mutants")]
+    pub(crate) guard: Option<Guard>,
+}
+
+impl LeftOut {
+    #[cfg(feature = "mutants")]
+    pub(crate) fn is(self, guard: Guard) -> bool {
+        self.guard == Some(guard)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) fn is(self, _: Guard) -> bool {
+        false
+    }
+}

@@ -1,0 +1,181 @@
+//! The engine of a cluster of several.
+
+use super::codec::place_or_none;
+use super::config::ConsensusConfig;
+use super::incoming::Incoming;
+use super::link::{Dialer, Links};
+use super::log::Log;
+use super::machine::Machine;
+use super::spool::Spool;
+use super::types::{Seat, Types};
+use super::writer::{DiskWork, Orders};
+use crate::engine::{Engine, Standing};
+use crate::entry::Entry;
+use crate::error::{MeshError, Result};
+use crate::store::Store;
+use mayfly_wire::Transport;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::Fatal;
+use openraft::{AsyncRuntime, Raft, TokioRuntime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Mutex;
+
+/// The longest entry: etcd's longest request with room for what surrounds it, so that it fits into a message.
+const MAX_ENTRY: usize = 3 << 20;
+
+/// Questions of other members that are answered at once.
+const MAX_ASKED: usize = 10_000;
+
+/// A member of a cluster of several. Clones are handles on the same.
+pub struct Consensus<T, R: AsyncRuntime = TokioRuntime>(pub(super) Arc<Shared<T, R>>);
+
+pub(super) struct Shared<T, R: AsyncRuntime> {
+    pub(super) raft: Raft<Types<R>, Machine<R>>,
+    pub(super) orders: Orders<R>,
+    pub(super) links: Arc<Links<T>>,
+    pub(super) config: ConsensusConfig,
+    pub(super) seat: Seat,
+    pub(super) incoming: Mutex<Incoming>,
+    waiting: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl<T, R: AsyncRuntime> Clone for Consensus<T, R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
+    /// Starts a member on its store: the founder of a cluster, one that joins, or one that returns. It takes all events of the transport.
+    /// `seat` says where the others find it.
+    ///
+    /// # Errors
+    /// [`MeshError::Disk`], [`MeshError::Damaged`]; [`MeshError::Membership`] for a configuration that makes no sense.
+    pub async fn start(
+        store: Store,
+        transport: T,
+        seat: Seat,
+        config: ConsensusConfig,
+        work: DiskWork,
+    ) -> Result<Self> {
+        let owner = store.owner();
+        if let Some(folder) = store.folder() {
+            let fail =
+                |e: std::io::Error| MeshError::Disk { action: "sweep", path: folder.into(), reason: e.to_string() };
+            Spool::sweep(folder).map_err(fail)?;
+        }
+        store.prepare_log()?;
+        let openraft_config = config.openraft(owner.cluster)?;
+        let orders = Orders::<R>::start(Arc::new(store), work)?;
+        let links = Arc::new(Links { transport, cluster: owner.cluster, member: owner.member });
+        let dialer = Dialer { links: links.clone(), orders: orders.clone() };
+        let (log, machine) = (Log::new(orders.clone()), Machine::new(orders.clone()));
+        let raft = Raft::new(owner.member, openraft_config, dialer, log, machine).await;
+        let raft = raft.map_err(|fatal| ended(&orders, &fatal))?;
+        let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
+        let shared =
+            Arc::new(Shared { raft, orders, links, config, seat, incoming, waiting, asked: AtomicUsize::new(0) });
+        drop(R::spawn(shared.clone().take_events()));
+        drop(R::spawn(shared.clone().keep_seat()));
+        Ok(Self(shared))
+    }
+
+    /// Ends the member. The transport is closed, too.
+    pub async fn close(&self) {
+        let _ = self.0.raft.shutdown().await; // it fails only when it has ended already
+        self.0.links.transport.close().await;
+    }
+
+    /// Who leads, as far as this member knows.
+    pub fn leader(&self) -> Option<u64> {
+        self.0.raft.metrics().borrow_watched().current_leader
+    }
+}
+
+fn ended<R: AsyncRuntime>(orders: &Orders<R>, fatal: &Fatal<Types<R>>) -> MeshError {
+    orders.ended().unwrap_or_else(|| MeshError::Stopped { reason: fatal.to_string() })
+}
+
+/// A place among those who wait, given back when it is dropped.
+pub(super) struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
+    pub(super) fn place(&self) -> Result<Place<'_>> {
+        let place = Place(&self.waiting);
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting >= self.config.max_waiting { Err(MeshError::Busy) } else { Ok(place) }
+    }
+
+    /// A place among the questions of others that are being answered.
+    pub(super) fn place_of_question(&self) -> Option<Place<'_>> {
+        let place = Place(&self.asked);
+        (self.asked.fetch_add(1, Ordering::Relaxed) < MAX_ASKED).then_some(place)
+    }
+
+    pub(super) fn check_len(&self, entry: &[u8]) -> Result<()> {
+        match entry.len() {
+            bytes if bytes > MAX_ENTRY => Err(MeshError::TooLong { bytes, max: MAX_ENTRY }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn fatal(&self, fatal: &Fatal<Types<R>>) -> MeshError {
+        ended(&self.orders, fatal)
+    }
+
+    pub(super) fn stopped(&self) -> MeshError {
+        let reason = self.orders.ended().map_or("it was closed".into(), |error| error.to_string());
+        MeshError::Stopped { reason }
+    }
+}
+
+impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
+    async fn propose(&self, entry: Entry) -> Result<Vec<u8>> {
+        let entry = entry.encode();
+        self.0.check_len(&entry)?;
+        let _place = self.0.place()?;
+        self.0.propose_anywhere(entry).await
+    }
+
+    async fn read_barrier(&self) -> Result<()> {
+        let _place = self.0.place()?;
+        self.0.barrier_anywhere().await
+    }
+
+    async fn ended(&self) -> MeshError {
+        let mut metrics = self.0.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_watched().running_state {
+                return self.0.fatal(fatal);
+            }
+            if metrics.changed().await.is_err() {
+                return self.0.stopped();
+            }
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.orders.store
+    }
+
+    fn term(&self) -> u64 {
+        self.0.raft.metrics().borrow_watched().current_term
+    }
+
+    fn standing(&self) -> Result<Standing> {
+        let metrics = self.0.raft.metrics();
+        let (committed, leader) = {
+            let metrics = metrics.borrow_watched();
+            (place_or_none(metrics.cluster_committed.max(metrics.local_committed)).index, metrics.current_leader)
+        };
+        Ok(Standing { committed, applied: self.0.orders.store.applied()?, leader })
+    }
+}

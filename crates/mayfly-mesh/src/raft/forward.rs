@@ -1,0 +1,206 @@
+//! How what is asked here gets to the leader, and when it is certain that nothing happened.
+
+use super::codec::place_or_none;
+use super::consensus::Shared;
+use super::link::NoAnswer;
+use super::types::{Command, Types};
+use crate::error::{MeshError, Result};
+use crate::mutant::Guard;
+use crate::proto::linkpb::ask::Question;
+use crate::proto::linkpb::refused::Kind;
+use crate::proto::linkpb::told::Answer;
+use crate::proto::linkpb::{Outcome, ReadIndex, Refused};
+use mayfly_wire::{Peer, Transport};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::{AsyncRuntime, Instant, ReadPolicy};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+/// Nobody has taken it. Where to go, as far as that is known.
+struct Elsewhere {
+    leader: Option<(u64, Peer)>,
+    reason: String,
+}
+
+impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
+    /// Brings an entry into the order, through whoever leads, and waits until it is applied here.
+    pub(super) async fn propose_anywhere(&self, entry: Vec<u8>) -> Result<Vec<u8>> {
+        let until = R::Instant::now() + self.config.patience();
+        loop {
+            let elsewhere = match self.try_propose(&entry).await? {
+                Ok((_, answer)) => return Ok(answer),
+                Err(elsewhere) => elsewhere,
+            };
+            let reason = match elsewhere.leader {
+                Some(leader) if leader.0 != self.links.member => match self.propose_over_there(leader, &entry).await? {
+                    Ok((index, answer)) => {
+                        self.wait_applied(index).await?;
+                        return Ok(answer);
+                    }
+                    Err(reason) => reason,
+                },
+                _ => elsewhere.reason,
+            };
+            if R::Instant::now() >= until {
+                return Err(MeshError::NoLeader { reason });
+            }
+            R::sleep(self.config.moment()).await;
+        }
+    }
+
+    /// Brings an entry into the order if this member leads.
+    pub(super) async fn propose_here(&self, entry: Vec<u8>) -> Result<(u64, Vec<u8>)> {
+        self.check_len(&entry)?;
+        let _place = self.place()?;
+        self.try_propose(&entry).await?.map_err(|elsewhere| MeshError::NoLeader { reason: elsewhere.reason })
+    }
+
+    async fn try_propose(&self, entry: &[u8]) -> Result<std::result::Result<(u64, Vec<u8>), Elsewhere>> {
+        let written = self.raft.client_write(Command(entry.to_vec()));
+        match self.while_hopeful(written).await? {
+            Ok(done) => Ok(Ok((done.log_id.index, done.data))),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => Ok(Err(self.elsewhere(forward))),
+            Err(RaftError::APIError(error)) => Err(MeshError::Unsure { reason: error.to_string() }),
+            Err(RaftError::Fatal(fatal)) => Err(self.fatal(&fatal)),
+        }
+    }
+
+    fn elsewhere(&self, forward: ForwardToLeader<Types<R>>) -> Elsewhere {
+        let leader = forward.leader_id.zip(forward.leader_node.and_then(|seat| seat.peer)).or_else(|| self.leader());
+        let reason = match (forward.reason, &leader) {
+            (ForwardReason::LeaseExpired, _) => "this leader has not heard from a majority of late".into(),
+            (ForwardReason::LeadershipTransfer, _) => "leadership is being handed over".into(),
+            (_, Some((id, _))) => format!("member {id:x} leads"),
+            (_, None) => "nobody is elected as far as this member knows".into(),
+        };
+        Elsewhere { leader, reason }
+    }
+
+    /// Waits for an answer, but not when there is no hope for one: nobody is elected, or this leader hears from no majority, for two elections.
+    async fn while_hopeful<X: Send>(&self, answer: impl Future<Output = X> + Send) -> Result<X> {
+        let start = R::Instant::now();
+        let mut hopeful_at = start;
+        let mut answer = pin!(answer);
+        let patience = self.config.patience();
+        loop {
+            if let Ok(answer) = R::timeout(self.config.moment() * 4, answer.as_mut()).await {
+                return Ok(answer);
+            }
+            let now = R::Instant::now();
+            if self.has_majority(patience) {
+                hopeful_at = now;
+            }
+            let reason = if now - start >= self.config.request() {
+                "it took too long"
+            } else if now - hopeful_at >= patience {
+                "no majority is within reach"
+            } else {
+                continue;
+            };
+            return Err(MeshError::Unsure { reason: reason.into() });
+        }
+    }
+
+    /// Does this member lead with a majority behind it, or know somebody who leads?
+    fn has_majority(&self, patience: Duration) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match metrics.current_leader {
+            Some(leader) if leader == self.links.member => {
+                metrics.last_quorum_acked.is_some_and(|acked| R::Instant::now() - acked.into_inner() < patience)
+            }
+            leader => leader.is_some(),
+        }
+    }
+
+    async fn propose_over_there(
+        &self,
+        leader: (u64, Peer),
+        entry: &[u8],
+    ) -> Result<std::result::Result<(u64, Vec<u8>), String>> {
+        let question = Question::Propose(entry.to_vec());
+        match self.links.ask::<R>(leader, question, self.config.request()).await {
+            Ok(Answer::Outcome(Outcome { index, answer })) => Ok(Ok((index, answer))),
+            Ok(Answer::Refused(refused)) if refused.kind() == Kind::NothingHappened => Ok(Err(refused.reason)),
+            Ok(Answer::Refused(Refused { reason, .. })) | Err(NoAnswer::Unsure(reason)) => {
+                Err(MeshError::Unsure { reason })
+            }
+            Ok(_) => Err(MeshError::Unsure { reason: "the leader answered another question".into() }),
+            Err(NoAnswer::NotAsked(reason)) => Ok(Err(reason)),
+        }
+    }
+
+    /// Waits until everything that was acknowledged before is applied here.
+    pub(super) async fn barrier_anywhere(&self) -> Result<()> {
+        if self.orders.store.left_out().is(Guard::ReadIndex) {
+            return Ok(());
+        }
+        let until = R::Instant::now() + self.config.patience();
+        loop {
+            let reason = match self.read_index().await {
+                Ok(index) => return self.wait_applied(index).await,
+                Err(MeshError::NoLeader { reason }) => match self.leader() {
+                    Some(leader) if leader.0 != self.links.member => match self.read_index_over_there(leader).await {
+                        Ok(index) => return self.wait_applied(index).await,
+                        Err(reason) => reason,
+                    },
+                    _ => reason,
+                },
+                Err(error) => return Err(error),
+            };
+            if R::Instant::now() >= until {
+                return Err(MeshError::NoLeader { reason });
+            }
+            R::sleep(self.config.moment()).await;
+        }
+    }
+
+    /// The entry that a reader must wait for, if this member leads and a majority says so.
+    pub(super) async fn read_index(&self) -> Result<u64> {
+        let no_leader = |reason: String| MeshError::NoLeader { reason };
+        let asked = R::timeout(self.config.patience(), self.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await;
+        match asked.map_err(|_| no_leader("this leader hears from no majority".into()))? {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(no_leader(self.elsewhere(forward).reason))
+            }
+            Err(RaftError::APIError(error)) => Err(no_leader(error.to_string())),
+            Err(RaftError::Fatal(fatal)) => Err(self.fatal(&fatal)),
+        }
+    }
+
+    async fn read_index_over_there(&self, leader: (u64, Peer)) -> std::result::Result<u64, String> {
+        let question = Question::ReadIndex(ReadIndex {});
+        match self.links.ask::<R>(leader, question, self.config.patience()).await {
+            Ok(Answer::Index(index)) => Ok(index),
+            Ok(Answer::Refused(Refused { reason, .. })) => Err(reason),
+            Ok(_) => Err("the leader answered another question".into()),
+            Err(NoAnswer::NotAsked(reason) | NoAnswer::Unsure(reason)) => Err(reason),
+        }
+    }
+
+    /// Waits until an entry is applied here.
+    pub(super) async fn wait_applied(&self, index: u64) -> Result<()> {
+        let mut metrics = self.raft.metrics();
+        let applied = async {
+            while place_or_none(metrics.borrow_watched().last_applied).index < index {
+                if metrics.changed().await.is_err() {
+                    return Err(self.stopped());
+                }
+            }
+            Ok(())
+        };
+        let behind = || MeshError::Unsure { reason: format!("this member has not come to entry {index}") };
+        R::timeout(self.config.request(), applied).await.map_err(|_| behind())?
+    }
+
+    /// Who leads, as far as this member knows.
+    pub(super) fn leader(&self) -> Option<(u64, Peer)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let id = metrics.current_leader?;
+        Some((id, metrics.membership_config.get_node(&id)?.peer?))
+    }
+}

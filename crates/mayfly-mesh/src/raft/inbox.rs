@@ -1,0 +1,217 @@
+//! Answers to what other members ask.
+
+use super::codec::{Faulty, id_from, id_to, place_of, unlogged, vote_from, vote_to};
+use super::consensus::Shared;
+use super::incoming::checked;
+use super::link::{FORMAT, MESH_TOPIC, framed};
+use super::machine::{SnapshotOf, State};
+use super::types::{Types, Vote};
+use crate::error::MeshError;
+use crate::logged::{Applied, Logged};
+use crate::proto::linkpb::appended::Outcome;
+use crate::proto::linkpb::ask::Question;
+use crate::proto::linkpb::refused::Kind;
+use crate::proto::linkpb::told::Answer;
+use crate::proto::linkpb::{
+    Append, Appended, Ask, Candidacy, Chunk, Refused, Taken, Told, Transfer, Transferred, UpTo, Voted,
+};
+use crate::proto::meshpb;
+use mayfly_wire::{Event, Peer, Reply, Transport};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
+use openraft::{AsyncRuntime, SnapshotMeta};
+use prost::Message;
+use std::sync::Arc;
+
+/// Codes of refusals.
+const UNREADABLE: u16 = 1;
+const NOT_FOR_US: u16 = 2;
+const ENDED: u16 = 3;
+const BUSY: u16 = 4;
+
+/// Why a question is not answered.
+type Refusal = (u16, String);
+
+impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
+    /// Takes what comes over the transport until that is closed.
+    pub(super) async fn take_events(self: Arc<Self>) {
+        while let Some(event) = self.links.transport.next().await {
+            match event {
+                Event::Request { from, topic: MESH_TOPIC, payload, reply } => {
+                    let shared = self.clone();
+                    drop(R::spawn(async move { shared.take(from, &payload, reply).await }));
+                }
+                Event::Request { reply, .. } => reply.refuse(UNREADABLE, "nothing here answers to this topic"),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) async fn take(&self, from: Peer, payload: &[u8], reply: Reply) {
+        match self.answer(from, payload).await {
+            Ok(answer) => reply.answer(framed(&Told { answer: Some(answer) })),
+            Err((code, reason)) => {
+                tracing::debug!(peer = %from.id.short(), code, reason, "a member's question is refused");
+                reply.refuse(code, reason);
+            }
+        }
+    }
+
+    async fn answer(&self, from: Peer, payload: &[u8]) -> Result<Answer, Refusal> {
+        let _place = self.place_of_question().ok_or((BUSY, "too many questions wait".into()))?;
+        let unreadable = |reason: String| (UNREADABLE, reason);
+        let question = match payload {
+            [FORMAT, rest @ ..] => {
+                let ask = Ask::decode(rest).map_err(|e| unreadable(format!("it cannot be read: {e}")))?;
+                self.meant_for_us(from, &ask).map_err(|reason| (NOT_FOR_US, reason))?;
+                ask.question.ok_or_else(|| unreadable("it asks nothing that is known".into()))?
+            }
+            [format, ..] => return Err(unreadable(format!("it has format {format}, this program reads {FORMAT}"))),
+            [] => return Err(unreadable("it is empty".into())),
+        };
+        match question {
+            Question::Append(append) => self.append(append).await,
+            Question::Vote(candidacy) => self.vote(candidacy, Round::Real).await,
+            Question::PreVote(candidacy) => self.vote(candidacy, Round::Pre).await,
+            Question::Chunk(chunk) => self.chunk(chunk).await,
+            Question::Transfer(transfer) => self.transfer(transfer).await,
+            Question::Propose(entry) => Ok(self.proposed(entry).await),
+            Question::ReadIndex(_) => Ok(match self.read_index().await {
+                Ok(index) => Answer::Index(index),
+                Err(error) => self.refusal(&error),
+            }),
+        }
+    }
+
+    /// Of this cluster, to this member, from the identity that the member named has here. Who is not a member as far as is known here is believed:
+    /// whoever was away may not know the newest ones, and links are the trust list's.
+    fn meant_for_us(&self, from: Peer, ask: &Ask) -> Faulty<()> {
+        let Ask { cluster, from: member, to, .. } = ask;
+        if *cluster != self.links.cluster {
+            return Err(format!("it is for cluster {cluster:016x}, this is {:016x}", self.links.cluster));
+        }
+        if *to != self.links.member {
+            return Err(format!("it is for member {to:x}, this is {:x}", self.links.member));
+        }
+        let known = self.raft.metrics().borrow_watched().membership_config.clone();
+        let identity = known.get_node(member).and_then(|seat| seat.peer).map(|peer| peer.id);
+        match identity {
+            Some(identity) if identity != from.id => {
+                Err(format!("it is from {}, and member {member:x} is {}", from.id.short(), identity.short()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn append(&self, append: Append) -> Result<Answer, Refusal> {
+        let unreadable = |reason: String| (UNREADABLE, reason);
+        let vote = vote_from(append.vote).map_err(unreadable)?;
+        let entries = append.entries.into_iter().map(|entry| {
+            let meshpb::EntryId { index, term } = entry.id.ok_or("an entry has no place")?;
+            unlogged(Logged { at: Applied { index, term }, entry: entry.entry })
+        });
+        let entries: Vec<_> = entries.collect::<Faulty<_>>().map_err(unreadable)?;
+        let before = append.before.map_or(Applied::NONE, |id| place_of(id_from(id)));
+        let follows = entries.iter().enumerate().all(|(i, entry)| entry.log_id.index == before.index + 1 + i as u64);
+        let is_ordered = entries.windows(2).all(|two| two[0].log_id < two[1].log_id);
+        let ends = entries.last().map(|entry| place_of(entry.log_id));
+        if !follows
+            || !is_ordered
+            || ends.is_some_and(|last| last.term < before.term || last.term > vote.leader_id.term)
+        {
+            return Err(unreadable("its entries do not follow each other".into()));
+        }
+        let request = AppendEntriesRequest::<Types<R>> {
+            vote,
+            prev_log_id: append.before.map(id_from),
+            entries,
+            leader_commit: append.committed.map(id_from),
+        };
+        let outcome = match self.raft.append_entries(request).await.map_err(|e| (ENDED, e.to_string()))? {
+            AppendEntriesResponse::Success => Outcome::All(true),
+            AppendEntriesResponse::PartialSuccess(id) => Outcome::UpTo(UpTo { id: id.map(id_to) }),
+            AppendEntriesResponse::Conflict => Outcome::Conflict(true),
+            AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(vote_to(&vote)),
+        };
+        Ok(Answer::Appended(Appended { outcome: Some(outcome) }))
+    }
+
+    async fn vote(&self, candidacy: Candidacy, round: Round) -> Result<Answer, Refusal> {
+        let vote = vote_from(candidacy.vote).map_err(|reason| (UNREADABLE, reason))?;
+        let mut request = VoteRequest::<Types<R>>::new(vote, candidacy.last.map(id_from));
+        request.leadership_transfer = candidacy.by_transfer;
+        let answer = match round {
+            Round::Real => self.raft.vote(request).await,
+            Round::Pre => self.raft.pre_vote(request).await,
+        };
+        let answer = answer.map_err(|e| (ENDED, e.to_string()))?;
+        let last = answer.last_log_id.map(id_to);
+        Ok(Answer::Voted(Voted { vote: Some(vote_to(&answer.vote)), last, granted: answer.vote_granted }))
+    }
+
+    async fn transfer(&self, transfer: Transfer) -> Result<Answer, Refusal> {
+        let vote = vote_from(transfer.from_leader).map_err(|reason| (UNREADABLE, reason))?;
+        let request = TransferLeaderRequest::new(vote, transfer.to, transfer.last.map(id_from));
+        let answer = self.raft.handle_transfer_leader(request).await.map_err(|e| (ENDED, e.to_string()))?;
+        let refused = answer.err().map_or(String::new(), |e| e.to_string());
+        Ok(Answer::Transferred(Transferred { refused }))
+    }
+
+    async fn proposed(&self, entry: Vec<u8>) -> Answer {
+        match self.propose_here(entry).await {
+            Ok((index, answer)) => Answer::Outcome(crate::proto::linkpb::Outcome { index, answer }),
+            Err(error) => self.refusal(&error),
+        }
+    }
+
+    fn refusal(&self, error: &MeshError) -> Answer {
+        let nothing = matches!(error, MeshError::NoLeader { .. } | MeshError::Busy | MeshError::TooLong { .. });
+        let kind = if nothing { Kind::NothingHappened } else { Kind::Unsure };
+        let leader = self.leader().map_or(0, |(id, _)| id);
+        Answer::Refused(Refused { kind: kind.into(), reason: error.to_string(), leader })
+    }
+
+    /// Takes a chunk of a snapshot; installs the snapshot with the last one.
+    async fn chunk(&self, chunk: Chunk) -> Result<Answer, Refusal> {
+        let chunk = checked(chunk).map_err(|reason| (UNREADABLE, reason))?;
+        let (ours, committed) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            (metrics.vote, metrics.local_committed)
+        };
+        let taken = |vote: &Vote, length| Ok(Answer::Taken(Taken { vote: Some(vote_to(vote)), length }));
+        if ours > chunk.vote {
+            return taken(&ours, 0);
+        }
+        if committed.is_some_and(|known| chunk.at > known && chunk.at.index <= known.index) {
+            return Err((UNREADABLE, format!("entry {} is another one here", chunk.at.index)));
+        }
+        let (vote, length, membership) = (chunk.vote, chunk.length, chunk.membership.clone());
+        let mut incoming = self.incoming.lock().await;
+        let mut part = std::mem::take(&mut *incoming);
+        let store = self.orders.store.clone();
+        let received = self.orders.aside(move || {
+            let received = part.add(chunk, store.folder());
+            (part, received)
+        });
+        let (part, received) = received.await.map_err(|e| (ENDED, e.to_string()))?;
+        *incoming = part;
+        let have = received.map_err(|reason| (ENDED, reason))?;
+        let Some(whole) = incoming.0.take_if(|part| have == length && part.spool.len() == length) else {
+            return taken(&vote, have);
+        };
+        if whole.spool.hash() != whole.hash {
+            return taken(&vote, 0); // it is sent again
+        }
+        let meta = SnapshotMeta { last_log_id: Some(whole.at), last_membership: membership };
+        let snapshot = SnapshotOf { meta, snapshot: State::Received(Box::new(whole.spool)) };
+        let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|e| (ENDED, e.to_string()))?;
+        taken(&installed.vote, length)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Round {
+    Pre,
+    Real,
+}

@@ -1,0 +1,22 @@
+//! A cluster of several: openraft behind the crate's `Engine`, over one database and one transport. `docs/design/mesh.md` says what holds.
+
+mod codec;
+mod config;
+mod consensus;
+mod forward;
+mod inbox;
+mod incoming;
+mod link;
+mod log;
+mod machine;
+mod members;
+mod spool;
+mod types;
+mod writer;
+
+pub use config::ConsensusConfig;
+pub use consensus::Consensus;
+pub use link::MESH_TOPIC;
+pub use members::Member;
+pub use types::Seat;
+pub use writer::DiskWork;

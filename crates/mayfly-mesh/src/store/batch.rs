@@ -1,0 +1,122 @@
+//! One transaction of the one who writes: everything that waited, in its order.
+
+use super::{Store, applied_in, log, note};
+use crate::entry::Entry;
+use crate::error::{MeshError, Result};
+use crate::logged::{Applied, Logged};
+use crate::module::Fault;
+use crate::mutant::Guard;
+use crate::store::APPLIED;
+use crate::store::log::Ballot;
+use redb::{Durability, WriteTransaction};
+
+/// Changes that are made together or not at all.
+pub(crate) struct Batch<'s> {
+    store: &'s Store,
+    transaction: WriteTransaction,
+    /// Something in it counts only once it is on the disk.
+    must_flush: bool,
+    /// The applied index, where a test keeps it apart from its effect.
+    apart: Option<Applied>,
+}
+
+impl<'s> Batch<'s> {
+    pub(super) fn begin(store: &'s Store) -> Result<Self> {
+        let transaction = store.database.begin_write().map_err(|e| store.failed("write", e.into()))?;
+        Ok(Self { store, transaction, must_flush: false, apart: None })
+    }
+
+    /// Applies entries that follow on the last one, and moves the applied index.
+    pub(crate) fn apply(&mut self, entries: &[Logged]) -> Result<Vec<Vec<u8>>> {
+        let fail = |fault| self.store.failed("write", fault);
+        let mut applied = {
+            let table = self.transaction.open_table(APPLIED).map_err(|e| fail(e.into()))?;
+            applied_in(&table).map_err(fail)?
+        };
+        applied = self.apart.unwrap_or(applied);
+        let mut answers = Vec::with_capacity(entries.len());
+        for Logged { at, entry } in entries {
+            if at.index != applied.index + 1 || at.term < applied.term {
+                let what = format!("it does not follow on entry {} of term {}", applied.index, applied.term);
+                return Err(MeshError::UnreadableEntry { index: at.index, what });
+            }
+            answers.push(self.apply_one(*at, entry)?);
+            applied = *at;
+        }
+        if self.store.left_out.is(Guard::IndexWithEffect) {
+            self.apart = Some(applied);
+        } else {
+            note(&self.transaction, applied).map_err(fail)?;
+        }
+        Ok(answers)
+    }
+
+    fn apply_one(&self, at: Applied, entry: &[u8]) -> Result<Vec<u8>> {
+        let unreadable = |what| MeshError::UnreadableEntry { index: at.index, what };
+        let (tag, payload) = Entry::decode(entry).map_err(unreadable)?;
+        let module = self.store.module(tag).ok_or_else(|| unreadable(format!("no module has the tag {}", tag.0)))?;
+        module.apply(&self.transaction, at, payload).map_err(|fault| match fault {
+            Fault::Unreadable(what) => unreadable(what),
+            fault => self.store.failed("write", fault),
+        })
+    }
+
+    #[cfg(feature = "raft")]
+    pub(crate) fn append(&mut self, entries: &[Logged]) -> Result<()> {
+        self.must_flush |= !self.store.left_out.is(Guard::FlushBeforeAck);
+        log::append(&self.transaction, entries).map_err(|fault| self.store.failed("write", fault))
+    }
+
+    #[cfg(feature = "raft")]
+    pub(crate) fn vote(&mut self, ballot: Ballot) -> Result<()> {
+        if self.store.left_out.is(Guard::KeptVote) {
+            return Ok(());
+        }
+        self.must_flush = true;
+        log::vote(&self.transaction, ballot).map_err(|fault| self.store.failed("write", fault))
+    }
+
+    #[cfg(feature = "raft")]
+    pub(crate) fn truncate(&mut self, after: u64) -> Result<()> {
+        self.must_flush = true;
+        log::truncate(&self.transaction, after).map_err(|fault| self.store.failed("write", fault))
+    }
+
+    #[cfg(feature = "raft")]
+    pub(crate) fn purge(&mut self, upto: Applied) -> Result<()> {
+        log::purge(&self.transaction, upto).map_err(|fault| self.store.failed("write", fault))
+    }
+
+    #[cfg(feature = "raft")]
+    pub(crate) fn committed(&mut self, at: Applied) -> Result<()> {
+        log::committed(&self.transaction, at).map_err(|fault| self.store.failed("write", fault))
+    }
+
+    /// Takes a snapshot of the same cluster in place of the state.
+    pub(crate) fn install(&mut self, input: &mut dyn std::io::Read) -> Result<()> {
+        self.must_flush = true;
+        self.apart = None;
+        self.store.take(&self.transaction, input).map(drop).map_err(|fault| self.store.not_taken(fault))
+    }
+
+    /// What is in it must be on the disk when [`Self::commit`] returns.
+    pub(super) fn flush(mut self) -> Self {
+        self.must_flush = true;
+        self
+    }
+
+    /// Makes the changes visible, and flushes them to the disk where something in them asks for it; the others follow with the next flush.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        let store = self.store;
+        let fail = |fault| store.failed("write", fault);
+        if !self.must_flush {
+            let set = self.transaction.set_durability(Durability::None);
+            set.map_err(|e| fail(Fault::Damaged(e.to_string())))?;
+        }
+        self.transaction.commit().map_err(|e| fail(e.into()))?;
+        match self.apart {
+            Some(applied) => store.transact(|transaction| note(transaction, applied)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Three members on tokio and the network in memory: the code of a node, with files and threads.
+
+#![cfg(feature = "raft")]
+
+mod common;
+
+use common::ops::{Op, Reply};
+use mayfly_base::NodeId;
+use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
+use mayfly_mesh::proto::meshpb::command::Request;
+use mayfly_mesh::{
+    Consensus, ConsensusConfig, DiskWork, Engine, MESH_TOPIC, MeshError, Owner, Seat, Single, Store, Tag, kv, modules,
+};
+use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
+use std::path::Path;
+use std::time::Duration;
+
+type Member = Consensus<MemoryEndpoint>;
+
+fn peer(place: u8) -> Peer {
+    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
+}
+
+fn seat(place: u8) -> Seat {
+    Seat { peer: Some(peer(place)), name: format!("m{place}") }
+}
+
+async fn start(net: &MemoryNet, store: Store, place: u8) -> Member {
+    let Peer { id, addr } = peer(place);
+    let config = ConsensusConfig { log_cut_every: 50, log_keep: 10, ..ConsensusConfig::default() };
+    let member = Member::start(store, net.endpoint(id, addr), seat(place), config, DiskWork::Threads).await;
+    member.expect("started")
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..1_500 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within 30 s: {what}");
+}
+
+async fn put(member: &Member, key: &str, value: &[u8]) -> Result<Vec<u8>, MeshError> {
+    let put = PutRequest { key: key.into(), value: value.to_vec(), ..PutRequest::default() };
+    member.propose(kv::entry(Request::Put(put))).await
+}
+
+/// A linearizable read.
+async fn get(member: &Member, key: &str) -> Option<Vec<u8>> {
+    member.read_barrier().await.expect("a leader");
+    let request = RangeRequest { key: key.into(), ..RangeRequest::default() };
+    let found = member.store().read(|transaction| kv::range(transaction, &request)).expect("readable").expect("found");
+    found.kvs.into_iter().next().map(|kv| kv.value)
+}
+
+async fn founder(net: &MemoryNet, folder: &Path) -> Member {
+    let member = start(net, Store::open(folder, modules()).expect("a store"), 1).await;
+    until("the founder leads", || member.leader() == Some(1)).await;
+    member
+}
+
+/// Joins as member of a place; gives its id, too.
+async fn join(net: &MemoryNet, leader: &Member, folder: &Path, place: u8) -> (u64, Member) {
+    let id = leader.add(seat(place)).await.expect("added");
+    let owner = Owner { cluster: leader.store().owner().cluster, member: id };
+    (id, start(net, Store::join(folder, owner, modules()).expect("a store"), place).await)
+}
+
+fn hash(member: &Member) -> [[u8; 32]; 2] {
+    [Tag::KV, Tag::CLUSTER].map(|tag| member.store().hash(tag).expect("readable").expect("a module").1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_members_agree_and_go_on_without_their_leader() {
+    let net = MemoryNet::new(1);
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    // What a cluster of one wrote before is there, and is too much for one message.
+    let single = Single::start(Store::open(folders[0].path(), modules()).expect("a store")).expect("a thread");
+    for i in 0..5 {
+        common::entry(&single, format!("before {i}").as_bytes(), &vec![i; 700_000]).await.expect("written");
+    }
+    single.close().await;
+
+    let a = founder(&net, folders[0].path()).await;
+    let (id_b, b) = join(&net, &a, folders[1].path(), 2).await;
+    let (id_c, c) = join(&net, &a, folders[2].path(), 3).await;
+    assert!(1 < id_b && id_b < id_c, "ids are indexes of entries: {id_b}, {id_c}");
+    a.promote(&[id_b, id_c]).await.expect("promoted");
+    until("b knows three voters", || b.members().iter().filter(|member| member.is_voter).count() == 3).await;
+    assert_eq!(b.members()[0].seat, seat(1), "the founder told where it is found");
+
+    for i in 0..200 {
+        let member = [&a, &b, &c][i % 3];
+        put(member, "key", i.to_string().as_bytes()).await.expect("written");
+        assert_eq!(get([&b, &c, &a][i % 3], "key").await, Some(i.to_string().into_bytes()));
+    }
+    assert_eq!(get(&c, "before 4").await, Some(vec![4; 700_000]));
+
+    for other in [2, 3] {
+        net.cut(peer(1).id, peer(other).id);
+    }
+    until("another one leads", || b.leader().is_some_and(|id| id != 1) && b.leader() == c.leader()).await;
+    put(&c, "key", b"after").await.expect("written");
+    assert_eq!(get(&b, "key").await, Some(b"after".to_vec()));
+    assert!(matches!(put(&a, "key", b"alone").await, Err(MeshError::NoLeader { .. })), "a minority wrote");
+    assert!(matches!(a.read_barrier().await, Err(MeshError::NoLeader { .. })), "a minority read");
+    for i in 0..100 {
+        put(&b, "more", format!("{i}").as_bytes()).await.expect("written"); // a is behind the log by now
+    }
+    for other in [2, 3] {
+        net.heal(peer(1).id, peer(other).id);
+    }
+    assert_eq!(get(&a, "more").await, Some(b"99".to_vec()));
+    until("all are equal", || hash(&a) == hash(&b) && hash(&b) == hash(&c)).await;
+    for member in [&a, &b, &c] {
+        member.close().await;
+    }
+    let left = std::fs::read_dir(folders[0].path()).expect("a folder").count();
+    assert_eq!(left, 3, "member.json, mesh.redb and lock: spools are gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_returns_and_is_no_cluster_of_one_any_more() {
+    let net = MemoryNet::new(2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let a = founder(&net, folder.path()).await;
+    put(&a, "key", b"1").await.expect("written");
+    a.close().await;
+    drop(a);
+    let store = loop {
+        match Store::open(folder.path(), modules()) {
+            Err(MeshError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => break other.expect("a store"),
+        }
+    };
+    assert!(matches!(Single::start(store), Err(MeshError::NotAlone { .. })));
+    let a = founder(&net, folder.path()).await;
+    assert_eq!(get(&a, "key").await, Some(b"1".to_vec()));
+    let reply = common::apply(a.store(), &Op::Range(RangeRequest { key: b"key".to_vec(), ..RangeRequest::default() }));
+    assert!(matches!(reply, Ok(Reply::Range(range)) if range.kvs[0].mod_revision == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_meant_for_a_member_is_refused() {
+    let net = MemoryNet::new(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let a = founder(&net, folder.path()).await;
+    until("a knows its own seat", || a.members()[0].seat == seat(1)).await;
+    let cluster = a.store().owner().cluster;
+    let stranger = net.endpoint(peer(9).id, peer(9).addr);
+    let ask = |cluster: u64, from: u64, to: u64, question: &[u8]| {
+        let mut bytes = vec![1];
+        for (tag, number) in [(0x08_u8, cluster), (0x10, from), (0x18, to)] {
+            bytes.push(tag);
+            let mut rest = number;
+            while rest >= 0x80 {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+        bytes.extend(question);
+        bytes
+    };
+    let read_index = [0x52, 0x00];
+    for (name, bytes, code) in [
+        ("garbage", vec![0xff; 40], 1),
+        ("nothing", Vec::new(), 1),
+        ("a later format", vec![2, 0], 1),
+        ("half a message", vec![1, 0x52, 0x7f], 1),
+        ("no question", ask(cluster, 9, 1, &[]), 1),
+        ("another cluster", ask(cluster + 1, 9, 1, &read_index), 2),
+        ("another member", ask(cluster, 9, 5, &read_index), 2),
+        ("the member's id from another identity", ask(cluster, 1, 1, &read_index), 2),
+    ] {
+        match stranger.request(peer(1), MESH_TOPIC, &bytes).await {
+            Err(WireError::Failed { code: found, .. }) => assert_eq!(found, code, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let mut rng = mayfly_base::Rng::new(4);
+    for _ in 0..2_000 {
+        let mut bytes = ask(cluster, 9, 1, &[]);
+        bytes.extend((0..rng.below(60)).map(|_| rng.next_u64() as u8));
+        let _ = stranger.request(peer(1), MESH_TOPIC, &bytes).await;
+    }
+    put(&a, "key", b"1").await.expect("it goes on");
+}

@@ -1,0 +1,10 @@
+//! Whole clusters in one thread, on virtual time, from one seed.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub mod client;
+#[cfg(feature = "mutants")]
+mod mutants;
+pub mod net;
+pub mod node;
+pub mod runtime;
+pub mod world;

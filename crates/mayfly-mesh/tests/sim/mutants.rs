@@ -1,0 +1,41 @@
+//! A cluster with one guard left out is convicted by what its clients see.
+
+use super::node::Make;
+use super::world::{Plan, run};
+use mayfly_mesh::Guard;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A mutant is convicted within so many seeds.
+const SEEDS: u64 = 500;
+
+fn convict(name: &str, make: Make) {
+    for seed in 0..SEEDS {
+        let verdict = catch_unwind(AssertUnwindSafe(|| run(Plan { make, ..Plan::new(seed) }).verdict()));
+        match verdict {
+            Ok(Ok(())) => {}
+            Ok(Err(verdict)) => return println!("{name}: seed {seed}: {verdict}"),
+            Err(_) => return println!("{name}: seed {seed}: its state contradicts itself"),
+        }
+    }
+    panic!("{name} was not convicted in {SEEDS} seeds");
+}
+
+#[test]
+fn entries_that_are_not_flushed() {
+    convict("no flush", |store| store.without(Guard::FlushBeforeAck));
+}
+
+#[test]
+fn votes_that_are_not_kept() {
+    convict("vote not kept", |store| store.without(Guard::KeptVote));
+}
+
+#[test]
+fn reads_without_a_read_index() {
+    convict("read without index", |store| store.without(Guard::ReadIndex));
+}
+
+#[test]
+fn an_applied_index_apart_from_its_effect() {
+    convict("index apart", |store| store.without(Guard::IndexWithEffect));
+}

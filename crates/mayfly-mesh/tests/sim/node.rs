@@ -1,0 +1,103 @@
+//! A member in the simulator: its disk, its process, its place on the network.
+
+use super::net::{Endpoint, Net};
+use super::runtime::{Gate, Rt, behind};
+use crate::common::disk::Disk;
+use mayfly_base::{NodeId, Rng};
+use mayfly_mesh::{Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, modules};
+use mayfly_wire::Peer;
+use openraft::AsyncRuntime;
+use openraft_rt_sim::SimRuntime;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+pub type Engine = Consensus<Endpoint, Rt>;
+
+/// The cluster of every simulation.
+pub const CLUSTER: u64 = 7;
+
+pub struct Node {
+    pub member: u64,
+    pub peer: Peer,
+    pub disk: Disk,
+    pub gate: Arc<Gate>,
+    pub engine: Option<Engine>,
+}
+
+/// What makes a member out of a store, so that a test can leave a guard out.
+pub type Make = fn(Store) -> Store;
+
+pub fn peer(place: u8) -> Peer {
+    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
+}
+
+pub fn seat(peer: Peer) -> Seat {
+    Seat { peer: Some(peer), name: "node".into() }
+}
+
+pub fn config() -> ConsensusConfig {
+    ConsensusConfig { log_cut_every: 40, log_keep: 10, ..ConsensusConfig::default() }
+}
+
+/// Runs something in the process behind a gate.
+pub fn run_behind<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    gate: Arc<Gate>,
+    task: F,
+) -> impl Future<Output = Option<T>> + Send + use<T, F> {
+    let (done, outcome) = oneshot::channel();
+    let task = async move { drop(done.send(task.await)) };
+    drop(SimRuntime::spawn(behind(Some(gate), task)));
+    async move { outcome.await.ok() }
+}
+
+impl Node {
+    pub fn new(member: u64, place: u8) -> Self {
+        Self { member, peer: peer(place), disk: Disk::default(), gate: Gate::new(), engine: None }
+    }
+
+    /// Starts its process on what its disk keeps.
+    pub async fn start(&mut self, net: &Net, seed: u64, make: Make) -> Result<(), MeshError> {
+        self.gate = Gate::new();
+        let endpoint = net.plug_in(self.peer);
+        let store =
+            make(Store::on_backend(self.disk.clone(), Owner { cluster: CLUSTER, member: self.member }, modules())?);
+        let rng = Mutex::new(Rng::new(seed));
+        let pause = move || {
+            let mut rng = rng.lock().expect("no panic");
+            let slowest = if rng.below(50) == 0 { 200_000 } else { 2_000 };
+            Duration::from_micros(100 + rng.below(slowest))
+        };
+        let seat = seat(self.peer);
+        let start =
+            async move { Engine::start(store, endpoint, seat, config(), DiskWork::Between(Arc::new(pause))).await };
+        let started = self.run(start).await;
+        self.engine = Some(started.expect("nobody killed it")?);
+        Ok(())
+    }
+
+    /// Runs something in its process. None when that is killed.
+    pub fn run<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        task: F,
+    ) -> impl Future<Output = Option<T>> + Send + use<T, F> {
+        run_behind(self.gate.clone(), task)
+    }
+
+    /// Its process is gone; its disk becomes what is left.
+    pub fn kill(&mut self, net: &Net, left: Disk) {
+        self.disk.go_dark();
+        self.gate.kill();
+        net.unplug(self.peer.id);
+        self.engine = None;
+        self.disk = left;
+    }
+
+    /// Why its process ended by itself.
+    pub async fn ended(&self) -> Option<MeshError> {
+        use mayfly_mesh::Engine as _;
+        let engine = self.engine.clone()?;
+        Rt::timeout(Duration::ZERO, engine.ended()).await.ok()
+    }
+}

@@ -1,0 +1,407 @@
+//! A cluster, its clients, and what happens to them.
+
+use super::client;
+use super::net::{FAIR, Net, Weather};
+use super::node::{Make, Node, run_behind, seat};
+use super::runtime::{Gate, Rt};
+use crate::check::{Call, History, What};
+use mayfly_base::Rng;
+use mayfly_mesh::{Engine, MeshError, Tag};
+use openraft::AsyncRuntime;
+use openraft_rt_sim::SimRuntime;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const CLIENTS: u64 = 6;
+/// After the last fault, a write succeeds within this, and all members come to the same state.
+const RECOVERY_MS: u64 = 5_000;
+/// How long a client waits.
+const PATIENCE: Duration = Duration::from_secs(4);
+const CATCH_UP_NS: u64 = 20_000_000_000;
+
+/// What is simulated.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    pub seed: u64,
+    pub members: u8,
+    /// Of virtual time, with faults.
+    pub seconds: u64,
+    pub make: Make,
+}
+
+impl Plan {
+    pub fn new(seed: u64) -> Self {
+        let members = if seed % 10 == 9 { 5 } else { 3 };
+        Self { seed, members, seconds: 8, make: |store| store }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    pub history: History,
+    /// Of the history and the last states: the same for the same seed.
+    pub hash: String,
+    /// What went wrong besides the history.
+    pub trouble: Vec<String>,
+    pub faults: BTreeMap<&'static str, u64>,
+    pub answered: usize,
+}
+
+impl Report {
+    /// What a correct cluster never has.
+    pub fn verdict(&self) -> Result<(), String> {
+        match self.trouble.first() {
+            Some(trouble) => Err(trouble.clone()),
+            None => crate::check::revision::check(&self.history),
+        }
+    }
+}
+
+/// A member that is up.
+type Member = (Arc<Gate>, super::node::Engine);
+
+/// What clients share.
+struct Shared {
+    /// None for members that are down.
+    up: Vec<Option<Member>>,
+    /// None for calls that were refused: they must not have happened.
+    calls: Vec<Option<Call>>,
+    last_value: u64,
+    is_over: bool,
+}
+
+impl Shared {
+    fn value(&mut self) -> u64 {
+        self.last_value += 1;
+        self.last_value
+    }
+}
+
+/// Asks a member, and notes what was asked and answered, and when. Was there an answer?
+async fn call(shared: &Mutex<Shared>, (gate, engine): Member, what: What) -> bool {
+    let place = {
+        let mut shared = shared.lock().expect("no panic");
+        shared.calls.push(Some(Call { what, asked: Rt::now_ns(), answered: None }));
+        shared.calls.len() - 1
+    };
+    let asked = run_behind(gate, async move { client::ask(&engine, what).await });
+    let outcome = Rt::timeout(PATIENCE, asked).await;
+    let mut shared = shared.lock().expect("no panic");
+    match outcome {
+        Ok(Some(Ok(answer))) => {
+            if let Some(call) = &mut shared.calls[place] {
+                call.answered = Some((Rt::now_ns(), answer));
+            }
+            true
+        }
+        Ok(Some(Err(MeshError::NoLeader { .. } | MeshError::Busy))) => {
+            shared.calls[place] = None;
+            false
+        }
+        _ => false,
+    }
+}
+
+struct World {
+    plan: Plan,
+    net: Net,
+    rng: Rng,
+    nodes: Vec<Node>,
+    shared: Arc<Mutex<Shared>>,
+    /// When to start a killed member again.
+    due: BTreeMap<usize, u64>,
+    /// When a stopped member goes on.
+    stopped: BTreeMap<usize, u64>,
+    trouble: Vec<String>,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+pub fn run(plan: Plan) -> Report {
+    Rt::simulate(plan.seed, async move {
+        let shared = Shared { up: Vec::new(), calls: Vec::new(), last_value: 0, is_over: false };
+        let mut world = World {
+            plan,
+            net: Net::new(plan.seed),
+            rng: Rng::new(plan.seed),
+            nodes: Vec::new(),
+            shared: Arc::new(Mutex::new(shared)),
+            due: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            trouble: Vec::new(),
+            faults: BTreeMap::new(),
+        };
+        world.found().await;
+        let clients: Vec<_> = (0..CLIENTS).map(|client| SimRuntime::spawn(world.client(client))).collect();
+        world.suffer().await;
+        world.recover().await;
+        world.shared().is_over = true;
+        for client in clients {
+            client.await.expect("no panic");
+        }
+        world.settle().await;
+        world.report().await
+    })
+}
+
+impl World {
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().expect("no panic")
+    }
+
+    async fn pause_ms(&mut self, from: u64, to: u64) {
+        let ms = from + self.rng.below(to - from);
+        Rt::sleep(Duration::from_millis(ms)).await;
+    }
+
+    /// One founds the cluster, the others join it and get votes.
+    async fn found(&mut self) {
+        self.nodes.push(Node::new(1, 1));
+        self.start(0).await;
+        let founder = self.nodes[0].engine.clone().expect("started");
+        while founder.leader() != Some(1) {
+            Rt::sleep(Duration::from_millis(20)).await;
+        }
+        let mut ids = Vec::new();
+        for place in 2..=self.plan.members {
+            let (founder, seat) = (founder.clone(), seat(super::node::peer(place)));
+            let id = self.nodes[0].run(async move { founder.add(seat).await }).await.expect("alive").expect("added");
+            ids.push(id);
+            self.nodes.push(Node::new(id, place));
+            let new = self.nodes.len() - 1;
+            self.start(new).await;
+        }
+        self.nodes[0].run(async move { founder.promote(&ids).await }).await.expect("alive").expect("promoted");
+    }
+
+    async fn start(&mut self, i: usize) {
+        let seed = self.rng.next_u64();
+        let (net, make) = (self.net.clone(), self.plan.make);
+        if let Err(error) = self.nodes[i].start(&net, seed, make).await {
+            self.trouble.push(format!("member {i} does not start: {error}"));
+        }
+        let (gate, up) = (self.nodes[i].gate.clone(), self.nodes[i].engine.clone());
+        let mut shared = self.shared();
+        shared.up.resize(self.nodes.len(), None);
+        shared.up[i] = up.map(|engine| (gate, engine));
+    }
+
+    fn count(&mut self, fault: &'static str) {
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
+    async fn suffer(&mut self) {
+        let end = Rt::now_ns() + self.plan.seconds * 1_000_000_000;
+        while Rt::now_ns() < end {
+            self.pause_ms(100, 1_400).await;
+            self.tend().await;
+            self.fault().await;
+        }
+    }
+
+    /// Starts again what is due, and finds who has ended.
+    async fn tend(&mut self) {
+        let now = Rt::now_ns();
+        let over: Vec<usize> = self.stopped.iter().filter(|(_, until)| **until <= now).map(|(i, _)| *i).collect();
+        for i in over {
+            self.stopped.remove(&i);
+            self.nodes[i].gate.go_on();
+        }
+        for i in 0..self.nodes.len() {
+            if let Some(error) = self.nodes[i].ended().await {
+                let is_expected = matches!(&error, MeshError::Disk { reason, .. }
+                    if reason.contains("the power is gone") || reason.contains("refused to flush"));
+                if !is_expected {
+                    self.trouble.push(format!("member {i} ended: {error}"));
+                }
+                let left = self.nodes[i].disk.after_power_loss(&mut self.rng);
+                self.kill(i, left);
+            }
+        }
+        let due: Vec<usize> = self.due.iter().filter(|(_, at)| **at <= now).map(|(i, _)| *i).collect();
+        for i in due {
+            self.due.remove(&i);
+            self.start(i).await;
+        }
+    }
+
+    fn kill(&mut self, i: usize, left: crate::common::disk::Disk) {
+        self.nodes[i].kill(&self.net, left);
+        self.shared().up[i] = None;
+        self.stopped.remove(&i);
+        let back = Rt::now_ns() + (20 + self.rng.below(2_500)) * 1_000_000;
+        self.due.insert(i, back);
+    }
+
+    /// A member that is up; half the time the leader.
+    fn victim(&mut self) -> Option<usize> {
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|i| self.nodes[*i].engine.is_some()).collect();
+        let leads = |i: &usize| {
+            self.nodes[*i].engine.as_ref().is_some_and(|engine| engine.leader() == Some(self.nodes[*i].member))
+        };
+        let leader = up.iter().copied().find(leads);
+        let any = if up.is_empty() { None } else { Some(up[self.rng.below(up.len() as u64) as usize]) };
+        if self.rng.below(2) == 0 { leader.or(any) } else { any }
+    }
+
+    async fn fault(&mut self) {
+        let Some(i) = self.victim() else { return };
+        match self.rng.below(18) {
+            0 | 1 => {
+                self.count("kill");
+                let left = self.nodes[i].disk.after_kill();
+                self.kill(i, left);
+            }
+            2 | 3 => {
+                self.count("power loss");
+                let left = self.nodes[i].disk.after_power_loss(&mut self.rng);
+                self.kill(i, left);
+            }
+            4 => {
+                self.count("power loss at a step of the disk");
+                let steps = self.rng.below(40);
+                self.nodes[i].disk.go_dark_after(steps);
+            }
+            5 => {
+                self.count("failed flush");
+                self.nodes[i].disk.fail_next_flush();
+            }
+            6 => {
+                self.count("power loss of all");
+                for i in (0..self.nodes.len()).filter(|i| self.nodes[*i].engine.is_some()).collect::<Vec<_>>() {
+                    let left = self.nodes[i].disk.after_power_loss(&mut self.rng);
+                    self.kill(i, left);
+                }
+            }
+            7 => {
+                self.count("pause");
+                self.nodes[i].gate.stop();
+                let until = Rt::now_ns() + (100 + self.rng.below(3_000)) * 1_000_000;
+                self.stopped.insert(i, until);
+            }
+            8 => {
+                let other = self.rng.below(self.nodes.len() as u64) as usize;
+                self.count("cut in one direction");
+                self.net.cut(self.nodes[i].peer.id, self.nodes[other].peer.id);
+            }
+            9 | 10 => {
+                self.count("isolation");
+                for other in &self.nodes {
+                    self.net.cut(self.nodes[i].peer.id, other.peer.id);
+                    self.net.cut(other.peer.id, self.nodes[i].peer.id);
+                }
+            }
+            11 => {
+                self.count("weather");
+                let (loss, double) = (self.rng.below(20), self.rng.below(20));
+                self.net.set_weather(Weather { loss, double, delay_us: 500 + self.rng.below(60_000) });
+            }
+            12 => {
+                self.count("hand-over");
+                let to = self.nodes[self.rng.below(self.nodes.len() as u64) as usize].member;
+                if let Some(engine) = self.nodes[i].engine.clone() {
+                    drop(self.nodes[i].run(async move { engine.hand_over(to).await }));
+                }
+            }
+            _ => {
+                self.net.heal();
+                self.net.set_weather(FAIR);
+            }
+        }
+    }
+
+    /// The faults are over: the cluster works again.
+    async fn recover(&mut self) {
+        self.net.heal();
+        self.net.set_weather(FAIR);
+        self.stopped.values_mut().for_each(|until| *until = 0);
+        let start = Rt::now_ns();
+        while Rt::now_ns() < start + CATCH_UP_NS {
+            self.due.values_mut().for_each(|at| *at = 0); // also of who ended of a fault that came before
+            self.tend().await;
+            if self.write().await {
+                let ms = (Rt::now_ns() - start) / 1_000_000;
+                if ms > RECOVERY_MS {
+                    self.trouble.push(format!("the first write came {ms} ms after the last fault"));
+                }
+                return;
+            }
+            Rt::sleep(Duration::from_millis(50)).await;
+        }
+        self.trouble.push("no write succeeds after the last fault".into());
+    }
+
+    /// Nobody asks any more: all members come to the same state.
+    async fn settle(&mut self) {
+        let start = Rt::now_ns();
+        while !self.are_equal() {
+            if Rt::now_ns() > start + CATCH_UP_NS {
+                return self.trouble.push(format!("members differ: {:?}", self.hashes()));
+            }
+            self.due.values_mut().for_each(|at| *at = 0);
+            self.tend().await;
+            Rt::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn write(&mut self) -> bool {
+        let Some(engine) = self.nodes[0].engine.clone() else { return false };
+        let value = self.shared().value();
+        call(&self.shared, (self.nodes[0].gate.clone(), engine), What::Put(0, value)).await
+    }
+
+    fn hashes(&self) -> Vec<Option<(u64, String)>> {
+        let hash = |node: &Node| {
+            let (applied, hash) = node.engine.as_ref()?.store().hash(Tag::KV).ok()??;
+            let (_, cluster) = node.engine.as_ref()?.store().hash(Tag::CLUSTER).ok()??;
+            let both =
+                [hash, cluster].map(|hash| hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>());
+            Some((applied.index, both.concat()))
+        };
+        self.nodes.iter().map(hash).collect()
+    }
+
+    fn are_equal(&self) -> bool {
+        let hashes = self.hashes();
+        hashes[0].is_some() && hashes.iter().all(|hash| *hash == hashes[0])
+    }
+
+    fn client(&self, client: u64) -> impl Future<Output = ()> + Send + use<> {
+        let (mut rng, shared) = (Rng::stream(self.plan.seed, 100 + client), self.shared.clone());
+        async move {
+            loop {
+                Rt::sleep(Duration::from_millis(2 + rng.below(60))).await;
+                let (member, what) = {
+                    let mut shared = shared.lock().expect("no panic");
+                    if shared.is_over {
+                        return;
+                    }
+                    let up: Vec<Member> = shared.up.iter().flatten().cloned().collect();
+                    if up.is_empty() {
+                        continue;
+                    }
+                    let value = shared.value();
+                    let what = What::random(&mut rng, value, shared.calls.iter().rev().flatten());
+                    (up[rng.below(up.len() as u64) as usize].clone(), what)
+                };
+                call(&shared, member, what).await;
+            }
+        }
+    }
+
+    async fn report(self) -> Report {
+        let calls = std::mem::take(&mut self.shared().calls).into_iter().flatten().collect();
+        let hashes = self.hashes();
+        let changes = match self.nodes[0].engine.as_ref() {
+            Some(engine) => client::changes(engine),
+            None => Vec::new(),
+        };
+        let history = History { calls, changes };
+        let hash =
+            blake3::hash(format!("{history:?} {hashes:?} {:?} {:?}", self.faults, self.trouble).as_bytes()).to_string();
+        let answered = history.calls.iter().filter(|call| call.answered.is_some()).count();
+        Report { history, hash, trouble: self.trouble, faults: self.faults, answered }
+    }
+}

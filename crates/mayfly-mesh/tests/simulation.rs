@@ -1,0 +1,42 @@
+//! Whole clusters under faults, from seeds: what clients saw is linearizable, and members end in one state.
+
+#![cfg(feature = "raft")]
+
+mod check;
+mod common;
+mod sim;
+
+use common::seeds;
+use sim::world::{Plan, run};
+use std::collections::BTreeMap;
+
+/// At night, 50 times as many.
+#[test]
+fn what_clients_see_is_linearizable_under_faults() {
+    let usual = if std::env::var_os("MAYFLY_HEAVY").is_some() { 500 } else { 200 };
+    let first: u64 = std::env::var("MAYFLY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (mut faults, mut calls, mut answered, mut revisions) = (BTreeMap::<_, u64>::new(), 0, 0, 0);
+    let count = seeds(usual);
+    for seed in first..first + count {
+        let report = run(Plan::new(seed));
+        if let Err(verdict) = report.verdict() {
+            panic!("seed {seed}: {verdict}\n{:?}", report.faults);
+        }
+        report.faults.iter().for_each(|(fault, count)| *faults.entry(*fault).or_default() += count);
+        calls += report.history.calls.len();
+        answered += report.answered;
+        revisions += report.history.changes.len();
+    }
+    println!("{count} seeds: {calls} calls, {answered} answered, {revisions} revisions; {faults:?}");
+    assert!(answered > 50 * count as usize, "hardly anything was answered");
+}
+
+#[test]
+fn a_seed_gives_one_history() {
+    for seed in 1_000..1_000 + seeds(3) {
+        let (once, again) = (run(Plan::new(seed)), run(Plan::new(seed)));
+        assert_eq!(once.history, again.history, "seed {seed}");
+        assert_eq!(once.hash, again.hash, "seed {seed}");
+    }
+    assert_ne!(run(Plan::new(1)).hash, run(Plan::new(2)).hash);
+}
