@@ -1,6 +1,5 @@
 //! The command line's definition: the parser, the help, the shell completions and the man pages all come from here.
 use crate::commands::model::args::{ConvertArgs, EvalArgs, InfoArgs, PredictArgs, QuantizeArgs};
-use crate::commands::run::args::{RUN_EXAMPLES, RunArgs};
 use crate::commands::train::args::{TRAIN_EXAMPLES, TrainArgs};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -31,8 +30,12 @@ pub enum Command {
     #[cfg(not(feature = "forecast"))]
     Forecast(Absent),
     /// Build a network for a task, let it answer, and dissolve it: nothing of it stays
-    #[command(after_help = RUN_EXAMPLES)]
-    Run(Box<RunArgs>),
+    #[cfg(feature = "run")]
+    #[command(after_help = crate::commands::run::args::RUN_EXAMPLES)]
+    Run(Box<crate::commands::run::args::RunArgs>),
+    /// Build a network for a task, let it answer, and dissolve it (in builds with the feature run)
+    #[cfg(not(feature = "run"))]
+    Run(Absent),
     /// Measure a trained network on a data file
     Eval(EvalArgs),
     /// Run a trained network over the rows of a data file
@@ -80,7 +83,7 @@ pub enum Command {
 }
 
 /// Whatever follows a command that this build has not.
-#[cfg(not(all(feature = "forecast", feature = "swarm", feature = "packs")))]
+#[cfg(not(all(feature = "forecast", feature = "run", feature = "swarm", feature = "packs")))]
 #[derive(clap::Args, Debug)]
 pub struct Absent {
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]

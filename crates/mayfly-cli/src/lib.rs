@@ -34,6 +34,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Train(args) => train::train(*args, ui),
         #[cfg(feature = "forecast")]
         Command::Forecast { command } => commands::forecast::run(command, ui),
+        #[cfg(feature = "run")]
         Command::Run(args) => commands::run::run(*args, ui),
         Command::Eval(args) => model::eval::eval(&args, ui),
         Command::Predict(args) => model::eval::predict(&args, ui),
@@ -49,6 +50,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Pack { command } => commands::pack::run(command, ui),
         #[cfg(not(feature = "forecast"))]
         Command::Forecast(_) => absent("forecast", "forecast"),
+        #[cfg(not(feature = "run"))]
+        Command::Run(_) => absent("run", "run"),
         #[cfg(not(feature = "swarm"))]
         Command::Node(_) => absent("node", "swarm"),
         #[cfg(not(feature = "swarm"))]
@@ -61,7 +64,7 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 /// A command that was left out of this build.
-#[cfg(not(all(feature = "forecast", feature = "swarm", feature = "packs")))]
+#[cfg(not(all(feature = "forecast", feature = "run", feature = "swarm", feature = "packs")))]
 fn absent(command: &str, feature: &str) -> Result<()> {
     Err(Usage(format!(
         "this mayfly was built without `mayfly {command}`, which is in the feature {feature}: build it with \

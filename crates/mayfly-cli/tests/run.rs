@@ -1,4 +1,5 @@
 //! `mayfly run`: built, answered, dissolved, and nothing left but what was asked for.
+#![cfg(feature = "run")]
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -20,6 +20,7 @@ pub(super) fn check(gates: &Gates) -> Result<Vec<String>> {
     let limits = [check_size(bytes, gates.binary_bytes_max), check_start(start, gates.start_ms_max)];
     let absent = [
         check_absent(&binary, "forecast", "forecast")?,
+        check_absent(&binary, "run", "run")?,
         check_absent(&binary, "node", "swarm")?,
         check_absent(&binary, "pack", "packs")?,
     ];

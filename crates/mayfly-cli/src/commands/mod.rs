@@ -5,6 +5,7 @@ pub mod forecast;
 pub mod model;
 #[cfg(feature = "packs")]
 pub mod pack;
+#[cfg(feature = "run")]
 pub mod run;
 #[cfg(feature = "swarm")]
 pub mod swarm;
