@@ -71,9 +71,10 @@ impl Spool {
         *self.hasher.finalize().as_bytes()
     }
 
-    /// At most a chunk from an offset on.
+    /// At most a chunk from an offset on; nothing behind the end.
     pub(super) fn chunk(&mut self, offset: u64) -> io::Result<Vec<u8>> {
-        let len = self.len.saturating_sub(offset).min(CHUNK as u64);
+        let offset = offset.min(self.len);
+        let len = (self.len - offset).min(CHUNK as u64);
         let mut bytes = Vec::new();
         match &mut self.kept {
             Kept::Memory(all) => {
