@@ -2,8 +2,8 @@
 
     venv/bin/python bench/python/nf_folder.py [FOLDER ...]
 
-Four folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
-models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), and of losses that count steps of the horizon differently (`weighed`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
+Five folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
+models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), of losses that count steps of the horizon differently (`weighed`), and of series that were scaled as a whole (`scaled`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
 there, so that the files have their parameters.
 """
 
@@ -60,6 +60,9 @@ def models(which):
     if which == "weighed":
         weights = torch.tensor([1.0, 0.5, 0.25, 2.0])
         return [MLP(hidden_size=4, **common(MAE(horizon_weight=weights))), GRU(encoder_hidden_size=4, recurrent=True, **common(MAE(horizon_weight=weights)))]
+    if which == "scaled":
+        columns = dict(hist_exog_list=["seen"], futr_exog_list=["plan"])
+        return [MLP(hidden_size=4, **common(scaler="identity", **columns)), GRU(encoder_hidden_size=4, recurrent=True, **common(**columns)), MLP(hidden_size=4, alias="normal", **common(DistributionLoss("Normal", level=[80], return_params=True), **columns))]
     return [
         NHITS(mlp_units=[[8, 8]] * 3, **common(MQLoss(level=[80]), "minmax")),
         NLinear(**common(DistributionLoss("StudentT", level=[80], return_params=True))),
@@ -74,11 +77,11 @@ def write(which):
     static = pd.DataFrame({"unique_id": ["a", "b"], "size": [1.0, 2.0], "town": ["Rome", "Oslo"]})
     if which == "exog":
         static = static.drop(columns="town")
-    columns = {"exog": ["seen", "plan"], "plain": [], "weighed": [], "cat": ["seen", "plan", "sky", "day"]}[which]
+    columns = {"exog": ["seen", "plan"], "plain": [], "weighed": [], "scaled": ["seen", "plan"], "cat": ["seen", "plan", "sky", "day"]}[which]
     df = df[["unique_id", "ds", "y", *columns]]
     is_plain = which in ["plain", "weighed"]
-    static = None if is_plain else static
-    nf = NeuralForecast(models=models(which), freq="MS")
+    static = static if which in ["exog", "cat"] else None
+    nf = NeuralForecast(models=models(which), freq="MS", local_scaler_type="robust" if which == "scaled" else None)
     nf.fit(df, static_df=static)
     future = frame(60 + H).groupby("unique_id").tail(H)[["unique_id", "ds", "plan"] + ["day"] * (which == "cat")]
     forecasts = nf.predict(futr_df=None if is_plain else future)
@@ -87,13 +90,15 @@ def write(which):
             del model.loss.distr_mean  # a tensor that NeuralForecast 3.3.0 cannot copy
     shutil.rmtree(OUT / which, ignore_errors=True)
     nf.save(str(OUT / which), overwrite=True)
+    if which == "scaled":
+        forecasts = forecasts[["unique_id", "ds", "MLP", "GRU", "normal-loc"]]  # the others are drawn
     forecasts.to_csv(OUT / f"{which}.csv", index=False)
-    if not is_plain:
+    if which in ["exog", "cat"]:
         future.to_csv(OUT / ("future.csv" if which == "exog" else "words.csv"), index=False)
     print(which, sum(f.stat().st_size for f in (OUT / which).iterdir()), list(forecasts.columns))
 
 
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
-    for which in sys.argv[1:] or ["plain", "exog", "cat", "weighed"]:
+    for which in sys.argv[1:] or ["plain", "exog", "cat", "weighed", "scaled"]:
         write(which)

@@ -56,7 +56,9 @@ pub use forecaster::{
     InputWeights, Model, Outlook, Paths, Progress, Reconciliation, Refit, Report, SimulateOptions, UpdateOptions,
     Updated, Watch, Weights, WeightsOfForecast,
 };
-pub use frame::{Appended, Category, Columns, Duplicates, Exogenous, Fill, FrameOptions, Series, SeriesFrame, Table};
+pub use frame::{
+    Appended, Category, Columns, Duplicates, Exogenous, Fill, FrameOptions, LocalScaler, Series, SeriesFrame, Table,
+};
 pub use losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 pub use metrics::Scores;
 pub use windows::{Scaler, WindowList, WindowSpec};

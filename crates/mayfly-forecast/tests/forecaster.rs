@@ -296,6 +296,44 @@ impl Watch for Ears {
     }
 }
 
+/// Models as they are, over all of the past: what a backtest without a training gives, and what a forecast from that place gives.
+#[test]
+fn models_forecast_the_past_as_they_are() {
+    let whole = frame(&[60, 40]);
+    let mut forecaster = Forecaster::new(6).model(model("DLinear", 10)).model(model("MLP", 10)).baselines(BASELINES);
+    assert!(forecaster.predict_insample(&whole, None).unwrap_err().to_string().contains("fit it first"));
+    forecaster.fit(&whole.without_last(12), &mut ()).unwrap();
+    let past = forecaster.predict_insample(&whole, None).unwrap();
+    // From every sixth value on, as far as 54 and 34.
+    assert_eq!((past.len() / 6, past.column("MLP").unwrap().len()), (9 + 6, past.len()));
+    for n in [6, 12, 18] {
+        let forecasts = forecaster.predict(Some(&whole.without_last(n)), None).unwrap();
+        for name in ["DLinear", "MLP"] {
+            let want = &forecasts.column(name).unwrap()[..6];
+            let at = 9 * 6 - n;
+            let got = &past.column(name).unwrap()[at..at + 6];
+            assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() <= 1e-5 * w.abs()), "{name} {n}");
+        }
+    }
+    let options = BacktestOptions { refit: Refit::Fitted, ..BacktestOptions::over(12, 6, Some(3)).unwrap() };
+    assert_eq!(options.windows, 3);
+    let backtest = forecaster.cross_validation(&whole, &options, &mut ()).unwrap();
+    assert_eq!(backtest.fitted[0].network().params(), forecaster.fitted()[0].network().params());
+    let every = forecaster.predict_insample(&whole, Some(3)).unwrap();
+    for name in ["DLinear", "MLP", "Naive"] {
+        let (all, last) = (every.column(name).unwrap(), backtest.forecasts.column(name).unwrap());
+        let of_a = all.len() * 18 / (18 + 11) / 6;
+        let want = &all[(of_a - 3) * 6..of_a * 6];
+        assert!(last[..18].iter().zip(want).all(|(g, w)| (g - w).abs() <= 1e-5 * w.abs()), "{name}");
+    }
+    for (test, step) in [(5, None), (9, None), (13, Some(3))] {
+        let said = BacktestOptions::over(test, 6, step).unwrap_err().to_string();
+        assert!(said.contains("test_size"), "{said}");
+    }
+    let said = forecaster.predict_insample(&whole, Some(0)).unwrap_err().to_string();
+    assert!(said.contains("step"), "{said}");
+}
+
 #[test]
 fn validation_comes_at_its_steps_and_patience_ends_a_training() {
     let frame = frame(&[60]);

@@ -149,8 +149,16 @@ fn folders_that_cannot_be_read_say_why() {
         ),
         (&edit("configuration.json", "\"freq\": \"MS\"", "\"freq\": \"XX\""), "XX"),
         (
-            &edit("configuration.json", "\"local_scaler_type\": null", "\"local_scaler_type\": \"standard\""),
+            &edit("configuration.json", "\"local_scaler_type\": null", "\"local_scaler_type\": \"boxcox\""),
             "local_scaler_type",
+        ),
+        (
+            &edit(
+                "configuration.json",
+                "\"local_static_scaler_type\": null",
+                "\"local_static_scaler_type\": \"robust\"",
+            ),
+            "local_static_scaler_type",
         ),
         (&edit("DLinear_0.safetensors", "\"DLinear\"", "\"NLinear\""), "there is no tensor"),
         (&edit("NLinear_0.safetensors", "\\\"StudentT\\\"", "\\\"StudentX\\\""), "is not here"),
@@ -171,6 +179,28 @@ fn folders_that_cannot_be_read_say_why() {
         std::fs::remove_file(folder.join("TSMixer_0.safetensors")).unwrap();
     };
     assert_eq!(copy(&alone), Ok(()));
+}
+
+/// A folder has the values as its models see them, and what they were scaled by.
+#[test]
+fn series_that_were_scaled_as_a_whole() {
+    let (forecaster, _) = Forecaster::import_neuralforecast(folder("scaled")).unwrap();
+    let frame = forecaster.tails().unwrap().clone();
+    let first = frame.iter().next().unwrap();
+    // The last value of the first series, as it was before: 50 + 10 sin(59 · 0.7) + (59 · 37 mod 11) / 2.
+    let want = 50.0 + 10.0 * (59.0_f32 * 0.7).sin() + (59 * 37 % 11) as f32 * 0.5;
+    assert!((first.y.last().unwrap() - want).abs() < 1e-4, "{:?}", first.y);
+    let frame = frame.with_future(folder("future.csv"), &FrameOptions::default()).unwrap();
+    let forecasts = forecaster.predict(Some(&frame), None).unwrap();
+    let theirs = theirs("scaled");
+    for name in ["MLP", "GRU", "normal-loc"] {
+        assert_eq!(differs(&forecasts, &theirs, &[name]), None);
+    }
+    let path = tempfile::tempdir().unwrap();
+    let path = path.path().join("m.mayfly");
+    forecaster.save(&path).unwrap();
+    let again = Forecaster::load(&path).unwrap();
+    assert_eq!(again.predict(Some(&frame), None).unwrap().to_csv(), forecasts.to_csv());
 }
 
 #[test]

@@ -20,11 +20,22 @@ pub fn split(data: &str, folder: &Path) -> Result<(SeriesFrame, [usize; 2])> {
     let columns = scaled(&rows[..train + val + test], train);
     let times: Vec<String> = (0..train + val + test).map(|i| i.to_string()).collect();
     let options = FrameOptions::default();
-    let frame = if data == "EPF-NP" {
+    let frame = if data.starts_with("EPF-NP") {
         let [load, wind, price] = &columns[..] else { return Err("three columns are expected".into()) };
         let ids = vec!["price".to_owned(); times.len()];
-        let hist: &[(&str, &[f32])] = &[("load", load), ("wind", wind)];
-        SeriesFrame::from_table(&Table { ids: &ids, ds: &times, y: price, hist, futr: &[] }, &options)?
+        let day = |hours: usize, of: usize| -> Vec<f32> {
+            (0..times.len()).map(|i| (i / hours % of) as f32 / (of - 1) as f32 - 0.5).collect()
+        };
+        let (hour, weekday) = (day(1, 24), day(24, 7));
+        let known: &[(&str, &[f32])] = &[("load", load), ("wind", wind)];
+        // As TimeXer's authors do, who count the clock among the columns of the past.
+        let past: &[(&str, &[f32])] = &[("load", load), ("wind", wind), ("hour", &hour), ("weekday", &weekday)];
+        let (hist, futr): (&[_], &[_]) = match data {
+            "EPF-NP futr" => (&[], known),
+            "EPF-NP alone" => (&[], &[]),
+            _ => (past, &[]),
+        };
+        SeriesFrame::from_table(&Table { ids: &ids, ds: &times, y: price, hist, futr }, &options)?
     } else {
         long(&names, &columns)?
     };

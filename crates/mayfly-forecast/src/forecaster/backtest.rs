@@ -17,6 +17,8 @@ pub enum Refit {
     Never,
     /// On what lies before every so many cutoffs.
     Every(usize),
+    /// Not at all: the models are those of [`Forecaster::fit`], which may have seen what is forecast.
+    Fitted,
 }
 
 /// Which part of the past is forecast.
@@ -28,6 +30,25 @@ pub struct BacktestOptions {
     pub step: Option<usize>,
     /// When models are trained again.
     pub refit: Refit,
+}
+
+impl BacktestOptions {
+    /// Cutoffs that are `step` values apart (a horizon, where nothing is said) and together forecast the last `test_size` values of every series.
+    ///
+    /// # Errors
+    /// Sizes that such windows do not make up.
+    pub fn over(test_size: usize, h: usize, step: Option<usize>) -> Result<BacktestOptions> {
+        let apart = step.unwrap_or(h).max(1);
+        match test_size.checked_sub(h) {
+            Some(rest) if h > 0 && rest % apart == 0 => {
+                Ok(BacktestOptions { windows: 1 + rest / apart, step, ..BacktestOptions::default() })
+            }
+            _ => {
+                let want = format!("the horizon, {h}, and a multiple of the step, {apart}, more");
+                Err(ForecastError::option("test_size", test_size, want))
+            }
+        }
+    }
 }
 
 impl Default for BacktestOptions {
@@ -82,22 +103,29 @@ impl Forecaster {
             .at_least(test.saturating_add(val_size).saturating_add(2), "for the windows and something to learn from")?;
         self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
-        let season = self.season.unwrap_or(frame.freq().season());
+        let season = self.season_of(frame);
         let mut fitted: Vec<Fitted> = Vec::new();
         let mut spans: Vec<Span> = Vec::new();
         let every = if let Refit::Every(n) = options.refit { n } else { options.windows };
         for first in (0..options.windows).step_by(every) {
             let windows = first..options.windows.min(first.saturating_add(every));
             let ahead = |window: usize| test - window * step;
-            let coded = frame.coded(ahead(first) + val_size);
-            let seen = coded.without_last(ahead(first));
-            let (mut next, stopped) = self.train(&seen, val_size, watch)?;
-            if self.ensemble == Some(Ensemble::Weighted) {
-                self.measure(&seen, &mut next, val_size, season)?;
-            }
-            fitted = again(fitted, next);
-            if stopped {
-                return self.finish(frame, fitted, &spans, options, (season, step), true);
+            let coded = match options.refit {
+                Refit::Fitted => self.known_past(frame)?,
+                _ => self.prepared(frame, ahead(first) + val_size),
+            };
+            if options.refit == Refit::Fitted {
+                fitted = self.ready_past(Some(&*coded), None)?.1.to_vec();
+            } else {
+                let seen = coded.without_last(ahead(first));
+                let (mut next, stopped) = self.train(&seen, val_size, watch)?;
+                if self.ensemble == Some(Ensemble::Weighted) {
+                    self.measure(&seen, &mut next, val_size, season)?;
+                }
+                fitted = again(fitted, next);
+                if stopped {
+                    return self.finish(frame, fitted, &spans, options, (season, step), true);
+                }
             }
             // All windows of one training at once: a network is made ready once and not for each.
             let cuts: Vec<Cut<'_>> = windows

@@ -2,9 +2,10 @@
 use super::fit::{Forecaster, MOST, State};
 use crate::error::Result;
 use crate::frame::SeriesFrame;
+use std::borrow::Cow;
 
 impl State {
-    /// The series with what follows from their times and was learnt from, and words as the models number them; none where they are so already, or have another
+    /// The series with what follows from their times and was learnt from, words as the models number them, and scales of whole series where models want them; none where they are so already, or have another
     /// frequency, which is another's error.
     pub(super) fn with_columns(&self, frame: &SeriesFrame) -> Result<Option<SeriesFrame>> {
         let (want, got) = (&self.about.exogenous, frame.exogenous());
@@ -18,17 +19,26 @@ impl State {
         if got.categories != want.categories {
             out = Some(out.as_ref().unwrap_or(frame).recoded(&want.categories));
         }
+        if let (Some(scaler), true) = (self.about.local, frame.local.is_empty()) {
+            out = Some(out.as_ref().unwrap_or(frame).scaled_like(scaler, self.tails.as_ref()));
+        }
         Ok(out)
     }
 }
 
 impl Forecaster {
+    /// The past as the models know it.
+    pub(super) fn known_past<'a>(&self, frame: &'a SeriesFrame) -> Result<Cow<'a, SeriesFrame>> {
+        let known = self.state.as_ref().map(|state| state.with_columns(frame)).transpose()?.flatten();
+        Ok(known.map_or(Cow::Borrowed(frame), Cow::Owned))
+    }
+
     /// What is to be forecast as the models know it, with what the calendar says of the time ahead; none where columns are as a table has them.
     pub(super) fn known_ahead(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Option<SeriesFrame>> {
         let h = h.unwrap_or(self.h);
         let is_plain = self.state.as_ref().is_none_or(|state| {
             let names = &state.about.exogenous;
-            names.calendar.is_empty() && names.categories.is_empty()
+            names.calendar.is_empty() && names.categories.is_empty() && state.about.local.is_none()
         });
         let Some(state) = self.state.as_ref().filter(|_| !is_plain) else { return Ok(None) };
         let Some(frame) = frame.or(state.tails.as_ref()).filter(|_| h <= MOST) else { return Ok(None) };

@@ -153,6 +153,8 @@ impl Forecaster {
             let known = tails.known.as_ref().map(|known| known.iter().map(|k| u8::from(*k)).collect());
             tensors.extend(known.map(|known| tensor("known", TensorData::U8(known))));
             let beside = [("hist", &tails.beside.hist), ("futr", &tails.beside.futr), ("stat", &tails.beside.stat)];
+            let local = tails.local.as_flattened().to_vec();
+            tensors.extend((!local.is_empty()).then(|| tensor("local", TensorData::F32(local))));
             let there = beside.into_iter().filter(|(_, values)| !values.is_empty());
             tensors.extend(there.map(|(name, values)| tensor(name, TensorData::F32(values.clone()))));
         }
@@ -205,6 +207,7 @@ impl Forecaster {
             return Err(bad(format!("the tensor {name:?} belongs to no model")));
         }
         let models = fitted.iter().map(|fitted| fitted.model.clone()).collect();
+        let local = saved.about.local;
         let state = State { about: saved.about, season: saved.season, fitted, tails };
         let (conformal, level) = saved.intervals.map(|i| (i.conformal, i.level)).unzip();
         let level = level.unwrap_or_default();
@@ -213,6 +216,7 @@ impl Forecaster {
             conformal,
             level,
             season: Some(saved.season),
+            local,
             ensemble: saved.ensemble,
             state: Some(state),
             ..Forecaster::new(saved.h)
@@ -405,6 +409,12 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
         stat: columns("stat", ids.len().saturating_mul(names.stat.len()))?,
         offsets: Vec::new(),
     };
+    let each = 1 + names.hist.len() + names.futr.len();
+    let local = columns("local", about.local.map_or(0, |_| ids.len().saturating_mul(2 * each)))?;
+    let local: Vec<[f32; 2]> = local.as_chunks().0.to_vec();
+    if local.iter().any(|[shift, scale]| !(shift.is_finite() && scale.is_finite() && *scale > 0.0)) {
+        return Err("the scales of its series are no finite numbers above 0".into());
+    }
     let mut offsets = vec![0_usize];
     for len in &lens {
         let end = offsets.last().and_then(|end| end.checked_add(*len)).filter(|end| *len > 0 && *end <= y.len());
@@ -426,5 +436,5 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
     }
     let weights = None; // they are for training, which was done
     let about = about.clone();
-    Ok(Some(SeriesFrame { about, ids, starts, offsets, y, known, weights, beside, notes: Vec::new() }))
+    Ok(Some(SeriesFrame { about, ids, starts, offsets, y, known, weights, beside, local, notes: Vec::new() }))
 }

@@ -1,10 +1,9 @@
 //! A forecaster: models side by side, trained on one frame.
-use super::at::baseline;
 use super::conformal::{Conformal, Residuals};
 use super::ensemble::{self, Ensemble};
 use super::fitted::Fitted;
 use super::forecasts::Forecasts;
-use super::group::{Cut, Group};
+use super::group::Cut;
 use super::hierarchy::Hierarchy;
 use super::local::{TrainedEach, train_each};
 use super::model::Model;
@@ -14,10 +13,11 @@ use crate::baselines::Baseline;
 use crate::calendar::{Freq, Zone};
 use crate::error::{ForecastError, Result};
 use crate::families::FAMILIES;
-use crate::frame::{About, Exogenous, Series, SeriesFrame};
+use crate::frame::{About, Exogenous, LocalScaler, SeriesFrame};
 use crate::losses::{DistributionLoss, ForecastLoss, check_level};
 use crate::metrics::Scores;
-use mayfly_nn::{Control, Network};
+use mayfly_nn::Control;
+use std::borrow::Cow;
 
 /// Steps of a forecast and values of the past, at most.
 pub(crate) const MOST: usize = 16_384;
@@ -43,6 +43,7 @@ pub struct Forecaster {
     pub(super) conformal: Option<Conformal>,
     pub(super) val_size: Option<usize>,
     pub(super) season: Option<usize>,
+    pub(super) local: Option<LocalScaler>,
     pub(super) threads: usize,
     pub(super) hierarchy: Option<Hierarchy>,
     pub(super) ensemble: Option<Ensemble>,
@@ -94,6 +95,7 @@ impl Forecaster {
             conformal: None,
             val_size: None,
             season: None,
+            local: None,
             threads: 0,
             hierarchy: None,
             ensemble: None,
@@ -147,6 +149,14 @@ impl Forecaster {
         self
     }
 
+    /// The same, whose models see every series scaled by the values that it has before what is held out, and its exogenous columns likewise; windows are scaled by
+    /// themselves behind that. Forecasts, figures and explanations stay on the scale of the data. A series that was not there has the scale of its own values.
+    #[must_use]
+    pub fn local_scaler(mut self, scaler: LocalScaler) -> Forecaster {
+        self.local = Some(scaler);
+        self
+    }
+
     /// The same on so many threads; 0 for as many as the machine has. The result has the same bits at any number.
     #[must_use]
     pub fn threads(mut self, n: usize) -> Forecaster {
@@ -188,7 +198,7 @@ impl Forecaster {
         let val_size = self.held_out(frame)?;
         self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
-        let frame = &*frame.coded(val_size);
+        let frame = &*self.prepared(frame, val_size);
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
         if short > 0 && val_size > 0 {
@@ -198,10 +208,19 @@ impl Forecaster {
         self.settle(frame, fitted, Report { val_size, stopped, notes, ..Report::default() })
     }
 
+    /// The frame as models learn from it: words and scales are those of what lies before the last `held` values.
+    pub(super) fn prepared<'a>(&self, frame: &'a SeriesFrame, held: usize) -> Cow<'a, SeriesFrame> {
+        let coded = frame.coded(held);
+        match self.local {
+            Some(scaler) => Cow::Owned(coded.scaled(scaler, held)),
+            None => coded,
+        }
+    }
+
     /// Measures what was trained, and keeps it.
     fn settle(&mut self, frame: &SeriesFrame, mut fitted: Vec<Fitted>, report: Report) -> Result<Report> {
         let Report { val_size, stopped, notes, .. } = report;
-        let season = self.season.unwrap_or(frame.freq().season());
+        let season = self.season_of(frame);
         let held = (val_size > 0).then(|| self.measure(frame, &mut fitted, val_size, season)).transpose()?;
         let ensemble = held.as_ref().and_then(|held| held.scores(ensemble::NAME));
         let scores = |b: &&Baseline| (b.name.to_owned(), held.as_ref().and_then(|held| held.scores(b.name)));
@@ -210,6 +229,11 @@ impl Forecaster {
         state.tails = Some(frame.last(state.longest_input() + 1));
         self.state = Some(state);
         Ok(Report { baselines, ensemble, val_size, stopped, held, notes })
+    }
+
+    /// Values after which the series repeat themselves.
+    pub(super) fn season_of(&self, frame: &SeriesFrame) -> usize {
+        self.season.unwrap_or(frame.freq().season())
     }
 
     /// The models, before or after a fit.
@@ -244,7 +268,7 @@ impl Forecaster {
     ) -> Result<Report> {
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
-        let frame = &*frame.coded(val_size);
+        let frame = &*self.prepared(frame, val_size);
         let found: Vec<_> = found.into_iter().filter(|(_, fitted)| !stopped || fitted.is_some()).collect();
         if found.is_empty() {
             let want = "the best settings so far were found in a run before: go on with its log to have them trained";
@@ -457,7 +481,7 @@ impl Forecaster {
         let Some(conformal) = wanted else { return Ok((None, false)) };
         let reach = conformal.reach(self.h);
         let seen = frame.without_last(val_size);
-        let seen = seen.coded(reach);
+        let seen = self.prepared(&seen, reach);
         let (want, why) = (reach.saturating_add(2), "for the backtest that intervals are made from");
         match self.models[i].family.takes.multivariate {
             true => seen.at_least(want, why)?,
@@ -501,107 +525,6 @@ impl Forecaster {
         Ok(forecasts)
     }
 
-    fn add_models(&self, to: &mut Forecasts, cuts: &[Cut<'_>], fitted: &[Fitted], h: usize) -> Result<()> {
-        for fitted in fitted {
-            to.groups.push(self.group(fitted, cuts, h)?);
-        }
-        Ok(())
-    }
-
-    /// Adds the ensemble of the models, which alone are there so far.
-    fn add_ensemble(&self, to: &mut Forecasts, fitted: &[Fitted]) {
-        let weights: Vec<f64> = fitted.iter().map(|fitted| fitted.weight).collect();
-        let all = self.ensemble.and_then(|ensemble| ensemble.of(&to.groups, &weights));
-        to.groups.extend(all);
-    }
-
-    fn add_baselines(&self, to: &mut Forecasts, cuts: &[Cut<'_>], season: usize) {
-        to.groups.extend(self.baselines.iter().map(|b| baseline(b, cuts, (self.h, season), &self.level, self.threads)));
-    }
-
-    pub(super) fn add_groups(
-        &self,
-        to: &mut Forecasts,
-        cuts: &[Cut<'_>],
-        fitted: &[Fitted],
-        season: usize,
-    ) -> Result<()> {
-        self.add_models(to, cuts, fitted, self.h)?;
-        self.add_ensemble(to, fitted);
-        self.add_baselines(to, cuts, season);
-        Ok(())
-    }
-
-    /// The next `h` values (else as many as it was trained for) of every series of `frame`, or of those that it was trained on.
-    ///
-    /// # Errors
-    /// Nothing was trained; a frame of another frequency; no frame, where the file came without the series' ends.
-    pub fn predict(&self, frame: Option<&SeriesFrame>, h: Option<usize>) -> Result<Forecasts> {
-        let known = self.known_ahead(frame, h)?;
-        let (frame, fitted, h) = self.ready(known.as_ref().or(frame), h)?;
-        let cuts: Vec<Cut<'_>> = frame.iter().map(|series| (series, series.y.len())).collect();
-        let mut forecasts = Forecasts::new(frame, &cuts, h, self.state.as_ref().map_or(1, |state| state.season), false);
-        self.add_models(&mut forecasts, &cuts, fitted, h)?;
-        self.add_ensemble(&mut forecasts, fitted);
-        Ok(forecasts)
-    }
-
-    /// What is to be forecast, by what, and how far; refuses what cannot be.
-    pub(super) fn ready<'a>(
-        &'a self,
-        frame: Option<&'a SeriesFrame>,
-        h: Option<usize>,
-    ) -> Result<(&'a SeriesFrame, &'a [Fitted], usize)> {
-        let h = h.unwrap_or(self.h);
-        if h == 0 || h > MOST {
-            return Err(ForecastError::option("h", h, format!("it must be between 1 and {MOST}")));
-        }
-        let Some(state) = &self.state else {
-            return Err(ForecastError::option("forecaster", "not trained", "fit it first"));
-        };
-        if let Some(frame) = frame.filter(|frame| frame.freq() != state.about.freq) {
-            let what = format!(
-                "the series have the frequency {}, the models were trained on {}: give --freq if it does not show well",
-                frame.freq(),
-                state.about.freq
-            );
-            return Err(ForecastError::Frequency { what });
-        }
-        let Some(frame) = frame.or(state.tails.as_ref()) else {
-            let want = "the file was saved without the ends of its series: give series to forecast";
-            return Err(ForecastError::option("series", "missing", want));
-        };
-        if frame.exogenous() != &state.about.exogenous {
-            return Err(other_columns(frame.exogenous(), &state.about.exogenous));
-        }
-        for fitted in &state.fitted {
-            fitted.check_series(frame)?;
-        }
-        self.hierarchy.iter().try_for_each(|hierarchy| hierarchy.check(frame))?;
-        self.check_future(frame, h.div_ceil(self.h).saturating_mul(self.h))?;
-        Ok((frame, &state.fitted, h))
-    }
-
-    /// A model's forecasts, which add up where they should.
-    fn group(&self, fitted: &Fitted, cuts: &[Cut<'_>], h: usize) -> Result<Group> {
-        match &self.hierarchy {
-            Some(hierarchy) => fitted.reconciled(hierarchy, cuts, h),
-            None => fitted.at(cuts, h),
-        }
-    }
-
-    /// Refuses a future of which the exogenous columns are not known.
-    fn check_future(&self, frame: &SeriesFrame, h: usize) -> Result<()> {
-        let names = frame.exogenous();
-        let n = names.futr.len();
-        let lacks = |series: &Series<'_>| n > 0 && series.futr.len() / n < series.y.len() + h;
-        let mut missing = frame.iter().filter(lacks);
-        let Some(first) = missing.next() else { return Ok(()) };
-        let ds = frame.written(frame.time(&first, first.futr.len() / n));
-        let columns = names.futr[..names.given()].join(", ");
-        Err(ForecastError::NoFuture { id: first.id.to_owned(), ds, columns, h, series: 1 + missing.count() })
-    }
-
     /// What the exogenous columns of its series are called.
     pub fn exogenous(&self) -> Option<&Exogenous> {
         self.state.as_ref().map(|state| &state.about.exogenous)
@@ -620,52 +543,5 @@ impl Forecaster {
     /// The ends of the series it was trained on, where it has them.
     pub fn tails(&self) -> Option<&SeriesFrame> {
         self.state.as_ref().and_then(|state| state.tails.as_ref())
-    }
-}
-
-pub(super) fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError {
-    let said = |names: &Exogenous| {
-        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let words: Vec<String> = names.categories.iter().map(|category| category.name.clone()).collect();
-        let words = if words.is_empty() { String::new() } else { format!(", cat: {}", words.join(", ")) };
-        format!("hist: {}, futr: {}, static: {}{words}", list(&names.hist), list(&names.futr), list(&names.stat))
-    };
-    ForecastError::option("exogenous columns", said(got), format!("the models were trained with {}", said(want)))
-}
-
-impl Fitted {
-    /// Numbers that were learnt.
-    pub fn parameters(&self) -> usize {
-        self.network.param_count() * self.locals.as_ref().map_or(1, |locals| locals.len())
-    }
-
-    /// Refuses series that a multivariate model was not trained on, and frames that lack some of those it was, or whose series do not end together.
-    pub(super) fn check_series(&self, frame: &SeriesFrame) -> Result<()> {
-        if let Some(strange) =
-            self.locals.as_ref().and_then(|locals| frame.ids.iter().find(|id| !locals.contains_key(*id)))
-        {
-            return Err(self.no_model_of(strange));
-        }
-        if self.series.is_empty() {
-            return Ok(());
-        }
-        let alias = &self.model.alias;
-        let lacking = self.series.iter().find(|id| !frame.ids.contains(id));
-        let strange = frame.ids.iter().find(|id| !self.series.contains(id));
-        let what = match (lacking, strange) {
-            (Some(id), _) => format!("without {id:?}"),
-            (_, Some(id)) => format!("with {id:?}, which it was not trained on"),
-            _ => return frame.aligned().map(drop),
-        };
-        let want = format!(
-            "{alias} forecasts the {} series that it was trained on together; it needs all of them, and no others",
-            self.series.len()
-        );
-        Err(ForecastError::option("series", what, want))
-    }
-
-    /// The network, from scaled windows to scaled forecasts; of a recurrent model to the next step, with the states of its layers behind it.
-    pub fn network(&self) -> &Network {
-        &self.network
     }
 }

@@ -132,3 +132,40 @@ impl Fitted {
         ForecastError::option("series", format!("{id:?}"), want)
     }
 }
+
+impl Fitted {
+    /// Numbers that were learnt.
+    pub fn parameters(&self) -> usize {
+        self.network.param_count() * self.locals.as_ref().map_or(1, |locals| locals.len())
+    }
+
+    /// Refuses series that a multivariate model was not trained on, and frames that lack some of those it was, or whose series do not end together.
+    pub(super) fn check_series(&self, frame: &SeriesFrame) -> Result<()> {
+        if let Some(strange) =
+            self.locals.as_ref().and_then(|locals| frame.ids.iter().find(|id| !locals.contains_key(*id)))
+        {
+            return Err(self.no_model_of(strange));
+        }
+        if self.series.is_empty() {
+            return Ok(());
+        }
+        let alias = &self.model.alias;
+        let lacking = self.series.iter().find(|id| !frame.ids.contains(id));
+        let strange = frame.ids.iter().find(|id| !self.series.contains(id));
+        let what = match (lacking, strange) {
+            (Some(id), _) => format!("without {id:?}"),
+            (_, Some(id)) => format!("with {id:?}, which it was not trained on"),
+            _ => return frame.aligned().map(drop),
+        };
+        let want = format!(
+            "{alias} forecasts the {} series that it was trained on together; it needs all of them, and no others",
+            self.series.len()
+        );
+        Err(ForecastError::option("series", what, want))
+    }
+
+    /// The network, from scaled windows to scaled forecasts; of a recurrent model to the next step, with the states of its layers behind it.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}

@@ -7,7 +7,7 @@ use super::nf_columns::columns;
 use crate::calendar::{Freq, Stamp};
 use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, torch_parameter};
-use crate::frame::{About, Exogenous, Fill, FrameOptions, SeriesFrame, Table};
+use crate::frame::{About, Exogenous, Fill, FrameOptions, SeriesFrame};
 use crate::losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_nn::Network;
@@ -78,9 +78,9 @@ const OF_TRAINING: [&str; 26] = [
 ];
 
 /// What a folder says besides its models.
-struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
-    config: Map<String, Value>,
+    pub(super) config: Map<String, Value>,
 }
 
 /// One model's file.
@@ -136,6 +136,7 @@ impl Forecaster {
         let forecaster = Forecaster {
             models: fitted.iter().map(|fitted| fitted.model.clone()).collect(),
             season: Some(season),
+            local: about.local,
             state: Some(State { about, season, fitted, tails }),
             ..Forecaster::new(h)
         };
@@ -163,22 +164,14 @@ impl Folder {
             return Err(folder.bad(format!("it has the format {found}; this program reads {FORMAT:?}")));
         }
         let config = all.get("configuration").and_then(Value::as_object).cloned().unwrap_or_default();
-        for (name, what) in
-            [("local_scaler_type", "scaled series by series"), ("_cs_df", "intervals from its own errors")]
-        {
-            let there = config.get(name).is_some_and(|value| !value.is_null());
-            if there && name == "local_scaler_type" {
-                return Err(folder.bad(format!("its models were trained on values {what} ({name}), which is not read")));
-            }
-        }
         Ok(Folder { config, ..folder })
     }
 
-    fn bad(&self, what: impl Into<String>) -> ForecastError {
+    pub(super) fn bad(&self, what: impl Into<String>) -> ForecastError {
         ForecastError::BadFile { file: self.path.display().to_string(), what: what.into() }
     }
 
-    fn json(&self, name: &str) -> Result<Map<String, Value>> {
+    pub(super) fn json(&self, name: &str) -> Result<Map<String, Value>> {
         let path = self.path.join(name);
         let text = std::fs::read_to_string(&path).map_err(|error| self.bad(format!("{name}: {error}")))?;
         let what = path.display().to_string();
@@ -186,7 +179,7 @@ impl Folder {
     }
 
     /// A tensor that `value` refers to, of the file beside.
-    fn tensor(&self, file: &str, value: &Value) -> Result<TensorData> {
+    pub(super) fn tensor(&self, file: &str, value: &Value) -> Result<TensorData> {
         let key = value.get("key").and_then(Value::as_str).unwrap_or_default();
         let tensors = TensorFile::read(self.path.join(file), &ReadOptions::default())?.tensors;
         let found = tensors.into_iter().find(|tensor| tensor.name == key);
@@ -260,6 +253,7 @@ impl Folder {
             true => self.series(exogenous, &options)?,
             false => self.in_their_place(freq, &options)?,
         };
+        frame.about.local = self.local_scaler()?;
         let columns = &mut frame.about.columns;
         for (to, name) in
             [(&mut columns.id, "id_col"), (&mut columns.time, "time_col"), (&mut columns.target, "target_col")]
@@ -284,118 +278,6 @@ impl Folder {
         tried.reduce(|before, next| before.or(next)).unwrap_or_else(|| Err(self.bad("it has no times")))
     }
 
-    fn series(&self, exogenous: &Exogenous, options: &FrameOptions) -> Result<SeriesFrame> {
-        let ids = self.ids()?;
-        let times = self.times()?;
-        let dataset = self.json("dataset.json")?;
-        let field = |name: &str| dataset.get("fields").and_then(|fields| fields.get(name)).unwrap_or(&Value::Null);
-        let listed = |value: &Value| -> Vec<String> {
-            let values = value.get("values").and_then(Value::as_array);
-            values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
-        };
-        let columns = listed(field("temporal_cols"));
-        let TensorData::F32(table) = self.tensor("dataset.safetensors", field("temporal"))? else {
-            return Err(self.bad("its series are not numbers of 32 bits"));
-        };
-        let ends = match self.tensor("dataset.safetensors", field("indptr"))? {
-            TensorData::I32(ends) => ends.into_iter().map(i64::from).collect::<Vec<_>>(),
-            TensorData::I64(ends) => ends,
-            _ => return Err(self.bad("where its series begin is not said in whole numbers")),
-        };
-        let ends: Vec<usize> = ends.into_iter().filter_map(|end| usize::try_from(end).ok()).collect();
-        let rows = table.len() / columns.len().max(1);
-        let sizes = [rows, times.len(), ends.last().copied().unwrap_or(0)];
-        let is_sorted = ends.first() == Some(&0) && ends.windows(2).all(|pair| pair[0] <= pair[1]);
-        if sizes.iter().any(|n| *n != rows) || ends.len() != ids.len() + 1 || !is_sorted {
-            return Err(self.bad(format!("{} series of {sizes:?} values and times do not fit together", ids.len())));
-        }
-        let column = |name: &str| -> Result<Vec<f32>> {
-            let Some(at) = columns.iter().position(|column| column == name) else {
-                return Err(self.bad(format!("its series have no column {name:?}")));
-            };
-            Ok(table.iter().skip(at).step_by(columns.len()).copied().collect())
-        };
-        let target = self.config.get("target_col").and_then(Value::as_str).unwrap_or("y");
-        let mut y = if columns.iter().any(|name| name == target) { column(target)? } else { column("y")? };
-        if columns.iter().any(|name| name == "available_mask") {
-            for (y, known) in y.iter_mut().zip(column("available_mask")?) {
-                *y = if known > 0.0 { *y } else { f32::NAN };
-            }
-        }
-        let of = |names: &[String]| -> Result<Vec<Vec<f32>>> { names.iter().map(|name| column(name)).collect() };
-        let (hist, futr) = (of(&exogenous.hist)?, of(&exogenous.futr)?);
-        let row_ids: Vec<&str> = ids
-            .iter()
-            .zip(ends.windows(2))
-            .flat_map(|(id, range)| std::iter::repeat_n(id.as_str(), range[1] - range[0]))
-            .collect();
-        let times: Vec<&str> = times.iter().map(String::as_str).collect();
-        let hist: Vec<(&str, &[f32])> =
-            exogenous.hist.iter().map(String::as_str).zip(hist.iter().map(|v| &v[..])).collect();
-        let futr: Vec<(&str, &[f32])> =
-            exogenous.futr.iter().map(String::as_str).zip(futr.iter().map(|v| &v[..])).collect();
-        let table = Table { ids: &row_ids, ds: &times, y: &y, hist: &hist, futr: &futr };
-        let mut frame = SeriesFrame::from_table(&table, options)?;
-        if !exogenous.stat.is_empty() {
-            let names = listed(field("static_cols"));
-            let TensorData::F32(all) = self.tensor("dataset.safetensors", field("static"))? else {
-                return Err(self.bad("its static columns are not numbers of 32 bits"));
-            };
-            for id in &frame.ids {
-                let row = ids.iter().position(|other| other == id).unwrap_or_default();
-                for name in &exogenous.stat {
-                    let at = names.iter().position(|column| column == name);
-                    let value = at.and_then(|at| all.get(row * names.len() + at));
-                    let Some(value) = value else { return Err(self.bad(format!("no static column {name:?}"))) };
-                    frame.beside.stat.push(*value);
-                }
-            }
-        }
-        frame.about.exogenous = exogenous.clone(); // words are numbered there as they are here
-        Ok(frame)
-    }
-
-    fn ids(&self) -> Result<Vec<String>> {
-        let uids = self.config.get("uids").unwrap_or(&Value::Null);
-        let data = uids.get("data").unwrap_or(uids);
-        if let Some(values) = data.get("values").and_then(Value::as_array) {
-            let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-            return Ok(values.iter().map(text).collect());
-        }
-        match self.tensor("configuration.safetensors", data)? {
-            TensorData::I64(ids) => Ok(ids.into_iter().map(|id| id.to_string()).collect()),
-            TensorData::I32(ids) => Ok(ids.into_iter().map(|id| id.to_string()).collect()),
-            _ => Err(self.bad("its series are named by neither text nor whole numbers")),
-        }
-    }
-
-    /// The time of every row, as text.
-    fn times(&self) -> Result<Vec<String>> {
-        let ds = self.config.get("ds").unwrap_or(&Value::Null);
-        let data = ds.get("data").unwrap_or(ds);
-        let numbers = match self.tensor("configuration.safetensors", data)? {
-            TensorData::I64(times) => times,
-            TensorData::I32(times) => times.into_iter().map(i64::from).collect(),
-            _ => return Err(self.bad("its times are neither dates nor whole numbers")),
-        };
-        let Some(unit) = ds.get("unit").and_then(Value::as_str) else {
-            return Ok(numbers.into_iter().map(|n| n.to_string()).collect());
-        };
-        let seconds = |n: i64| match unit {
-            "ns" => Some(n.div_euclid(1_000_000_000)),
-            "us" => Some(n.div_euclid(1_000_000)),
-            "ms" => Some(n.div_euclid(1000)),
-            "s" => Some(n),
-            "D" => n.checked_mul(86_400),
-            _ => None,
-        };
-        let all: Option<Vec<i64>> = numbers.into_iter().map(seconds).collect();
-        let Some(all) = all else { return Err(self.bad(format!("its times are in {unit:?}"))) };
-        let sample = if all.iter().all(|s| s.rem_euclid(86_400) == 0) { "2000-01-01" } else { "2000-01-01 00:00:00" };
-        let Some((_, form)) = Stamp::parse(sample) else { return Ok(Vec::new()) };
-        Ok(all.into_iter().map(|seconds| form.write(Stamp(seconds))).collect())
-    }
-
     fn restore(
         &self,
         saved: &Saved,
@@ -406,6 +288,16 @@ impl Folder {
     ) -> Result<Fitted> {
         let (model, input_size) = self.model(saved, h, notes)?;
         let model = model.for_columns(exogenous);
+        if let (Some(_), ForecastLoss::Distribution(DistributionLoss { distribution, .. })) =
+            (frame.about.local, &model.loss)
+            && distribution.domain().is_some()
+        {
+            let what = format!(
+                "its {} was one of scaled series (local_scaler_type), which is not what it is here",
+                distribution.name()
+            );
+            return Err(self.bad_file(saved, what));
+        }
         let multivariate = model.family.takes.multivariate;
         if multivariate && !self.has_series() {
             return Err(self.bad_file(saved, "it forecasts its series together, and they were not saved"));

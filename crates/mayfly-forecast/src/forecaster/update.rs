@@ -1,5 +1,6 @@
 //! New values for a trained forecaster: appended to the ends of its series, and learnt from when asked.
-use super::fit::{Forecaster, State, other_columns};
+use super::fit::{Forecaster, State};
+use super::predict::other_columns;
 use super::watch::Watch;
 use crate::error::{ForecastError, Result};
 use crate::frame::{Appended, Fill, SeriesFrame};
@@ -45,7 +46,11 @@ impl Forecaster {
             return Err(ForecastError::option("series", "missing", want));
         }
         let (whole, appended) = match &state.tails {
-            Some(tails) => tails.appended(more, options.fill)?,
+            Some(tails) => {
+                let (whole, appended) = tails.appended(more, options.fill)?;
+                let scaled = tails.about.local.map(|scaler| whole.scaled_like(scaler, Some(tails)));
+                (scaled.unwrap_or(whole), appended)
+            }
             None => (more.clone(), Appended { rows: more.rows(), series: more.len(), ..Appended::default() }),
         };
         state.fitted.iter().try_for_each(|fitted| fitted.check_series(&whole))?;

@@ -80,6 +80,7 @@ impl SeriesFrame {
             known: Some(Vec::new()),
             weights: Some(Vec::new()),
             beside: Beside::default(),
+            local: Vec::new(),
             notes: Vec::new(),
         }
     }

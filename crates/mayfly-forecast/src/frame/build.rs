@@ -105,7 +105,7 @@ pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: 
         Some(freq) => fits(freq, &form)?,
         None => infer(ranges.iter().map(|range| &stamps[range.clone()]), &form)?,
     };
-    let about = About { freq, form, columns, exogenous: rows.names.clone() };
+    let about = About { freq, form, columns, exogenous: rows.names.clone(), local: None };
     let frame = place(&rows, &ranges, about, options.fill, notes)?;
     frame.at_least(options.least, "to see a step")?;
     Ok(frame)
@@ -199,6 +199,7 @@ fn place(
         known: None,
         weights: (!rows.weights.is_empty()).then(Vec::new),
         beside: Beside::default(),
+        local: Vec::new(),
         notes,
     };
     let most = (rows.rows.len() as u64).saturating_mul(MOST_FILLED);

@@ -1,4 +1,5 @@
 //! The frame: every series on its grid.
+use super::local::{LocalScaler, Scale};
 use super::options::{Columns, Exogenous};
 use crate::calendar::{Freq, Stamp, StampForm};
 use crate::error::{ForecastError, Result};
@@ -19,6 +20,8 @@ pub struct SeriesFrame {
     /// How much each value counts in training; none where all count alike.
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) beside: Beside,
+    /// `[series, 1 + columns of hist + columns of futr]`: what models see of a series is scaled by; empty where nothing is.
+    pub(crate) local: Vec<Scale>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -44,6 +47,9 @@ pub(crate) struct About {
     pub(crate) columns: Columns,
     #[serde(default, skip_serializing_if = "Exogenous::is_empty")]
     pub(crate) exogenous: Exogenous,
+    /// What whole series are scaled by, for the models alone: values stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) local: Option<LocalScaler>,
 }
 
 /// One series, or the beginning of one.
@@ -65,6 +71,8 @@ pub struct Series<'a> {
     pub futr: &'a [f32],
     /// Columns that a series has once.
     pub stat: &'a [f32],
+    /// Shift and scale of the values, and of each column of `hist` and `futr`, that models see them by; empty where they see them as they are.
+    pub local: &'a [[f32; 2]],
 }
 
 impl SeriesFrame {
@@ -112,6 +120,7 @@ impl SeriesFrame {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Series<'_>> + Clone {
         let names = &self.about.exogenous;
         let (hist, futr, stat) = (names.hist.len(), names.futr.len(), names.stat.len());
+        let locals = self.local.len() / self.len().max(1);
         (0..self.len()).map(move |i| {
             let range = self.offsets[i]..self.offsets[i + 1];
             let known = self.known.as_ref().map(|known| &known[range.clone()]);
@@ -128,6 +137,7 @@ impl SeriesFrame {
                 hist: &self.beside.hist[range.start * hist..range.end * hist],
                 futr: &self.beside.futr[futr_range.start * futr..futr_range.end * futr],
                 stat: &self.beside.stat[i * stat..(i + 1) * stat],
+                local: &self.local[i * locals..(i + 1) * locals],
                 y: &self.y[range],
             }
         })
@@ -182,6 +192,7 @@ impl SeriesFrame {
             weights: self.weights.as_ref().map(|weights| weights[range.clone()].to_vec()),
             y: self.y[range].to_vec(),
             beside,
+            local: self.iter().nth(i).map_or(Vec::new(), |series| series.local.to_vec()),
             notes: Vec::new(),
         }
     }
@@ -196,6 +207,7 @@ impl SeriesFrame {
             known: self.known.as_ref().map(|_| Vec::new()),
             weights: self.weights.as_ref().map(|_| Vec::new()),
             beside: Beside::default(),
+            local: Vec::new(),
             notes: Vec::new(),
         };
         let names = &self.about.exogenous;
@@ -217,6 +229,7 @@ impl SeriesFrame {
             out.beside.hist.extend(columns(series.hist, names.hist.len()));
             out.beside.futr.extend(columns(series.futr, names.futr.len()));
             out.beside.stat.extend(series.stat);
+            out.local.extend(series.local);
             out.offsets.push(out.y.len());
         }
         out
@@ -318,6 +331,7 @@ impl SeriesFrame {
             known: Some(Vec::with_capacity(self.len() * longest)),
             weights: self.weights.as_ref().map(|_| Vec::with_capacity(self.len() * longest)),
             beside: Beside { stat: self.beside.stat.clone(), ..Beside::default() },
+            local: self.local.clone(),
             notes: self.notes.clone(),
         };
         let mut rows = vec![0];
@@ -396,7 +410,7 @@ impl<'a> Series<'a> {
 
     /// A series of which nothing is known.
     pub(crate) fn nothing(id: &'a str) -> Series<'a> {
-        Series { id, start: Stamp(0), y: &[], known: None, weights: None, hist: &[], futr: &[], stat: &[] }
+        Series { id, start: Stamp(0), y: &[], known: None, weights: None, hist: &[], futr: &[], stat: &[], local: &[] }
     }
 
     /// A series of values alone.

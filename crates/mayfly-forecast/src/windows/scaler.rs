@@ -90,6 +90,13 @@ impl Scaler {
         Fitted { shift: shift as f32, scale: scale as f32, curve: self.curve() }
     }
 
+    /// The scale of the values of a series that is scaled as a whole by `local` before.
+    pub(super) fn fit_behind(self, values: &mut [f64], [shift, scale]: [f32; 2]) -> Fitted {
+        values.iter_mut().for_each(|v| *v = (*v - f64::from(shift)) / f64::from(scale));
+        let own = self.fit(values);
+        Fitted { shift: shift + scale * own.shift, scale: scale * own.scale, ..own }
+    }
+
     fn curve(self) -> Curve {
         match self {
             Scaler::MinMax1 => Curve::Doubled,

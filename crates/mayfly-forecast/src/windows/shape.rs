@@ -158,10 +158,10 @@ impl RowShape {
     pub(crate) fn fill_beside(&self, series: &Series<'_>, cut: usize, to: BesideMut<'_>) {
         let Counts { hist, futr, hist_words, futr_words, .. } = self.counts;
         let tables = [
-            (to.hist, series.hist, hist, hist_words, self.input_size),
-            (to.futr, series.futr, futr, futr_words, self.input_size + self.h),
+            (to.hist, series.hist, hist, hist_words, self.input_size, 1),
+            (to.futr, series.futr, futr, futr_words, self.input_size + self.h, 1 + hist),
         ];
-        for (to, from, columns, words, times) in tables {
+        for (to, from, columns, words, times, first) in tables {
             let Some(to) = to else { continue };
             let at = |i: usize| (cut + i).checked_sub(self.input_size);
             let there = |i: usize| at(i).filter(|at| (at + 1) * columns <= from.len());
@@ -173,7 +173,7 @@ impl RowShape {
             for column in 0..columns.saturating_sub(words) {
                 let known = (0..self.input_size).filter_map(|i| at(i).filter(|at| series.is_known(*at)));
                 let mut values: Vec<f64> = known.map(|at| f64::from(from[at * columns + column])).collect();
-                let fitted = self.scaler.fit(&mut values);
+                let fitted = self.scaler.fit_behind(&mut values, local(series, first + column));
                 for i in 0..times {
                     to[i * columns + column] = there(i).map_or(0.0, |at| fitted.apply(from[at * columns + column]));
                 }
@@ -193,6 +193,11 @@ pub(super) fn weight_of(weights: &[f32], step: usize) -> f32 {
     weights.get(step).copied().unwrap_or(1.0)
 }
 
+/// What a column of a series is scaled by as a whole.
+fn local(series: &Series<'_>, column: usize) -> [f32; 2] {
+    series.local.get(column).copied().unwrap_or([0.0, 1.0])
+}
+
 /// One by the mean error of the naive forecast of a season within a window, on the scale that `compared` goes to; 0 where that makes none.
 fn naive_unit(x: &[f32], season: usize, compared: impl Fn(f32) -> f32) -> f32 {
     let sum: f32 = x.iter().skip(season).zip(x).map(|(now, then)| (compared(*now) - compared(*then)).abs()).sum();
@@ -210,7 +215,7 @@ pub(crate) fn inputs_of(
     let len = x.len();
     let place = |i: usize| (cut + i).checked_sub(len).filter(|at| series.is_known(*at));
     let mut values: Vec<f64> = (0..len).filter_map(|i| Some(f64::from(series.y[place(i)?]))).collect();
-    let fitted = scaler.fit(&mut values);
+    let fitted = scaler.fit_behind(&mut values, local(series, 0));
     for (i, x) in x.iter_mut().enumerate() {
         *x = place(i).map_or(0.0, |at| fitted.apply(series.y[at]));
     }

@@ -215,6 +215,9 @@ pub struct ModelArgs {
     /// What each window is scaled by: identity, standard, robust, minmax, minmax1, invariant or revin [default: the family's]
     #[arg(long, value_name = "NAME")]
     pub scaler: Option<String>,
+    /// What each whole series is scaled by before its windows are, for series of very different sizes: standard, robust, robust-iqr or minmax [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    pub local_scaler: Option<String>,
     /// Validations without a lower loss before training stops [default: never]
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,

@@ -6,8 +6,8 @@ use crate::support::input::Input;
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_forecast::{
-    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Hierarchy, Model,
-    Reconciliation, Scaler, SeriesFrame, TimeFeature,
+    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Hierarchy, LocalScaler,
+    Model, Reconciliation, Scaler, SeriesFrame, TimeFeature,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -126,6 +126,9 @@ fn built(args: &ModelArgs, families: &[&'static Family]) -> Result<Forecaster> {
     if !args.level.is_empty() {
         let method = args.intervals.parse().map_err(as_flags)?;
         forecaster = forecaster.intervals(Conformal { method, windows: args.interval_windows, step: Some(1) });
+    }
+    if let Some(name) = &args.local_scaler {
+        forecaster = forecaster.local_scaler(LocalScaler::by_name(name).map_err(as_flags)?);
     }
     forecaster = args.season.into_iter().fold(forecaster, Forecaster::season);
     Ok(args.val.into_iter().fold(forecaster, Forecaster::val_size))
