@@ -2,8 +2,8 @@
 
     venv/bin/python bench/python/nf_folder.py [FOLDER ...]
 
-Five folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
-models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), of losses that count steps of the horizon differently (`weighed`), and of series that were scaled as a whole (`scaled`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
+Six folders, of small models after three steps on two series of 60 months with an exogenous column of each kind (`exog`), of
+models that take none (`plain`), and with a column of categories of each kind beside numbers (`cat`), of losses that count steps of the horizon differently (`weighed`), and of series that were scaled as a whole (`scaled`), and a FEDformer, whose frequencies follow from its seed (`modes`), each beside `NAME.csv` with NeuralForecast's own forecasts. Quantiles of distributions are drawn
 there, so that the files have their parameters.
 """
 
@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from neuralforecast import NeuralForecast
 from neuralforecast.losses.pytorch import MAE, DistributionLoss, HuberMQLoss, MQLoss
-from neuralforecast.models import GRU, LSTM, MLP, NHITS, DLinear, NBEATSx, NLinear, PatchTST, TSMixer
+from neuralforecast.models import GRU, LSTM, FEDformer, MLP, NHITS, DLinear, NBEATSx, NLinear, PatchTST, TSMixer
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates/mayfly-forecast/tests/neuralforecast"
 H, L = 4, 8
@@ -63,6 +63,8 @@ def models(which):
     if which == "scaled":
         columns = dict(hist_exog_list=["seen"], futr_exog_list=["plan"])
         return [MLP(hidden_size=4, **common(scaler="identity", **columns)), GRU(encoder_hidden_size=4, recurrent=True, **common(**columns)), MLP(hidden_size=4, alias="normal", **common(DistributionLoss("Normal", level=[80], return_params=True), **columns))]
+    if which == "modes":
+        return [FEDformer(hidden_size=8, conv_hidden_size=4, modes=2, encoder_layers=1, random_seed=5, **common())]
     return [
         NHITS(mlp_units=[[8, 8]] * 3, **common(MQLoss(level=[80]), "minmax")),
         NLinear(**common(DistributionLoss("StudentT", level=[80], return_params=True))),
@@ -77,9 +79,9 @@ def write(which):
     static = pd.DataFrame({"unique_id": ["a", "b"], "size": [1.0, 2.0], "town": ["Rome", "Oslo"]})
     if which == "exog":
         static = static.drop(columns="town")
-    columns = {"exog": ["seen", "plan"], "plain": [], "weighed": [], "scaled": ["seen", "plan"], "cat": ["seen", "plan", "sky", "day"]}[which]
+    columns = {"exog": ["seen", "plan"], "plain": [], "weighed": [], "modes": [], "scaled": ["seen", "plan"], "cat": ["seen", "plan", "sky", "day"]}[which]
     df = df[["unique_id", "ds", "y", *columns]]
-    is_plain = which in ["plain", "weighed"]
+    is_plain = which in ["plain", "weighed", "modes"]
     static = static if which in ["exog", "cat"] else None
     nf = NeuralForecast(models=models(which), freq="MS", local_scaler_type="robust" if which == "scaled" else None)
     nf.fit(df, static_df=static)
@@ -100,5 +102,5 @@ def write(which):
 
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
-    for which in sys.argv[1:] or ["plain", "exog", "cat", "weighed", "scaled"]:
+    for which in sys.argv[1:] or ["plain", "exog", "cat", "weighed", "scaled", "modes"]:
         write(which)

@@ -214,3 +214,15 @@ fn steps_that_count_differently_count_so_here() {
     assert!(notes.iter().any(|note| note.contains("GRU") && note.contains("horizon_weight")), "{notes:?}");
     assert!(!notes.iter().any(|note| note.contains("MLP")), "{notes:?}");
 }
+
+/// The frequencies that a FEDformer mixes are drawn anew from its seed, as NeuralForecast draws them anew when it loads a model.
+#[test]
+fn frequencies_that_were_drawn() {
+    let (forecaster, _) = Forecaster::import_neuralforecast(folder("modes")).unwrap();
+    let forecasts = forecaster.predict(None, None).unwrap();
+    assert_eq!(differs(&forecasts, &theirs("modes"), &["FEDformer"]), None);
+    let path = tempfile::tempdir().unwrap();
+    let path = path.path().join("m.mayfly");
+    forecaster.save(&path).unwrap();
+    assert_eq!(Forecaster::load(&path).unwrap().predict(None, None).unwrap().to_csv(), forecasts.to_csv());
+}

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mayfly_format::model_file::{
-    Dtype, MAX_HEADER_BYTES, MAX_TENSORS, ModelFile, NanPolicy, ReadOptions, Tensor, TensorData, TensorFile,
+    Complex32, Dtype, MAX_HEADER_BYTES, MAX_TENSORS, ModelFile, NanPolicy, ReadOptions, Tensor, TensorData, TensorFile,
 };
 use mayfly_format::{FormatError, Position};
 use proptest::prelude::*;
@@ -34,6 +34,7 @@ fn model() -> ModelFile {
             tensor("steps", &[], TensorData::I32(vec![-5])),
             tensor("exact", &[2], TensorData::F64(vec![std::f64::consts::PI, -1e300])),
             tensor("none", &[0, 4], TensorData::F32(vec![])),
+            tensor("spectrum", &[1], TensorData::C64(vec![Complex32 { re: 0.5, im: -2.0 }])),
         ],
     }
 }
@@ -144,7 +145,7 @@ fn the_hash_sees_every_change_of_content() {
     let changes: [fn(&mut TensorFile); 6] = [
         |f| f.tensors[0].name.push('x'),
         |f| f.tensors.swap_remove(0).name.clear(),
-        |f| f.tensors[1].shape = vec![6],
+        |f| f.tensors[2].shape = vec![6],
         |f| f.metadata.insert("note".into(), "other".into()).map(drop).unwrap(),
         |f| f.metadata.insert("more".into(), String::new()).map_or((), drop),
         |f| {
@@ -257,7 +258,7 @@ fn bad_headers_are_explained() {
         ),
         (
             with_header(&w(r#""dtype":"F16","shape":[1],"data_offsets":[0,2]"#), 2),
-            "m: tensor \"w\" of type F16 is not supported; convert it to one of F64, F32, I64, I32, BF16, I8, U8",
+            "m: tensor \"w\" of type F16 is not supported; convert it to one of F64, F32, C64, I64, I32, BF16, I8, U8",
         ),
         (
             with_header(&w(r#""dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]"#), 1),
@@ -392,6 +393,10 @@ fn data(dtype: Dtype) -> impl Strategy<Value = TensorData> {
     prop::collection::vec(any::<u64>(), 0..20).prop_map(move |bits| match dtype {
         Dtype::F64 => TensorData::F64(bits.into_iter().map(f64::from_bits).collect()),
         Dtype::F32 => TensorData::F32(bits.into_iter().map(|b| f32::from_bits(b as u32)).collect()),
+        Dtype::C64 => {
+            let of = |b: u64| Complex32 { re: f32::from_bits(b as u32), im: f32::from_bits((b >> 32) as u32) };
+            TensorData::C64(bits.into_iter().map(of).collect())
+        }
         Dtype::I64 => TensorData::I64(bits.into_iter().map(u64::cast_signed).collect()),
         Dtype::I32 => TensorData::I32(bits.into_iter().map(|b| b as i32).collect()),
         Dtype::BF16 => TensorData::BF16(bits.into_iter().map(|b| b as u16).collect()),

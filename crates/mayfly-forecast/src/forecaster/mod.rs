@@ -18,6 +18,7 @@ mod model;
 mod network;
 mod nf;
 mod nf_columns;
+mod nf_modes;
 mod nf_series;
 mod predict;
 mod ridge;

@@ -4,6 +4,7 @@ use super::fitted::Fitted;
 use super::model::Model;
 use super::network::Networks;
 use super::nf_columns::columns;
+use super::nf_modes::drawn_modes;
 use crate::calendar::{Freq, Stamp};
 use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, torch_parameter};
@@ -18,10 +19,9 @@ use std::path::{Path, PathBuf};
 /// The form of the folder that is read.
 const FORMAT: &str = "2";
 /// Families whose forecasts need what NeuralForecast does not save, and what that is.
-const NOT_WHOLE: [(&str, &str); 4] = [
+const NOT_WHOLE: [(&str, &str); 3] = [
     ("TimesNet", "its periods are those of whatever is forecast together, and no mean of the training is saved"),
     ("StemGNN", "its graph is that of whatever is forecast together, and no mean of the training is saved"),
-    ("FEDformer", "its random modes are not saved"),
     ("TimeLLM", "neither the heads of its language model nor its tokeniser are saved"),
 ];
 /// Tensors that NeuralForecast's modules have and do not use, or that follow from the settings.
@@ -208,6 +208,7 @@ impl Folder {
                 .map_err(|source| ForecastError::Json { what: format!("{file}: its settings"), source })?;
             let tensors = read.tensors.into_iter().filter_map(|tensor| match tensor.data {
                 TensorData::F32(values) => Some((tensor.name, values)),
+                TensorData::C64(values) => Some((tensor.name, values.iter().flat_map(|v| [v.re, v.im]).collect())),
                 _ => None, // counters
             });
             let mut tensors: BTreeMap<String, Vec<f32>> = tensors.collect();
@@ -350,6 +351,14 @@ impl Folder {
         let input_size = number(&saved.settings, "input_size").filter(|n| *n > 0).unwrap_or(3 * h);
         if input_size > MOST {
             return Err(bad(format!("an input of {input_size} values: at most {MOST} are read")));
+        }
+        if saved.class == "FEDformer" && settings.get("mode_select").is_none_or(|how| how == "random") {
+            let most = settings.get("modes").or(known.get("modes")).and_then(Value::as_u64).unwrap_or(0);
+            let seed = saved.settings.get("random_seed").and_then(Value::as_u64).unwrap_or(1);
+            settings.insert(
+                "modes_index".into(),
+                serde_json::json!(drawn_modes(seed as u32, [input_size, input_size / 2 + h], most as usize)),
+            );
         }
         let mut model = base.with_all(&settings)?.input_size(input_size).loss(loss);
         if let Err(error) = model.check_horizon(h) {

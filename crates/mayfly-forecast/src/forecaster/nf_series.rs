@@ -88,7 +88,9 @@ impl Folder {
     pub(super) fn local_scaler(&self) -> Result<Option<LocalScaler>> {
         let name = |key: &str| self.config.get(key).filter(|value| !value.is_null()).map(|v| v.as_str().unwrap_or("?"));
         if let Some(name) = name("local_static_scaler_type") {
-            return Err(self.bad(format!("its static columns were scaled by {name:?} (local_static_scaler_type), which is not read")));
+            return Err(self.bad(format!(
+                "its static columns were scaled by {name:?} (local_static_scaler_type), which is not read"
+            )));
         }
         let scaler = name("local_scaler_type").map(LocalScaler::by_name).transpose();
         scaler.map_err(|error| self.bad(format!("local_scaler_type: {error}")))

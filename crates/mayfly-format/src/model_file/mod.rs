@@ -24,7 +24,7 @@ mod tensor;
 mod tensor_file;
 
 pub use model::{FORMAT, ModelFile};
-pub use tensor::{Dtype, Tensor, TensorData};
+pub use tensor::{Complex32, Dtype, Tensor, TensorData};
 pub use tensor_file::TensorFile;
 
 /// The longest header that is read or written, in bytes.

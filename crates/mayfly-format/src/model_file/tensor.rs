@@ -14,6 +14,26 @@ pub struct Tensor {
     pub data: TensorData,
 }
 
+/// A complex number of two 32-bit floats.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Complex32 {
+    /// The real part.
+    pub re: f32,
+    /// The imaginary part.
+    pub im: f32,
+}
+
+impl Complex32 {
+    fn from_le_bytes([a, b, c, d, e, f, g, h]: [u8; 8]) -> Self {
+        Self { re: f32::from_le_bytes([a, b, c, d]), im: f32::from_le_bytes([e, f, g, h]) }
+    }
+
+    fn to_le_bytes(self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.re.to_le_bytes(), self.im.to_le_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
 /// Declares the element types once: variant, Rust type, safetensors name, and from there everything that depends on the type.
 macro_rules! element_types {
     ($($(#[$doc:meta])* $variant:ident($type:ty) = $name:literal,)+) => {
@@ -84,6 +104,8 @@ element_types! {
     F64(f64) = "F64",
     /// 32-bit floats.
     F32(f32) = "F32",
+    /// Complex numbers of two 32-bit floats, as PyTorch keeps spectra.
+    C64(Complex32) = "C64",
     /// 64-bit integers.
     I64(i64) = "I64",
     /// 32-bit integers.
@@ -129,6 +151,7 @@ impl TensorData {
         match self {
             Self::F64(v) => v.iter().position(|x| x.is_nan()),
             Self::F32(v) => v.iter().position(|x| x.is_nan()),
+            Self::C64(v) => v.iter().position(|x| x.re.is_nan() || x.im.is_nan()),
             Self::BF16(v) => v.iter().position(|&bits| half::bf16::from_bits(bits).is_nan()),
             Self::I64(_) | Self::I32(_) | Self::I8(_) | Self::U8(_) => None,
         }
