@@ -25,7 +25,7 @@ fn frame(n: usize, of_b: [f32; 2]) -> SeriesFrame {
 fn plain(frame: &SeriesFrame) -> SeriesFrame {
     let of = |s: mayfly_forecast::Series<'_>| {
         let (id, start) = (s.id.to_owned(), s.start.0);
-        s.y.to_vec().into_iter().enumerate().map(move |(i, y)| (id.clone(), (start + i as i64).to_string(), y))
+        s.y.iter().copied().enumerate().map(move |(i, y)| (id.clone(), (start + i as i64).to_string(), y))
     };
     let rows: Vec<(String, String, f32)> = frame.iter().flat_map(of).collect();
     let column = |part: fn(&(String, String, f32)) -> String| rows.iter().map(part).collect::<Vec<String>>();

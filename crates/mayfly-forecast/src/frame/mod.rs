@@ -10,6 +10,7 @@ mod options;
 mod order;
 mod read;
 mod rows;
+mod scaled;
 mod series;
 
 pub use append::Appended;
