@@ -1,7 +1,8 @@
 //! `cargo xtask test`: every test of the workspace, built once and run under each instruction set.
 
-use crate::process::{FULL, cargo, program, run, say};
-use anyhow::Result;
+use crate::process::{FULL, cargo, program, root, run, say};
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Crates whose suites are repeated under each instruction set: those where `MAYFLY_ISA` changes what runs.
@@ -30,7 +31,20 @@ pub(crate) fn nightly() -> Result<()> {
         say(&format!("nightly: kernels under {isa}"));
         run(heavy(&["-E", PER_ISA]).env("MAYFLY_ISA", isa))?;
     }
-    run(&mut heavy(&[]))
+    run(&mut heavy(&[]))?;
+    accuracy()
+}
+
+/// The errors of the families on public data, and beside those that NeuralForecast reached with the same settings.
+fn accuracy() -> Result<()> {
+    let data = std::env::var_os("MAYFLY_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let data = data.join("forecast");
+    let folder = data.to_string_lossy();
+    ensure!(data.is_dir(), "{folder} is no folder with series: MAYFLY_DATA says where the data is");
+    let program = ["run", "--quiet", "--release", "-p", "mayfly-forecast", "--example", "accuracy", "--", &folder];
+    say("nightly: errors on public data");
+    run(&mut cargo(&program))?;
+    run(cargo(&program).arg("gate"))
 }
 
 /// The backend of wasi-nn, which has its own workspace since it builds wasmtime with the component model; a guest of it in Rust.
