@@ -23,9 +23,9 @@ fn frame(n: usize, of_b: [f32; 2]) -> SeriesFrame {
 
 /// The same series without columns and scales.
 fn plain(frame: &SeriesFrame) -> SeriesFrame {
-    let of = |s: mayfly_forecast::Series<'_>| {
-        let (id, start) = (s.id.to_owned(), s.start.0);
-        s.y.iter().copied().enumerate().map(move |(i, y)| (id.clone(), (start + i as i64).to_string(), y))
+    let of = |s: mayfly_forecast::Series<'_>| -> Vec<(String, String, f32)> {
+        let row = |(i, y): (usize, &f32)| (s.id.to_owned(), (s.start.0 + i as i64).to_string(), *y);
+        s.y.iter().enumerate().map(row).collect()
     };
     let rows: Vec<(String, String, f32)> = frame.iter().flat_map(of).collect();
     let column = |part: fn(&(String, String, f32)) -> String| rows.iter().map(part).collect::<Vec<String>>();

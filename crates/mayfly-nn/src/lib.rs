@@ -37,6 +37,7 @@ mod model;
 mod network;
 pub mod onnx;
 mod optimiser;
+mod prepared;
 mod quantise;
 mod registry;
 mod scale;
@@ -67,6 +68,7 @@ pub use metrics::{
 pub use model::Model;
 pub use network::{Mask, Network};
 pub use optimiser::{Optimiser, StepInfo, Stretch};
+pub use prepared::PreparedNetwork;
 pub use registry::Registry;
 pub use scale::Scale;
 pub use schedule::Schedule;

@@ -2,6 +2,7 @@
 use crate::error::{NnError, Result, expect_len};
 use crate::init::{Init, NetSize, Part};
 use crate::layers::LayerSpec;
+use crate::shared::SharedNetwork;
 use crate::spec::{Lowered, Mode, NetworkSpec};
 use mayfly_base::Rng;
 use mayfly_graph::{ParamInfo, Precision, Role, Session};
@@ -229,11 +230,20 @@ impl Network {
     /// # Errors
     /// An input that is missing, that the network does not have, or that has another number of rows.
     pub fn predict_named(&self, x: &[f32], extras: &[(&str, &[f32])]) -> Result<Vec<f32>> {
+        self.named_by(&self.shared(Precision::F32)?, &mut None, x, extras)
+    }
+
+    /// The same by weights that are packed already. The session, where it runs as many rows at a time, is used again; the last one is left there.
+    pub(crate) fn named_by(
+        &self,
+        shared: &SharedNetwork,
+        session: &mut Option<Session>,
+        x: &[f32],
+        extras: &[(&str, &[f32])],
+    ) -> Result<Vec<f32>> {
         let rows = self.check_rows(x)?;
         let parts = self.in_order(rows, extras)?;
         let mut y = Vec::with_capacity(rows * self.output_len());
-        let shared = self.shared(Precision::F32)?;
-        let mut session: Option<Session> = None;
         let mut start = 0;
         while start < rows {
             let batch = (rows - start).min(PREDICT_ROWS);

@@ -7,7 +7,7 @@ use super::watch::Watch;
 use crate::error::{ForecastError, Result};
 use crate::frame::{Exogenous, SeriesFrame};
 use crate::metrics::Scores;
-use mayfly_nn::Network;
+use mayfly_nn::{Network, PreparedNetwork};
 
 /// A trained model.
 #[derive(Clone, Debug)]
@@ -33,9 +33,9 @@ pub struct Fitted {
     /// Its figures over what was held out.
     pub scores: Option<Scores>,
     /// Of a local model that of one of its series.
-    pub(super) network: Network,
+    pub(super) network: PreparedNetwork,
     /// Where forecasts are made step by step, what continues the first.
-    pub(super) next: Option<Network>,
+    pub(super) next: Option<PreparedNetwork>,
     /// The parameters of each series, of a local model.
     pub(super) locals: Option<Locals>,
     /// What its intervals are made of, if not of its loss.
@@ -45,7 +45,7 @@ pub struct Fitted {
 impl Fitted {
     /// A model with its weights, of whose training nothing is known.
     pub(super) fn new(model: Model, input_size: usize, h: usize, exogenous: Exogenous, networks: Networks) -> Fitted {
-        let Networks { first: network, next } = networks;
+        let (network, next) = networks.prepared();
         let (steps, series) = (model.common.max_steps, Vec::new());
         let (seconds, windows, weight, scores, residuals) = (0.0, 0, 1.0, None, None);
         Fitted {
@@ -96,7 +96,7 @@ impl Fitted {
         }
         let mut model = self.model.clone();
         model.common.max_steps = steps;
-        let (input_size, h, from) = (self.input_size, self.h, Some(&self.network));
+        let (input_size, h, from) = (self.input_size, self.h, Some(&*self.network));
         if let Some(locals) = &self.locals {
             let task = Task { model: &model, frame, input_size, h, val_size: 0, threads, number, from: None };
             let Some(each) = train_each(&task, Some(locals), watch)? else { return Ok(true) };
@@ -109,7 +109,7 @@ impl Fitted {
         self.seconds += trained.seconds;
         self.steps += trained.steps;
         self.windows = trained.windows;
-        (self.network, self.next) = (trained.networks.first, trained.networks.next);
+        (self.network, self.next) = trained.networks.prepared();
         self.scores = None;
         Ok(trained.stopped)
     }
@@ -119,7 +119,7 @@ impl Fitted {
     /// The model of one series, where each has its own.
     pub(super) fn of_series(&self, locals: &Locals, id: &str) -> Result<Fitted> {
         let Some(params) = locals.get(id) else { return Err(self.no_model_of(id)) };
-        let Networks { first: network, next } = Networks::new(&self.model, self.shape(), params)?;
+        let (network, next) = Networks::new(&self.model, self.shape(), params)?.prepared();
         Ok(Fitted { network, next, locals: None, ..self.clone_without_locals() })
     }
 

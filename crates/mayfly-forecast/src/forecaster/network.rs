@@ -9,7 +9,7 @@ use crate::losses::ForecastLoss;
 use crate::windows::{Held, Plan, RowShape, Rows, WindowList};
 use mayfly_nn::{
     Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, GradientInfo, Network, NetworkSpec, Observer,
-    Schedule, TrainConfig, Trainer,
+    PreparedNetwork, Schedule, TrainConfig, Trainer,
 };
 use std::borrow::Cow;
 use std::time::Instant;
@@ -56,6 +56,11 @@ impl Networks {
             first: Network::from_parts(Networks::spec(model, shape), params, None)?,
             next: model.is_recurrent().then(next).transpose()?,
         })
+    }
+
+    /// Both, to be asked many times.
+    pub(super) fn prepared(self) -> (PreparedNetwork, Option<PreparedNetwork>) {
+        (self.first.into(), self.next.map(PreparedNetwork::from))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::families::STATES;
 use crate::losses::{ForecastLoss, Told};
 use crate::windows::{FUTR, Fitted as Scale, HIST, RowShape};
 use mayfly_base::{Rng, mix};
-use mayfly_nn::Network;
+use mayfly_nn::PreparedNetwork;
 
 impl Fitted {
     /// Paths that are drawn from each cut.
@@ -22,7 +22,7 @@ impl Fitted {
     /// What `read` makes of every step of every cut, for any h.
     pub(super) fn step_by_step<T>(
         &self,
-        next: &Network,
+        next: &PreparedNetwork,
         cuts: &[Cut<'_>],
         h: usize,
         read: Read<'_, T>,
@@ -36,7 +36,7 @@ impl Fitted {
     /// The same from what is seen for the first step, and from what is known ahead for all of them.
     pub(super) fn stepping<T>(
         &self,
-        next: &Network,
+        next: &PreparedNetwork,
         [seen, ahead]: [&Seen; 2],
         h: usize,
         read: Read<'_, T>,

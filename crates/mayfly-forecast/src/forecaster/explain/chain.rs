@@ -4,7 +4,7 @@ use crate::families::STATES;
 use crate::forecaster::fitted::Fitted;
 use crate::forecaster::seen::Seen;
 use crate::windows::{FUTR, HIST};
-use mayfly_nn::{Gradients, InputGradients, Network};
+use mayfly_nn::{Gradients, InputGradients, PreparedNetwork};
 
 /// The gradients of the network that gives the first step, and of the one that gives each further step.
 pub(super) struct Chain {
@@ -36,7 +36,7 @@ struct Way<'a> {
 }
 
 impl Chain {
-    pub(super) fn new(fitted: &Fitted, next: &Network) -> Result<Chain> {
+    pub(super) fn new(fitted: &Fitted, next: &PreparedNetwork) -> Result<Chain> {
         Ok(Chain { first: fitted.network.input_gradients()?, next: next.input_gradients()? })
     }
 
