@@ -1,7 +1,7 @@
 //! Series that are scaled as a whole before models see them.
 use mayfly_forecast::{
-    BacktestOptions, ExplainOptions, ForecastLoss, Forecaster, FrameOptions, LocalScaler, Model, SeriesFrame, Table,
-    UpdateOptions,
+    AutoOptions, BacktestOptions, Ensemble, ExplainOptions, ForecastLoss, Forecaster, FrameOptions, LocalScaler, Model,
+    Refit, SeriesFrame, Space, Table, UpdateOptions,
 };
 
 /// Values of series `s`, `factor` times as large and `level` higher.
@@ -39,6 +39,7 @@ fn model(name: &str) -> Model {
     let model = model.with("scaler_type", "identity").unwrap().input_size(12);
     match name {
         "GRU" => model.with("encoder_hidden_size", 8).unwrap().with("recurrent", true).unwrap(),
+        "NLinear" => model,
         _ => model.with("hidden_size", 16).unwrap(),
     }
 }
@@ -142,4 +143,125 @@ fn explanations_add_up_to_the_forecast() {
         assert!((one.forecast - want).abs() <= 1e-4 * size, "{} {want}", one.forecast);
         assert!((one.forecast - one.baseline.unwrap() - sum).abs() <= 0.01 * size, "{one:?}");
     }
+}
+
+/// Series of these lengths at a million, and one at 20 that is long.
+fn uneven(lens: &[usize]) -> SeriesFrame {
+    let (mut ids, mut ds, mut y) = (Vec::new(), Vec::new(), Vec::new());
+    for (s, len) in [80].iter().chain(lens).enumerate() {
+        ids.extend(vec![format!("s{s}"); *len]);
+        ds.extend((80 - len..80).map(|i| i.to_string()));
+        let unit = if s == 0 { [1.0, 20.0] } else { [1000.0, 1e6] };
+        y.extend(values(80, s, unit).into_iter().skip(80 - len));
+    }
+    SeriesFrame::from_columns(&ids, &ds, &y, &FrameOptions::default()).unwrap()
+}
+
+/// A series of which training sees nothing is still seen on its scale.
+#[test]
+fn series_shorter_than_what_is_held_out_have_a_scale() {
+    let frame = uneven(&[80, 10, 13, 14]);
+    let mut forecaster = Forecaster::new(4).model(model("MLP")).val_size(12).local_scaler(LocalScaler::Standard);
+    forecaster.fit(&frame, &mut ()).unwrap();
+    let forecasts = forecaster.predict(None, None).unwrap();
+    for (at, value) in forecasts.column("MLP").unwrap().iter().enumerate() {
+        let want = if at < 4 { [0.0, 50.0] } else { [0.98e6, 1.03e6] };
+        assert!((want[0]..want[1]).contains(&f64::from(*value)), "{at}: {value}");
+    }
+    // Values that come later make its scale anew, as it was not learnt from.
+    let mut updated = Forecaster::new(4).model(model("MLP")).val_size(12).local_scaler(LocalScaler::Standard);
+    updated.fit(&uneven(&[80, 10, 13, 14]).without_last(8), &mut ()).unwrap();
+    updated.update(&frame.last(8), &UpdateOptions::default(), &mut ()).unwrap();
+    assert!(
+        updated.predict(None, None).unwrap().column("MLP").unwrap()[8..12].iter().all(|v| (0.98e6..1.03e6).contains(v))
+    );
+}
+
+/// A file without the ends of its series has their scales: forecasts and updates are those of one with them.
+#[test]
+fn scales_are_kept_without_the_series() {
+    let whole = plain(&frame(80, [1000.0, 1e6]));
+    let mut forecaster = Forecaster::new(4).model(model("MLP")).local_scaler(LocalScaler::Robust);
+    forecaster.fit(&whole.without_last(10), &mut ()).unwrap();
+    let mut bare = forecaster.clone();
+    bare.forget_series();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    bare.save(file.path()).unwrap();
+    let mut bare = Forecaster::load(file.path()).unwrap();
+    let csv = |f: &Forecaster| f.predict(Some(&whole.last(14)), None).unwrap().to_csv();
+    assert_eq!(csv(&bare), csv(&forecaster));
+    let on = UpdateOptions { steps: 3, ..UpdateOptions::default() };
+    let before = csv(&bare);
+    bare.update(&whole.last(14), &on, &mut ()).unwrap();
+    assert_ne!(csv(&bare), before);
+    // What is learnt from fourteen values of their scale is not what would be learnt from fourteen of another.
+    let column = |f: &Forecaster| f.predict(Some(&whole.last(14)), None).unwrap().column("MLP").unwrap().to_vec();
+    assert!(column(&bare)[4..].iter().all(|v| (0.99e6..1.02e6).contains(v)), "{:?}", column(&bare));
+}
+
+/// A series that is new to the models has scales that follow it until something is learnt from it.
+#[test]
+fn new_series_are_scaled_by_all_that_came() {
+    let mut forecaster = Forecaster::new(4).model(model("MLP")).local_scaler(LocalScaler::Standard);
+    forecaster.fit(&uneven(&[80]), &mut ()).unwrap();
+    let new = |range: std::ops::Range<usize>| {
+        let ds: Vec<String> = range.clone().map(|i| i.to_string()).collect();
+        let options = FrameOptions { freq: Some("1".parse().unwrap()), least: 1, ..FrameOptions::default() };
+        let y = values(80, 9, [1000.0, 1e6])[range].to_vec();
+        SeriesFrame::from_columns(&vec!["new".to_owned(); y.len()], &ds, &y, &options).unwrap()
+    };
+    let of_new = |f: &Forecaster| f.predict(None, None).unwrap().column("MLP").unwrap()[..4].to_vec();
+    let mut pieces = forecaster.clone();
+    pieces.update(&new(0..1), &UpdateOptions::default(), &mut ()).unwrap();
+    pieces.update(&new(1..40), &UpdateOptions::default(), &mut ()).unwrap();
+    let mut whole = forecaster.clone();
+    whole.update(&new(0..40), &UpdateOptions::default(), &mut ()).unwrap();
+    assert_eq!(of_new(&pieces), of_new(&whole));
+    // In a backtest its scale is that of what lies before the windows.
+    let backtest = |last: f32| {
+        let mut y = values(60, 9, [1000.0, 1e6]);
+        y[56..].iter_mut().for_each(|v| *v *= last);
+        let ds: Vec<String> = (0..60).map(|i| i.to_string()).collect();
+        let frame =
+            SeriesFrame::from_columns(&vec!["other".to_owned(); 60], &ds, &y, &FrameOptions::default()).unwrap();
+        let options = BacktestOptions { refit: Refit::Fitted, ..BacktestOptions::default() };
+        let backtest = forecaster.cross_validation(&frame, &options, &mut ()).unwrap();
+        backtest.forecasts.column("MLP").unwrap().to_vec()
+    };
+    assert_eq!(backtest(1.0), backtest(1e3));
+}
+
+/// A weighted ensemble has its weights from the fit, and a model that is only asked needs nothing to learn from.
+#[test]
+fn what_was_fitted_is_backtested_as_it_is() {
+    let whole = plain(&frame(80, [1.0, 0.0]));
+    let mut forecaster = Forecaster::new(4).model(model("MLP")).model(model("NLinear")).ensemble(Ensemble::Weighted);
+    forecaster.fit(&whole, &mut ()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    forecaster.save(file.path()).unwrap();
+    let loaded = Forecaster::load(file.path()).unwrap();
+    let options = BacktestOptions { refit: Refit::Fitted, ..BacktestOptions::default() };
+    let backtest = loaded.cross_validation(&whole.last(5), &options, &mut ()).unwrap();
+    assert!(backtest.ensemble.is_some());
+    assert_eq!(backtest.forecasts.len(), 8);
+    assert!(loaded.cross_validation(&whole.last(4), &options, &mut ()).is_err());
+}
+
+/// Trials of a search are those of one scaling.
+#[test]
+fn a_search_is_not_gone_on_with_on_another_scale() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let options = AutoOptions { samples: 1, log: Some(log.path().to_owned()), ..AutoOptions::default() };
+    let auto = |scaler: Option<LocalScaler>, local: bool| {
+        let nlinear = model("NLinear");
+        let nlinear = if local { nlinear.local() } else { nlinear };
+        let space = Space::of(nlinear.family);
+        let mut forecaster = Forecaster::new(4).model(nlinear);
+        forecaster = scaler.into_iter().fold(forecaster, Forecaster::local_scaler);
+        forecaster.auto(&plain(&frame(80, [1.0, 0.0])), &[space], &options, &mut ()).map(|found| found.trials.len())
+    };
+    assert_eq!(auto(None, false).unwrap(), 1);
+    assert!(auto(Some(LocalScaler::Standard), false).unwrap_err().to_string().contains("local_scaler"));
+    assert!(auto(None, true).unwrap_err().to_string().contains("another search"));
+    assert_eq!(auto(None, false).unwrap(), 1);
 }

@@ -2,7 +2,6 @@
 use crate::error::{NnError, Result, expect_len};
 use crate::init::{Init, NetSize, Part};
 use crate::layers::LayerSpec;
-use crate::shared::SharedNetwork;
 use crate::spec::{Lowered, Mode, NetworkSpec};
 use mayfly_base::Rng;
 use mayfly_graph::{ParamInfo, Precision, Role, Session};
@@ -12,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that [`Network::predict`] runs at a time.
-const PREDICT_ROWS: usize = 256;
+pub(crate) const PREDICT_ROWS: usize = 256;
 
 /// A network with its parameters, which are overwritten with zeros when it is dropped.
 ///
@@ -221,41 +220,6 @@ impl Network {
             for rows in part.chunks_exact(batch * self.input_len()) {
                 y.extend_from_slice(session.infer(rows)?);
             }
-        }
-        Ok(y)
-    }
-
-    /// As [`Network::predict`], for networks with further inputs: each by its name, as many rows as `x` has.
-    ///
-    /// # Errors
-    /// An input that is missing, that the network does not have, or that has another number of rows.
-    pub fn predict_named(&self, x: &[f32], extras: &[(&str, &[f32])]) -> Result<Vec<f32>> {
-        self.named_by(&self.shared(Precision::F32)?, &mut None, x, extras)
-    }
-
-    /// The same by weights that are packed already. The session, where it runs as many rows at a time, is used again; the last one is left there.
-    pub(crate) fn named_by(
-        &self,
-        shared: &SharedNetwork,
-        session: &mut Option<Session>,
-        x: &[f32],
-        extras: &[(&str, &[f32])],
-    ) -> Result<Vec<f32>> {
-        let rows = self.check_rows(x)?;
-        let parts = self.in_order(rows, extras)?;
-        let mut y = Vec::with_capacity(rows * self.output_len());
-        let mut start = 0;
-        while start < rows {
-            let batch = (rows - start).min(PREDICT_ROWS);
-            let session = match session.take().filter(|s| s.plan().batch() == batch) {
-                Some(made) => session.insert(made),
-                None => session.insert(shared.session(batch)?),
-            };
-            for (i, (values, (_, len))) in parts.iter().zip(&self.extras).enumerate() {
-                session.input_mut(i + 1).copy_from_slice(&values[start * len..(start + batch) * len]);
-            }
-            y.extend_from_slice(session.infer(&x[start * self.input_len()..(start + batch) * self.input_len()])?);
-            start += batch;
         }
         Ok(y)
     }

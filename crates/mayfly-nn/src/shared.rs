@@ -1,6 +1,6 @@
 //! A network ready for inference, shared by sessions.
 use crate::error::Result;
-use crate::network::Network;
+use crate::network::{Network, PREDICT_ROWS};
 use crate::spec::Mode;
 use mayfly_graph::{Graph, Plan, PlanOptions, Precision, Session, Weights};
 use std::fmt;
@@ -35,6 +35,41 @@ impl Network {
         let plan = Plan::new(&graph, &PlanOptions { precision, ..PlanOptions::batch(1) })?;
         let weights = Weights::new(&plan, self.params())?;
         Ok(SharedNetwork { graph: Arc::new(graph), precision, weights })
+    }
+
+    /// As [`Network::predict`], for networks with further inputs: each by its name, as many rows as `x` has.
+    ///
+    /// # Errors
+    /// An input that is missing, that the network does not have, or that has another number of rows.
+    pub fn predict_named(&self, x: &[f32], extras: &[(&str, &[f32])]) -> Result<Vec<f32>> {
+        self.named_by(&self.shared(Precision::F32)?, &mut None, x, extras)
+    }
+
+    /// The same by weights that are packed already. The session, where it runs as many rows at a time, is used again; the last one is left there.
+    pub(crate) fn named_by(
+        &self,
+        shared: &SharedNetwork,
+        session: &mut Option<Session>,
+        x: &[f32],
+        extras: &[(&str, &[f32])],
+    ) -> Result<Vec<f32>> {
+        let rows = self.check_rows(x)?;
+        let parts = self.in_order(rows, extras)?;
+        let mut y = Vec::with_capacity(rows * self.output_len());
+        let mut start = 0;
+        while start < rows {
+            let batch = (rows - start).min(PREDICT_ROWS);
+            let session = match session.take().filter(|s| s.plan().batch() == batch) {
+                Some(made) => session.insert(made),
+                None => session.insert(shared.session(batch)?),
+            };
+            for (i, (values, (_, len))) in parts.iter().zip(self.extra_inputs()).enumerate() {
+                session.input_mut(i + 1).copy_from_slice(&values[start * len..(start + batch) * len]);
+            }
+            y.extend_from_slice(session.infer(&x[start * self.input_len()..(start + batch) * self.input_len()])?);
+            start += batch;
+        }
+        Ok(y)
     }
 }
 

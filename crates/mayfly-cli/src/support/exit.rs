@@ -34,8 +34,9 @@ pub fn end_parsing(error: &clap::Error, json: bool) -> ExitCode {
     let is_failure = error.use_stderr();
     if json && is_failure {
         let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let _ = write_line(&json!({ "error": first.trim_start_matches("error: ") }).to_string());
+        // Up to the usage, which is for people: some errors list what they mean below their first line.
+        let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let _ = write_line(&json!({ "error": said.join(" ").trim_start_matches("error: ") }).to_string());
     }
     let _ = error.print();
     ExitCode::from(if is_failure { USAGE } else { 0 })

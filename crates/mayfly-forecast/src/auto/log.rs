@@ -1,7 +1,7 @@
 //! The log of a search: a line for each trial, from which a search that was broken off goes on.
 use super::trial::Trial;
 use crate::error::{ForecastError, Result};
-use crate::frame::SeriesFrame;
+use crate::frame::{LocalScaler, SeriesFrame};
 use mayfly_base::mix;
 use mayfly_format::FormatError;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,10 @@ pub(super) struct Head {
     pub(super) seed: u64,
     pub(super) search: String,
     pub(super) samples: usize,
-    /// The models with their settings, and what is searched.
+    /// What whole series are scaled by.
+    #[serde(default)]
+    pub(super) local_scaler: Option<LocalScaler>,
+    /// The models with their settings, whether they are local, and what is searched.
     pub(super) models: serde_json::Value,
 }
 

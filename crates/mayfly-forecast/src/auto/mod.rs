@@ -150,11 +150,15 @@ impl Forecaster {
             let want = "settings are chosen by what is held out, and nothing is: give a val_size of at least the horizon, or longer series";
             return Err(ForecastError::option("val_size", 0, want));
         }
+        self.check_networks(frame, self.held_out(frame)?)?;
         self.models().iter().zip(spaces).try_for_each(|(model, space)| space.check(model))
     }
 
     fn head(&self, frame: &SeriesFrame, spaces: &[Space], options: &AutoOptions) -> Result<Head> {
-        let model = |(model, space): (&Model, &Space)| json!([model.alias, model.config(), space]);
+        let model = |(model, space): (&Model, &Space)| match model.is_local() {
+            false => json!([model.alias, model.config(), space]),
+            true => json!([model.alias, model.config(), space, "local"]),
+        };
         Ok(Head {
             mayfly_auto: 1,
             h: self.h(),
@@ -165,6 +169,7 @@ impl Forecaster {
             seed: options.seed,
             search: format!("{:?}", options.search).to_lowercase(),
             samples: options.samples,
+            local_scaler: self.scaled_by(),
             models: self.models().iter().zip(spaces).map(model).collect(),
         })
     }

@@ -83,15 +83,20 @@ impl Forecaster {
         options: &BacktestOptions,
         watch: &mut dyn Watch,
     ) -> Result<Backtest> {
-        self.check()?;
+        let is_fitted = options.refit == Refit::Fitted;
+        if !is_fitted {
+            self.check()?;
+        }
         self.check_exogenous(frame)?;
         let step = options.step.unwrap_or(self.h);
-        if options.windows == 0 || step == 0 || options.refit == Refit::Every(0) {
-            let got = format!("{} windows, {step} steps apart, {:?}", options.windows, options.refit);
-            return Err(ForecastError::option("backtest", got, "none of them may be 0"));
+        let refit = if let Refit::Every(n) = options.refit { n } else { 1 };
+        for (option, value) in [("windows", options.windows), ("step", step), ("refit", refit)] {
+            if value == 0 {
+                return Err(ForecastError::option(option, 0, "it must be at least 1"));
+            }
         }
         let test = (options.windows - 1).saturating_mul(step).saturating_add(self.h);
-        let val_size = self.val_size.unwrap_or(0);
+        let val_size = if is_fitted { 0 } else { self.val_size.unwrap_or(0) };
         if val_size > 0 && val_size < self.h {
             return Err(ForecastError::option(
                 "val_size",
@@ -99,10 +104,15 @@ impl Forecaster {
                 format!("it must be 0 or at least the horizon, {}", self.h),
             ));
         }
-        frame
-            .at_least(test.saturating_add(val_size).saturating_add(2), "for the windows and something to learn from")?;
-        self.check_weights(val_size)?;
-        self.check_losses(frame, val_size)?;
+        if is_fitted {
+            frame.at_least(test.saturating_add(1), "for the windows and a value before them")?;
+        } else {
+            let least = test.saturating_add(val_size).saturating_add(2);
+            frame.at_least(least, "for the windows and something to learn from")?;
+            self.check_weights(val_size)?;
+            self.check_losses(frame, val_size)?;
+            self.check_networks(&frame.without_last(test), val_size)?;
+        }
         let season = self.season_of(frame);
         let mut fitted: Vec<Fitted> = Vec::new();
         let mut spans: Vec<Span> = Vec::new();
@@ -111,10 +121,10 @@ impl Forecaster {
             let windows = first..options.windows.min(first.saturating_add(every));
             let ahead = |window: usize| test - window * step;
             let coded = match options.refit {
-                Refit::Fitted => self.known_past(frame)?,
+                Refit::Fitted => self.known_past(frame, test)?,
                 _ => self.prepared(frame, ahead(first) + val_size),
             };
-            if options.refit == Refit::Fitted {
+            if is_fitted {
                 fitted = self.ready_past(Some(&*coded), None)?.1.to_vec();
             } else {
                 let seen = coded.without_last(ahead(first));

@@ -8,7 +8,7 @@ use super::network::Networks;
 use crate::calendar::Stamp;
 use crate::error::{ForecastError, Result};
 use crate::families::{Build, PLACE, Pretrained};
-use crate::frame::{About, Beside, Exogenous, SeriesFrame};
+use crate::frame::{About, Beside, Exogenous, LocalScaler, LocalScales, SeriesFrame, SeriesScales};
 use crate::losses::{ForecastLoss, check_level};
 use crate::metrics::Scores;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
@@ -26,6 +26,8 @@ const TAILS: &str = "tails";
 const SPEC: &str = r#"{"forecast":1}"#;
 /// The tensor with what a model's language model needs besides parameters.
 const ENCLOSED: &str = "llm.tokenizer";
+/// The tensor with what whole series are scaled by.
+const SCALES: &str = "scales";
 /// Times in a file lie within ±2⁵³.
 const LARGEST: i64 = 1 << 53;
 
@@ -41,6 +43,18 @@ struct Saved {
     intervals: Option<SavedIntervals>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ensemble: Option<Ensemble>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scales: Option<SavedScales>,
+}
+
+/// What whole series are scaled by; shifts and scales are in a tensor, `scales`, `[series, 1 + columns of hist and futr, 2]`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedScales {
+    scaler: LocalScaler,
+    ids: Vec<String>,
+    /// Values that each follows from, where no model learnt from the series; else 0.
+    values: Vec<usize>,
 }
 
 /// How the intervals of point forecasts are made; the errors are in tensors, `<alias>/errors`, `[series, windows, h]`.
@@ -134,12 +148,14 @@ impl Forecaster {
             models,
             intervals,
             ensemble: self.ensemble.filter(|_| state.fitted.len() > 1),
+            scales: state.local.as_ref().map(SavedScales::new),
         };
         let mut other = BTreeMap::new();
         other.insert(KEY.to_owned(), serde_json::to_string(&saved).map_err(json("the description of the forecaster"))?);
         let mut tensors: Vec<Tensor> = state.fitted.iter().flat_map(tensors).collect();
         tensors.extend(state.fitted.iter().filter_map(enclosed));
         tensors.extend(state.fitted.iter().filter_map(errors));
+        tensors.extend(state.local.as_ref().map(scales));
         if let Some(tails) = &state.tails {
             let lens = tails.iter().map(|series| series.y.len()).collect();
             let saved = SavedTails { ids: tails.ids.clone(), starts: tails.starts.clone(), lens };
@@ -153,8 +169,6 @@ impl Forecaster {
             let known = tails.known.as_ref().map(|known| known.iter().map(|k| u8::from(*k)).collect());
             tensors.extend(known.map(|known| tensor("known", TensorData::U8(known))));
             let beside = [("hist", &tails.beside.hist), ("futr", &tails.beside.futr), ("stat", &tails.beside.stat)];
-            let local = tails.local.as_flattened().to_vec();
-            tensors.extend((!local.is_empty()).then(|| tensor("local", TensorData::F32(local))));
             let there = beside.into_iter().filter(|(_, values)| !values.is_empty());
             tensors.extend(there.map(|(name, values)| tensor(name, TensorData::F32(values.clone()))));
         }
@@ -203,12 +217,13 @@ impl Forecaster {
             }
             fitted.push(one);
         }
+        let local = saved.scales.map(|scales| scales.of(&saved.about, &mut tensors)).transpose().map_err(&bad)?;
+        let scaler = local.as_ref().map(|scales| scales.scaler);
         if let Some(name) = tensors.keys().next() {
             return Err(bad(format!("the tensor {name:?} belongs to no model")));
         }
         let models = fitted.iter().map(|fitted| fitted.model.clone()).collect();
-        let local = saved.about.local;
-        let state = State { about: saved.about, season: saved.season, fitted, tails };
+        let state = State { local, about: saved.about, season: saved.season, fitted, tails };
         let (conformal, level) = saved.intervals.map(|i| (i.conformal, i.level)).unzip();
         let level = level.unwrap_or_default();
         Ok(Forecaster {
@@ -216,7 +231,7 @@ impl Forecaster {
             conformal,
             level,
             season: Some(saved.season),
-            local,
+            local: scaler,
             ensemble: saved.ensemble,
             state: Some(state),
             ..Forecaster::new(saved.h)
@@ -326,6 +341,37 @@ fn take(name: &str, shape: &[usize], tensors: &mut BTreeMap<String, Tensor>) -> 
     }
 }
 
+/// Shifts and scales, series after series.
+fn scales(local: &LocalScales) -> Tensor {
+    let columns = local.of.values().next().map_or(0, |series| series.columns.len());
+    let values = local.of.values().flat_map(|series| series.columns.as_flattened()).copied().collect();
+    Tensor { name: SCALES.to_owned(), shape: vec![local.of.len(), columns, 2], data: TensorData::F32(values) }
+}
+
+impl SavedScales {
+    fn new(local: &LocalScales) -> SavedScales {
+        let values = local.of.values().map(|series| series.values).collect();
+        SavedScales { scaler: local.scaler, ids: local.of.keys().cloned().collect(), values }
+    }
+
+    /// The scales, with their tensor taken out of the others.
+    fn of(self, about: &About, tensors: &mut BTreeMap<String, Tensor>) -> std::result::Result<LocalScales, String> {
+        let names = &about.exogenous;
+        let columns = if self.ids.is_empty() { 0 } else { 1 + names.hist.len() + names.futr.len() };
+        let values = take(SCALES, &[self.ids.len(), columns, 2], tensors)?;
+        let pairs: &[[f32; 2]] = values.as_chunks().0;
+        if pairs.iter().any(|[shift, scale]| !(shift.is_finite() && scale.is_finite() && *scale > 0.0)) {
+            return Err("the scales of its series are no finite numbers above 0".into());
+        }
+        if self.values.len() != self.ids.len() || !all_differ(&self.ids) {
+            return Err(format!("the names of its {} scaled series do not fit their scales", self.ids.len()));
+        }
+        let each = pairs.chunks(columns.max(1)).zip(self.values);
+        let each = each.map(|(columns, values)| SeriesScales { columns: columns.to_vec(), values });
+        Ok(LocalScales { scaler: self.scaler, of: self.ids.into_iter().zip(each).collect() })
+    }
+}
+
 impl SavedIntervals {
     /// The errors of a model, taken out of the tensors; none where its loss gives intervals.
     fn of(
@@ -409,12 +455,6 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
         stat: columns("stat", ids.len().saturating_mul(names.stat.len()))?,
         offsets: Vec::new(),
     };
-    let each = 1 + names.hist.len() + names.futr.len();
-    let local = columns("local", about.local.map_or(0, |_| ids.len().saturating_mul(2 * each)))?;
-    let local: Vec<[f32; 2]> = local.as_chunks().0.to_vec();
-    if local.iter().any(|[shift, scale]| !(shift.is_finite() && scale.is_finite() && *scale > 0.0)) {
-        return Err("the scales of its series are no finite numbers above 0".into());
-    }
     let mut offsets = vec![0_usize];
     for len in &lens {
         let end = offsets.last().and_then(|end| end.checked_add(*len)).filter(|end| *len > 0 && *end <= y.len());
@@ -436,5 +476,16 @@ fn tails(file: &mut ModelFile, about: &About) -> std::result::Result<Option<Seri
     }
     let weights = None; // they are for training, which was done
     let about = about.clone();
-    Ok(Some(SeriesFrame { about, ids, starts, offsets, y, known, weights, beside, local, notes: Vec::new() }))
+    Ok(Some(SeriesFrame {
+        about,
+        ids,
+        starts,
+        offsets,
+        y,
+        known,
+        weights,
+        beside,
+        local: Vec::new(),
+        notes: Vec::new(),
+    }))
 }

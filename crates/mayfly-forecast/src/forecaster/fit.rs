@@ -13,10 +13,10 @@ use crate::baselines::Baseline;
 use crate::calendar::{Freq, Zone};
 use crate::error::{ForecastError, Result};
 use crate::families::FAMILIES;
-use crate::frame::{About, Exogenous, LocalScaler, SeriesFrame};
+use crate::frame::{About, Columns, Exogenous, LocalScaler, LocalScales, SeriesFrame};
 use crate::losses::{DistributionLoss, ForecastLoss, check_level};
 use crate::metrics::Scores;
-use mayfly_nn::Control;
+use mayfly_nn::{Control, Network};
 use std::borrow::Cow;
 
 /// Steps of a forecast and values of the past, at most.
@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) about: About,
     pub(super) season: usize,
     pub(super) fitted: Vec<Fitted>,
+    /// What models see series by, where they are scaled as a whole.
+    pub(super) local: Option<LocalScales>,
     /// The last values of every series; none where they were left out of a file.
     pub(super) tails: Option<SeriesFrame>,
 }
@@ -157,6 +159,11 @@ impl Forecaster {
         self
     }
 
+    /// What whole series are scaled by.
+    pub fn scaled_by(&self) -> Option<LocalScaler> {
+        self.local
+    }
+
     /// The same on so many threads; 0 for as many as the machine has. The result has the same bits at any number.
     #[must_use]
     pub fn threads(mut self, n: usize) -> Forecaster {
@@ -198,6 +205,7 @@ impl Forecaster {
         let val_size = self.held_out(frame)?;
         self.check_weights(val_size)?;
         self.check_losses(frame, val_size)?;
+        self.check_networks(frame, val_size)?;
         let frame = &*self.prepared(frame, val_size);
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
@@ -212,7 +220,7 @@ impl Forecaster {
     pub(super) fn prepared<'a>(&self, frame: &'a SeriesFrame, held: usize) -> Cow<'a, SeriesFrame> {
         let coded = frame.coded(held);
         match self.local {
-            Some(scaler) => Cow::Owned(coded.scaled(scaler, held)),
+            Some(scaler) => Cow::Owned(coded.scaled(&coded.scales(scaler, held), held)),
             None => coded,
         }
     }
@@ -225,8 +233,9 @@ impl Forecaster {
         let ensemble = held.as_ref().and_then(|held| held.scores(ensemble::NAME));
         let scores = |b: &&Baseline| (b.name.to_owned(), held.as_ref().and_then(|held| held.scores(b.name)));
         let baselines = self.baselines.iter().map(scores).collect();
-        let mut state = State { about: frame.about.clone(), season, fitted, tails: None };
-        state.tails = Some(frame.last(state.longest_input() + 1));
+        let local = self.local.map(|scaler| frame.scales(scaler, val_size));
+        let mut state = State { about: frame.about.clone(), season, fitted, local, tails: None };
+        state.tails = Some(frame.last(state.longest_input() + 1).unscaled());
         self.state = Some(state);
         Ok(Report { baselines, ensemble, val_size, stopped, held, notes })
     }
@@ -328,6 +337,39 @@ impl Forecaster {
             }
         }
         Ok(())
+    }
+
+    /// Refuses models whose networks cannot be made for these series, before the first of them is trained; and series of which nothing is known.
+    pub(crate) fn check_networks(&self, frame: &SeriesFrame, val_size: usize) -> Result<()> {
+        if frame.known.as_ref().is_some_and(|known| !known.contains(&true)) {
+            let want = "values to learn from: all are missing, or marked as not available";
+            return Err(ForecastError::option("series", "unknown at every time", want));
+        }
+        self.models.iter().try_for_each(|model| self.check_network(model, frame, val_size))
+    }
+
+    /// Refuses a model whose network cannot be made for these series: patches that do not divide its input, a horizon too short for its bases.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check_model(&self, model: &Model, frame: &SeriesFrame) -> Result<()> {
+        self.check_network(model, frame, self.val_size.unwrap_or(0))
+    }
+
+    fn check_network(&self, model: &Model, frame: &SeriesFrame, val_size: usize) -> Result<()> {
+        // What a language model lacks is said where it is read.
+        if model.own.pretrained().is_some() || model.own.closed_form().is_some() {
+            return Ok(());
+        }
+        let input_size = self.input_size(model, frame, val_size);
+        let model = model.clone().for_columns(frame.exogenous());
+        let series = if model.family.takes.multivariate { frame.len() } else { 1 };
+        let shape = model.shape(input_size, self.h, frame.exogenous(), series);
+        let refused = |error: mayfly_nn::NnError| {
+            let said = error.to_string();
+            ForecastError::option("models", &model.alias, said.strip_prefix("layers.0: ").unwrap_or(&said))
+        };
+        Network::new(Networks::spec(&model, shape), 0).map(drop).map_err(refused)
     }
 
     fn check_ensemble(&self) -> Result<()> {
@@ -528,6 +570,11 @@ impl Forecaster {
     /// What the exogenous columns of its series are called.
     pub fn exogenous(&self) -> Option<&Exogenous> {
         self.state.as_ref().map(|state| &state.about.exogenous)
+    }
+
+    /// What the columns of its series are called.
+    pub fn columns(&self) -> Option<&Columns> {
+        self.state.as_ref().map(|state| &state.about.columns)
     }
 
     /// The frequency of its series.

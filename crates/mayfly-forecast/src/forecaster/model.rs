@@ -110,6 +110,11 @@ impl Model {
         self
     }
 
+    /// Whether it is one model a series.
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+
     /// The model with this many values of the past.
     #[must_use]
     pub fn input_size(mut self, n: usize) -> Model {

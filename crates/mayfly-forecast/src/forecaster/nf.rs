@@ -8,7 +8,7 @@ use super::nf_modes::drawn_modes;
 use crate::calendar::{Freq, Stamp};
 use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, torch_parameter};
-use crate::frame::{About, Exogenous, Fill, FrameOptions, SeriesFrame};
+use crate::frame::{About, Exogenous, Fill, FrameOptions, LocalScales, SeriesFrame};
 use crate::losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
 use mayfly_nn::Network;
@@ -117,7 +117,7 @@ impl Forecaster {
             return Err(folder.bad(format!("a horizon of {h}: it must be between 1 and {MOST}")));
         }
         let (mut notes, mut fitted) = (Vec::new(), Vec::new());
-        let frame = folder.frame(&exogenous)?;
+        let (frame, local) = folder.frame(&exogenous)?;
         for saved in &models {
             if number(&saved.settings, "h") != Some(h) || folder.exogenous(saved)? != exogenous {
                 return Err(
@@ -136,8 +136,8 @@ impl Forecaster {
         let forecaster = Forecaster {
             models: fitted.iter().map(|fitted| fitted.model.clone()).collect(),
             season: Some(season),
-            local: about.local,
-            state: Some(State { about, season, fitted, tails }),
+            local: local.as_ref().map(|scales| scales.scaler),
+            state: Some(State { about, season, fitted, local, tails }),
             ..Forecaster::new(h)
         };
         Ok((forecaster, notes))
@@ -237,7 +237,7 @@ impl Folder {
     }
 
     /// The series that the models were trained on; where they were not saved, one in their place that says what frequency they have.
-    fn frame(&self, exogenous: &Exogenous) -> Result<SeriesFrame> {
+    fn frame(&self, exogenous: &Exogenous) -> Result<(SeriesFrame, Option<LocalScales>)> {
         let freq: Freq = match self.config.get("freq") {
             Some(Value::String(freq)) => freq.parse()?,
             Some(Value::Number(n)) => n.to_string().parse()?,
@@ -250,11 +250,10 @@ impl Folder {
             }
         };
         let options = FrameOptions { freq: Some(freq), fill: Fill::Mask, ..FrameOptions::default() };
-        let mut frame = match self.has_series() {
+        let (mut frame, scales) = match self.has_series() {
             true => self.series(exogenous, &options)?,
-            false => self.in_their_place(freq, &options)?,
+            false => (self.in_their_place(freq, &options)?, BTreeMap::new()),
         };
-        frame.about.local = self.local_scaler()?;
         let columns = &mut frame.about.columns;
         for (to, name) in
             [(&mut columns.id, "id_col"), (&mut columns.time, "time_col"), (&mut columns.target, "target_col")]
@@ -263,7 +262,8 @@ impl Folder {
                 text.clone_into(to);
             }
         }
-        Ok(frame)
+        let local = self.local_scaler()?.map(|scaler| LocalScales { scaler, of: scales });
+        Ok((frame, local))
     }
 
     /// A series of two values that says what frequency and what form of times there are; the first day that fits is taken.
@@ -290,7 +290,7 @@ impl Folder {
         let (model, input_size) = self.model(saved, h, notes)?;
         let model = model.for_columns(exogenous);
         if let (Some(_), ForecastLoss::Distribution(DistributionLoss { distribution, .. })) =
-            (frame.about.local, &model.loss)
+            (self.local_scaler()?, &model.loss)
             && distribution.domain().is_some()
         {
             let what = format!(

@@ -2,15 +2,17 @@
 use super::nf::Folder;
 use crate::calendar::Stamp;
 use crate::error::Result;
-use crate::frame::{Exogenous, FrameOptions, LocalScaler, SeriesFrame, Table};
+use crate::frame::{Exogenous, FrameOptions, LocalScaler, SeriesFrame, SeriesScales, Table};
 use mayfly_format::model_file::TensorData;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The table of all values: a row a time, the series one behind the other.
 struct Values<'a> {
     folder: &'a Folder,
     dataset: Map<String, Value>,
     ids: Vec<String>,
+    places: BTreeMap<String, usize>,
     columns: Vec<String>,
     table: Vec<f32>,
     /// Where each series begins, and behind the last where it ends.
@@ -24,8 +26,12 @@ fn listed(value: &Value) -> Vec<String> {
 }
 
 impl Folder {
-    /// The series that the models were trained on.
-    pub(super) fn series(&self, exogenous: &Exogenous, options: &FrameOptions) -> Result<SeriesFrame> {
+    /// The series that the models were trained on, and what they were scaled by.
+    pub(super) fn series(
+        &self,
+        exogenous: &Exogenous,
+        options: &FrameOptions,
+    ) -> Result<(SeriesFrame, BTreeMap<String, SeriesScales>)> {
         let times = self.times()?;
         let values = self.values(times.len())?;
         let target = self.config.get("target_col").and_then(Value::as_str).unwrap_or("y");
@@ -53,14 +59,16 @@ impl Folder {
         let mut frame = SeriesFrame::from_table(&table, options)?;
         frame.beside.stat = values.stat(&frame.ids, exogenous)?;
         frame.about.exogenous = exogenous.clone(); // words are numbered there as they are here
-        if let Some(scaler) = values.scaler {
+        let mut scales = BTreeMap::new();
+        if values.scaler.is_some() {
             let names = [target].into_iter().chain(exogenous.all());
             let columns = names.map(|name| values.scales(name)).collect::<Result<Vec<_>>>()?;
             let rows = frame.ids.iter().map(|id| values.place(id));
-            frame.local = rows.flat_map(|row| columns.iter().map(move |scales| scales[row])).collect();
-            frame.about.local = Some(scaler);
+            let of =
+                |row: usize| SeriesScales { columns: columns.iter().map(|scales| scales[row]).collect(), values: 0 };
+            scales = frame.ids.iter().cloned().zip(rows.map(of)).collect();
         }
-        Ok(frame)
+        Ok((frame, scales))
     }
 
     fn values(&self, times: usize) -> Result<Values<'_>> {
@@ -81,7 +89,8 @@ impl Folder {
         if sizes.iter().any(|n| *n != rows) || ends.len() != ids.len() + 1 || !is_sorted {
             return Err(self.bad(format!("{} series of {sizes:?} values and times do not fit together", ids.len())));
         }
-        Ok(Values { folder: self, dataset, ids, columns, table, ends, scaler: self.local_scaler()? })
+        let places = ids.iter().cloned().zip(0..).collect();
+        Ok(Values { folder: self, dataset, ids, places, columns, table, ends, scaler: self.local_scaler()? })
     }
 
     /// What whole series were scaled by.
@@ -145,7 +154,7 @@ fn field<'a>(dataset: &'a Map<String, Value>, name: &str) -> &'a Value {
 impl Values<'_> {
     /// Where a series is in the folder.
     fn place(&self, id: &str) -> usize {
-        self.ids.iter().position(|other| other == id).unwrap_or_default()
+        self.places.get(id).copied().unwrap_or_default()
     }
 
     /// A column as it was before it was scaled.

@@ -127,5 +127,6 @@ pub(super) fn other_columns(got: &Exogenous, want: &Exogenous) -> ForecastError 
         let words = if words.is_empty() { String::new() } else { format!(", cat: {}", words.join(", ")) };
         format!("hist: {}, futr: {}, static: {}{words}", list(&names.hist), list(&names.futr), list(&names.stat))
     };
-    ForecastError::option("exogenous columns", said(got), format!("the models were trained with {}", said(want)))
+    let hint = if got.stat.is_empty() && !want.stat.is_empty() { ": name the table with --static" } else { "" };
+    ForecastError::option("exogenous columns", said(got), format!("the models were trained with {}{hint}", said(want)))
 }

@@ -36,7 +36,7 @@ impl Forecaster {
         let Some(state) = &self.state else {
             return Err(ForecastError::option("forecaster", "not trained", "fit it first"));
         };
-        let with = state.with_columns(more)?;
+        let with = state.with_columns(more, 0)?;
         let more = with.as_ref().unwrap_or(more);
         if more.exogenous() != &state.about.exogenous {
             return Err(other_columns(more.exogenous(), &state.about.exogenous));
@@ -46,18 +46,21 @@ impl Forecaster {
             return Err(ForecastError::option("series", "missing", want));
         }
         let (whole, appended) = match &state.tails {
-            Some(tails) => {
-                let (whole, appended) = tails.appended(more, options.fill)?;
-                let scaled = tails.about.local.map(|scaler| whole.scaled_like(scaler, Some(tails)));
-                (scaled.unwrap_or(whole), appended)
-            }
-            None => (more.clone(), Appended { rows: more.rows(), series: more.len(), ..Appended::default() }),
+            Some(tails) => tails.appended(more, options.fill)?,
+            None => (more.clone(), Appended::default()),
         };
         state.fitted.iter().try_for_each(|fitted| fitted.check_series(&whole))?;
         self.check_losses(&whole, 0)?;
         let mut next = State { tails: None, ..state.clone() };
-        let stopped = options.steps > 0 && self.train_on(&mut next, &whole, options.steps, watch)?;
-        next.tails = state.tails.as_ref().map(|_| whole.last(next.longest_input() + 1));
+        next.tails = state.tails.as_ref().map(|_| whole.last(next.longest_input() + 1).unscaled());
+        let scaled = next.local.as_mut().map(|scales| {
+            scales.update(&whole);
+            whole.scaled(scales, 0)
+        });
+        let stopped = options.steps > 0 && {
+            next.local.iter_mut().for_each(|scales| scales.settle(&whole));
+            self.train_on(&mut next, scaled.as_ref().unwrap_or(&whole), options.steps, watch)?
+        };
         self.state = Some(next);
         Ok(Updated { appended, stopped })
     }

@@ -1,4 +1,5 @@
 //! Rows that go on with series.
+use super::build::steps;
 use super::fill::filled;
 use super::options::{Exogenous, Fill};
 use super::order::order;
@@ -18,7 +19,7 @@ pub struct Appended {
     pub series: usize,
     /// Series that have no new values.
     pub silent: usize,
-    /// Values that lie before everything that is kept of their series, and were left out.
+    /// Values that lie before everything that is kept of their series: they join it, or are left out where some are missing between.
     pub old: usize,
 }
 
@@ -27,7 +28,7 @@ impl SeriesFrame {
     /// there yet are added. Rows of the past that are cut off from what is kept of a series are left out.
     ///
     /// # Errors
-    /// Another frequency or other exogenous columns; with [`Fill::Error`] a gap between the end of a series and its new rows.
+    /// Another frequency or other exogenous columns; times between those of the series; with [`Fill::Error`] a gap between the end of a series and its new rows.
     pub fn appended(&self, more: &SeriesFrame, fill: Fill) -> Result<(SeriesFrame, Appended)> {
         if more.freq() != self.freq() {
             let what = format!(
@@ -54,7 +55,7 @@ impl SeriesFrame {
         for place in order(&ids) {
             let id = ids[place as usize].as_str();
             match (old.get(id), new.get(id)) {
-                (Some(old), Some(new)) => all.join(old, new, &mut done),
+                (Some(old), Some(new)) => all.join(old, new, &mut done)?,
                 (Some(old), None) => {
                     done.silent += 1;
                     all.push(old);
@@ -106,13 +107,14 @@ impl Joined {
     }
 
     /// Both parts of a series on one grid.
-    fn join(&mut self, old: &Series<'_>, new: &Series<'_>, done: &mut Appended) {
+    fn join(&mut self, old: &Series<'_>, new: &Series<'_>, done: &mut Appended) -> Result<()> {
         let freq = self.frame.freq();
-        let Some(ahead) = freq.steps(old.start, new.start) else { return self.push(old) };
+        let ahead = steps(&self.frame.about, old.id, old.start, new.start)?;
         let (old_len, new_len) = (old.y.len() as i64, new.y.len() as i64);
         if ahead + new_len < 0 {
             (done.old, done.silent) = (done.old + new.y.len(), done.silent + 1);
-            return self.push(old);
+            self.push(old);
+            return Ok(());
         }
         let first = ahead.min(0);
         let len = (old_len.max(ahead + new_len) - first) as usize;
@@ -129,7 +131,10 @@ impl Joined {
             }
         };
         let places: Vec<Place<'_>> = (0..len).map(place).collect();
-        done.rows += (ahead + new_len - old_len.max(ahead)).max(0) as usize + (-first) as usize;
+        let behind = (ahead + new_len - old_len.max(ahead)).max(0) as usize;
+        done.rows += behind;
+        done.silent += usize::from(behind == 0);
+        done.old += (-first) as usize;
         done.revised += (old_len.min(ahead + new_len) - ahead.max(0)).max(0) as usize;
         let value = |place: &Place<'_>| place.filter(|(s, at)| s.is_known(*at)).map_or(f32::NAN, |(s, at)| s.y[at]);
         let grid: Vec<f32> = places.iter().map(value).collect();
@@ -148,6 +153,7 @@ impl Joined {
             }
         }
         self.put(old, freq.add(old.start, first), &y, &known, &places);
+        Ok(())
     }
 
     /// Adds a series with these values, and exogenous columns from where they come from; in a gap the row before stands in.
@@ -224,13 +230,14 @@ mod tests {
             assert_eq!(done, want, "{cut} {overlap}");
         }
         let (same, done) = whole.appended(&frame(&rows("b", 9..=9)), Fill::Error).unwrap();
-        assert_eq!((same, done.silent, done.revised, done.rows), (whole, 2, 1, 0));
+        assert_eq!((same, done.silent, done.revised, done.rows), (whole, 3, 1, 0));
     }
 
     #[test]
     fn rows_of_the_past_are_taken_where_they_join() {
         let old = frame(&rows("a", 5..=9));
-        assert_eq!(old.appended(&frame(&rows("a", 2..=4)), Fill::Error).unwrap().0, frame(&rows("a", 2..=9)));
+        let (joined, done) = old.appended(&frame(&rows("a", 2..=4)), Fill::Error).unwrap();
+        assert_eq!((joined, done.rows, done.old, done.silent), (frame(&rows("a", 2..=9)), 0, 3, 1));
         let (same, done) = old.appended(&frame(&rows("a", 1..=3)), Fill::Error).unwrap();
         assert_eq!((same, done.old), (old, 3));
     }
@@ -253,6 +260,17 @@ mod tests {
         hole.known = Some(vec![false, true]);
         assert_eq!(old.appended(&hole, Fill::Error).unwrap().0.y[..5], frame(&rows("a", 1..=5)).y);
         assert_eq!(old.appended(&hole, Fill::Error).unwrap().0.known, None);
+    }
+
+    /// Every second step: a row between two of them belongs nowhere.
+    #[test]
+    fn times_between_those_of_the_series_are_refused() {
+        let of = |times: &[&str]| {
+            let options = FrameOptions { freq: Some("2".parse().unwrap()), least: 1, ..FrameOptions::default() };
+            SeriesFrame::from_columns(&vec!["a"; times.len()], times, &vec![1.0; times.len()], &options).unwrap()
+        };
+        let said = of(&["0", "2", "4"]).appended(&of(&["7", "9"]), Fill::Mask).unwrap_err().to_string();
+        assert!(said.contains("7 is not on the grid of frequency 2, which goes 6, 8"), "{said}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub(super) fn build(mut rows: Rows, form: StampForm, columns: Columns, options: 
         Some(freq) => fits(freq, &form)?,
         None => infer(ranges.iter().map(|range| &stamps[range.clone()]), &form)?,
     };
-    let about = About { freq, form, columns, exogenous: rows.names.clone(), local: None };
+    let about = About { freq, form, columns, exogenous: rows.names.clone() };
     let frame = place(&rows, &ranges, about, options.fill, notes)?;
     frame.at_least(options.least, "to see a step")?;
     Ok(frame)
@@ -261,7 +261,7 @@ fn too_far(about: &About, id: &str, last: Stamp, len: u64) -> ForecastError {
 }
 
 /// Steps from the start of a series to one of its times.
-fn steps(about: &About, id: &str, start: Stamp, stamp: Stamp) -> Result<i64> {
+pub(super) fn steps(about: &About, id: &str, start: Stamp, stamp: Stamp) -> Result<i64> {
     about.freq.steps(start, stamp).ok_or_else(|| {
         let (before, after) = about.freq.around(start, stamp);
         ForecastError::OffGrid {

@@ -1,6 +1,7 @@
 //! Scales of whole series: what is taken from all values of a series, and divided by, before windows are scaled by themselves.
 use crate::error::{ForecastError, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the columns of a series are scaled by before a model sees them, each by its own values: NeuralForecast's `local_scaler_type`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -19,6 +20,21 @@ pub enum LocalScaler {
 
 /// Shift and scale of a column of a series.
 pub(crate) type Scale = [f32; 2];
+
+/// The scales by which models see series, by their names.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct LocalScales {
+    pub(crate) scaler: LocalScaler,
+    pub(crate) of: BTreeMap<String, SeriesScales>,
+}
+
+/// Those of one series: of its values, of its columns known to the cutoff, and of those known ahead.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct SeriesScales {
+    pub(crate) columns: Vec<Scale>,
+    /// How many values they follow from, where no model learnt from the series: with more values they are made anew. 0 where one did: they stay.
+    pub(crate) values: usize,
+}
 
 impl LocalScaler {
     /// The names.

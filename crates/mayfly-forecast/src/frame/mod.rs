@@ -17,6 +17,7 @@ pub use append::Appended;
 pub use beside::Table;
 pub(crate) use category::plain;
 pub use local::LocalScaler;
+pub(crate) use local::{LocalScales, SeriesScales};
 pub use options::{Category, Columns, Duplicates, Exogenous, Fill, FrameOptions};
 pub(crate) use read::{ById, by_id};
 pub(crate) use series::{About, Beside};

@@ -1,5 +1,5 @@
 //! The frame: every series on its grid.
-use super::local::{LocalScaler, Scale};
+use super::local::Scale;
 use super::options::{Columns, Exogenous};
 use crate::calendar::{Freq, Stamp, StampForm};
 use crate::error::{ForecastError, Result};
@@ -47,9 +47,6 @@ pub(crate) struct About {
     pub(crate) columns: Columns,
     #[serde(default, skip_serializing_if = "Exogenous::is_empty")]
     pub(crate) exogenous: Exogenous,
-    /// What whole series are scaled by, for the models alone: values stay as they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) local: Option<LocalScaler>,
 }
 
 /// One series, or the beginning of one.

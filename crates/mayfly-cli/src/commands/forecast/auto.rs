@@ -81,12 +81,21 @@ fn spaces(args: &AutoArgs, forecaster: &Forecaster) -> Result<Vec<Space>> {
     }
     let config = settings(&args.train.models)?;
     let one = |model: &Model| {
-        let of = |name: &&String| name.eq_ignore_ascii_case(model.family.name);
+        let of = |name: &String| name.eq_ignore_ascii_case(model.family.name);
         let fixed = fixed(args, config, model);
+        let own = own.iter().find(|(name, _)| of(name)).map(|(_, own)| own);
+        let both = fixed.iter().find(|name| own.is_some_and(|own| own.0.contains_key(*name)));
+        if let Some(name) = both {
+            let what = format!(
+                "--space searches {name} of {}, which has a value by another option or --config: drop one of them",
+                model.family.name
+            );
+            return Err(Usage(what).into());
+        }
         let space = fixed.iter().fold(Space::of(model.family), |space, name| space.without(name));
-        own.keys().find(of).and_then(|name| own.get(name)).map_or_else(|| space.clone(), |own| space.clone().with(own))
+        Ok(own.map_or_else(|| space.clone(), |own| space.clone().with(own)))
     };
-    Ok(forecaster.models().iter().map(one).collect())
+    forecaster.models().iter().map(one).collect()
 }
 
 /// Settings that a person gave a value.

@@ -6,7 +6,7 @@ use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::output::{Files, PICTURE, TABLE};
 use crate::support::ui::Ui;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mayfly_forecast::{BacktestOptions, Fitted, Refit};
 
 /// Forecasts the past, and measures.
@@ -40,6 +40,9 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
     let backtest = forecaster.cross_validation(&frame, &options, &mut eye);
     eye.finish();
     let backtest = backtest.map_err(as_flags)?;
+    if backtest.stopped && backtest.forecasts.is_empty() {
+        bail!("interrupted before the first window was forecast: nothing is written");
+    }
     if backtest.stopped {
         ui.note("interrupted; the figures are those of the windows so far");
     }

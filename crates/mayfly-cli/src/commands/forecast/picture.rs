@@ -8,6 +8,7 @@ use crate::support::ui::Ui;
 use anyhow::{Result, bail};
 use mayfly_forecast::{Forecaster, Forecasts, FrameOptions, Outlook, Series, SeriesFrame};
 use mayfly_format::figure;
+use serde_json::json;
 use std::path::Path;
 
 /// Series in one picture, and models in a forecast without truth.
@@ -18,6 +19,7 @@ pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
     let futr = args.futr.as_deref().map(|path| ("the table of --futr", path));
     let mut files = Files::reading([("the model", &*args.model)].into_iter().chain(futr))?;
     let output = files.writing("-o", &args.output, PICTURE)?;
+    files.refuse_json(ui)?;
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
     let Some(frame) = forecaster.tails() else { bail!("{}: the file has no series to draw", args.model.display()) };
     let future = args.futr.as_deref().map(|path| known_ahead(frame.clone(), path)).transpose()?;
@@ -26,7 +28,7 @@ pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
         [] => frame.iter().map(|series| series.id).take(MOST).collect(),
         ids => ids.iter().map(String::as_str).collect(),
     };
-    let mut panels = Vec::new();
+    let (mut panels, drawn) = (Vec::new(), ids.clone());
     for id in ids {
         let Some(place) = frame.iter().position(|series| series.id == id) else {
             bail!("--ids: the file has no series {id:?}");
@@ -34,7 +36,12 @@ pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
         panels.extend(panel(frame, &forecasts, place, &forecasts.models().collect::<Vec<_>>(), String::new()));
     }
     let picture = Picture { title: format!("Forecasts of {}", name_of(&args.model)), subtitle: String::new(), panels };
-    write_picture(&output, &svg(&picture), ui)
+    write_picture(&output, &svg(&picture), ui)?;
+    let models: Vec<&str> = forecasts.models().collect();
+    if ui.json {
+        ui.result("", &json!({ "picture": output.to_string(), "series": drawn, "models": models }))?;
+    }
+    Ok(())
 }
 
 /// The series with what their future columns will be.

@@ -2,6 +2,7 @@
 use super::args::PredictArgs;
 use super::given::Given;
 use super::setup::with_hierarchy;
+use super::train::short_inputs;
 use super::words::{as_flags, shortest};
 use crate::support::input::Input;
 use crate::support::output::{Files, TABLE};
@@ -25,10 +26,19 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     let given = Given { data: args.data.as_deref(), futr: args.futr.as_deref(), statics: args.statics.as_deref() };
     let frame = given.frame(&forecaster, &args.series, ui)?;
     let forecaster = with_hierarchy(forecaster, &args.hierarchy, &args.series)?;
+    frame.iter().for_each(|frame| short_inputs(&forecaster, frame, ui));
     let dependence = Dependence::by_name(&args.dependence).map_err(as_flags)?;
     let table: Box<dyn Table> = match args.paths {
         None if args.decompose => Box::new(forecaster.decompose(frame.as_ref(), args.h).map_err(as_flags)?),
-        None => Box::new(forecaster.predict(frame.as_ref(), args.h).map_err(as_flags)?),
+        None => {
+            let forecasts = forecaster.predict(frame.as_ref(), args.h).map_err(as_flags)?;
+            let is_bound = |name: &String| name.contains("-lo-") || name.contains("-hi-");
+            let bounds = forecasts.columns().into_iter().filter(is_bound);
+            if bounds.filter_map(|name| forecasts.column(&name)).any(|values| values.iter().any(|v| v.is_nan())) {
+                ui.note("intervals are made of errors of a backtest: there are none for series that are new, and none beyond the horizon that was trained");
+            }
+            Box::new(forecasts)
+        }
         Some(paths) => {
             let options = SimulateOptions { paths, dependence, seed: args.seed };
             Box::new(forecaster.simulate(frame.as_ref(), args.h, &options).map_err(as_flags)?)

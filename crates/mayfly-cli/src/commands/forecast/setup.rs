@@ -6,8 +6,8 @@ use crate::support::input::Input;
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_forecast::{
-    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastLoss, Forecaster, FrameOptions, Hierarchy, LocalScaler,
-    Model, Reconciliation, Scaler, SeriesFrame, TimeFeature,
+    BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastError, ForecastLoss, Forecaster, FrameOptions, Hierarchy,
+    LocalScaler, Model, Reconciliation, Scaler, SeriesFrame, TimeFeature,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -25,6 +25,13 @@ pub(super) fn series_with(
     align: bool,
     ui: Ui,
 ) -> Result<SeriesFrame> {
+    let frame = read(path, options, beside, align)?;
+    tell(&frame, ui);
+    Ok(frame)
+}
+
+/// A table of series and what stands beside them.
+pub(super) fn read(path: &Path, options: FrameOptions, beside: &ExogenousArgs, align: bool) -> Result<SeriesFrame> {
     let input = Input::open(path)?;
     let (hist, futr, cat) = (beside.hist.clone(), beside.futr.clone(), beside.cat.clone());
     let options = FrameOptions { hist, futr, cat, ..options };
@@ -43,11 +50,15 @@ pub(super) fn series_with(
     if align {
         frame = frame.with_common_end().map_err(as_flags)?;
     }
+    Ok(frame)
+}
+
+/// Says what was found.
+pub(super) fn tell(frame: &SeriesFrame, ui: Ui) {
     let (least, most) = (grouped(frame.shortest()), grouped(frame.longest()));
     let lens = if least == most { most } else { format!("{least} to {most}") };
     ui.note(format!("{} series of {lens} values, frequency {}", grouped(frame.len()), frame.freq()));
     frame.notes().iter().for_each(|note| ui.note(note));
-    Ok(frame)
 }
 
 /// A column that is named as a category and is none of the exogenous ones would be ignored.
@@ -83,7 +94,17 @@ pub(super) fn forecaster(args: &ModelArgs, frame: &SeriesFrame, ui: Ui) -> Resul
         }
         let takes =
             |family: &Family| made(family).is_ok_and(|model| model.check_loss().and(model.check_local()).is_ok());
-        let (fit, others) = there.into_iter().partition(|family| fits(family, frame) && takes(family));
+        let (there, others): (Vec<_>, Vec<_>) =
+            there.into_iter().partition(|family| fits(family, frame) && takes(family));
+        let plain = args.val.into_iter().fold(Forecaster::new(args.h), Forecaster::val_size);
+        let mut fit = Vec::new();
+        for family in there {
+            match plain.check_model(&made(family).map_err(as_flags)?, frame) {
+                Ok(()) => fit.push(family),
+                Err(ForecastError::Option { got, want, .. }) => ui.note(format!("without {got}: {want}")),
+                Err(error) => return Err(as_flags(error)),
+            }
+        }
         families = fit;
         let others: Vec<&str> = others.iter().map(|family: &&Family| family.name).collect();
         if !others.is_empty() {

@@ -62,8 +62,18 @@ pub(super) fn write_model(
     }
     let bytes = forecaster.to_bytes().map_err(as_flags)?;
     output.write(|out| Ok(out.write_all(&bytes)?))?;
+    short_inputs(&forecaster, frame, ui);
     if report.stopped {
         ui.note("interrupted; the best weights so far are kept");
+        let is_there = |alias: &String| forecaster.fitted().iter().any(|fitted| fitted.model.alias == *alias);
+        let names = forecaster.models().iter().map(|model| &model.alias);
+        let missing: Vec<&str> = names.filter(|alias| !is_there(alias)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            ui.note(format!("{} had not begun and is not in the file", missing.join(", ")));
+        }
+        if !args.level.is_empty() {
+            ui.note("models that were interrupted have no intervals from a backtest");
+        }
     }
     if let (Some(plot), Some(held)) = (&plot, &report.held) {
         let wanted = Wanted { title: format!("Forecasts of {}", name_of(data)), best: best(&forecaster) };
@@ -84,6 +94,15 @@ pub(super) fn write_model(
         n => format!("measured on the last {n} values of each series, by which the networks chose their weights; mayfly forecast cv measures without that. Model: {output}"),
     });
     Ok((outcome.text(), outcome.json()))
+}
+
+/// Says which series have fewer values than the models see.
+pub(super) fn short_inputs(forecaster: &Forecaster, frame: &SeriesFrame, ui: Ui) {
+    let most = forecaster.fitted().iter().map(|fitted| fitted.input_size).max().unwrap_or(0);
+    let short = frame.iter().filter(|series| series.y.len() < most).count();
+    if short > 0 {
+        ui.note(format!("{short} series have fewer values than the {most} that the models see: what lies before them counts as unknown"));
+    }
 }
 
 /// The model of the least error.

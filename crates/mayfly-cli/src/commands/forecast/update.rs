@@ -1,13 +1,13 @@
 //! `mayfly forecast update`.
-use super::args::{ExogenousArgs, UpdateArgs};
-use super::setup::series_with;
+use super::args::UpdateArgs;
+use super::given::known;
 use super::watch::Eye;
 use super::words::as_flags;
 use crate::support::input::Input;
 use crate::support::output::{Files, NATIVE_MODEL};
 use crate::support::ui::{Ui, grouped};
 use anyhow::Result;
-use mayfly_forecast::{Appended, Forecaster, FrameOptions, UpdateOptions, Updated};
+use mayfly_forecast::{Appended, Forecaster, UpdateOptions, Updated};
 use serde_json::json;
 
 /// Appends, trains on if asked, and saves.
@@ -19,11 +19,8 @@ pub(super) fn run(args: &UpdateArgs, ui: Ui) -> Result<()> {
     let output = files.writing("-o", args.output.as_deref().unwrap_or(&args.model), NATIVE_MODEL)?;
     files.refuse_json(ui)?;
     let mut forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
-    let beside = ExogenousArgs::trained(&forecaster, args.statics.clone());
-    let options = args.series.options()?;
-    let tz = options.tz.or_else(|| forecaster.zone().cloned());
-    let options = FrameOptions { least: 1, freq: options.freq.or(forecaster.freq()), tz, ..options };
-    let frame = series_with(&args.data, options, &beside, args.series.align, ui)?;
+    let frame = known(&args.data, &forecaster, &args.series, args.statics.as_deref(), ui)?;
+    let before: Vec<usize> = forecaster.fitted().iter().map(|fitted| fitted.steps).collect();
     let fill = args.series.options()?.fill;
     let mut eye = Eye::new(ui)?;
     let updated = forecaster.update(&frame, &UpdateOptions { fill, steps: args.steps }, &mut eye);
@@ -34,20 +31,24 @@ pub(super) fn run(args: &UpdateArgs, ui: Ui) -> Result<()> {
     if stopped {
         ui.note("interrupted; the weights so far are kept");
     }
+    // An interrupted training has fewer than were asked for.
+    let after = forecaster.fitted().iter().zip(before).map(|(fitted, before)| fitted.steps - before);
+    let steps: Vec<usize> = after.collect();
+    let steps = [steps.iter().min(), steps.iter().max()].map(|n| n.copied().unwrap_or(0));
     let object = json!({
         "rows": appended.rows,
         "revised": appended.revised,
         "new_series": appended.series,
         "series_without_new_rows": appended.silent,
         "old_rows": appended.old,
-        "steps": args.steps,
+        "steps": steps[1],
         "model": output.to_string(),
     });
-    files.result(ui, &said(&appended, args, &output.to_string()), &object)
+    files.result(ui, &said(&appended, steps, &output.to_string()), &object)
 }
 
 /// What was done, for a person.
-fn said(done: &Appended, args: &UpdateArgs, output: &str) -> String {
+fn said(done: &Appended, [least, most]: [usize; 2], output: &str) -> String {
     let mut text = format!("{} values appended", grouped(done.rows));
     if done.revised > 0 {
         text += &format!(", {} replaced", grouped(done.revised));
@@ -55,18 +56,16 @@ fn said(done: &Appended, args: &UpdateArgs, output: &str) -> String {
     if done.series > 0 {
         text += &format!(", {} series new", grouped(done.series));
     }
-    if args.steps > 0 {
-        text += &format!(", {} steps of training each", grouped(args.steps));
+    if most > 0 {
+        let between = if least == most { String::new() } else { format!("{} to ", grouped(least)) };
+        text += &format!(", {between}{} steps of training each", grouped(most));
     }
     text += &format!(". Model: {output}\n");
     if done.silent > 0 {
         text += &format!("{} series have no new values: their forecasts begin where they did\n", grouped(done.silent));
     }
     if done.old > 0 {
-        text += &format!(
-            "{} values lie before what the model keeps of their series, and were left out\n",
-            grouped(done.old)
-        );
+        text += &format!("{} values lie before what the model keeps of their series\n", grouped(done.old));
     }
     text
 }

@@ -12,6 +12,9 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "val_size" => Some("--val"),
         "max_steps" => Some("--steps"),
         "random_seed" => Some("--seed"),
+        "windows" => Some("--windows"),
+        "step" => Some("--step"),
+        "refit" => Some("--refit"),
         "season" => Some("--season"),
         "level" => Some("--level"),
         "windows of intervals" => Some("--interval-windows"),
@@ -76,7 +79,10 @@ impl Outcome<'_> {
             object.insert("steps".into(), json!(fitted.steps));
             object.insert("parameters".into(), json!(fitted.parameters()));
             object.insert("windows".into(), json!(fitted.windows));
-            object.insert("config".into(), fitted.model.config());
+            let mut config = fitted.model.config();
+            // Where it was not given it follows from horizon and series.
+            config["input_size"] = json!(fitted.input_size);
+            object.insert("config".into(), config);
             Value::Object(object)
         };
         let seed = self.fitted.first().map(|fitted| fitted.model.common.random_seed);

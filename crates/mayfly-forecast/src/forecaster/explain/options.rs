@@ -33,7 +33,11 @@ impl ExplainMethod {
             "integrated_gradients" => Ok(ExplainMethod::IntegratedGradients),
             "input_x_gradient" => Ok(ExplainMethod::InputXGradient),
             "permutation" => Ok(ExplainMethod::Permutation),
-            _ => Err(ForecastError::unknown("method of explaining", name, &ExplainMethod::NAMES)),
+            _ => Err(ForecastError::unknown(
+                "method of explaining",
+                name,
+                &["integrated_gradients", "input_x_gradient", "permutation", "weights"],
+            )),
         }
     }
 
