@@ -548,3 +548,78 @@ fn weights_and_what_is_unknown_are_columns() {
     let said = case.refused(&[&train[..], &["--weight", "v", "-o", "n.mayfly"]].concat());
     assert!(said.contains("\"v\"") && said.contains("--weight"), "{said}");
 }
+
+/// New rows of a trained model: what they are called, and when they are.
+#[test]
+fn rows_for_a_model_are_read_as_the_model_knows_them() {
+    let case = case();
+    let table = std::fs::read_to_string(case.path("s.csv")).unwrap().replace("unique_id,ds,y", "shop,month,sold");
+    let (head, rows) = table.split_once('\n').unwrap();
+    let (new, old): (Vec<&str>, Vec<&str>) = rows.lines().partition(|line| line.contains("2023-12"));
+    let lines = |rows: &[&str]| format!("{head}\n{}\n", rows.join("\n"));
+    case.write("old.csv", lines(&old)).write("new.csv", lines(&new));
+    let names = ["--id", "shop", "--time", "month", "--target", "sold"];
+    case.ok(&[
+        &["forecast", "train", "old.csv", "--h", "6", "--models", "nlinear", "--steps", "5", "-o", "m.mayfly"],
+        &names[..],
+    ]
+    .concat());
+    case.ok(&["forecast", "update", "m.mayfly", "new.csv", "-o", "n.mayfly"]);
+    let forecasts = case.ok(&["forecast", "predict", "n.mayfly"]).out;
+    // The usual names do too, and two rows need no --freq.
+    case.write("usual.csv", lines(&new).replace("shop,month,sold", "unique_id,ds,y"));
+    case.ok(&["forecast", "update", "m.mayfly", "usual.csv", "-o", "o.mayfly"]);
+    assert_eq!(case.ok(&["forecast", "predict", "o.mayfly"]).out, forecasts);
+    case.ok(&["forecast", "predict", "m.mayfly", "new.csv"]);
+    // The same rows again are no new ones.
+    let said = case.ok(&["forecast", "update", "n.mayfly", "new.csv"]).out;
+    assert!(said.contains("0 values appended, 2 replaced") && said.contains("2 series have no new values"), "{said}");
+    // Days are no months, whatever fills the gaps; nor is the middle of one.
+    let days: String = (1..9).map(|day| format!("a,2024-01-0{day},1\n")).collect();
+    case.write("days.csv", format!("{head}\n{days}"));
+    let said = case.refused(&["forecast", "update", "m.mayfly", "days.csv", "--fill", "linear"]);
+    assert!(said.contains("frequency D") && said.contains("MS"), "{said}");
+    case.write("off.csv", format!("{head}\na,2023-12-15,1\n"));
+    let said = case.refused(&["forecast", "update", "m.mayfly", "off.csv"]);
+    assert!(said.contains("2023-12-15 is not on the grid"), "{said}");
+}
+
+/// What cannot be made is said before anything is trained; of all families the others go on.
+#[test]
+fn families_that_cannot_be_made_are_named_at_once() {
+    let case = case();
+    let train = |models: &str, h: &str| {
+        let args = ["forecast", "train", "s.csv", "--models", models, "--h", h, "--steps", "1", "-o", "m.mayfly"];
+        args.map(str::to_owned)
+    };
+    let refused = |models: &str, h: &str| {
+        let args = train(models, h);
+        case.refused(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let said = refused("nlinear,timexer", "6");
+    assert!(said.contains("TimeXer; 18 values of the past in patches of 16") && !said.contains("step 1/1"), "{said}");
+    assert!(refused("nlinear,nbeats", "1").contains("NBEATS; a horizon of 1"), "{}", refused("nbeats", "1"));
+    case.write("closed.csv", "unique_id,ds,y,available_mask\na,1,1,0\na,2,2,0\na,3,4,0\na,4,5,0\n");
+    let said = case.refused(&["forecast", "train", "closed.csv", "--h", "1", "--models", "nlinear", "--steps", "1"]);
+    assert!(said.contains("not available"), "{said}");
+    // A setting has a value or is searched.
+    case.write("space.toml", "[NLinear]\nmax_steps = { int = [20, 40, 10] }\n");
+    let auto =
+        ["forecast", "auto", "s.csv", "--h", "6", "--models", "nlinear", "--space", "space.toml", "--steps", "5"];
+    let ran = case.run(&auto);
+    assert!(ran.code == Some(2) && ran.err.contains("searches max_steps"), "{}", ran.err);
+}
+
+#[test]
+fn other_files_are_no_models() {
+    let case = case();
+    let said = case.refused(&["forecast", "predict", "s.csv"]);
+    assert!(said.contains("s.csv") && said.contains("no Mayfly model"), "{said}");
+    let picture = case.ok(&TRAIN.into_iter().chain(["-o", "m.mayfly"]).collect::<Vec<_>>());
+    assert!(picture.err.contains("Model: m.mayfly"));
+    let object = case.ok(&["forecast", "plot", "m.mayfly", "-o", "p.svg", "--json"]).json();
+    assert_eq!((&object["picture"], &object["series"][1]), (&Value::from("p.svg"), &Value::from("b")));
+    // A usage error is whole in JSON.
+    let ran = case.run(&["forecast", "train", "s.csv", "--json"]);
+    assert!(ran.code == Some(2) && ran.json()["error"].as_str().unwrap().contains("--h"), "{}", ran.out);
+}

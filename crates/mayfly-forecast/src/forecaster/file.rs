@@ -11,6 +11,7 @@ use crate::families::{Build, PLACE, Pretrained};
 use crate::frame::{About, Beside, Exogenous, LocalScaler, LocalScales, SeriesFrame, SeriesScales};
 use crate::losses::{ForecastLoss, check_level};
 use crate::metrics::Scores;
+use mayfly_format::FormatError;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
 use mayfly_nn::Network;
 use serde::{Deserialize, Serialize};
@@ -181,7 +182,14 @@ impl Forecaster {
     /// A file that cannot be read, is damaged, is no forecaster's, or whose tensors do not fit its models.
     pub fn load(path: impl AsRef<Path>) -> Result<Forecaster> {
         let path = path.as_ref();
-        let file = ModelFile::read(path, &ReadOptions::default())?;
+        let file = ModelFile::read(path, &ReadOptions::default()).map_err(|error| match error {
+            // What text and pickles begin with, read as a length.
+            FormatError::TooLarge { file, what, .. } if what.contains("header") => ForecastError::BadFile {
+                file,
+                what: "it is no Mayfly model, as mayfly forecast train and import write them".into(),
+            },
+            other => other.into(),
+        })?;
         Forecaster::from_file(&path.display().to_string(), file)
     }
 
