@@ -84,35 +84,8 @@ impl Forecaster {
         watch: &mut dyn Watch,
     ) -> Result<Backtest> {
         let is_fitted = options.refit == Refit::Fitted;
-        if !is_fitted {
-            self.check()?;
-        }
-        self.check_exogenous(frame)?;
         let step = options.step.unwrap_or(self.h);
-        let refit = if let Refit::Every(n) = options.refit { n } else { 1 };
-        for (option, value) in [("windows", options.windows), ("step", step), ("refit", refit)] {
-            if value == 0 {
-                return Err(ForecastError::option(option, 0, "it must be at least 1"));
-            }
-        }
-        let test = (options.windows - 1).saturating_mul(step).saturating_add(self.h);
-        let val_size = if is_fitted { 0 } else { self.val_size.unwrap_or(0) };
-        if val_size > 0 && val_size < self.h {
-            return Err(ForecastError::option(
-                "val_size",
-                val_size,
-                format!("it must be 0 or at least the horizon, {}", self.h),
-            ));
-        }
-        if is_fitted {
-            frame.at_least(test.saturating_add(1), "for the windows and a value before them")?;
-        } else {
-            let least = test.saturating_add(val_size).saturating_add(2);
-            frame.at_least(least, "for the windows and something to learn from")?;
-            self.check_weights(val_size)?;
-            self.check_losses(frame, val_size)?;
-            self.check_networks(&frame.without_last(test), val_size)?;
-        }
+        let (test, val_size) = self.check_backtest(frame, options, step)?;
         let season = self.season_of(frame);
         let mut fitted: Vec<Fitted> = Vec::new();
         let mut spans: Vec<Span> = Vec::new();
@@ -147,6 +120,40 @@ impl Forecaster {
             spans.push(Span { windows, forecasts });
         }
         self.finish(frame, fitted, &spans, options, (season, step), false)
+    }
+
+    /// Refuses what makes no backtest. How many values are forecast, and how many are held out before them.
+    fn check_backtest(&self, frame: &SeriesFrame, options: &BacktestOptions, step: usize) -> Result<(usize, usize)> {
+        let is_fitted = options.refit == Refit::Fitted;
+        if !is_fitted {
+            self.check()?;
+        }
+        self.check_exogenous(frame)?;
+        let refit = if let Refit::Every(n) = options.refit { n } else { 1 };
+        for (option, value) in [("windows", options.windows), ("step", step), ("refit", refit)] {
+            if value == 0 {
+                return Err(ForecastError::option(option, 0, "it must be at least 1"));
+            }
+        }
+        let test = (options.windows - 1).saturating_mul(step).saturating_add(self.h);
+        let val_size = if is_fitted { 0 } else { self.val_size.unwrap_or(0) };
+        if val_size > 0 && val_size < self.h {
+            return Err(ForecastError::option(
+                "val_size",
+                val_size,
+                format!("it must be 0 or at least the horizon, {}", self.h),
+            ));
+        }
+        if is_fitted {
+            frame.at_least(test.saturating_add(1), "for the windows and a value before them")?;
+        } else {
+            let least = test.saturating_add(val_size).saturating_add(2);
+            frame.at_least(least, "for the windows and something to learn from")?;
+            self.check_weights(val_size)?;
+            self.check_losses(frame, val_size)?;
+            self.check_networks(&frame.without_last(test), val_size)?;
+        }
+        Ok((test, val_size))
     }
 
     /// Puts the windows together, those of a series side by side, and measures.
