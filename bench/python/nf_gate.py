@@ -52,7 +52,7 @@ def main(csv, *only):
     path = BENCH / "forecast_gate_nf.json"
     done = json.loads(path.read_text()) if path.exists() else {"neuralforecast": neuralforecast.__version__, "mse": {}}
     for family in only or plan["families"]:
-        for seed in plan["seeds"]:
+        for seed in plan["seeds"] + plan["more_seeds"].get(family, []):
             known = done["mse"].setdefault(family, {})
             if str(seed) in known:
                 continue

@@ -49,7 +49,7 @@ pub enum ForecastError {
         near: String,
     },
     /// A file without a column that is needed.
-    #[error("{file} has no column {column:?} for the {role}; it has {}: name another with {option}", known.join(", "))]
+    #[error("{file} has no column {column:?} for the {role}; it has {}{}", known.join(", "), another(option))]
     NoColumn {
         /// The file.
         file: String,
@@ -59,7 +59,7 @@ pub enum ForecastError {
         role: &'static str,
         /// The columns there are.
         known: Vec<String>,
-        /// The option that names it.
+        /// The option that names it; empty where none does, as the models were trained with it.
         option: &'static str,
     },
     /// A cell that is no time or no value.
@@ -108,7 +108,8 @@ pub enum ForecastError {
     },
     /// A future of which the exogenous columns are not known.
     #[error(
-        "series {id:?} has no row at {ds} for {columns}; {h} steps behind the last value are needed, {series} series lack some: give them with --futr FILE"
+        "series {id:?} has no row at {ds} for {columns}; {h} steps behind the last value are needed{}, {series} series lack some: give them with --futr FILE",
+        whole_horizons(*h, *horizon)
     )]
     NoFuture {
         /// The first such series.
@@ -119,6 +120,8 @@ pub enum ForecastError {
         columns: String,
         /// Steps that are needed.
         h: usize,
+        /// Steps that the models forecast at a time.
+        horizon: usize,
         /// How many series lack some.
         series: usize,
     },
@@ -196,6 +199,16 @@ pub enum ForecastError {
         /// The position and the reason.
         source: serde_json::Error,
     },
+}
+
+/// How a column is named instead, if it can be.
+fn another(option: &str) -> String {
+    if option.is_empty() { String::new() } else { format!(": name another with {option}") }
+}
+
+/// Why more steps are needed than were asked for.
+fn whole_horizons(h: usize, horizon: usize) -> String {
+    if h > horizon { format!(" (models forecast {horizon} at a time)") } else { String::new() }
 }
 
 impl ForecastError {

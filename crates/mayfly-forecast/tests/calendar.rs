@@ -51,7 +51,7 @@ fn the_calendar_is_learnt_and_known_ahead() {
     assert_eq!(again.exogenous().unwrap(), with.exogenous());
     assert_eq!(of(&again, None, 3), of(&forecaster, None, 3));
     // New values come without the columns, and after a gap.
-    again.update(&frame(204..206), &UpdateOptions { fill: Fill::Linear, steps: 0 }, &mut ()).unwrap();
+    again.update(&frame(204..206), &UpdateOptions { fill: Fill::Linear, ..UpdateOptions::default() }, &mut ()).unwrap();
     assert_eq!(of(&again, None, 3), of(&forecaster, Some(&frame(190..206)), 3));
 }
 

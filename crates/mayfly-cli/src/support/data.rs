@@ -6,10 +6,10 @@ use mayfly_nn::tabular::FileOptions;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 
-/// How a data file is to be read, where it is not to be found out.
+/// How a text table is to be read, where it is not to be found out.
 #[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct FileArgs {
+pub struct TextArgs {
     /// The first line of a text table names the columns [default: found out]
     #[arg(long, conflicts_with = "no_header", help_heading = "Reading data")]
     pub header: bool,
@@ -34,6 +34,15 @@ pub struct FileArgs {
     )]
     #[serde(deserialize_with = "one_or_many")]
     pub missing: Vec<String>,
+}
+
+/// How a data file is to be read, where it is not to be found out.
+#[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub text: TextArgs,
     /// Arrays of an .npz file: the inputs, and the targets if there are any [default: X,y and other usual names]
     #[arg(long, visible_alias = "npz", value_name = "X,Y", value_delimiter = ',', help_heading = "Reading data")]
     pub npz_keys: Vec<String>,
@@ -56,7 +65,7 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
     })
 }
 
-impl FileArgs {
+impl TextArgs {
     /// What to do about a missing value, where that was said.
     pub fn policy(&self) -> Result<Option<MissingPolicy>> {
         let mut policies = self.missing.iter().filter_map(|word| policy(word));
@@ -78,6 +87,20 @@ impl FileArgs {
             delimiter: self.delimiter.as_deref().map(delimiter).transpose()?,
             decimal: self.decimal.as_deref().map(decimal).transpose()?,
             missing_tokens: self.missing.iter().filter(|word| policy(word).is_none()).cloned().collect(),
+            ..FileOptions::default()
+        })
+    }
+}
+
+impl FileArgs {
+    /// What to do about a missing value, where that was said.
+    pub fn policy(&self) -> Result<Option<MissingPolicy>> {
+        self.text.policy()
+    }
+
+    /// For the library.
+    pub fn options(&self) -> Result<FileOptions> {
+        Ok(FileOptions {
             npz_keys: match self.npz_keys.as_slice() {
                 [] => None,
                 [inputs] => Some(NpzKeys { inputs: inputs.clone(), targets: None }),
@@ -85,6 +108,7 @@ impl FileArgs {
                 more => bail!("--npz-keys: {} names, expected those of the inputs and of the targets", more.len()),
             },
             labels: self.labels.clone(),
+            ..self.text.options()?
         })
     }
 
@@ -188,8 +212,10 @@ mod tests {
 
     #[test]
     fn missing_says_what_to_do_and_what_it_looks_like() {
-        let args =
-            |words: &[&str]| FileArgs { missing: words.iter().map(|&w| w.to_owned()).collect(), ..FileArgs::default() };
+        let args = |words: &[&str]| {
+            let missing = words.iter().map(|&w| w.to_owned()).collect();
+            FileArgs { text: TextArgs { missing, ..TextArgs::default() }, ..FileArgs::default() }
+        };
         assert_eq!(args(&["drop"]).policy().unwrap(), Some(MissingPolicy::DropRow));
         assert_eq!(args(&["drop"]).over(OpenOptions::default()).unwrap().missing_tokens, None);
         let both = args(&["-999", "error"]);

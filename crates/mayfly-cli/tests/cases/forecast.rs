@@ -206,7 +206,7 @@ fn what_is_odd_in_a_table_is_named() {
     case.write("net.csv", "x,y\n1,2\n2,3\n3,4\n4,5\n").ok(&["train", "net.csv", "-o", "net.mayfly", "--epochs", "1"]);
     assert!(case.refused(&["forecast", "predict", "net.mayfly"]).contains("not a forecaster"));
     case.ok(&["forecast", "train", "s.csv", "--h", "6", "--steps", "5", "--models", "nlinear", "-o", "m.mayfly"]);
-    assert!(case.refused(&["info", "m.mayfly"]).contains("mayfly forecast predict"));
+    assert!(case.refused(&["eval", "m.mayfly", "net.csv"]).contains("mayfly forecast predict"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod case;
 mod data;
 mod explain;
 mod forecast;
+mod forecast_options;
 mod library;
 mod models;
 mod output;

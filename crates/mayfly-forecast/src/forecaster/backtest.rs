@@ -149,7 +149,7 @@ impl Forecaster {
         } else {
             let least = test.saturating_add(val_size).saturating_add(2);
             frame.at_least(least, "for the windows and something to learn from")?;
-            self.check_weights(val_size)?;
+            self.check_held(val_size)?;
             self.check_losses(frame, val_size)?;
             self.check_networks(&frame.without_last(test), val_size)?;
         }

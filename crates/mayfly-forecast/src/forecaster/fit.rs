@@ -203,7 +203,7 @@ impl Forecaster {
         self.check()?;
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
-        self.check_weights(val_size)?;
+        self.check_held(val_size)?;
         self.check_losses(frame, val_size)?;
         self.check_networks(frame, val_size)?;
         let frame = &*self.prepared(frame, val_size);
@@ -324,7 +324,11 @@ impl Forecaster {
         names.extend(self.ensemble.map(|_| ensemble::NAME));
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(ForecastError::option("models", pair[0], "it is there twice: give one of them another alias"));
+            return Err(ForecastError::option(
+                "models",
+                pair[0],
+                "it is there twice, and forecasts are told apart by name: give one of them another (its alias)",
+            ));
         }
         for model in &self.models {
             model.common.check()?;
@@ -382,8 +386,13 @@ impl Forecaster {
         }
     }
 
-    /// Refuses weights by what is held out where nothing is.
-    pub(super) fn check_weights(&self, val_size: usize) -> Result<()> {
+    /// Refuses what goes by what is held out where nothing is: weights of models, and stopping when a validation gets no better.
+    pub(super) fn check_held(&self, val_size: usize) -> Result<()> {
+        let patience = self.models.iter().map(|model| model.common.early_stop_patience_steps).max().unwrap_or(-1);
+        if patience > 0 && val_size == 0 {
+            let want = "validations are of what is held out, and nothing is: give a val_size of at least the horizon";
+            return Err(ForecastError::option("early_stop_patience_steps", patience, want));
+        }
         match (self.ensemble, val_size) {
             (Some(Ensemble::Weighted), 0) => {
                 let want = "models are weighted by their errors on what is held out, and nothing is: give a val_size of at least the horizon, or take mean or median";

@@ -97,11 +97,14 @@ impl Hierarchy {
     /// # Errors
     /// A file that cannot be read, and those of [`Hierarchy::new`].
     pub fn read(input: impl Into<Input>, method: Reconciliation, options: &FrameOptions) -> Result<Hierarchy> {
-        let ById { names: bottom, rows, .. } =
+        let ById { file, names: bottom, rows, .. } =
             by_id(input.into(), options.id.as_deref(), options, "the columns of a hierarchy")?;
         let (ids, sums): (Vec<String>, Vec<Vec<f64>>) =
             rows.into_iter().map(|(id, values)| (id, values.into_iter().map(f64::from).collect::<Vec<f64>>())).unzip();
-        Hierarchy::new(ids, &bottom, sums, method)
+        Hierarchy::new(ids, &bottom, sums, method).map_err(|error| match error {
+            ForecastError::Option { want, .. } => ForecastError::BadFile { file, what: want },
+            other => other,
+        })
     }
 
     /// The series.

@@ -10,9 +10,10 @@ use crate::error::{ForecastError, Result};
 use crate::families::{PLACE, torch_parameter};
 use crate::frame::{About, Exogenous, Fill, FrameOptions, LocalScales, SeriesFrame};
 use crate::losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
-use mayfly_format::model_file::{ReadOptions, TensorData, TensorFile};
+use mayfly_format::model_file::{ReadOptions, Tensor, TensorData, TensorFile};
 use mayfly_nn::Network;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,8 @@ const OF_TRAINING: [&str; 26] = [
 pub(super) struct Folder {
     path: PathBuf,
     pub(super) config: Map<String, Value>,
+    /// The tensors of the files that were read so far: every column asks for some.
+    files: RefCell<BTreeMap<String, Vec<Tensor>>>,
 }
 
 /// One model's file.
@@ -150,7 +153,7 @@ fn number(map: &Map<String, Value>, name: &str) -> Option<usize> {
 
 impl Folder {
     fn read(path: &Path) -> Result<Folder> {
-        let folder = Folder { path: path.to_owned(), config: Map::new() };
+        let folder = Folder { path: path.to_owned(), config: Map::new(), files: RefCell::default() };
         if !path.join("configuration.json").is_file() {
             let old = ["configuration.pkl", "dataset.pkl"].iter().any(|name| path.join(name).exists());
             return Err(folder.bad(match old {
@@ -181,9 +184,13 @@ impl Folder {
     /// A tensor that `value` refers to, of the file beside.
     pub(super) fn tensor(&self, file: &str, value: &Value) -> Result<TensorData> {
         let key = value.get("key").and_then(Value::as_str).unwrap_or_default();
-        let tensors = TensorFile::read(self.path.join(file), &ReadOptions::default())?.tensors;
-        let found = tensors.into_iter().find(|tensor| tensor.name == key);
-        found.map(|tensor| tensor.data).ok_or_else(|| self.bad(format!("{file} has no tensor {key:?}")))
+        let mut files = self.files.borrow_mut();
+        if !files.contains_key(file) {
+            let read = TensorFile::read(self.path.join(file), &ReadOptions::default())?;
+            files.insert(file.to_owned(), read.tensors);
+        }
+        let found = files.get(file).and_then(|tensors| tensors.iter().find(|tensor| tensor.name == key));
+        found.map(|tensor| tensor.data.clone()).ok_or_else(|| self.bad(format!("{file} has no tensor {key:?}")))
     }
 
     /// The models, in the order of their files' names.

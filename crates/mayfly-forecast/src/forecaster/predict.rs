@@ -85,7 +85,14 @@ impl Forecaster {
         let Some(first) = missing.next() else { return Ok(()) };
         let ds = frame.written(frame.time(&first, first.futr.len() / n));
         let columns = names.futr[..names.given()].join(", ");
-        Err(ForecastError::NoFuture { id: first.id.to_owned(), ds, columns, h, series: 1 + missing.count() })
+        Err(ForecastError::NoFuture {
+            id: first.id.to_owned(),
+            ds,
+            columns,
+            h,
+            horizon: self.h,
+            series: 1 + missing.count(),
+        })
     }
 
     pub(super) fn add_models(&self, to: &mut Forecasts, cuts: &[Cut<'_>], fitted: &[Fitted], h: usize) -> Result<()> {

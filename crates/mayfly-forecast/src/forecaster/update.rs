@@ -10,6 +10,8 @@ use crate::frame::{Appended, Fill, SeriesFrame};
 pub struct UpdateOptions {
     /// What stands between the end of a series and its new values, where some are missing.
     pub fill: Fill,
+    /// Takes series that then end before others for unknown up to the last time of all.
+    pub align: bool,
     /// Steps of training that each model goes on for, from the weights it has, at its learning rate; 0 for none.
     pub steps: usize,
 }
@@ -49,6 +51,7 @@ impl Forecaster {
             Some(tails) => tails.appended(more, options.fill)?,
             None => (more.clone(), Appended::default()),
         };
+        let whole = if options.align { whole.with_common_end()? } else { whole };
         state.fitted.iter().try_for_each(|fitted| fitted.check_series(&whole))?;
         self.check_losses(&whole, 0)?;
         let mut next = State { tails: None, ..state.clone() };

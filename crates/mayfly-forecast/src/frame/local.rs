@@ -40,18 +40,24 @@ impl LocalScaler {
     /// The names.
     pub const NAMES: [&str; 4] = ["standard", "robust", "robust-iqr", "minmax"];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            LocalScaler::Standard => "standard",
+            LocalScaler::Robust => "robust",
+            LocalScaler::RobustIqr => "robust-iqr",
+            LocalScaler::MinMax => "minmax",
+        }
+    }
+
     /// The scaler of this name.
     ///
     /// # Errors
     /// A name that is not among [`LocalScaler::NAMES`]; NeuralForecast's `boxcox` is not here.
     pub fn by_name(name: &str) -> Result<LocalScaler> {
-        match name {
-            "standard" => Ok(LocalScaler::Standard),
-            "robust" => Ok(LocalScaler::Robust),
-            "robust-iqr" => Ok(LocalScaler::RobustIqr),
-            "minmax" => Ok(LocalScaler::MinMax),
-            _ => Err(ForecastError::unknown("local scaler", name, &LocalScaler::NAMES)),
-        }
+        let all = [LocalScaler::Standard, LocalScaler::Robust, LocalScaler::RobustIqr, LocalScaler::MinMax];
+        let found = all.into_iter().find(|scaler| scaler.name() == name);
+        found.ok_or_else(|| ForecastError::unknown("local scaler", name, &LocalScaler::NAMES))
     }
 
     /// The scale of some values. A spread of 0 counts as 1; without values nothing is scaled.

@@ -98,7 +98,7 @@ impl SeriesFrame {
             return Err(found.absent(&columns.id, "series", "--id"));
         }
         for name in &names {
-            found.column(Some(name), name, None, ("values of the future", "--futr"))?;
+            found.column(Some(name), name, None, ("values of the future", ""))?;
         }
         let categories = &self.about.exogenous.categories;
         // A word that these series do not have may be known to the models.
@@ -148,7 +148,7 @@ impl SeriesFrame {
 
 /// A table with a row for each series.
 pub(crate) struct ById {
-    file: String,
+    pub(crate) file: String,
     /// What the columns of numbers are called.
     pub(crate) names: Vec<String>,
     /// Series with their numbers.
@@ -442,6 +442,16 @@ impl Exogenous {
 }
 
 impl Reader<'_> {
+    /// The name of a series, which must have one.
+    fn name<'c>(&self, chunk: &'c Chunk, row: usize, place: Place) -> Result<&'c str> {
+        match place.text(chunk, row) {
+            "" => {
+                Err(self.bad(chunk, row, place, "no series is named here: every row needs the name of one".to_owned()))
+            }
+            name => Ok(name),
+        }
+    }
+
     /// A value that must be there.
     fn there(&self, chunk: &Chunk, row: usize, place: Place) -> Result<f32> {
         match self.value(chunk, row, place)? {
@@ -484,7 +494,10 @@ fn long(source: &mut dyn Source, roles: &Roles) -> Result<(Rows, StampForm)> {
     let [weight, available] = [&roles.weight, &roles.available].map(|name| name.as_deref().and_then(place));
     each_chunk(source, |chunk| {
         for row in 0..chunk.rows {
-            let name = id.map_or(target_name, |id| id.text(chunk, row));
+            let name = match id {
+                Some(id) => reader.name(chunk, row, id)?,
+                None => target_name,
+            };
             let series = rows.series(name);
             let (stamp, y) = (reader.stamp(chunk, row)?, reader.value(chunk, row, target)?);
             let at = rows.rows.len() as u32;

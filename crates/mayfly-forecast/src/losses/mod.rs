@@ -176,6 +176,11 @@ impl ForecastLoss {
         ForecastLoss::MultiQuantile(Spread::level(level))
     }
 
+    /// Whether it has intervals itself: those of several quantiles, or of a distribution.
+    pub fn has_intervals(&self) -> bool {
+        self.spread().is_some()
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |said: String, want: &str| Err(ForecastError::option("loss", said, want));
         let is_length = |x: f32| x > 0.0 && x.is_finite();

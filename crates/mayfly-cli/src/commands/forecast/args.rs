@@ -1,5 +1,6 @@
 //! The options of `mayfly forecast`.
-use crate::support::data::FileArgs;
+use crate::support::data::TextArgs;
+use crate::support::exit::Usage;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use mayfly_forecast::{Exogenous, Forecaster, FrameOptions};
@@ -106,7 +107,7 @@ pub struct SeriesArgs {
     #[arg(long, help_heading = "Series")]
     pub align: bool,
     #[command(flatten)]
-    pub files: FileArgs,
+    pub text: TextArgs,
 }
 
 /// Exogenous columns of a table of series.
@@ -156,6 +157,10 @@ impl ExogenousArgs {
 impl SeriesArgs {
     /// For the library.
     pub fn options(&self) -> Result<FrameOptions> {
+        if self.text.policy()?.is_some() {
+            let what = "--missing: what becomes of missing values of series says --fill: mask, linear, forward or zero";
+            return Err(Usage(what.into()).into());
+        }
         Ok(FrameOptions {
             id: self.id.clone(),
             time: self.time.clone(),
@@ -168,9 +173,40 @@ impl SeriesArgs {
             fill: self.fill.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             skip_short: self.skip_short,
             wide: self.wide,
-            file: self.files.options()?,
+            file: self.text.options()?,
             ..FrameOptions::default()
         })
+    }
+
+    /// Refuses options that say how a table is read where there is none: of the columns of `--futr` only its form as a text can be told.
+    pub fn check_unread(&self, has_futr: bool) -> Result<()> {
+        let text = !has_futr;
+        let given = [
+            ("--id", self.id.is_some()),
+            ("--time", self.time.is_some()),
+            ("--target", self.target.is_some()),
+            ("--weight", self.weight.is_some()),
+            ("--available", self.available.is_some()),
+            ("--freq", self.freq.is_some()),
+            ("--tz", self.tz.is_some()),
+            ("--wide", self.wide),
+            ("--fill", self.fill.is_some()),
+            ("--duplicates", self.duplicates.is_some()),
+            ("--skip-short", self.skip_short),
+            ("--align", self.align),
+            ("--header", text && self.text.header),
+            ("--no-header", text && self.text.no_header),
+            ("--delimiter", text && self.text.delimiter.is_some()),
+            ("--decimal", text && self.text.decimal.is_some()),
+            ("--missing", text && !self.text.missing.is_empty()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Usage(format!(
+                "{name} says how a table of series is read, and none is: the series are those that the model keeps. Name the table, DATA, or drop {name}"
+            ))
+            .into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -195,11 +231,12 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub level: Vec<f64>,
     /// What intervals are made of, unless the loss has them: quantiles of the forecast and its errors in a backtest (distribution), or of the errors alone (error)
-    #[arg(long, value_name = "HOW", default_value = "distribution", requires = "level")]
-    pub intervals: String,
-    /// Cutoffs of that backtest, a value apart
-    #[arg(long, value_name = "N", default_value_t = 12, requires = "level")]
-    pub interval_windows: usize,
+    /// [default: distribution]
+    #[arg(long, value_name = "HOW", requires = "level")]
+    pub intervals: Option<String>,
+    /// Cutoffs of that backtest, a value apart [default: 12]
+    #[arg(long, value_name = "N", requires = "level")]
+    pub interval_windows: Option<usize>,
     /// One forecast from those of all models beside them: mean, median, or weighted by what their errors on the held-out values were
     #[arg(long, value_name = "HOW")]
     pub ensemble: Option<String>,
@@ -423,12 +460,12 @@ pub struct ExplainArgs {
     /// Points of integrated gradients [default: 64, and up to 1,024 until no more than a thousandth is missing]
     #[arg(long, value_name = "N")]
     pub points: Option<usize>,
-    /// Other values that permutation tries in the place of each input
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub draws: usize,
-    /// Seed of permutation
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// Other values that permutation tries in the place of each input [default: 16]
+    #[arg(long, value_name = "N")]
+    pub draws: Option<usize>,
+    /// Seed of permutation [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Write a row for every forecast and input to a CSV file; - is standard output. Without this a summary is printed
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,

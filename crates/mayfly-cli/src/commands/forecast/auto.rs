@@ -1,7 +1,7 @@
 //! `mayfly forecast auto`.
 use super::args::AutoArgs;
-use super::setup::{check, forecaster, series, settings};
-use super::train::{Wrote, default_model, write_model};
+use super::setup::{check, forecaster, settings, unused_table};
+use super::train::{Wrote, default_model, trainable, write_model};
 use super::watch::Eye;
 use super::words::{as_flags, shown};
 use crate::support::exit::Usage;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &AutoArgs, ui: Ui) -> Result<()> {
     files.refuse_json(ui)?;
     check(&args.train.models)?;
     let options = options(args)?;
-    let frame = series(&args.train.data, &args.train.series, &args.train.exogenous, ui)?;
+    let frame = trainable(&args.train, ui)?;
     let mut forecaster = forecaster(&args.train.models, &frame, ui)?;
     let spaces = spaces(args, &forecaster)?;
     let mut eye = Eye::new(ui)?;
@@ -77,7 +77,7 @@ fn spaces(args: &AutoArgs, forecaster: &Forecaster) -> Result<Vec<Space>> {
     let own = args.space.as_deref().map(read_spaces).transpose()?.unwrap_or_default();
     let is_used = |name: &str| forecaster.models().iter().any(|model| model.family.name.eq_ignore_ascii_case(name));
     if let Some(name) = own.keys().find(|name| !is_used(name)) {
-        return Err(Usage(format!("--space: the table [{name}] is for none of the models that are tried")).into());
+        return Err(unused_table("--space", name));
     }
     let config = settings(&args.train.models)?;
     let one = |model: &Model| {

@@ -1,7 +1,7 @@
 //! `mayfly forecast cv`.
 use super::args::CvArgs;
 use super::picture::{Wanted, draw, name_of, write_picture};
-use super::setup::{check, forecaster, series, with_hierarchy};
+use super::setup::{check, forecaster, long_enough, series, with_hierarchy};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::output::{Files, PICTURE, TABLE};
@@ -20,16 +20,11 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
     check(&args.models)?;
-    let mut frame = series(&args.data, &args.series, &args.exogenous, ui)?;
+    let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
     let h = args.models.h;
-    if args.series.skip_short {
-        let test = args.windows.saturating_sub(1).saturating_mul(args.step.unwrap_or(h)).saturating_add(h);
-        let (kept, dropped) = frame.long_enough(test.saturating_add(args.models.val.unwrap_or(0)).saturating_add(2));
-        if dropped > 0 {
-            ui.note(format!("{dropped} series are too short for the windows and are left out"));
-        }
-        frame = kept;
-    }
+    let test = args.windows.saturating_sub(1).saturating_mul(args.step.unwrap_or(h)).saturating_add(h);
+    let want = test.saturating_add(args.models.val.unwrap_or(0)).saturating_add(2);
+    let frame = long_enough(frame, &args.series, want, ui);
     let options = BacktestOptions {
         windows: args.windows,
         step: args.step,

@@ -23,18 +23,20 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
     let output = args.output.as_deref().map(|path| files.writing("-o", path, TABLE)).transpose()?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
+    check_options(args)?;
     let given = Given { data: args.data.as_deref(), futr: args.futr.as_deref(), statics: args.statics.as_deref() };
     if args.method == explain_weights::METHOD {
         return weights(args, &given, &files, output.as_ref(), ui);
     }
+    let defaults = ExplainOptions::default();
     let options = ExplainOptions {
         method: ExplainMethod::by_name(&args.method).map_err(as_flags)?,
         models: args.models.clone(),
         series: args.ids.clone(),
         steps: args.steps.clone(),
         points: args.points,
-        draws: args.draws,
-        seed: args.seed,
+        draws: args.draws.unwrap_or(defaults.draws),
+        seed: args.seed.unwrap_or(defaults.seed),
     };
     let forecaster = Forecaster::load(&*Input::open(&args.model)?).map_err(as_flags)?;
     let frame = given.frame(&forecaster, &args.series, ui)?;
@@ -49,6 +51,23 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
         ui.note(format!("explanations drawn in {plot}"));
     }
     files.result(ui, &text(&explanations), &json(&explanations))
+}
+
+/// Refuses options that are of another method.
+fn check_options(args: &ExplainArgs) -> Result<()> {
+    let plain = args.method.to_lowercase().replace('-', "_");
+    let given = [
+        ("--points", args.points.is_some(), "integrated_gradients"),
+        ("--draws", args.draws.is_some(), "permutation"),
+        ("--seed", args.seed.is_some(), "permutation"),
+        ("--steps", !args.steps.is_empty() && plain == explain_weights::METHOD, "the methods that explain forecasts"),
+    ];
+    match given.into_iter().find(|(_, given, of)| *given && plain != *of) {
+        Some((name, _, of)) => {
+            Err(Usage(format!("{name} is of {of}, and the method is {}: drop one of them", args.method)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// What networks say themselves.

@@ -1,6 +1,6 @@
 //! Series that a trained model goes on with, as options name them.
 use super::args::{ExogenousArgs, SeriesArgs};
-use super::setup::{read, tell};
+use super::setup::{aligned, read, tell};
 use super::words::as_flags;
 use crate::support::exit::Usage;
 use crate::support::input::Input;
@@ -21,6 +21,13 @@ impl Given<'_> {
     pub(super) fn frame(&self, forecaster: &Forecaster, args: &SeriesArgs, ui: Ui) -> Result<Option<SeriesFrame>> {
         let read = |path| known(path, forecaster, args, self.statics, ui);
         let frame = self.data.map(read).transpose()?;
+        let frame = match frame {
+            Some(frame) => Some(aligned(frame, args)?),
+            None => {
+                args.check_unread(self.futr.is_some())?;
+                None
+            }
+        };
         let Some(path) = self.futr else { return Ok(frame) };
         let Some(past) = frame.or_else(|| forecaster.tails().cloned()) else {
             let lacks = "--futr: the model was saved without its series (--no-tails): give DATA as well";
@@ -43,7 +50,7 @@ pub(super) fn known(
     let given = args.options()?;
     let tz = given.tz.clone().or_else(|| forecaster.zone().cloned());
     let given = FrameOptions { tz, least: 1, ..given };
-    let read_as = |options: FrameOptions| read(path, options, &beside, args.align);
+    let read_as = |options: FrameOptions| read(path, options, &beside).map_err(|error| without_option(error, &beside));
     let named = |freq: Option<Freq>| {
         let freq = given.freq.or(freq);
         let as_trained = forecaster.columns().map(|columns| FrameOptions {
@@ -71,6 +78,20 @@ pub(super) fn known(
     };
     tell(&frame, ui);
     Ok(frame)
+}
+
+/// A column that models were trained with has no other name.
+fn without_option(error: anyhow::Error, beside: &ExogenousArgs) -> anyhow::Error {
+    match error.downcast::<ForecastError>() {
+        Ok(ForecastError::NoColumn { file, column, known, .. })
+            if beside.hist.contains(&column) || beside.futr.contains(&column) =>
+        {
+            let role = "exogenous values that the models were trained with";
+            ForecastError::NoColumn { file, column, role, known, option: "" }.into()
+        }
+        Ok(other) => other.into(),
+        Err(error) => error,
+    }
 }
 
 fn has_default(forecaster: &Forecaster) -> bool {

@@ -9,6 +9,7 @@ mod families;
 mod given;
 mod heat;
 mod import;
+mod info;
 mod picture;
 mod predict;
 mod setup;
@@ -20,6 +21,8 @@ mod words;
 use crate::support::ui::Ui;
 use anyhow::Result;
 use args::ForecastCommand;
+
+pub use info::info;
 
 /// Runs one of the commands.
 pub fn run(command: ForecastCommand, ui: Ui) -> Result<()> {

@@ -14,24 +14,18 @@ use std::path::Path;
 
 /// Reads a table of series and says what was found.
 pub(super) fn series(path: &Path, args: &SeriesArgs, beside: &ExogenousArgs, ui: Ui) -> Result<SeriesFrame> {
-    series_with(path, args.options()?, beside, args.align, ui)
-}
-
-/// The same with other options than a person gave.
-pub(super) fn series_with(
-    path: &Path,
-    options: FrameOptions,
-    beside: &ExogenousArgs,
-    align: bool,
-    ui: Ui,
-) -> Result<SeriesFrame> {
-    let frame = read(path, options, beside, align)?;
+    let frame = aligned(read(path, args.options()?, beside)?, args)?;
     tell(&frame, ui);
     Ok(frame)
 }
 
+/// The series up to one time, if that was asked for.
+pub(super) fn aligned(frame: SeriesFrame, args: &SeriesArgs) -> Result<SeriesFrame> {
+    if args.align { frame.with_common_end().map_err(as_flags) } else { Ok(frame) }
+}
+
 /// A table of series and what stands beside them.
-pub(super) fn read(path: &Path, options: FrameOptions, beside: &ExogenousArgs, align: bool) -> Result<SeriesFrame> {
+pub(super) fn read(path: &Path, options: FrameOptions, beside: &ExogenousArgs) -> Result<SeriesFrame> {
     let input = Input::open(path)?;
     let (hist, futr, cat) = (beside.hist.clone(), beside.futr.clone(), beside.cat.clone());
     let options = FrameOptions { hist, futr, cat, ..options };
@@ -46,9 +40,6 @@ pub(super) fn read(path: &Path, options: FrameOptions, beside: &ExogenousArgs, a
             names => names.iter().map(|name| name.parse()).collect(),
         };
         frame = features.and_then(|features| frame.with_calendar(&features)).map_err(as_flags)?;
-    }
-    if align {
-        frame = frame.with_common_end().map_err(as_flags)?;
     }
     Ok(frame)
 }
@@ -145,14 +136,32 @@ fn built(args: &ModelArgs, families: &[&'static Family]) -> Result<Forecaster> {
         forecaster = forecaster.baselines(named.map_err(as_flags)?);
     }
     if !args.level.is_empty() {
-        let method = args.intervals.parse().map_err(as_flags)?;
-        forecaster = forecaster.intervals(Conformal { method, windows: args.interval_windows, step: Some(1) });
+        let defaults = Conformal::default();
+        let method = args.intervals.as_deref().map_or(Ok(defaults.method), str::parse).map_err(as_flags)?;
+        let windows = args.interval_windows.unwrap_or(defaults.windows);
+        check_intervals(args, &forecaster)?;
+        forecaster = forecaster.intervals(Conformal { method, windows, step: Some(1) });
     }
     if let Some(name) = &args.local_scaler {
         forecaster = forecaster.local_scaler(LocalScaler::by_name(name).map_err(as_flags)?);
     }
     forecaster = args.season.into_iter().fold(forecaster, Forecaster::season);
     Ok(args.val.into_iter().fold(forecaster, Forecaster::val_size))
+}
+
+/// Options for intervals from a backtest change nothing where all losses have intervals themselves.
+fn check_intervals(args: &ModelArgs, forecaster: &Forecaster) -> Result<()> {
+    let given = [("--intervals", args.intervals.is_some()), ("--interval-windows", args.interval_windows.is_some())];
+    let have_own = forecaster.models().iter().all(|model| model.loss.has_intervals());
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((name, _)) if have_own => {
+            let what = format!(
+                "{name} is for intervals from errors in a backtest, and the loss has intervals itself: drop one of them"
+            );
+            Err(Usage(what).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_all(names: &[String]) -> bool {
@@ -162,7 +171,21 @@ fn is_all(names: &[String]) -> bool {
 fn families(names: &[String]) -> mayfly_forecast::Result<Vec<&'static Family>> {
     match names {
         names if is_all(names) => Ok(FAMILIES.iter().collect()),
-        names => names.iter().map(|name| Family::by_name(name)).collect(),
+        names => {
+            let mut families: Vec<&'static Family> = Vec::with_capacity(names.len());
+            for name in names {
+                let family = Family::by_name(name)?;
+                if families.iter().any(|other| other.name == family.name) {
+                    return Err(ForecastError::Option {
+                        option: "models".into(),
+                        got: names.join(","),
+                        want: format!("{} is there twice", family.name),
+                    });
+                }
+                families.push(family);
+            }
+            Ok(families)
+        }
     }
 }
 
@@ -221,11 +244,29 @@ fn read_config(path: &Path) -> Result<Map<String, Value>> {
 fn check_tables(config: &Map<String, Value>, families: &[&'static Family]) -> Result<()> {
     let is_used = |name: &str| families.iter().any(|family| family.name.eq_ignore_ascii_case(name));
     match config.iter().find(|(name, value)| value.is_object() && !is_used(name)) {
-        Some((name, _)) => {
-            Err(Usage(format!("--config: the table [{name}] is for none of the models that are trained")).into())
-        }
+        Some((name, _)) => Err(unused_table("--config", name)),
         None => Ok(()),
     }
+}
+
+/// What is said of a table of settings that nothing would read.
+pub(super) fn unused_table(option: &str, name: &str) -> anyhow::Error {
+    let why =
+        Family::by_name(name).err().map_or_else(|| "it is none of --models".to_owned(), |error| error.to_string());
+    Usage(format!("{option}: the table [{name}] would change nothing: {why}")).into()
+}
+
+/// The series without those that are too short for so many values, if short ones are to be left out and not all are.
+pub(super) fn long_enough(frame: SeriesFrame, args: &SeriesArgs, want: usize, ui: Ui) -> SeriesFrame {
+    if !args.skip_short {
+        return frame;
+    }
+    let (kept, dropped) = frame.long_enough(want);
+    if dropped == 0 || kept.is_empty() {
+        return frame;
+    }
+    ui.note(format!("{dropped} series of fewer than {want} values are left out"));
+    kept
 }
 
 #[cfg(test)]

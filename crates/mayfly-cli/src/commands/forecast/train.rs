@@ -1,7 +1,7 @@
 //! `mayfly forecast train`.
 use super::args::{ModelArgs, TrainArgs};
 use super::picture::{Wanted, draw, name_of, write_picture};
-use super::setup::{check, forecaster, series};
+use super::setup::{check, forecaster, long_enough, series};
 use super::watch::Eye;
 use super::words::{Outcome, as_flags};
 use crate::support::exit::Usage;
@@ -23,7 +23,7 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
     check(&args.models)?;
-    let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
+    let frame = trainable(args, ui)?;
     let mut forecaster = forecaster(&args.models, &frame, ui)?;
     let mut eye = Eye::new(ui)?;
     let report = forecaster.fit(&frame, &mut eye);
@@ -32,6 +32,13 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
     let wrote = Wrote { frame: &frame, args: &args.models, output, plot, data: &args.data, no_tails: args.no_tails };
     let (text, object) = write_model(forecaster, report, wrote, ui)?;
     files.result(ui, &text, &object)
+}
+
+/// The series, without those that are too short to learn from once values are held out, if that was asked for.
+pub(super) fn trainable(args: &TrainArgs, ui: Ui) -> Result<SeriesFrame> {
+    let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
+    let held = args.models.val.unwrap_or(args.models.h);
+    Ok(long_enough(frame, &args.series, held.saturating_add(2), ui))
 }
 
 /// Where a trained model goes, and what belongs to it.

@@ -23,7 +23,8 @@ pub(super) fn run(args: &UpdateArgs, ui: Ui) -> Result<()> {
     let before: Vec<usize> = forecaster.fitted().iter().map(|fitted| fitted.steps).collect();
     let fill = args.series.options()?.fill;
     let mut eye = Eye::new(ui)?;
-    let updated = forecaster.update(&frame, &UpdateOptions { fill, steps: args.steps }, &mut eye);
+    let updated =
+        forecaster.update(&frame, &UpdateOptions { fill, align: args.series.align, steps: args.steps }, &mut eye);
     eye.finish();
     let Updated { appended, stopped } = updated.map_err(as_flags)?;
     let bytes = forecaster.to_bytes().map_err(as_flags)?;

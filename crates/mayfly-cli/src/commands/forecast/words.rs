@@ -12,6 +12,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
         "val_size" => Some("--val"),
         "max_steps" => Some("--steps"),
         "random_seed" => Some("--seed"),
+        "early_stop_patience_steps" => Some("--patience"),
         "windows" => Some("--windows"),
         "step" => Some("--step"),
         "refit" => Some("--refit"),
@@ -42,7 +43,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
 }
 
 /// The figures of one model or baseline, for JSON; null without such.
-fn figures(name: &str, scores: Option<&Scores>) -> Map<String, Value> {
+pub(super) fn figures(name: &str, scores: Option<&Scores>) -> Map<String, Value> {
     let of = |pick: fn(&Scores) -> f64| scores.map_or(Value::Null, |scores| number(pick(scores)));
     let coverage = scores.filter(|scores| !scores.coverage.is_empty()).map(|scores| {
         scores.coverage.iter().map(|(level, share)| (level.clone(), number(*share))).collect::<Map<_, _>>()

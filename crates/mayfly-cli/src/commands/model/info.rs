@@ -3,6 +3,8 @@ use super::args::InfoArgs;
 use super::graph;
 use crate::support::input::Input;
 use crate::support::model::Loaded;
+#[cfg(feature = "forecast")]
+use crate::support::model::is_forecaster;
 use crate::support::ui::{Ui, grouped};
 use anyhow::Result;
 use mayfly_format::fann_net::{FannScale, FannScaling};
@@ -30,6 +32,8 @@ pub fn info(args: &InfoArgs, ui: Ui) -> Result<()> {
     match (loaded, &seen.graph) {
         (Ok(loaded), _) => runnable(&loaded, &seen, ui),
         (Err(error), Some(graph)) => unrunnable(graph, &error, &seen, ui),
+        #[cfg(feature = "forecast")]
+        (Err(_), None) if is_forecaster(&file) => crate::commands::forecast::info(&seen.name, &file, seen.bytes, ui),
         (Err(error), None) => Err(error),
     }
 }

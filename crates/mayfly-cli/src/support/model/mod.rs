@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// Whether a file that is no network is a forecaster's. Its description tells, also to builds that could not read it.
-fn is_forecaster(path: &Path) -> bool {
+pub fn is_forecaster(path: &Path) -> bool {
     ModelFile::read(path, &ReadOptions::default()).is_ok_and(|file| file.other.contains_key("forecast"))
 }
 
