@@ -270,6 +270,14 @@ pub(crate) fn check_ids(spec: &NetworkSpec, x: &[f32]) -> Result<()> {
 }
 
 impl NetworkSpec {
+    /// Where the parameters of such a network are, without drawing any.
+    ///
+    /// # Errors
+    /// Layers that do not fit together.
+    pub fn layout(&self) -> Result<Vec<ParamInfo>> {
+        Ok(self.lower(Mode::Inference)?.graph.params().to_vec())
+    }
+
     /// Refuses rows of inputs that name rows that an embedding does not have: sessions read another row instead.
     ///
     /// # Errors

@@ -13,7 +13,6 @@ use crate::losses::{ForecastLoss, check_level};
 use crate::metrics::Scores;
 use mayfly_format::FormatError;
 use mayfly_format::model_file::{ModelFile, NanPolicy, ReadOptions, Tensor, TensorData};
-use mayfly_nn::Network;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -291,10 +290,10 @@ impl SavedModel {
             )));
         }
         let shape = model.shape(input_size, h, exogenous, series.len());
-        let empty = Network::new(Networks::spec(&model, shape), 0)?;
-        // Of one network, or of one for each series of a local model.
-        let mut params = vec![Vec::with_capacity(empty.params().len()); local.len().max(1)];
-        for info in empty.layout() {
+        let layout = Networks::spec(&model, shape).layout()?;
+        // Of one network, or of one for each series of a local model; as long as the file has values, whatever its description says.
+        let mut params = vec![Vec::new(); local.len().max(1)];
+        for info in &layout {
             let name = format!("{alias}/{}", plain(&info.name));
             let each = (!local.is_empty()).then_some(local.len());
             let shape: Vec<usize> = each.into_iter().chain(info.shape.dims().iter().copied()).collect();

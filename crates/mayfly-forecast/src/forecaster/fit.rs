@@ -16,7 +16,7 @@ use crate::families::FAMILIES;
 use crate::frame::{About, Columns, Exogenous, LocalScaler, LocalScales, SeriesFrame};
 use crate::losses::{DistributionLoss, ForecastLoss, check_level};
 use crate::metrics::Scores;
-use mayfly_nn::{Control, Network};
+use mayfly_nn::Control;
 use std::borrow::Cow;
 
 /// Steps of a forecast and values of the past, at most.
@@ -373,7 +373,7 @@ impl Forecaster {
             let said = error.to_string();
             ForecastError::option("models", &model.alias, said.strip_prefix("layers.0: ").unwrap_or(&said))
         };
-        Network::new(Networks::spec(&model, shape), 0).map(drop).map_err(refused)
+        Networks::spec(&model, shape).layout().map(drop).map_err(refused)
     }
 
     fn check_ensemble(&self) -> Result<()> {

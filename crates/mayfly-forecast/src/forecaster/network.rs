@@ -9,7 +9,7 @@ use crate::losses::ForecastLoss;
 use crate::windows::{Held, Plan, RowShape, Rows, WindowList};
 use mayfly_nn::{
     Adam, Algorithm, BatchReport, BatchRows, Control, EpochReport, GradientInfo, Network, NetworkSpec, Observer,
-    PreparedNetwork, Schedule, TrainConfig, Trainer,
+    ParamInfo, PreparedNetwork, Schedule, TrainConfig, Trainer,
 };
 use std::borrow::Cow;
 use std::time::Instant;
@@ -160,9 +160,8 @@ impl Task<'_> {
         if windows == 0 {
             return Err(self.no_windows(series));
         }
-        let empty = Network::new(Networks::spec(self.model, shape), 0)?;
-        let part = |info: &mayfly_graph::ParamInfo| if info.name.ends_with("weight") { &weight } else { &bias };
-        let params: Vec<f32> = empty.layout().iter().flat_map(part).copied().collect();
+        let part = |info: &ParamInfo| if info.name.ends_with("weight") { &weight } else { &bias };
+        let params: Vec<f32> = Networks::spec(self.model, shape).layout()?.iter().flat_map(part).copied().collect();
         Ok((Networks::new(self.model, shape, &params)?, windows))
     }
 

@@ -11,7 +11,7 @@ use crate::families::{PLACE, torch_parameter};
 use crate::frame::{About, Exogenous, Fill, FrameOptions, LocalScales, SeriesFrame};
 use crate::losses::{Distribution, DistributionLoss, ForecastLoss, Mixture, Spread};
 use mayfly_format::model_file::{ReadOptions, Tensor, TensorData, TensorFile};
-use mayfly_nn::Network;
+use mayfly_nn::ParamInfo;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -312,7 +312,7 @@ impl Folder {
         }
         let series = if multivariate { frame.ids.clone() } else { Vec::new() };
         let shape = model.shape(input_size, h, exogenous, series.len());
-        let params = self.parameters(saved, &Network::new(Networks::spec(&model, shape), 0)?)?;
+        let params = self.parameters(saved, &Networks::spec(&model, shape).layout()?)?;
         let networks = Networks::new(&model, shape, &params)?;
         Ok(Fitted { series, ..Fitted::new(model, input_size, h, exogenous.clone(), networks) })
     }
@@ -376,10 +376,10 @@ impl Folder {
     }
 
     /// The parameters of a network in its order; every tensor of the file has a place.
-    fn parameters(&self, saved: &Saved, network: &Network) -> Result<Vec<f32>> {
+    fn parameters(&self, saved: &Saved, layout: &[ParamInfo]) -> Result<Vec<f32>> {
         let mut left: BTreeSet<&str> = saved.tensors.keys().map(String::as_str).collect();
-        let mut params = Vec::with_capacity(network.params().len());
-        for info in network.layout() {
+        let mut params = Vec::new();
+        for info in layout {
             let name = info.name.strip_prefix(PLACE).unwrap_or(&info.name);
             let values = torch_parameter(name, &mut |name| {
                 left.remove(name);

@@ -118,7 +118,8 @@ element_types! {
     U8(u8) = "U8",
 }
 
-const PIECE_ELEMENTS: usize = 1024;
+/// Hashes run several chunks side by side, if they get enough at a time.
+const PIECE_ELEMENTS: usize = 16 * 1024;
 
 fn pieces<T: Copy, const N: usize, E>(
     elements: &[T],
