@@ -291,8 +291,12 @@ impl SavedModel {
         }
         let shape = model.shape(input_size, h, exogenous, series.len());
         let layout = Networks::spec(&model, shape).layout()?;
-        // Of one network, or of one for each series of a local model; as long as the file has values, whatever its description says.
-        let mut params = vec![Vec::new(); local.len().max(1)];
+        // Of one network, or of one for each series of a local model. Room for no more than the file has, whatever its description says.
+        let networks = local.len().max(1);
+        let there: usize = tensors.values().map(|tensor| tensor.data.len()).sum();
+        let count = layout.iter().fold(0_usize, |count, info| count.saturating_add(info.range().len()));
+        let room = || Vec::with_capacity(count.min(there / networks));
+        let mut params: Vec<Vec<f32>> = std::iter::repeat_with(room).take(networks).collect();
         for info in &layout {
             let name = format!("{alias}/{}", plain(&info.name));
             let each = (!local.is_empty()).then_some(local.len());
