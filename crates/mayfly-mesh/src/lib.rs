@@ -29,6 +29,7 @@ mod raft;
 #[cfg(feature = "grpc")]
 mod server;
 mod store;
+mod watch;
 
 pub use engine::{Engine, Single, Standing};
 pub use entry::{Entry, FORMAT, Tag};
@@ -44,6 +45,7 @@ pub use raft::{Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Member, Seat};
 #[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
 pub use store::Store;
+pub use watch::{Hub, Watching};
 
 /// The state machines of a node: keys and values.
 pub fn modules() -> Vec<Box<dyn Module>> {

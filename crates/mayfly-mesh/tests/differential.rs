@@ -6,10 +6,14 @@
 mod common;
 
 use common::ops::{Op, Reply};
-use common::served::{Node, ask, client};
+use common::served::{Node, ask, channel, client};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::response_op::Response;
-use mayfly_mesh::proto::etcdserverpb::{ResponseHeader, TxnResponse};
+use mayfly_mesh::proto::etcdserverpb::watch_client::WatchClient;
+use mayfly_mesh::proto::etcdserverpb::watch_request::RequestUnion;
+use mayfly_mesh::proto::etcdserverpb::{
+    ResponseHeader, TxnResponse, WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse,
+};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
@@ -119,6 +123,102 @@ fn panics_in_etcd(op: &Op) -> bool {
         && any(txn, &|request| matches!(request, Request::RequestDeleteRange(delete) if delete.range_end == [0]))
 }
 
+/// What the watchers of one stream were told, by their ids: events, and how they ended.
+type Told = std::collections::BTreeMap<i64, Vec<String>>;
+
+struct Watchers {
+    asks: tokio::sync::mpsc::Sender<WatchRequest>,
+    told: std::sync::Arc<std::sync::Mutex<Told>>,
+}
+
+impl Watchers {
+    async fn open(address: SocketAddr) -> Self {
+        let (asks, mut asked) = tokio::sync::mpsc::channel(16);
+        let requests = futures_util::stream::poll_fn(move |cx| asked.poll_recv(cx));
+        let mut client = WatchClient::new(channel(address).await);
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Told::new()));
+        let log = told.clone();
+        tokio::spawn(async move {
+            // etcd says nothing, not even that it hears, before it is asked something.
+            let mut answers = client.watch(requests).await.expect("a stream").into_inner();
+            while let Ok(Some(answer)) = answers.message().await {
+                let mut log = log.lock().expect("no panic");
+                let of_one = log.entry(answer.watch_id).or_default();
+                of_one.extend(answer.events.iter().map(|event| format!("{event:?}")));
+                if answer.created || answer.canceled {
+                    let WatchResponse { created, canceled, compact_revision, cancel_reason, .. } = answer;
+                    of_one.push(format!("{created} {canceled} {compact_revision} {cancel_reason}"));
+                }
+            }
+        });
+        Self { asks, told }
+    }
+
+    /// Asks, and gives it time to be told what is there: etcd looks after those who are behind every 100 ms.
+    async fn ask(&self, request: RequestUnion) {
+        self.asks.send(WatchRequest { request_union: Some(request) }).await.expect("taken");
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    }
+}
+
+fn random_watch(rng: &mut Rng, revision: i64) -> RequestUnion {
+    if rng.below(5) == 0 {
+        return RequestUnion::CancelRequest(WatchCancelRequest { watch_id: rng.below(12) as i64 });
+    }
+    let (key, range_end) =
+        [("a", ""), ("b", ""), ("a", "c"), ("", "\0"), ("b", "\0"), ("b", "a")][rng.below(6) as usize];
+    RequestUnion::CreateRequest(WatchCreateRequest {
+        key: key.into(),
+        range_end: range_end.into(),
+        start_revision: [0, 0, rng.below(revision as u64 + 4) as i64][rng.below(3) as usize],
+        filters: [vec![], vec![], vec![0], vec![1]][rng.below(4) as usize].clone(),
+        prev_kv: rng.below(2) == 0,
+        watch_id: [0, 0, 0, 1 + rng.below(9) as i64][rng.below(4) as usize],
+        ..WatchCreateRequest::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs etcd"]
+async fn watchers_are_told_what_etcd_tells() {
+    let seed: u64 = std::env::var("MAYFLY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let (_etcd, address) = etcd(folders[0].path());
+    let node = Node::start(folders[1].path()).await;
+    let (mut theirs, mut ours) = (client(address).await, node.client().await);
+    let (their_watchers, our_watchers) = (Watchers::open(address).await, Watchers::open(node.address).await);
+    let mut rng = Rng::new(seed);
+    let mut revision = 1;
+    for i in 0..600 {
+        let op = Op::random(&mut rng, revision);
+        if panics_in_etcd(&op) {
+            continue;
+        }
+        if matches!(op, Op::Compact(_)) {
+            // Whoever is behind when history goes is told so, at times that differ.
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        }
+        let want = comparable(ask(&mut theirs, &op).await);
+        assert_eq!(comparable(ask(&mut ours, &op).await), want, "request {i} of seed {seed}");
+        if let Ok(Reply::Put(put)) = want {
+            revision = put.header.map_or(revision, |header| header.revision);
+        }
+        if i % 20 == 10 {
+            let request = random_watch(&mut rng, revision);
+            tokio::join!(their_watchers.ask(request.clone()), our_watchers.ask(request));
+        }
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let [want, got] = [&their_watchers, &our_watchers].map(|watchers| watchers.told.lock().expect("no panic").clone());
+    let events: usize = want.values().map(Vec::len).sum();
+    for (id, told) in &want {
+        assert_eq!(got.get(id), Some(told), "watcher {id} of seed {seed}: ours, then etcd's");
+    }
+    assert_eq!(got.len(), want.len());
+    println!("seed {seed}: {} watchers, {events} events and answers", want.len());
+    node.stop().await.expect("a good end");
+}
+
 /// Runs `etcdctl` against us; gives what it printed.
 fn etcdctl(address: SocketAddr, args: &[&str], input: &str) -> (bool, String) {
     use std::io::Write;
@@ -130,6 +230,47 @@ fn etcdctl(address: SocketAddr, args: &[&str], input: &str) -> (bool, String) {
     let output = child.wait_with_output().expect("it ends");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text)
+}
+
+/// `etcdctl watch` goes on until it is killed; gives what it printed.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs etcdctl"]
+async fn etcdctl_watches() {
+    use std::io::Read;
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(folder.path()).await;
+    let address = node.address.to_string();
+    let put = |key: &'static str, value: &'static str| {
+        let address = node.address;
+        async move {
+            tokio::task::spawn_blocking(move || etcdctl(address, &["put", key, value], "")).await.expect("no panic")
+        }
+    };
+    put("a/1", "one").await;
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").args([
+        "--endpoints",
+        &address,
+        "watch",
+        "a/",
+        "--prefix",
+        "--rev",
+        "2",
+        "--prev-kv",
+    ]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("etcdctl: apt-get install etcd-client");
+    put("a/1", "two").await;
+    put("b", "three").await;
+    put("a/2", "four").await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    child.kill().expect("it runs");
+    let mut text = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
+    let _ = child.wait();
+    let told = ["PUT", "a/1", "one", "PUT", "a/1", "one", "a/1", "two", "PUT", "a/2", "four"];
+    assert_eq!(text.lines().collect::<Vec<_>>(), told);
+    node.stop().await.expect("a good end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Keys and values with their history, exactly as etcd's v3 API has them.
 
+mod changes;
 mod check;
 mod put_delete;
 mod range;
@@ -10,8 +11,11 @@ mod tables;
 mod txn;
 mod write;
 
+pub(crate) use changes::{before, changes, clock};
 pub use check::{MAX_OPS, check_delete, check_put, check_range, check_txn};
 pub use refusal::Answer;
+pub(crate) use span::Span;
+pub(crate) use tables::Clock;
 
 use crate::entry::{Entry, Tag};
 use crate::etcd_error::EtcdError;
@@ -26,7 +30,7 @@ use crate::proto::meshpb::{Command, Outcome};
 use prost::Message;
 use redb::{ReadTransaction, WriteTransaction};
 use refusal::{Stop, settle};
-use tables::{CURRENT, Clock, HISTORY, Reader, STATE, VERSIONS, View};
+use tables::{CURRENT, HISTORY, Reader, STATE, VERSIONS, View};
 use write::Writer;
 
 /// The module.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 /// Keys from one on, as `key` and `range_end` say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Span<'a> {
+pub(crate) enum Span<'a> {
     /// One key.
     Key(&'a [u8]),
     /// This key and all after it: `range_end` is `\0`.
@@ -14,7 +14,7 @@ pub(super) enum Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    pub(super) fn new(key: &'a [u8], range_end: &'a [u8]) -> Self {
+    pub(crate) fn new(key: &'a [u8], range_end: &'a [u8]) -> Self {
         match range_end {
             [] => Self::Key(key),
             [0] => Self::From(key),
@@ -22,7 +22,7 @@ impl<'a> Span<'a> {
         }
     }
 
-    pub(super) fn contains(&self, key: &[u8]) -> bool {
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
         match *self {
             Self::Key(own) => key == own,
             Self::From(start) => key >= start,
@@ -31,7 +31,7 @@ impl<'a> Span<'a> {
     }
 
     /// None for a span that ends before it begins.
-    pub(super) fn bounds(&self) -> Option<(&'a [u8], Bound<&'a [u8]>)> {
+    pub(crate) fn bounds(&self) -> Option<(&'a [u8], Bound<&'a [u8]>)> {
         match *self {
             Self::Key(key) => Some((key, Bound::Included(key))),
             Self::From(start) => Some((start, Bound::Unbounded)),

@@ -57,11 +57,11 @@ impl Found {
 
 /// The revisions of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// Of the newest write.
-    pub(super) revision: i64,
+    pub(crate) revision: i64,
     /// Up to where history was compacted; -1 before the first compaction, as in etcd, where that can be seen.
-    pub(super) compacted: i64,
+    pub(crate) compacted: i64,
 }
 
 impl Clock {

@@ -4,6 +4,7 @@ mod answer;
 mod cluster;
 mod kv;
 mod maintenance;
+mod watch;
 
 pub use answer::MAX_REQUEST_BYTES;
 pub use maintenance::ETCD_LEVEL;
@@ -13,8 +14,11 @@ use crate::error::{MeshError, Result};
 use crate::proto::etcdserverpb::cluster_server::ClusterServer;
 use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use crate::proto::etcdserverpb::watch_server::WatchServer;
+use crate::watch::Hub;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
@@ -98,12 +102,17 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
     let kv = KvServer::new(kv::KvService { engine: engine.clone() }).max_decoding_message_size(max);
     let cluster = ClusterServer::new(cluster::ClusterService { engine: engine.clone(), name, address });
     let maintenance = MaintenanceServer::new(maintenance::MaintenanceService { engine: engine.clone() });
+    let hub = Hub::new(engine.store())?;
+    let watch = WatchServer::new(watch::WatchService { engine: engine.clone(), hub: hub.clone() });
     let mut ended = None;
     let until = async {
         tokio::select! {
             () = shutdown => {}
             reason = engine.ended() => ended = Some(reason),
+            reason = look_out(&engine, &hub) => ended = Some(reason),
         }
+        // Streams of watchers would never end by themselves.
+        hub.end(ended.clone().unwrap_or_else(|| MeshError::Stopped { reason: "it was closed".into() }));
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     };
     let served = Server::builder()
@@ -112,6 +121,7 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
         .http2_keepalive_timeout(Some(ANSWER))
         .add_service(health_service)
         .add_service(kv)
+        .add_service(watch)
         .add_service(cluster)
         .add_service(maintenance)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), until)
@@ -119,5 +129,21 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
     match ended {
         Some(reason) => Err(reason),
         None => served.map_err(|e| MeshError::Listen { address, reason: e.to_string() }),
+    }
+}
+
+/// Wakes watchers for what is committed, until that cannot be read.
+async fn look_out<E: Engine>(engine: &E, hub: &Arc<Hub>) -> MeshError {
+    let mut commits = engine.store().commits();
+    loop {
+        let (engine, hub) = (engine.clone(), hub.clone());
+        match tokio::task::spawn_blocking(move || hub.advance(engine.store())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => return reason,
+            Err(_) => return MeshError::Stopped { reason: "a reader of what is new has panicked".into() },
+        }
+        if commits.changed().await.is_err() {
+            return MeshError::Stopped { reason: "it was closed".into() };
+        }
     }
 }

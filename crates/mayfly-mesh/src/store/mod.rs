@@ -20,6 +20,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use tokio::sync::watch;
 
 /// `index`, `term`: the last entry whose effect is here.
 const APPLIED: TableDefinition<&str, u64> = TableDefinition::new("mesh.applied");
@@ -31,6 +32,8 @@ pub struct Store {
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
     left_out: LeftOut,
+    /// Told whenever something was committed.
+    committed: watch::Sender<()>,
     /// Held for as long as this node lives in the folder.
     _lock: Option<File>,
 }
@@ -83,8 +86,14 @@ impl Store {
             let mut batch = Batch::begin(self)?.flush();
             let outcome = act(&mut batch)?;
             batch.commit()?;
+            self.committed.send_replace(());
             Ok(outcome)
         })
+    }
+
+    /// Is told of every commit, as soon as readers see it.
+    pub fn commits(&self) -> watch::Receiver<()> {
+        self.committed.subscribe()
     }
 
     /// Makes changes together, and flushes what asks for it.
@@ -94,6 +103,7 @@ impl Store {
             let mut batch = Batch::begin(self)?;
             let outcome = act(&mut batch)?;
             batch.commit()?;
+            self.committed.send_replace(());
             Ok(outcome)
         })
     }

@@ -12,6 +12,7 @@ use crate::mutant::LeftOut;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use tokio::sync::watch;
 
 /// `format`, `cluster`, `member`.
 const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
@@ -84,7 +85,15 @@ impl Store {
         if stage == Stage::Begun {
             member_file::write(folder, owner, Stage::Founded)?;
         }
-        Ok(Self { database, path, owner, modules, left_out: LeftOut::default(), _lock: Some(lock) })
+        Ok(Self {
+            database,
+            path,
+            owner,
+            modules,
+            left_out: LeftOut::default(),
+            committed: watch::Sender::new(()),
+            _lock: Some(lock),
+        })
     }
 
     /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
@@ -104,7 +113,15 @@ impl Store {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         check(&database, &path, owner)?;
-        Ok(Self { database, path, owner, modules, left_out: LeftOut::default(), _lock: None })
+        Ok(Self {
+            database,
+            path,
+            owner,
+            modules,
+            left_out: LeftOut::default(),
+            committed: watch::Sender::new(()),
+            _lock: None,
+        })
     }
 }
 

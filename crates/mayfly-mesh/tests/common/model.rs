@@ -14,7 +14,7 @@ use mayfly_mesh::proto::mvccpb::KeyValue;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-type Keys = BTreeMap<Vec<u8>, KeyValue>;
+pub type Keys = BTreeMap<Vec<u8>, KeyValue>;
 
 pub struct Model {
     /// By revision; revision 0 is never read.
@@ -32,7 +32,7 @@ fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }
 
-fn is_meant(key: &[u8], start: &[u8], end: &[u8]) -> bool {
+pub fn is_meant(key: &[u8], start: &[u8], end: &[u8]) -> bool {
     match end {
         [] => key == start,
         [0] => key >= start,
@@ -47,6 +47,16 @@ impl Model {
 
     pub fn revision(&self) -> i64 {
         self.states.len() as i64 - 1
+    }
+
+    pub fn compacted(&self) -> i64 {
+        self.compacted
+    }
+
+    /// The state at a revision; what is to come is not told apart from now.
+    pub fn at(&self, revision: i64) -> &Keys {
+        let last = self.states.len() - 1;
+        &self.states[usize::try_from(revision).unwrap_or(0).min(last)]
     }
 
     fn now(&self) -> &Keys {
@@ -68,7 +78,7 @@ impl Model {
                 self.check_puts(request, &mut Vec::new())?;
                 self.check_ranges(request)?;
                 let mut response = self.txn(&mut work, request)?;
-                response.header = header(self.at(&work));
+                response.header = header(self.revision_of(&work));
                 Reply::Txn(response)
             }
             Op::Compact(request) if request.revision <= self.compacted => return Err(EtcdError::Compacted),
@@ -84,12 +94,12 @@ impl Model {
         Ok(reply)
     }
 
-    fn at(&self, work: &Work) -> i64 {
+    fn revision_of(&self, work: &Work) -> i64 {
         self.revision() + i64::from(work.is_changed)
     }
 
     fn range(&self, work: &Work, request: &RangeRequest) -> Result<RangeResponse, EtcdError> {
-        let now = self.at(work);
+        let now = self.revision_of(work);
         if request.revision > now {
             return Err(EtcdError::FutureRev);
         }
@@ -177,7 +187,7 @@ impl Model {
         work.is_changed |= !old.is_empty();
         let deleted = old.len() as i64;
         let prev_kvs = if request.prev_kv { old } else { Vec::new() };
-        DeleteRangeResponse { header: header(self.at(work)), deleted, prev_kvs }
+        DeleteRangeResponse { header: header(self.revision_of(work)), deleted, prev_kvs }
     }
 
     /// The side that runs: decided on the state before the whole transaction.

@@ -1,0 +1,279 @@
+//! The watchers of one client.
+
+use super::hub::{Filters, Hub, Place};
+use super::index::Keys;
+use crate::error::Result;
+use crate::kv::{self, Clock};
+use crate::module::Fault;
+use crate::proto::etcdserverpb::watch_create_request::FilterType;
+use crate::proto::etcdserverpb::{ResponseHeader, WatchCreateRequest, WatchResponse};
+use crate::proto::mvccpb::event::EventType;
+use crate::proto::mvccpb::{Event, KeyValue};
+use crate::store::Store;
+use prost::Message;
+use redb::ReadTransaction;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// What one response holds at most, unless one revision alone is more.
+const MAX_BYTES: usize = 1 << 20;
+/// Changes that are read for one response, whether they concern the watcher or not.
+const MAX_READ: usize = 4_096;
+/// An answer that is about no watcher, and the id of one that was not made.
+const NO_WATCHER: i64 = -1;
+
+/// One client's watchers. Responses have a revision in their header and nothing else there.
+#[derive(Debug)]
+pub struct Watching {
+    hub: Arc<Hub>,
+    wake: Arc<Notify>,
+    watchers: BTreeMap<i64, Watcher>,
+    /// Ids of watchers that compaction ended: taken until their client cancels them, as in etcd.
+    ended: BTreeSet<i64>,
+    next_id: i64,
+    /// The watcher that was read for last.
+    turn: i64,
+    /// Questions for progress that were not answered.
+    asked: usize,
+    /// Watchers that are to be told how far they are.
+    owed: BTreeSet<i64>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    place: Place,
+    /// The first revision that it has not been told.
+    next: i64,
+    prev_kv: bool,
+    fragment: bool,
+    wants_progress: bool,
+    /// Was anything sent since the last time when progress was due?
+    is_fresh: bool,
+}
+
+/// What was read for a watcher.
+enum Told {
+    Events { events: Vec<Event>, revision: i64 },
+    Compacted(Clock),
+}
+
+fn header(revision: i64) -> Option<ResponseHeader> {
+    Some(ResponseHeader { revision, ..ResponseHeader::default() })
+}
+
+impl Watching {
+    /// A client without watchers.
+    pub fn new(hub: Arc<Hub>) -> Self {
+        let (watchers, ended, owed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { hub, wake: Arc::default(), watchers, ended, next_id: 0, turn: 0, asked: 0, owed }
+    }
+
+    /// Is notified when [`Self::read`] has something.
+    pub fn wake(&self) -> Arc<Notify> {
+        self.wake.clone()
+    }
+
+    /// A new watcher, and what its client is answered.
+    pub fn create(&mut self, request: &WatchCreateRequest) -> WatchResponse {
+        let header = header(self.hub.revision());
+        let answer = |watch_id| WatchResponse { header, watch_id, created: true, ..WatchResponse::default() };
+        let refuse = |why: &str| WatchResponse { canceled: true, cancel_reason: why.into(), ..answer(NO_WATCHER) };
+        // No key is less than \0, so that is where all keys begin.
+        let key = if request.key.is_empty() { vec![0] } else { request.key.clone() };
+        let keys = Keys { key, range_end: request.range_end.clone() };
+        if keys.is_empty() {
+            return refuse("mvcc: watcher range is empty");
+        }
+        if request.watch_id != 0 && self.is_taken(request.watch_id) {
+            return refuse("mvcc: duplicate watch ID provided on the WatchStream");
+        }
+        let has = |filter: FilterType| request.filters.contains(&i32::from(filter));
+        let skips = Filters { puts: has(FilterType::Noput), deletes: has(FilterType::Nodelete) };
+        let id = self.free_id(request.watch_id);
+        let response = answer(id);
+        let (place, next) = self.hub.join(keys, request.start_revision, skips, self.wake.clone());
+        let (prev_kv, fragment, wants_progress) = (request.prev_kv, request.fragment, request.progress_notify);
+        self.watchers.insert(id, Watcher { place, next, prev_kv, fragment, wants_progress, is_fresh: false });
+        response
+    }
+
+    fn is_taken(&self, id: i64) -> bool {
+        self.watchers.contains_key(&id) || self.ended.contains(&id)
+    }
+
+    fn free_id(&mut self, asked: i64) -> i64 {
+        if asked != 0 {
+            return asked;
+        }
+        while self.is_taken(self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Ends a watcher; no answer for one that is not there.
+    pub fn cancel(&mut self, id: i64) -> Option<WatchResponse> {
+        if self.watchers.remove(&id).is_none() && !self.ended.remove(&id) {
+            return None;
+        }
+        self.owed.remove(&id);
+        let header = header(self.hub.revision());
+        Some(WatchResponse { header, watch_id: id, canceled: true, ..WatchResponse::default() })
+    }
+
+    /// Asks how far all watchers are. The answer comes with [`Self::read`], once they have been told what there is.
+    pub fn ask_progress(&mut self) {
+        self.asked += 1;
+        self.wake.notify_one();
+    }
+
+    /// Does any watcher want to be told from time to time how far it is?
+    pub fn wants_progress(&self) -> bool {
+        self.watchers.values().any(|watcher| watcher.wants_progress)
+    }
+
+    /// Tells watchers that asked for it how far they are: those that were told nothing since the last time, or all of them.
+    pub fn owe_progress(&mut self, all: bool) {
+        for (id, watcher) in &mut self.watchers {
+            if watcher.wants_progress && (all || !watcher.is_fresh) {
+                self.owed.insert(*id);
+            }
+            watcher.is_fresh &= all;
+        }
+        if !self.owed.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// What there is to be told: at most one response a watcher, more where it has asked for fragments, and about 1 MiB. What is left over notifies again.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(&mut self, store: &Store) -> Result<Vec<WatchResponse>> {
+        let (mut responses, mut bytes) = (Vec::new(), 0);
+        for id in self.pending() {
+            if bytes >= MAX_BYTES {
+                self.wake.notify_one();
+                break;
+            }
+            self.turn = id;
+            let Some(watcher) = self.watchers.get_mut(&id) else { continue };
+            match store.read(|transaction| watcher.read(transaction))? {
+                Some(Told::Events { events, revision }) if !events.is_empty() => {
+                    watcher.is_fresh = true;
+                    bytes += events.iter().map(Event::encoded_len).sum::<usize>();
+                    let response =
+                        WatchResponse { header: header(revision), watch_id: id, events, ..WatchResponse::default() };
+                    match watcher.fragment {
+                        true => responses.extend(fragments(response)),
+                        false => responses.push(response),
+                    }
+                }
+                Some(Told::Compacted(Clock { revision, compacted })) => {
+                    responses.push(WatchResponse {
+                        header: header(revision),
+                        watch_id: id,
+                        canceled: true,
+                        compact_revision: compacted,
+                        ..WatchResponse::default()
+                    });
+                    self.watchers.remove(&id);
+                    self.owed.remove(&id);
+                    self.ended.insert(id);
+                }
+                _ => {}
+            }
+        }
+        responses.extend(self.progress());
+        Ok(responses)
+    }
+
+    /// Watchers for whom there is something, in turns.
+    fn pending(&self) -> Vec<i64> {
+        let turn = self.watchers.range(self.turn.saturating_add(1)..).chain(self.watchers.range(..=self.turn));
+        turn.filter(|(_, watcher)| !watcher.place.interest.is_idle()).map(|(id, _)| *id).collect()
+    }
+
+    /// What can be said of progress now: only of watchers that have been told everything up to that revision.
+    fn progress(&mut self) -> Vec<WatchResponse> {
+        let revision = self.hub.revision(); // before the watchers are looked at
+        let told = |watch_id| WatchResponse { header: header(revision), watch_id, ..WatchResponse::default() };
+        let mut responses = Vec::new();
+        let watchers = &self.watchers;
+        let is_idle = |id: &i64| watchers.get(id).is_none_or(|watcher| watcher.place.interest.is_idle());
+        if self.asked > 0 && watchers.keys().all(is_idle) {
+            responses.extend(std::iter::repeat_n(told(NO_WATCHER), std::mem::take(&mut self.asked)));
+        }
+        self.owed.retain(|id| {
+            let is_due = is_idle(id);
+            if is_due {
+                responses.push(told(*id));
+            }
+            !is_due
+        });
+        responses
+    }
+}
+
+impl Watcher {
+    /// What it is to be told next, if anything.
+    fn read(&mut self, transaction: &ReadTransaction) -> std::result::Result<Option<Told>, Fault> {
+        let Some(pending) = self.place.interest.take() else { return Ok(None) };
+        let clock = kv::clock(transaction)?;
+        let from = pending.max(self.next);
+        if from < clock.compacted {
+            return Ok(Some(Told::Compacted(clock)));
+        }
+        let (mut events, mut bytes, mut read, mut last) = (Vec::new(), 0, 0, from - 1);
+        let mut is_cut = false;
+        kv::changes(transaction, from, &mut |change| {
+            // What happened at once is told at once.
+            if change.mod_revision > last && (bytes >= MAX_BYTES || read >= MAX_READ) {
+                is_cut = true;
+                return false;
+            }
+            (last, read) = (change.mod_revision, read + 1);
+            if self.place.keys.contains(&change.key) && self.place.interest.wants(change.version == 0) {
+                let event = event(change);
+                bytes += event.encoded_len();
+                events.push(event);
+            }
+            true
+        })?;
+        if self.prev_kv {
+            for event in &mut events {
+                event.prev_kv = event.kv.as_ref().map_or(Ok(None), |change| kv::before(transaction, change))?;
+            }
+        }
+        self.next = if is_cut { last + 1 } else { self.next.max(clock.revision + 1) };
+        if is_cut {
+            self.place.interest.put_back(self.next);
+        }
+        Ok(Some(Told::Events { events, revision: clock.revision }))
+    }
+}
+
+fn event(change: KeyValue) -> Event {
+    let kind = if change.version == 0 { EventType::Delete } else { EventType::Put };
+    Event { r#type: kind.into(), kv: Some(change), prev_kv: None }
+}
+
+/// The same in pieces that clients with a limit on messages can take.
+fn fragments(mut response: WatchResponse) -> Vec<WatchResponse> {
+    let mut pieces = Vec::new();
+    let mut events = std::mem::take(&mut response.events).into_iter().peekable();
+    while events.peek().is_some() {
+        let (mut piece, mut bytes) = (WatchResponse { fragment: true, ..response.clone() }, 0);
+        while let Some(event) = events.next_if(|event| bytes == 0 || bytes + event.encoded_len() < MAX_BYTES) {
+            bytes += event.encoded_len();
+            piece.events.push(event);
+        }
+        pieces.push(piece);
+    }
+    if let Some(last) = pieces.last_mut() {
+        last.fragment = false;
+    }
+    pieces
+}
