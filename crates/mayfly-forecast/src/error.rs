@@ -49,7 +49,7 @@ pub enum ForecastError {
         near: String,
     },
     /// A file without a column that is needed.
-    #[error("{file} has no column {column:?} for the {role}; it has {}{}", known.join(", "), another(option))]
+    #[error("{file} has no column {column:?} for the {role}; it has {}{}", some(known), another(option))]
     NoColumn {
         /// The file.
         file: String,
@@ -199,6 +199,13 @@ pub enum ForecastError {
         /// The position and the reason.
         source: serde_json::Error,
     },
+}
+
+/// The first of many.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 /// How a column is named instead, if it can be.

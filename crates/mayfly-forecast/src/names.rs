@@ -1,10 +1,17 @@
 //! Names that were nearly right.
 
+/// Names that are listed, at most: more than there are families.
+const SHOWN: usize = 60;
+
 /// "did you mean …? There are …"
 pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
     let lower = name.to_lowercase();
     let near = known.iter().map(|k| (distance(&lower, &k.to_lowercase()), *k)).min();
-    let all = known.join(", ");
+    let shown = known[..known.len().min(SHOWN)].join(", ");
+    let all = match known.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    };
     match near {
         Some((d, k)) if d <= (lower.chars().count() / 2).max(1) => format!("did you mean {k}? There are {all}"),
         _ => format!("there are {all}"),

@@ -72,7 +72,7 @@ fn a_file_brings_the_errors_back_and_strangers_have_none() {
 fn series_too_short_for_the_backtest_are_named() {
     let mut forecaster = forecaster(ConformalMethod::Error);
     let said = forecaster.fit(&frame(2, 20), &mut ()).unwrap_err().to_string();
-    assert!(said.contains("for the backtest that intervals are made from"), "{said}");
+    assert!(said.contains("with them intervals need 24 values") && said.contains("has 17"), "{said}");
     let mut none = Forecaster::new(3).model(Model::new("NLinear").unwrap()).intervals(Conformal::default());
     assert!(none.fit(&frame(2, 60), &mut ()).unwrap_err().to_string().contains("level"));
 }

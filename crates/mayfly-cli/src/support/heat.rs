@@ -163,8 +163,10 @@ fn labels(out: &mut String, panel: &Panel, [top, bottom]: [f64; 2], wide: f64) {
     let every = panel.past.len().div_ceil(fit).max(1);
     // Counted from the last value, which is the one that people look for.
     for (i, column) in panel.past.iter().enumerate().rev().step_by(every) {
-        let x = LEFT + (i as f64 + 0.5) * wide;
-        let anchor = if i + 1 == panel.past.len() && panel.beside.is_empty() { "end" } else { "middle" };
+        // The last one ends where the columns beside begin.
+        let is_last = i + 1 == panel.past.len();
+        let (x, anchor) =
+            (LEFT + (i as f64 + if is_last { 1.0 } else { 0.5 }) * wide, if is_last { "end" } else { "middle" });
         let label = escape(&column.label);
         let _ = writeln!(out, r#"<text x="{x:.1}" y="{:.1}" text-anchor="{anchor}">{label}</text>"#, bottom + 17.0);
     }

@@ -103,9 +103,11 @@ fn draw(out: &mut String, panel: &Panel, top: f64) {
     }
     panel.fans.iter().for_each(|fan| bands(out, fan, &frame));
     let _ = writeln!(out, r#"<path class="known" d="{}"/>"#, line(&panel.values, 0, &frame));
+    dots(out, &panel.values, 0, "#8c959f", &frame);
     for fan in &panel.fans {
         let colour = COLOURS[fan.colour % COLOURS.len()];
         let _ = writeln!(out, r#"<path class="point" stroke="{colour}" d="{}"/>"#, line(&fan.point, fan.start, &frame));
+        dots(out, &fan.point, fan.start, colour, &frame);
     }
     names(out, panel, &frame);
 }
@@ -127,10 +129,11 @@ fn grid(out: &mut String, panel: &Panel, frame: &Frame) {
     let fit = (((right - left) / wide) as usize).clamp(1, DATES);
     let every = panel.labels.len().div_ceil(fit).max(1);
     for (i, label) in panel.labels.iter().enumerate().step_by(every) {
+        let half = label.chars().count() as f64 * 4.0 + 4.0;
         let _ = writeln!(
             out,
             r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-            frame.x.map(i as f64).max(left + 8.0),
+            frame.x.map(i as f64).min(WIDTH - half).max(half),
             bottom + 19.0,
             escape(label)
         );
@@ -149,6 +152,17 @@ fn bands(out: &mut String, fan: &Fan, frame: &Frame) {
         let down = band.low.iter().enumerate().rev().map(|(i, v)| place(i, *v));
         let path: Vec<String> = up.chain(down).collect();
         let _ = writeln!(out, r#"<path class="band" fill="{colour}" d="M{}Z"/>"#, path.join("L"));
+    }
+}
+
+/// Values without neighbours, of which no line is made.
+fn dots(out: &mut String, values: &[f64], start: usize, colour: &str, frame: &Frame) {
+    let is_there = |i: Option<usize>| i.and_then(|i| values.get(i)).is_some_and(|v| v.is_finite());
+    for (i, v) in values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+        if !is_there(i.checked_sub(1)) && !is_there(Some(i + 1)) {
+            let (x, y) = (frame.x.map((start + i) as f64), frame.y.map(*v));
+            let _ = writeln!(out, r#"<circle fill="{colour}" cx="{x:.1}" cy="{y:.1}" r="3"/>"#);
+        }
     }
 }
 

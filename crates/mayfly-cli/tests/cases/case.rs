@@ -1,5 +1,6 @@
 //! A folder of one's own, the binary run in it, and what came out.
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -50,6 +51,22 @@ impl Case {
         let ran = Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
         assert!(!ran.err.contains("panicked"), "{args:?}: {}", ran.err);
         ran
+    }
+
+    /// The same with this on standard input.
+    pub fn with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly"));
+        command
+            .current_dir(self.dir.path())
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
     /// Runs the binary, which must succeed.

@@ -573,7 +573,7 @@ fn rows_for_a_model_are_read_as_the_model_knows_them() {
     case.ok(&["forecast", "predict", "m.mayfly", "new.csv"]);
     // The same rows again are no new ones.
     let said = case.ok(&["forecast", "update", "n.mayfly", "new.csv"]).out;
-    assert!(said.contains("0 values appended, 2 replaced") && said.contains("2 series have no new values"), "{said}");
+    assert!(said.contains("0 values appended, 2 replaced") && said.contains("2 series without new values"), "{said}");
     // Days are no months, whatever fills the gaps; nor is the middle of one.
     let days: String = (1..9).map(|day| format!("a,2024-01-0{day},1\n")).collect();
     case.write("days.csv", format!("{head}\n{days}"));

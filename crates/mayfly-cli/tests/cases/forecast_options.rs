@@ -55,6 +55,64 @@ fn options_that_would_change_nothing_are_refused() {
 }
 
 #[test]
+fn what_cannot_be_meant_is_refused_before_training() {
+    let case = case();
+    for (more, want) in
+        [(&["--patience", "0"][..], "--patience 0: at least 1"), (&["--level", "0.9"], "90 holds 90 of 100")]
+    {
+        let said = usage(&case, &[TRAIN, more].concat());
+        assert!(said.contains(want), "{said}");
+    }
+    let said = case.refused(&[TRAIN, &["--level", "80", "--interval-windows", "30"]].concat());
+    assert!(said.contains("--interval-windows is 30") && said.contains("the longest one has 34"), "{said}");
+    assert!(!said.contains("step"), "nothing was trained: {said}");
+    let said = case.refused(&[TRAIN, &["--time", "y"]].concat());
+    assert!(said.contains("--target is y; --time is the same column"), "{said}");
+    let two = ["forecast", "train", "s.csv", "--h", "6", "--ensemble", "weighted", "--val", "0"];
+    let said = case.refused(&two);
+    assert!(said.contains("give --val of at least"), "{said}");
+}
+
+#[test]
+fn standard_input_is_read_once_and_taken_everywhere() {
+    let case = case();
+    case.ok(&[TRAIN, &["-o", "m.mayfly"]].concat());
+    let table = std::fs::read(case.path("s.csv")).unwrap();
+    let from_file = case.ok(&["forecast", "predict", "m.mayfly", "s.csv"]).out;
+    let piped = case.with_input(&["forecast", "predict", "m.mayfly", "-"], &table);
+    assert_eq!((piped.code, piped.out), (Some(0), from_file), "{}", piped.err);
+    let piped = case.with_input(&["forecast", "update", "m.mayfly", "-"], &table);
+    assert_eq!(piped.code, Some(0), "{}", piped.err);
+}
+
+#[test]
+fn what_a_search_found_goes_into_a_file_of_settings() {
+    let case = case();
+    let auto = ["forecast", "auto", "s.csv", "--h", "6", "--models", "mlp", "--samples", "2", "--steps", "2", "--json"];
+    let object = case.ok(&[&auto[..], &["-o", "a.mayfly"]].concat()).json();
+    let config = object["trials"][0]["config"].as_object().unwrap();
+    let input_size = config["input_size"].as_u64().unwrap();
+    assert!(input_size.is_multiple_of(6) && !config.contains_key("input_size_multiplier"), "{config:?}");
+    let lines = config.iter().map(|(name, value)| format!("{name} = {value}\n"));
+    case.write("best.toml", format!("[MLP]\n{}", lines.collect::<String>()));
+    let cv =
+        ["forecast", "cv", "s.csv", "--h", "6", "--models", "mlp", "--windows", "1", "--config", "best.toml", "--json"];
+    assert_eq!(case.ok(&[&cv[..], &["--skip-short"]].concat()).json()["input_size"], input_size);
+}
+
+#[test]
+fn a_training_says_why_nothing_is_measured() {
+    let case = case();
+    let train = ["forecast", "train", "s.csv", "--h", "20", "--models", "nlinear", "--steps", "2", "-o", "m.mayfly"];
+    let said = case.ok(&train).err;
+    assert!(said.contains("no series has the 42 values"), "{said}");
+    assert!(case.ok(&["forecast", "models", "ets"]).out.contains("ETS, a baseline: exponential smoothing"));
+    assert!(case.ok(&["forecast", "models", "nhits"]).out.contains("# input_size = (none)"));
+    case.ok(&["forecast", "plot", "m.mayfly", "--h", "1", "-o", "one.svg"]);
+    assert!(std::fs::read_to_string(case.path("one.svg")).unwrap().contains("<circle"));
+}
+
+#[test]
 fn names_that_mean_nothing_are_answered_with_the_nearest() {
     let case = case();
     case.write("c.toml", "[NHIST]\nmax_steps = 3\n").write("d.toml", "[NHITS]\nmax_steps = 3\n");
@@ -131,7 +189,7 @@ fn info_says_what_forecasts_a_file_holds() {
     let said = case.ok(&["info", "m.mayfly"]).out;
     for want in [
         "forecasts 6 steps of frequency MS",
-        "goes on with 2 series",
+        "goes on with 2 series (long, short)",
         "calendar columns: month",
         "scaled by standard",
         "NHITS: ",

@@ -128,7 +128,11 @@ impl Forecaster {
             stopped |= hunt.run()?;
             let found = hunt.best();
             all.extend(hunt.tried.into_iter().map(|tried| tried.trial));
-            best.push(found?);
+            match found {
+                // Asked to stop, it keeps what was found before.
+                Err(ForecastError::NoTrial { .. }) if stopped && !best.is_empty() => {}
+                found => best.push(found?),
+            }
             if stopped {
                 break;
             }
@@ -402,6 +406,29 @@ mod tests {
             let again = searched(&logged, &mut ());
             assert_eq!((again, std::fs::read_to_string(&path).unwrap()), (whole, log));
         }
+    }
+
+    /// Stops once a model of this name trains.
+    struct StopIn(&'static str, bool);
+
+    impl Watch for StopIn {
+        fn progress(&mut self, progress: &Progress<'_>) {
+            self.1 |= progress.model == self.0;
+        }
+
+        fn control(&mut self) -> Control {
+            if self.1 { Control::Stop } else { Control::Continue }
+        }
+    }
+
+    #[test]
+    fn asked_to_stop_it_keeps_the_models_that_were_searched() {
+        let mut forecaster = forecaster().model(Model::new("MLP").unwrap().alias("Second").input_size(12));
+        let spaces = [space(SPACE), space(SPACE)];
+        let report = forecaster.auto(&frame(), &spaces, &options(2), &mut StopIn("Second", false)).unwrap();
+        assert!(report.fit.stopped && report.trials.len() == 2);
+        let names: Vec<&str> = forecaster.fitted().iter().map(|fitted| fitted.model.alias.as_str()).collect();
+        assert_eq!(names, ["MLP"]);
     }
 
     #[test]

@@ -164,6 +164,11 @@ impl Forecaster {
         self.local
     }
 
+    /// How the models' forecasts become one, if they do.
+    pub fn combined_by(&self) -> Option<Ensemble> {
+        self.ensemble
+    }
+
     /// The same on so many threads; 0 for as many as the machine has. The result has the same bits at any number.
     #[must_use]
     pub fn threads(mut self, n: usize) -> Forecaster {
@@ -206,6 +211,7 @@ impl Forecaster {
         self.check_held(val_size)?;
         self.check_losses(frame, val_size)?;
         self.check_networks(frame, val_size)?;
+        self.check_intervals(frame, val_size)?;
         let frame = &*self.prepared(frame, val_size);
         let mut notes = Vec::new();
         let short = frame.iter().filter(|series| series.y.len() < val_size + 2).count();
@@ -277,6 +283,7 @@ impl Forecaster {
     ) -> Result<Report> {
         self.check_exogenous(frame)?;
         let val_size = self.held_out(frame)?;
+        self.check_intervals(frame, val_size)?;
         let frame = &*self.prepared(frame, val_size);
         let found: Vec<_> = found.into_iter().filter(|(_, fitted)| !stopped || fitted.is_some()).collect();
         if found.is_empty() {
@@ -520,6 +527,27 @@ impl Forecaster {
         Ok((Some(Fitted { series, seconds, steps, windows, ..bare }), trained.stopped))
     }
 
+    /// Refuses series that are too short for the backtest that intervals are made from, before anything is trained.
+    pub(super) fn check_intervals(&self, frame: &SeriesFrame, val_size: usize) -> Result<()> {
+        let Some(conformal) = self.conformal else { return Ok(()) };
+        let wanted = self.models.iter().filter(|model| model.loss.spread().is_none());
+        let all = wanted.clone().any(|model| model.family.takes.multivariate);
+        if wanted.count() == 0 {
+            return Ok(());
+        }
+        let seen = frame.without_last(val_size);
+        let (want, len) =
+            (conformal.reach(self.h).saturating_add(2), if all { seen.shortest() } else { seen.longest() });
+        if len >= want {
+            return Ok(());
+        }
+        let what = format!(
+            "with them intervals need {want} values of a series before what is held out, and the {} one has {len}: take fewer, or fewer values held out",
+            if all { "shortest" } else { "longest" }
+        );
+        Err(ForecastError::option("windows of intervals", conformal.windows, what))
+    }
+
     /// The errors of a model like this one in a backtest on what it learns from.
     fn residuals(
         &self,
@@ -533,11 +561,6 @@ impl Forecaster {
         let reach = conformal.reach(self.h);
         let seen = frame.without_last(val_size);
         let seen = self.prepared(&seen, reach);
-        let (want, why) = (reach.saturating_add(2), "for the backtest that intervals are made from");
-        match self.models[i].family.takes.multivariate {
-            true => seen.at_least(want, why)?,
-            false => seen.at_least_one(want, why)?,
-        }
         let (before, stopped) = self.train_one(i, &seen.without_last(reach), 0, watch)?;
         let Some(before) = before else { return Ok((None, stopped)) };
         let cuts: Vec<Cut<'_>> = seen

@@ -246,6 +246,12 @@ impl Roles {
                 Some(found.column(options.target.as_ref(), &names.target, second, ("values", "--target"))?),
             ),
         };
+        let roles = [("--id", id.as_ref()), ("--time", Some(&time)), ("--target", target.as_ref())];
+        for (i, (option, name)) in roles.iter().enumerate() {
+            if let (Some(name), Some((other, _))) = (name, roles[..i].iter().find(|(_, other)| other == name)) {
+                return Err(ForecastError::option(*option, name, format!("{other} is the same column")));
+            }
+        }
         let exogenous = Exogenous { hist: options.hist.clone(), futr: options.futr.clone(), ..Exogenous::default() };
         let exogenous = exogenous.with_categories(&options.cat);
         check_names(&exogenous)?;

@@ -466,7 +466,7 @@ pub struct ExplainArgs {
     /// Seed of permutation [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Write a row for every forecast and input to a CSV file; - is standard output. Without this a summary is printed
+    /// Write a row for every forecast and input to a CSV file; - is standard output. A summary is printed as well
     #[arg(short, long, value_name = "OUT.csv")]
     pub output: Option<PathBuf>,
     /// Draw the explanations of the first three series as an SVG file

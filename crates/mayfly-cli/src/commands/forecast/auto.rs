@@ -36,6 +36,7 @@ pub(super) fn run(args: &AutoArgs, ui: Ui) -> Result<()> {
     let frame = trainable(&args.train, ui)?;
     let mut forecaster = forecaster(&args.train.models, &frame, ui)?;
     let spaces = spaces(args, &forecaster)?;
+    let wanted: Vec<String> = forecaster.models().iter().map(|model| model.alias.clone()).collect();
     let mut eye = Eye::new(ui)?;
     let report = forecaster.auto(&frame, &spaces, &options, &mut eye);
     eye.finish();
@@ -48,7 +49,14 @@ pub(super) fn run(args: &AutoArgs, ui: Ui) -> Result<()> {
         data: &args.train.data,
         no_tails: args.train.no_tails,
     };
-    let trials = report.trials;
+    let trials: Vec<Trial> = report.trials.into_iter().map(|trial| usable(trial, args.train.models.h)).collect();
+    let is_there = |alias: &&String| forecaster.models().iter().any(|model| model.alias == **alias);
+    let missing: Vec<&str> = wanted.iter().filter(|alias| !is_there(alias)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let log =
+            args.log.as_ref().map_or(String::new(), |log| format!("; the search goes on with --log {}", log.display()));
+        ui.note(format!("no trial of {} was over{log}", missing.join(", ")));
+    }
     let (text, mut object) = write_model(forecaster, report.fit, wrote, ui)?;
     ui.note("settings were chosen by what the figures are measured on: mayfly forecast cv with the settings shown measures without that");
     if let Value::Object(object) = &mut object {
@@ -131,6 +139,14 @@ fn as_json(trial: &Trial) -> Value {
     })
 }
 
+/// A trial with its settings as `--config` takes them: values of the past, and not how many horizons they are.
+fn usable(mut trial: Trial, h: usize) -> Trial {
+    if let Some(horizons) = trial.config.remove("input_size_multiplier").and_then(|value| value.as_u64()) {
+        trial.config.insert("input_size".into(), json!(horizons.saturating_mul(h as u64)));
+    }
+    trial
+}
+
 /// The best trials of each model.
 fn table(trials: &[Trial]) -> String {
     let mut out = String::new();
@@ -147,7 +163,7 @@ fn table(trials: &[Trial]) -> String {
                 (None, Some(why)) => format!("failed: {why}"),
                 (None, None) => String::new(),
             };
-            let settings: Vec<String> = trial.config.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            let settings: Vec<String> = trial.config.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             out += &format!("  {:>3}  {said:<14} {}\n", trial.trial, wrapped(&settings.join(", ")));
         }
     }

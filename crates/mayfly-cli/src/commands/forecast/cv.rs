@@ -2,11 +2,11 @@
 use super::args::CvArgs;
 use super::picture::{Wanted, draw, name_of, write_picture};
 use super::setup::{check, forecaster, long_enough, series, with_hierarchy};
-use super::watch::Eye;
+use super::watch::{Eye, interrupted};
 use super::words::{Outcome, as_flags};
 use crate::support::output::{Files, PICTURE, TABLE};
 use crate::support::ui::Ui;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use mayfly_forecast::{BacktestOptions, Fitted, Refit};
 
 /// Forecasts the past, and measures.
@@ -36,10 +36,16 @@ pub(super) fn run(args: &CvArgs, ui: Ui) -> Result<()> {
     eye.finish();
     let backtest = backtest.map_err(as_flags)?;
     if backtest.stopped && backtest.forecasts.is_empty() {
-        bail!("interrupted before the first window was forecast: nothing is written");
+        return Err(interrupted("before the first window was forecast"));
     }
     if backtest.stopped {
         ui.note("interrupted; the figures are those of the windows so far");
+    }
+    if args.hierarchy.hierarchy.is_some() {
+        ui.note(format!(
+            "forecasts of the models add up ({}); those of the baselines are as they are",
+            args.hierarchy.reconcile
+        ));
     }
     match backtest.forecasts.without_scale() {
         0 => {}

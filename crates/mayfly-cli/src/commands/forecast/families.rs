@@ -2,20 +2,29 @@
 use super::words::as_flags;
 use crate::support::ui::Ui;
 use anyhow::Result;
-use mayfly_forecast::{BASELINES, FAMILIES, Family, Model};
+use mayfly_forecast::{BASELINES, Baseline, FAMILIES, Family, Model};
 use serde_json::{Value, json};
 
 /// Lists the families, or the settings of one.
 pub(super) fn run(name: Option<&str>, ui: Ui) -> Result<()> {
     let Some(name) = name else { return all(ui) };
+    if let Ok(baseline) = Baseline::by_name(name) {
+        let object = json!({ "baselines": [{ "name": baseline.name, "about": baseline.about }] });
+        return ui.result(&format!("{}, a baseline: {}", baseline.name, baseline.about), &object);
+    }
     let family = Family::by_name(name).map_err(as_flags)?;
     let config = config(family)?;
     let object = json!({ "models": [entry(family)?] });
     let lines: Vec<String> = match &config {
-        Value::Object(settings) => settings.iter().map(|(name, value)| format!("  {name} = {value}")).collect(),
+        Value::Object(settings) => settings.iter().map(|(name, value)| line(name, value)).collect(),
         _ => Vec::new(),
     };
     ui.result(&format!("{}: {}\n{}", family.name, family.paper, lines.join("\n")), &object)
+}
+
+/// A setting as a file of settings has it; one without a value as a comment.
+fn line(name: &str, value: &Value) -> String {
+    if value.is_null() { format!("  # {name} = (none)") } else { format!("  {name} = {value}") }
 }
 
 fn all(ui: Ui) -> Result<()> {

@@ -46,7 +46,10 @@ pub(super) fn known(
     statics: Option<&Path>,
     ui: Ui,
 ) -> Result<SeriesFrame> {
-    let beside = ExogenousArgs::trained(forecaster, statics.map(Path::to_owned));
+    // What is standard input can be opened once.
+    let (input, statics) = (Input::open(path)?, statics.map(Input::open).transpose()?);
+    let path = &*input;
+    let beside = ExogenousArgs::trained(forecaster, statics.as_deref().map(Path::to_owned));
     let given = args.options()?;
     let tz = given.tz.clone().or_else(|| forecaster.zone().cloned());
     let given = FrameOptions { tz, least: 1, ..given };

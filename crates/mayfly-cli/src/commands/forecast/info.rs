@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Settings that are shown on a line, at most.
 const SHOWN: usize = 100;
+/// Series that are named.
+const NAMED: usize = 5;
 
 /// Says what a forecaster's file holds: `name` is what a person called it.
 pub fn info(name: &str, path: &Path, bytes: u64, ui: Ui) -> Result<()> {
@@ -62,6 +64,8 @@ fn json(forecaster: &Forecaster) -> Value {
         "exogenous": names.map(|(kind, names)| (kind.to_owned(), json!(names))).collect::<serde_json::Map<_, _>>(),
         "local_scaler": forecaster.scaled_by().map(|scaler| scaler.name()),
         "series": forecaster.tails().map(SeriesFrame::len),
+        "ids": forecaster.tails().map(|tails| tails.iter().map(|series| series.id).collect::<Vec<_>>()),
+        "ensemble": forecaster.combined_by().map(|how| format!("{how:?}").to_lowercase()),
         "models": forecaster.fitted().iter().map(model).collect::<Vec<_>>(),
     })
 }
@@ -72,7 +76,11 @@ fn text(forecaster: &Forecaster) -> String {
     let mut out = format!("forecasts {} steps{freq}{zone}\n", forecaster.h());
     out += &match forecaster.tails() {
         Some(tails) => {
-            format!("goes on with {} series, whose last {} values it keeps\n", grouped(tails.len()), tails.longest())
+            let named: Vec<&str> = tails.iter().take(NAMED).map(|series| series.id).collect();
+            let more = if tails.len() > NAMED { ", …" } else { "" };
+            let names = lines(&named.join(", "));
+            let (count, kept) = (grouped(tails.len()), tails.longest());
+            format!("goes on with {count} series ({names}{more}), of which it keeps the last {kept} values\n")
         }
         None => "keeps no series (--no-tails): predict needs data\n".to_owned(),
     };
@@ -84,6 +92,9 @@ fn text(forecaster: &Forecaster) -> String {
     if let Some(scaler) = forecaster.scaled_by() {
         out += &format!("whole series are scaled by {}\n", scaler.name());
     }
+    if let Some(how) = forecaster.combined_by() {
+        out += &format!("an ensemble of the models: {how:?}\n").to_lowercase();
+    }
     forecaster.fitted().iter().for_each(|fitted| out += &model(fitted));
     out
 }
@@ -92,8 +103,9 @@ fn model(fitted: &Fitted) -> String {
     let alias = &fitted.model.alias;
     let of =
         if *alias == fitted.model.family.name { String::new() } else { format!(" ({})", fitted.model.family.name) };
+    let each = if fitted.model.is_local() { ", a network for each series" } else { "" };
     let mut out = format!(
-        "\n{}{of}: {} parameters, {} steps of training, sees {} values\n",
+        "\n{}{of}{each}: {} parameters, {} steps of training, sees {} values\n",
         lines(alias),
         grouped(fitted.parameters()),
         grouped(fitted.steps),

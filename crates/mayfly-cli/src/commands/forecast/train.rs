@@ -2,13 +2,13 @@
 use super::args::{ModelArgs, TrainArgs};
 use super::picture::{Wanted, draw, name_of, write_picture};
 use super::setup::{check, forecaster, long_enough, series};
-use super::watch::Eye;
+use super::watch::{Eye, interrupted};
 use super::words::{Outcome, as_flags};
 use crate::support::exit::Usage;
 use crate::support::input::is_dash;
 use crate::support::output::{Files, NATIVE_MODEL, Output, PICTURE};
-use crate::support::ui::Ui;
-use anyhow::{Result, bail};
+use crate::support::ui::{Ui, grouped};
+use anyhow::Result;
 use mayfly_forecast::{Forecaster, Report, SeriesFrame};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub(super) fn write_model(
     report.notes.iter().for_each(|note| ui.note(note));
     if forecaster.fitted().is_empty() {
         // A local model that was interrupted is none, and a file without models would take the place of what is there.
-        bail!("interrupted before the first model was trained: nothing is written");
+        return Err(interrupted("before the first model was trained"));
     }
     if no_tails {
         forecaster.forget_series();
@@ -97,10 +97,18 @@ pub(super) fn write_model(
         model: Some(output.to_string()),
     };
     ui.note(match report.val_size {
+        0 if args.val.is_none() => format!(
+            "nothing was held out, so that nothing is measured: no series has the {} values that it takes (two horizons and two). Model: {output}",
+            grouped(2 * args.h + 2)
+        ),
         0 => format!("nothing was held out. Model: {output}"),
         n => format!("measured on the last {n} values of each series, by which the networks chose their weights; mayfly forecast cv measures without that. Model: {output}"),
     });
-    Ok((outcome.text(), outcome.json()))
+    let mut object = outcome.json();
+    if report.stopped {
+        object["stopped"] = Value::Bool(true);
+    }
+    Ok((outcome.text(), object))
 }
 
 /// Says which series have fewer values than the models see.

@@ -45,11 +45,11 @@ pub(super) fn run(args: &UpdateArgs, ui: Ui) -> Result<()> {
         "steps": steps[1],
         "model": output.to_string(),
     });
-    files.result(ui, &said(&appended, steps, &output.to_string()), &object)
+    files.result(ui, &said(&appended, steps, args.series.align, &output.to_string()), &object)
 }
 
 /// What was done, for a person.
-fn said(done: &Appended, [least, most]: [usize; 2], output: &str) -> String {
+fn said(done: &Appended, [least, most]: [usize; 2], aligned: bool, output: &str) -> String {
     let mut text = format!("{} values appended", grouped(done.rows));
     if done.revised > 0 {
         text += &format!(", {} replaced", grouped(done.revised));
@@ -63,7 +63,11 @@ fn said(done: &Appended, [least, most]: [usize; 2], output: &str) -> String {
     }
     text += &format!(". Model: {output}\n");
     if done.silent > 0 {
-        text += &format!("{} series have no new values: their forecasts begin where they did\n", grouped(done.silent));
+        let but = match aligned {
+            true => "what they lack up to the last time of all counts as unknown",
+            false => "their forecasts begin where they did",
+        };
+        text += &format!("{} series without new values: {but}\n", grouped(done.silent));
     }
     if done.old > 0 {
         text += &format!("{} values lie before what the model keeps of their series\n", grouped(done.old));

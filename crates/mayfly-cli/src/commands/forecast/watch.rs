@@ -32,6 +32,14 @@ impl Eye {
     }
 }
 
+/// What a signal ended before there was anything to keep: its exit code is the signal's.
+pub(super) fn interrupted(what: &'static str) -> anyhow::Error {
+    match Signals::listen().map(|signals| signals.check()) {
+        Ok(Err(signal)) => anyhow::Error::from(signal).context(what),
+        _ => anyhow::anyhow!(what),
+    }
+}
+
 impl Watch for Eye {
     fn progress(&mut self, progress: &Progress<'_>) {
         let Progress { model, number, step, steps, train_loss, validation_loss } = *progress;

@@ -36,6 +36,7 @@ pub(super) fn as_flags(error: ForecastError) -> anyhow::Error {
     match error {
         ForecastError::Option { option, got, want } => {
             let option = flag(&option).map_or(option, str::to_owned);
+            let want = want.replace("a val_size", "--val");
             ForecastError::Option { option, got, want }.into()
         }
         other => other.into(),
