@@ -9,7 +9,8 @@ use mayfly_mesh::proto::etcdserverpb::{
 };
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
-use mayfly_mesh::proto::mvccpb::KeyValue;
+use mayfly_mesh::proto::mvccpb::event::EventType;
+use mayfly_mesh::proto::mvccpb::{Event, KeyValue};
 use std::collections::BTreeMap;
 
 pub fn key(key: Key) -> Vec<u8> {
@@ -87,6 +88,14 @@ pub fn answer(response: Response) -> Answer {
         }
         other => panic!("{other:?} was not asked for"),
     }
+}
+
+/// What an event says.
+pub fn change(event: &Event) -> (i64, Change) {
+    let kv = event.kv.as_ref().expect("a key");
+    let of = (0..=Key::MAX).find(|of| key(*of) == kv.key).expect("a known key");
+    let value = found(Some(kv).filter(|_| event.r#type() == EventType::Put)).map(|(value, _)| value);
+    (kv.mod_revision, Change { key: of, value })
 }
 
 /// All keys at a revision.

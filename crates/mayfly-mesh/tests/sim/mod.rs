@@ -7,4 +7,5 @@ mod mutants;
 pub mod net;
 pub mod node;
 pub mod runtime;
+pub mod watcher;
 pub mod world;

@@ -4,6 +4,7 @@ use super::client;
 use super::net::{FAIR, Net, Weather};
 use super::node::{Make, Node, run_behind, seat};
 use super::runtime::{Gate, Rt};
+use super::watcher::{Stream, Told};
 use crate::check::{Call, History, What};
 use mayfly_base::Rng;
 use mayfly_mesh::{Engine, MeshError, Tag};
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const CLIENTS: u64 = 6;
+const WATCHERS: u64 = 2;
 /// After the last fault, a write succeeds within this, and all members come to the same state.
 const RECOVERY_MS: u64 = 5_000;
 /// How long a client waits.
@@ -70,6 +72,8 @@ struct Shared {
     /// None for calls that were refused: they must not have happened.
     calls: Vec<Option<Call>>,
     last_value: u64,
+    /// By watcher.
+    told: Vec<Told>,
     is_over: bool,
 }
 
@@ -121,7 +125,8 @@ struct World {
 
 pub fn run(plan: Plan) -> Report {
     Rt::simulate(plan.seed, async move {
-        let shared = Shared { up: Vec::new(), calls: Vec::new(), last_value: 0, is_over: false };
+        let told = vec![Told::default(); WATCHERS as usize];
+        let shared = Shared { up: Vec::new(), calls: Vec::new(), last_value: 0, told, is_over: false };
         let mut world = World {
             plan,
             net: Net::new(plan.seed),
@@ -134,7 +139,8 @@ pub fn run(plan: Plan) -> Report {
             faults: BTreeMap::new(),
         };
         world.found().await;
-        let clients: Vec<_> = (0..CLIENTS).map(|client| SimRuntime::spawn(world.client(client))).collect();
+        let mut clients: Vec<_> = (0..CLIENTS).map(|client| SimRuntime::spawn(world.client(client))).collect();
+        clients.extend((0..WATCHERS).map(|watcher| SimRuntime::spawn(world.watcher(watcher))));
         world.suffer().await;
         world.recover().await;
         world.shared().is_over = true;
@@ -391,13 +397,66 @@ impl World {
         }
     }
 
-    async fn report(self) -> Report {
+    /// Watches one member after the other.
+    fn watcher(&self, watcher: u64) -> impl Future<Output = ()> + Send + use<> {
+        let (mut rng, shared) = (Rng::stream(self.plan.seed, 200 + watcher), self.shared.clone());
+        async move {
+            let mut stream: Option<(Member, Stream)> = None;
+            loop {
+                Rt::sleep(Duration::from_millis(2 + rng.below(60))).await;
+                let (up, next) = {
+                    let shared = shared.lock().expect("no panic");
+                    if shared.is_over {
+                        return;
+                    }
+                    let up: Vec<Member> = shared.up.iter().flatten().cloned().collect();
+                    (up, shared.told[watcher as usize].next())
+                };
+                if up.is_empty() {
+                    continue;
+                }
+                if stream.is_none() || rng.below(40) == 0 {
+                    let (gate, engine) = up[rng.below(up.len() as u64) as usize].clone();
+                    let open = run_behind(gate.clone(), {
+                        let engine = engine.clone();
+                        async move { Stream::open(&engine, next) }
+                    });
+                    stream = match Rt::timeout(PATIENCE, open).await {
+                        Ok(Some(Ok(stream))) => Some(((gate, engine), stream)),
+                        _ => None,
+                    };
+                }
+                let Some(((gate, engine), open)) = stream.clone() else { continue };
+                let read = run_behind(gate, async move { open.read(&engine) });
+                match Rt::timeout(PATIENCE, read).await {
+                    Ok(Some(Ok(told))) => shared.lock().expect("no panic").told[watcher as usize].0.extend(told.0),
+                    _ => stream = None, // its member is gone, or stands still
+                }
+            }
+        }
+    }
+
+    /// In the end every watcher was told everything, once and in order.
+    fn check_watchers(&mut self, changes: &[crate::check::Change]) {
+        let Some(engine) = self.nodes[0].engine.clone() else { return };
+        let told = std::mem::take(&mut self.shared().told);
+        for mut told in told {
+            let rest = Stream::open(&engine, told.next()).and_then(|stream| stream.read(&engine));
+            told.0.extend(rest.expect("readable").0);
+            if let Err(trouble) = told.check(changes) {
+                self.trouble.push(trouble);
+            }
+        }
+    }
+
+    async fn report(mut self) -> Report {
         let calls = std::mem::take(&mut self.shared().calls).into_iter().flatten().collect();
         let hashes = self.hashes();
         let changes = match self.nodes[0].engine.as_ref() {
             Some(engine) => client::changes(engine),
             None => Vec::new(),
         };
+        self.check_watchers(&changes);
         let history = History { calls, changes };
         let hash =
             blake3::hash(format!("{history:?} {hashes:?} {:?} {:?}", self.faults, self.trouble).as_bytes()).to_string();
