@@ -73,6 +73,11 @@ pub fn grouped(n: usize) -> String {
     out
 }
 
+/// So many of something that is called by a regular noun.
+pub fn counted(n: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// A time as a person says it.
 pub fn seconds(s: f64) -> String {
     if s < 1e-3 {

@@ -109,7 +109,11 @@ fn a_training_says_why_nothing_is_measured() {
     assert!(case.ok(&["forecast", "models", "ets"]).out.contains("ETS, a baseline: exponential smoothing"));
     assert!(case.ok(&["forecast", "models", "nhits"]).out.contains("# input_size = (none)"));
     case.ok(&["forecast", "plot", "m.mayfly", "--h", "1", "-o", "one.svg"]);
-    assert!(std::fs::read_to_string(case.path("one.svg")).unwrap().contains("<circle"));
+    let picture = std::fs::read_to_string(case.path("one.svg")).unwrap();
+    assert!(picture.contains("<circle") && picture.contains("Grey is the past."), "{picture}");
+    case.ok(&[TRAIN, &["--level", "80,90", "--interval-windows", "3", "-o", "l.mayfly"]].concat());
+    case.ok(&["forecast", "plot", "l.mayfly", "-o", "l.svg"]);
+    assert!(std::fs::read_to_string(case.path("l.svg")).unwrap().contains("shades hold 80 and 90 %"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Range {
             Range::Log([from, to]) => *from > 0.0 && to.is_finite() && from < to,
         };
         let want = "a choice has values, an int [least, greatest, step], uniform and log [from, to] with from below to, and above 0 for log";
-        if is_right { Ok(()) } else { Err(ForecastError::option(name, format!("{self:?}"), want)) }
+        if is_right { Ok(()) } else { Err(ForecastError::option(name, json!(self), want)) }
     }
 }
 

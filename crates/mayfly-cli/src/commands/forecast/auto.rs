@@ -7,7 +7,7 @@ use super::words::{as_flags, shown};
 use crate::support::exit::Usage;
 use crate::support::input::Input;
 use crate::support::output::{Files, NATIVE_MODEL, PICTURE};
-use crate::support::ui::Ui;
+use crate::support::ui::{Ui, counted};
 use anyhow::{Context, Result};
 use mayfly_forecast::{AutoOptions, Forecaster, Model, Space, Trial};
 use serde_json::{Map, Value, json};
@@ -155,7 +155,7 @@ fn table(trials: &[Trial]) -> String {
         best.sort_by(|a, b| a.mae.unwrap_or(f64::MAX).total_cmp(&b.mae.unwrap_or(f64::MAX)));
         let failed = group.iter().filter(|trial| trial.failed.is_some()).count();
         let first = best.first().map_or("", |trial| trial.model.as_str());
-        out += &format!("{first}: {} trials", group.len());
+        out += &format!("{first}: {}", counted(group.len(), "trial"));
         out += &if failed > 0 { format!(", {failed} failed\n") } else { "\n".into() };
         for trial in best.iter().take(3) {
             let said = match (&trial.mae, &trial.failed) {

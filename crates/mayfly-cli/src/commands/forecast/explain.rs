@@ -9,7 +9,7 @@ use super::words::as_flags;
 use crate::support::exit::Usage;
 use crate::support::input::Input;
 use crate::support::output::{Files, Output, PICTURE, TABLE};
-use crate::support::ui::{Ui, grouped};
+use crate::support::ui::{Ui, counted};
 use anyhow::Result;
 use mayfly_forecast::{ExplainMethod, ExplainOptions, Forecaster};
 
@@ -43,7 +43,7 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Result<()> {
     let explanations = forecaster.explain(frame.as_ref(), &options).map_err(as_flags)?;
     if let Some(output) = &output {
         output.write(|out| Ok(explanations.write(out)?))?;
-        ui.note(format!("{} rows written to {output}", grouped(explanations.rows())));
+        ui.note(format!("{} written to {output}", counted(explanations.rows(), "row")));
     }
     if let Some(plot) = &plot {
         let picture = heat::draw(&explanations, &name_of(&args.model));
@@ -80,7 +80,7 @@ fn weights(args: &ExplainArgs, given: &Given<'_>, files: &Files, output: Option<
     let weights = forecaster.input_weights(frame.as_ref(), &args.models, &args.ids).map_err(as_flags)?;
     if let Some(output) = output {
         output.write(|out| Ok(weights.write(out)?))?;
-        ui.note(format!("{} rows written to {output}", grouped(weights.rows())));
+        ui.note(format!("{} written to {output}", counted(weights.rows(), "row")));
     }
     files.result(ui, &explain_weights::text(&weights), &explain_weights::json(&weights))
 }

@@ -4,7 +4,7 @@ use super::words::as_flags;
 use crate::support::input::Input;
 use crate::support::output::{Files, Output, PICTURE};
 use crate::support::panels::{Band, Fan, Panel, Picture, svg};
-use crate::support::ui::Ui;
+use crate::support::ui::{Ui, grouped};
 use anyhow::{Result, bail};
 use mayfly_forecast::{Forecaster, Forecasts, FrameOptions, Outlook, Series, SeriesFrame};
 use mayfly_format::figure;
@@ -35,7 +35,14 @@ pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
         };
         panels.extend(panel(frame, &forecasts, place, &forecasts.models().collect::<Vec<_>>(), String::new()));
     }
-    let picture = Picture { title: format!("Forecasts of {}", name_of(&args.model)), subtitle: String::new(), panels };
+    let more = match frame.len().saturating_sub(drawn.len()) {
+        0 => String::new(),
+        _ if !args.ids.is_empty() => String::new(),
+        more => format!(" {} more series are not drawn: --ids names others.", grouped(more)),
+    };
+    let shades = forecasts.models().next().map(|model| shades(&forecasts, model)).unwrap_or_default();
+    let subtitle = format!("Grey is the past{shades}.{more}");
+    let picture = Picture { title: format!("Forecasts of {}", name_of(&args.model)), subtitle, panels };
     write_picture(&output, &svg(&picture), ui)?;
     let models: Vec<&str> = forecasts.models().collect();
     if ui.json {
@@ -47,6 +54,14 @@ pub(super) fn run(args: &PlotArgs, ui: Ui) -> Result<()> {
 /// The series with what their future columns will be.
 fn known_ahead(frame: SeriesFrame, path: &Path) -> Result<SeriesFrame> {
     frame.with_future(&*Input::open(path)?, &FrameOptions::default()).map_err(as_flags)
+}
+
+/// Which intervals the shades are, the narrowest first.
+fn shades(forecasts: &Forecasts, model: &str) -> String {
+    let outlook = forecasts.outlook(model, 0);
+    let levels: Vec<&str> =
+        outlook.iter().flat_map(|outlook| &outlook.intervals).map(|(level, ..)| &level[..]).collect();
+    if levels.is_empty() { String::new() } else { format!("; shades hold {} %", levels.join(" and ")) }
 }
 
 /// What a picture of forecasts beside their truth shows.
@@ -84,10 +99,11 @@ pub(super) fn draw(frame: &SeriesFrame, forecasts: &Forecasts, wanted: &Wanted) 
     });
     let subtitle = match forecasts.scores(&best) {
         Some(scores) => format!(
-            "{best}: MAE {}, sMAPE {} %, MASE {}",
+            "{best}: MAE {}, sMAPE {} %, MASE {}{}",
             figure(scores.mae),
             figure(scores.smape),
-            figure(scores.mase)
+            figure(scores.mase),
+            shades(forecasts, &best)
         ),
         None => best.clone(),
     };

@@ -6,7 +6,7 @@ use super::train::short_inputs;
 use super::words::{as_flags, shortest};
 use crate::support::input::Input;
 use crate::support::output::{Files, TABLE};
-use crate::support::ui::{Ui, written};
+use crate::support::ui::{Ui, counted, written};
 use anyhow::Result;
 use mayfly_forecast::{Dependence, Forecaster, Forecasts, Paths, SimulateOptions};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub(super) fn run(args: &PredictArgs, ui: Ui) -> Result<()> {
     };
     if let Some(output) = &output {
         output.write(|out| Ok(table.write_to(out)?))?;
-        ui.note(format!("{} rows written to {output}", table.rows()));
+        ui.note(format!("{} written to {output}", counted(table.rows(), "row")));
     }
     match (ui.json, &output) {
         (true, _) => ui.result("", &table.json()),

@@ -5,7 +5,7 @@ use super::watch::Eye;
 use super::words::as_flags;
 use crate::support::input::Input;
 use crate::support::output::{Files, NATIVE_MODEL};
-use crate::support::ui::{Ui, grouped};
+use crate::support::ui::{Ui, counted, grouped};
 use anyhow::Result;
 use mayfly_forecast::{Appended, Forecaster, UpdateOptions, Updated};
 use serde_json::json;
@@ -50,7 +50,7 @@ pub(super) fn run(args: &UpdateArgs, ui: Ui) -> Result<()> {
 
 /// What was done, for a person.
 fn said(done: &Appended, [least, most]: [usize; 2], aligned: bool, output: &str) -> String {
-    let mut text = format!("{} values appended", grouped(done.rows));
+    let mut text = format!("{} appended", counted(done.rows, "value"));
     if done.revised > 0 {
         text += &format!(", {} replaced", grouped(done.revised));
     }
@@ -59,7 +59,7 @@ fn said(done: &Appended, [least, most]: [usize; 2], aligned: bool, output: &str)
     }
     if most > 0 {
         let between = if least == most { String::new() } else { format!("{} to ", grouped(least)) };
-        text += &format!(", {between}{} steps of training each", grouped(most));
+        text += &format!(", {between}{} of training each", counted(most, "step"));
     }
     text += &format!(". Model: {output}\n");
     if done.silent > 0 {
