@@ -161,6 +161,22 @@ async fn a_node_that_ends_ends_its_streams() {
     stopped.await.expect("no panic").expect("a good end");
 }
 
+/// A client that takes nothing does not keep a node from ending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_let_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(folder.path()).await;
+    let mut client = node.client().await;
+    let mut stream = Stream::open(&node).await;
+    stream.create(watch("a", "")).await;
+    for _ in 0..30 {
+        client.put(put("a", &"v".repeat(1 << 20))).await.expect("written");
+    }
+    drop(client);
+    tokio::time::timeout(Duration::from_secs(60), node.stop()).await.expect("it ends").expect("a good end");
+    drop(stream);
+}
+
 /// Streams that are left give their watchers free.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_come_and_go() {

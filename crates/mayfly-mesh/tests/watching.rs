@@ -362,3 +362,62 @@ fn progress_is_owed_to_those_without_news() {
     assert_eq!(told(false), [without]);
     assert_eq!(told(false), [with_news, without]);
 }
+
+/// What a turn reads and tells is bounded, with what the changes found counted in.
+#[test]
+fn what_changes_found_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), modules()).expect("a store");
+    let hub = Hub::new(&store).expect("readable");
+    for i in 0..12 {
+        apply(&store, &put(&format!("k{i:02}"), "v".repeat(400_000))).expect("written");
+    }
+    for i in 0..12 {
+        let one = DeleteRangeRequest { key: format!("k{i:02}").into(), ..DeleteRangeRequest::default() };
+        apply(&store, &Op::Delete(one)).expect("deleted");
+    }
+    hub.advance(&store).expect("readable");
+    let mut watching = Watching::new(hub);
+    let all = WatchCreateRequest { range_end: vec![0], start_revision: 14, prev_kv: true, ..Default::default() };
+    watching.create(&all);
+    let mut told = 0;
+    loop {
+        let responses = watching.read(&store).expect("readable");
+        if responses.is_empty() {
+            break;
+        }
+        for response in responses {
+            assert!(response.events.len() <= 3, "{} values of 400,000 bytes at once", response.events.len());
+            assert!(response.events.iter().all(|event| event.prev_kv.is_some()));
+            told += response.events.len();
+        }
+    }
+    assert_eq!(told, 12);
+}
+
+/// A question for progress is answered once all are as far as things stood when it was asked, whatever comes meanwhile.
+#[test]
+fn progress_does_not_wait_for_what_comes_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), modules()).expect("a store");
+    let hub = Hub::new(&store).expect("readable");
+    let mut watching = Watching::new(hub.clone());
+    let all = WatchCreateRequest { range_end: vec![0], ..WatchCreateRequest::default() };
+    watching.create(&all);
+    for _ in 0..4 {
+        apply(&store, &put("a", "v".repeat(1 << 20))).expect("written");
+    }
+    hub.advance(&store).expect("readable");
+    watching.ask_progress();
+    watching.ask_progress();
+    let mut answers = Vec::new();
+    for turn in 0..8 {
+        // There is always something that was not told yet.
+        apply(&store, &put("a", "v".repeat(1 << 20))).expect("written");
+        hub.advance(&store).expect("readable");
+        let responses = watching.read(&store).expect("readable");
+        let progress = responses.iter().filter(|response| response.watch_id == -1);
+        answers.extend(progress.map(|answer| (turn, answer.header.expect("a header").revision)));
+    }
+    assert_eq!(answers, [(3, 5)], "one answer, when revision 5 was told");
+}

@@ -155,6 +155,7 @@ impl Forecaster {
             return Err(ForecastError::option("val_size", 0, want));
         }
         self.check_networks(frame, self.held_out(frame)?)?;
+        self.check_intervals(frame, self.held_out(frame)?)?;
         self.models().iter().zip(spaces).try_for_each(|(model, space)| space.check(model))
     }
 
@@ -282,7 +283,8 @@ impl Hunt<'_> {
         let mut config: Map<String, Value> = named.collect();
         config.insert("max_steps".into(), json!(model.common.max_steps));
         let (alias, seconds) = (self.model.alias.clone(), start.elapsed().as_secs_f64());
-        let trial = Trial { model: alias, trial: number, config, point: point.to_vec(), mae, failed, seconds };
+        let (point, input_size) = (point.to_vec(), model.common.input_size);
+        let trial = Trial { model: alias, trial: number, config, point, input_size, mae, failed, seconds };
         Ok(Some(Tried { trial, model, fitted }))
     }
 

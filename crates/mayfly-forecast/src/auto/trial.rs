@@ -18,6 +18,9 @@ pub struct Trial {
     pub config: Map<String, Value>,
     /// Where that is in the space.
     pub(super) point: Vec<f64>,
+    /// Values of the past that the model saw, where its space says how many horizons they are.
+    #[serde(default)]
+    pub input_size: Option<usize>,
     /// Mean absolute error over what was held out; none where it failed.
     pub mae: Option<f64>,
     /// Why it failed.

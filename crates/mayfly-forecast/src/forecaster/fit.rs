@@ -528,7 +528,7 @@ impl Forecaster {
     }
 
     /// Refuses series that are too short for the backtest that intervals are made from, before anything is trained.
-    pub(super) fn check_intervals(&self, frame: &SeriesFrame, val_size: usize) -> Result<()> {
+    pub(crate) fn check_intervals(&self, frame: &SeriesFrame, val_size: usize) -> Result<()> {
         let Some(conformal) = self.conformal else { return Ok(()) };
         let wanted = self.models.iter().filter(|model| model.loss.spread().is_none());
         let all = wanted.clone().any(|model| model.family.takes.multivariate);

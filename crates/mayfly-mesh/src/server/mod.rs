@@ -3,6 +3,7 @@
 mod answer;
 mod cluster;
 mod kv;
+mod line;
 mod maintenance;
 mod watch;
 
@@ -16,11 +17,15 @@ use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::proto::etcdserverpb::watch_server::WatchServer;
 use crate::watch::Hub;
+use futures_util::StreamExt;
+use line::Line;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch as told};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
@@ -32,6 +37,8 @@ const MAX_STREAMS: u32 = 1_000;
 /// A client that says nothing is asked after so long, and has so long to answer: etcd's times.
 const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 const ANSWER: Duration = Duration::from_secs(20);
+/// How long clients have to take what they were answered once the node ends.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// From where clients are served without encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +111,7 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
     let maintenance = MaintenanceServer::new(maintenance::MaintenanceService { engine: engine.clone() });
     let hub = Hub::new(engine.store())?;
     let watch = WatchServer::new(watch::WatchService { engine: engine.clone(), hub: hub.clone() });
-    let mut ended = None;
+    let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
             () = shutdown => {}
@@ -113,19 +120,32 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
         }
         // Streams of watchers would never end by themselves.
         hub.end(ended.clone().unwrap_or_else(|| MeshError::Stopped { reason: "it was closed".into() }));
+        over.notify_one();
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     };
-    let served = Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_keepalive_interval(Some(SILENCE))
-        .http2_keepalive_timeout(Some(ANSWER))
-        .add_service(health_service)
-        .add_service(kv)
-        .add_service(watch)
-        .add_service(cluster)
-        .add_service(maintenance)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), until)
-        .await;
+    let (cut, is_cut) = told::channel(false);
+    let lines = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let lines = lines.map(move |stream| stream.map(|stream| Line::new(stream, is_cut.clone())));
+    let served = {
+        let serving = Server::builder()
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_keepalive_interval(Some(SILENCE))
+            .http2_keepalive_timeout(Some(ANSWER))
+            .add_service(health_service)
+            .add_service(kv)
+            .add_service(watch)
+            .add_service(cluster)
+            .add_service(maintenance)
+            .serve_with_incoming_shutdown(lines, until);
+        let mut serving = pin!(serving);
+        tokio::select! {
+            served = &mut serving => served,
+            () = async { over.notified().await; tokio::time::sleep(GRACE).await } => {
+                cut.send_replace(true);
+                serving.await
+            }
+        }
+    };
     match ended {
         Some(reason) => Err(reason),
         None => served.map_err(|e| MeshError::Listen { address, reason: e.to_string() }),

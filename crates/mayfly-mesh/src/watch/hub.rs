@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
-/// Changes that are looked at before others get their turn at the lock.
+/// Changes, and bytes of them, that are looked at before others get their turn at the lock.
 const PIECE: usize = 1_000;
+const PIECE_BYTES: usize = 4 << 20;
 /// A watcher for whom there is nothing.
 const NOTHING: i64 = i64::MAX;
 
@@ -17,14 +18,14 @@ const NOTHING: i64 = i64::MAX;
 #[derive(Debug)]
 pub struct Hub {
     inner: Mutex<Inner>,
+    /// Up to where changes were looked at; moved under the lock, once whom they concern has been noted.
+    revision: AtomicI64,
     compacted: watch::Sender<i64>,
     end: watch::Sender<Option<MeshError>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    /// Up to where changes were looked at.
-    revision: i64,
     index: Index<Arc<Interest>>,
 }
 
@@ -63,8 +64,9 @@ impl Interest {
         Some(self.pending.swap(NOTHING, Ordering::AcqRel)).filter(|revision| *revision != NOTHING)
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == NOTHING
+    /// The first change that was not told.
+    pub(super) fn pending(&self) -> Option<i64> {
+        Some(self.pending.load(Ordering::Acquire)).filter(|revision| *revision != NOTHING)
     }
 }
 
@@ -97,8 +99,8 @@ impl Hub {
     /// Those of reading.
     pub fn new(store: &Store) -> Result<Arc<Self>> {
         let Clock { revision, compacted } = store.read(kv::clock)?;
-        let inner = Mutex::new(Inner { revision, index: Index::default() });
-        Ok(Arc::new(Self { inner, compacted: watch::Sender::new(compacted), end: watch::Sender::new(None) }))
+        let (inner, revision) = (Mutex::new(Inner { index: Index::default() }), AtomicI64::new(revision));
+        Ok(Arc::new(Self { inner, revision, compacted: watch::Sender::new(compacted), end: watch::Sender::new(None) }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -111,44 +113,50 @@ impl Hub {
     /// Those of reading.
     pub fn advance(&self, store: &Store) -> Result<()> {
         loop {
-            let mut inner = self.lock();
-            let known = inner.revision;
+            let inner = self.lock();
+            let known = self.revision();
             let (seen, clock) = store.read(|transaction| {
                 let clock = kv::clock(transaction)?;
-                let (mut seen, mut count) = (known, 0);
+                let (mut seen, mut count, mut bytes) = (known, 0, 0);
                 if known + 1 < clock.compacted {
                     // Whom it concerned what is gone, nobody can tell: they all find out when they read.
                     inner.index.all().for_each(|one| one.note(one.from.max(known + 1)));
                 }
+                let mut is_cut = false;
                 if clock.revision > known {
                     kv::changes(transaction, known + 1, &mut |change| {
                         // A revision is looked at as a whole.
-                        if count >= PIECE && change.mod_revision > seen {
+                        if (count >= PIECE || bytes >= PIECE_BYTES) && change.mod_revision > seen {
+                            is_cut = true;
                             return false;
                         }
-                        (seen, count) = (change.mod_revision, count + 1);
+                        (seen, count, bytes) = (change.mod_revision, count + 1, bytes + change.value.len());
                         let about = inner.index.about(&change.key);
                         about.filter(|one| one.wants(change.version == 0)).for_each(|one| one.note(seen));
                         true
                     })?;
                 }
                 // The newest revisions may have been compacted away.
-                Ok((if count < PIECE { clock.revision } else { seen }, clock))
+                Ok((if is_cut { seen } else { clock.revision }, clock))
             })?;
-            inner.revision = inner.revision.max(seen);
-            let is_done = inner.revision >= clock.revision;
+            let seen = seen.max(known);
+            self.revision.store(seen, Ordering::Release);
+            self.compacted.send_if_modified(|compacted| {
+                let is_newer = clock.compacted > *compacted;
+                *compacted = clock.compacted.max(*compacted);
+                is_newer
+            });
             drop(inner);
-            self.compacted
-                .send_if_modified(|compacted| std::mem::replace(compacted, clock.compacted) != clock.compacted);
-            if is_done {
+            if seen >= clock.revision {
                 return Ok(());
             }
+            std::thread::yield_now();
         }
     }
 
     /// The revision up to which every watcher has been told what concerns it, or has it pending.
     pub fn revision(&self) -> i64 {
-        self.lock().revision
+        self.revision.load(Ordering::Acquire)
     }
 
     /// How many watchers there are.
@@ -156,10 +164,16 @@ impl Hub {
         self.lock().index.len()
     }
 
-    /// A watcher of these keys from a revision on, 0 for what comes from now on.
-    pub(super) fn join(self: &Arc<Self>, keys: Keys, start: i64, skips: Filters, wake: Arc<Notify>) -> (Place, i64) {
+    /// A watcher of these keys from a revision on, 0 for what comes from now on: its place, the revision it begins at, and the one that now is.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        keys: Keys,
+        start: i64,
+        skips: Filters,
+        wake: Arc<Notify>,
+    ) -> (Place, [i64; 2]) {
         let mut inner = self.lock();
-        let revision = inner.revision;
+        let revision = self.revision();
         let from = if start == 0 { revision + 1 } else { start };
         // What is there already is read at once.
         let pending = AtomicI64::new(if from <= revision { from } else { NOTHING });
@@ -170,7 +184,7 @@ impl Hub {
         let interest = Arc::new(Interest { pending, from, skips_puts, skips_deletes, wake });
         let number = inner.index.add(&keys, interest.clone());
         drop(inner);
-        (Place { hub: self.clone(), keys, number, interest }, from)
+        (Place { hub: self.clone(), keys, number, interest }, [from, revision])
     }
 
     /// Told of every compaction.

@@ -16,10 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// What one response holds at most, unless one revision alone is more.
+/// What the responses of one turn hold, and one fragment; a revision alone may be more.
 const MAX_BYTES: usize = 1 << 20;
-/// Changes that are read for one response, whether they concern the watcher or not.
+/// Changes and bytes that are read in one turn, for whomever they are.
 const MAX_READ: usize = 4_096;
+const MAX_READ_BYTES: usize = 8 << 20;
 /// An answer that is about no watcher, and the id of one that was not made.
 const NO_WATCHER: i64 = -1;
 
@@ -34,10 +35,23 @@ pub struct Watching {
     next_id: i64,
     /// The watcher that was read for last.
     turn: i64,
-    /// Questions for progress that were not answered.
-    asked: usize,
-    /// Watchers that are to be told how far they are.
-    owed: BTreeSet<i64>,
+    /// How far all must be before a question for progress is answered. Those who ask again before that get one answer.
+    asked: Option<i64>,
+    /// Watchers that are to be told how far they are, once they are so far.
+    owed: BTreeMap<i64, i64>,
+}
+
+/// What is left of a turn.
+struct Turn {
+    bytes: usize,
+    read: usize,
+    read_bytes: usize,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.bytes >= MAX_BYTES || self.read >= MAX_READ || self.read_bytes >= MAX_READ_BYTES
+    }
 }
 
 #[derive(Debug)]
@@ -65,8 +79,8 @@ fn header(revision: i64) -> Option<ResponseHeader> {
 impl Watching {
     /// A client without watchers.
     pub fn new(hub: Arc<Hub>) -> Self {
-        let (watchers, ended, owed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { hub, wake: Arc::default(), watchers, ended, next_id: 0, turn: 0, asked: 0, owed }
+        let (watchers, ended, owed) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { hub, wake: Arc::default(), watchers, ended, next_id: 0, turn: 0, asked: None, owed }
     }
 
     /// Is notified when [`Self::read`] has something.
@@ -76,9 +90,14 @@ impl Watching {
 
     /// A new watcher, and what its client is answered.
     pub fn create(&mut self, request: &WatchCreateRequest) -> WatchResponse {
-        let header = header(self.hub.revision());
-        let answer = |watch_id| WatchResponse { header, watch_id, created: true, ..WatchResponse::default() };
-        let refuse = |why: &str| WatchResponse { canceled: true, cancel_reason: why.into(), ..answer(NO_WATCHER) };
+        let answer = |watch_id, revision| WatchResponse {
+            header: header(revision),
+            watch_id,
+            created: true,
+            ..WatchResponse::default()
+        };
+        let now = self.hub.revision();
+        let refuse = |why: &str| WatchResponse { canceled: true, cancel_reason: why.into(), ..answer(NO_WATCHER, now) };
         // No key is less than \0, so that is where all keys begin.
         let key = if request.key.is_empty() { vec![0] } else { request.key.clone() };
         let keys = Keys { key, range_end: request.range_end.clone() };
@@ -91,11 +110,10 @@ impl Watching {
         let has = |filter: FilterType| request.filters.contains(&i32::from(filter));
         let skips = Filters { puts: has(FilterType::Noput), deletes: has(FilterType::Nodelete) };
         let id = self.free_id(request.watch_id);
-        let response = answer(id);
-        let (place, next) = self.hub.join(keys, request.start_revision, skips, self.wake.clone());
+        let (place, [next, revision]) = self.hub.join(keys, request.start_revision, skips, self.wake.clone());
         let (prev_kv, fragment, wants_progress) = (request.prev_kv, request.fragment, request.progress_notify);
         self.watchers.insert(id, Watcher { place, next, prev_kv, fragment, wants_progress, is_fresh: false });
-        response
+        answer(id, revision)
     }
 
     fn is_taken(&self, id: i64) -> bool {
@@ -125,7 +143,7 @@ impl Watching {
 
     /// Asks how far all watchers are. The answer comes with [`Self::read`], once they have been told what there is.
     pub fn ask_progress(&mut self) {
-        self.asked += 1;
+        self.asked = Some(self.hub.revision());
         self.wake.notify_one();
     }
 
@@ -136,9 +154,10 @@ impl Watching {
 
     /// Tells watchers that asked for it how far they are: those that were told nothing since the last time, or all of them.
     pub fn owe_progress(&mut self, all: bool) {
+        let revision = self.hub.revision();
         for (id, watcher) in &mut self.watchers {
             if watcher.wants_progress && (all || !watcher.is_fresh) {
-                self.owed.insert(*id);
+                self.owed.insert(*id, revision);
             }
             watcher.is_fresh &= all;
         }
@@ -152,18 +171,17 @@ impl Watching {
     /// # Errors
     /// Those of reading.
     pub fn read(&mut self, store: &Store) -> Result<Vec<WatchResponse>> {
-        let (mut responses, mut bytes) = (Vec::new(), 0);
+        let (mut responses, mut turn) = (Vec::new(), Turn { bytes: 0, read: 0, read_bytes: 0 });
         for id in self.pending() {
-            if bytes >= MAX_BYTES {
+            if turn.is_over() {
                 self.wake.notify_one();
                 break;
             }
             self.turn = id;
             let Some(watcher) = self.watchers.get_mut(&id) else { continue };
-            match store.read(|transaction| watcher.read(transaction))? {
+            match store.read(|transaction| watcher.read(transaction, &mut turn))? {
                 Some(Told::Events { events, revision }) if !events.is_empty() => {
                     watcher.is_fresh = true;
-                    bytes += events.iter().map(Event::encoded_len).sum::<usize>();
                     let response =
                         WatchResponse { header: header(revision), watch_id: id, events, ..WatchResponse::default() };
                     match watcher.fragment {
@@ -193,23 +211,29 @@ impl Watching {
     /// Watchers for whom there is something, in turns.
     fn pending(&self) -> Vec<i64> {
         let turn = self.watchers.range(self.turn.saturating_add(1)..).chain(self.watchers.range(..=self.turn));
-        turn.filter(|(_, watcher)| !watcher.place.interest.is_idle()).map(|(id, _)| *id).collect()
+        turn.filter(|(_, watcher)| watcher.place.interest.pending().is_some()).map(|(id, _)| *id).collect()
     }
 
     /// What can be said of progress now: only of watchers that have been told everything up to that revision.
     fn progress(&mut self) -> Vec<WatchResponse> {
         let revision = self.hub.revision(); // before the watchers are looked at
-        let told = |watch_id| WatchResponse { header: header(revision), watch_id, ..WatchResponse::default() };
+        let answer =
+            |watch_id, revision| WatchResponse { header: header(revision), watch_id, ..WatchResponse::default() };
         let mut responses = Vec::new();
-        let watchers = &self.watchers;
-        let is_idle = |id: &i64| watchers.get(id).is_none_or(|watcher| watcher.place.interest.is_idle());
-        if self.asked > 0 && watchers.keys().all(is_idle) {
-            responses.extend(std::iter::repeat_n(told(NO_WATCHER), std::mem::take(&mut self.asked)));
+        let told = |watcher: &Watcher| watcher.told(revision);
+        let all = self.watchers.values().map(told).min();
+        if let (Some(asked), Some(all)) = (self.asked, all)
+            && all >= asked
+        {
+            self.asked = None;
+            responses.push(answer(NO_WATCHER, all));
         }
-        self.owed.retain(|id| {
-            let is_due = is_idle(id);
+        let watchers = &self.watchers;
+        self.owed.retain(|id, owed| {
+            let Some(told) = watchers.get(id).map(told) else { return false };
+            let is_due = told >= *owed;
             if is_due {
-                responses.push(told(*id));
+                responses.push(answer(*id, told));
             }
             !is_due
         });
@@ -218,34 +242,44 @@ impl Watching {
 }
 
 impl Watcher {
+    /// Up to where it was told everything, if changes were looked at up to this revision. What lies before its start is none of its business.
+    fn told(&self, revision: i64) -> i64 {
+        self.place.interest.pending().map_or(revision, |pending| revision.min(pending.max(self.next) - 1))
+    }
+
     /// What it is to be told next, if anything.
-    fn read(&mut self, transaction: &ReadTransaction) -> std::result::Result<Option<Told>, Fault> {
+    fn read(&mut self, transaction: &ReadTransaction, turn: &mut Turn) -> std::result::Result<Option<Told>, Fault> {
         let Some(pending) = self.place.interest.take() else { return Ok(None) };
         let clock = kv::clock(transaction)?;
         let from = pending.max(self.next);
         if from < clock.compacted {
             return Ok(Some(Told::Compacted(clock)));
         }
-        let (mut events, mut bytes, mut read, mut last) = (Vec::new(), 0, 0, from - 1);
+        let (mut events, mut last, mut fault) = (Vec::new(), from - 1, None);
         let mut is_cut = false;
         kv::changes(transaction, from, &mut |change| {
             // What happened at once is told at once.
-            if change.mod_revision > last && (bytes >= MAX_BYTES || read >= MAX_READ) {
+            if change.mod_revision > last && turn.is_over() {
                 is_cut = true;
                 return false;
             }
-            (last, read) = (change.mod_revision, read + 1);
+            (last, turn.read) = (change.mod_revision, turn.read + 1);
+            turn.read_bytes += change.value.len();
             if self.place.keys.contains(&change.key) && self.place.interest.wants(change.version == 0) {
-                let event = event(change);
-                bytes += event.encoded_len();
-                events.push(event);
+                let prev_kv = if self.prev_kv { kv::before(transaction, &change) } else { Ok(None) };
+                match prev_kv {
+                    Ok(prev_kv) => {
+                        let event = event(change, prev_kv);
+                        turn.bytes += event.encoded_len();
+                        events.push(event);
+                    }
+                    Err(why) => fault = Some(why),
+                }
             }
-            true
+            fault.is_none()
         })?;
-        if self.prev_kv {
-            for event in &mut events {
-                event.prev_kv = event.kv.as_ref().map_or(Ok(None), |change| kv::before(transaction, change))?;
-            }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         self.next = if is_cut { last + 1 } else { self.next.max(clock.revision + 1) };
         if is_cut {
@@ -255,9 +289,9 @@ impl Watcher {
     }
 }
 
-fn event(change: KeyValue) -> Event {
+fn event(change: KeyValue, prev_kv: Option<KeyValue>) -> Event {
     let kind = if change.version == 0 { EventType::Delete } else { EventType::Put };
-    Event { r#type: kind.into(), kv: Some(change), prev_kv: None }
+    Event { r#type: kind.into(), kv: Some(change), prev_kv }
 }
 
 /// The same in pieces that clients with a limit on messages can take.

@@ -49,13 +49,13 @@ pub(super) fn run(args: &AutoArgs, ui: Ui) -> Result<()> {
         data: &args.train.data,
         no_tails: args.train.no_tails,
     };
-    let trials: Vec<Trial> = report.trials.into_iter().map(|trial| usable(trial, args.train.models.h)).collect();
+    let trials: Vec<Trial> = report.trials.into_iter().map(usable).collect();
     let is_there = |alias: &&String| forecaster.models().iter().any(|model| model.alias == **alias);
     let missing: Vec<&str> = wanted.iter().filter(|alias| !is_there(alias)).map(String::as_str).collect();
     if !missing.is_empty() {
         let log =
             args.log.as_ref().map_or(String::new(), |log| format!("; the search goes on with --log {}", log.display()));
-        ui.note(format!("no trial of {} was over{log}", missing.join(", ")));
+        ui.note(format!("{} was not searched to its end and is not in the file{log}", missing.join(", ")));
     }
     let (text, mut object) = write_model(forecaster, report.fit, wrote, ui)?;
     ui.note("settings were chosen by what the figures are measured on: mayfly forecast cv with the settings shown measures without that");
@@ -140,9 +140,9 @@ fn as_json(trial: &Trial) -> Value {
 }
 
 /// A trial with its settings as `--config` takes them: values of the past, and not how many horizons they are.
-fn usable(mut trial: Trial, h: usize) -> Trial {
-    if let Some(horizons) = trial.config.remove("input_size_multiplier").and_then(|value| value.as_u64()) {
-        trial.config.insert("input_size".into(), json!(horizons.saturating_mul(h as u64)));
+fn usable(mut trial: Trial) -> Trial {
+    if trial.config.remove("input_size_multiplier").is_some() {
+        trial.config.extend(trial.input_size.map(|n| ("input_size".to_owned(), json!(n))));
     }
     trial
 }

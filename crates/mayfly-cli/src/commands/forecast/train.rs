@@ -37,7 +37,9 @@ pub(super) fn run(args: &TrainArgs, ui: Ui) -> Result<()> {
 /// The series, without those that are too short to learn from once values are held out, if that was asked for.
 pub(super) fn trainable(args: &TrainArgs, ui: Ui) -> Result<SeriesFrame> {
     let frame = series(&args.data, &args.series, &args.exogenous, ui)?;
-    let held = args.models.val.unwrap_or(args.models.h);
+    // As a fit does where nothing is said.
+    let h = args.models.h;
+    let held = args.models.val.unwrap_or(if frame.longest() >= 2 * h + 2 { h } else { 0 });
     Ok(long_enough(frame, &args.series, held.saturating_add(2), ui))
 }
 
