@@ -1,5 +1,5 @@
 //! Series and their forecasts as SVG: grey history, a line and bands ahead of each cutoff, real dates; in light and dark surroundings.
-use super::plot::{COLOURS, Scale, escape, short};
+use super::plot::{COLOURS, Scale, apart, escape, short};
 use std::fmt::Write;
 
 const WIDTH: f64 = 820.0;
@@ -188,10 +188,8 @@ fn names(out: &mut String, panel: &Panel, frame: &Frame) {
         }
     }
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut last = f64::NEG_INFINITY;
-    for (wanted, fan) in ends {
-        let at = wanted.max(last + 17.0);
-        last = at;
+    let places = apart(ends.iter().map(|end| end.0), frame.bottom);
+    for ((_, fan), at) in ends.into_iter().zip(places) {
         let colour = COLOURS[fan.colour % COLOURS.len()];
         let _ = writeln!(
             out,

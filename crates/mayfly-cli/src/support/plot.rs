@@ -217,6 +217,21 @@ fn curve(out: &mut String, line: &Line, colour: &str, x: &Scale, y: &Scale) {
     let _ = writeln!(out, r#"<path class="curve" stroke="{colour}" d="{path}"/>"#);
 }
 
+/// Places of names below each other, moved apart where they would overlap, and up where the last would be below `most`.
+pub fn apart(wanted: impl Iterator<Item = f64>, most: f64) -> Vec<f64> {
+    const LINE: f64 = 17.0;
+    let mut places: Vec<f64> = Vec::new();
+    for wanted in wanted {
+        places.push(places.last().map_or(wanted, |last: &f64| wanted.max(last + LINE)));
+    }
+    let mut below = most + LINE;
+    for place in places.iter_mut().rev() {
+        *place = place.min(below - LINE);
+        below = *place;
+    }
+    places
+}
+
 /// Names at the ends of the lines, moved apart where they would overlap.
 fn labels(out: &mut String, chart: &Chart, x: &Scale, y: &Scale) {
     let end = |l: &Line| l.values.iter().rposition(|v| v.is_finite()).map(|i| (i, l.values[i]));
@@ -227,10 +242,8 @@ fn labels(out: &mut String, chart: &Chart, x: &Scale, y: &Scale) {
         .filter_map(|(i, l)| end(l).map(|(at, v)| (y.map(v).clamp(TOP, HEIGHT - BOTTOM), i, at as f64 + 1.0)))
         .collect();
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut last = f64::NEG_INFINITY;
-    for (wanted, i, at) in ends {
-        let py = wanted.max(last + 17.0);
-        last = py;
+    let places = apart(ends.iter().map(|end| end.0), HEIGHT - BOTTOM);
+    for ((_, i, at), py) in ends.into_iter().zip(places) {
         let colour = COLOURS[i % COLOURS.len()];
         let px = x.map(at).max(WIDTH - RIGHT - 2.0);
         let _ = writeln!(
@@ -257,6 +270,13 @@ mod tests {
             lines,
             mark: None,
         }
+    }
+
+    #[test]
+    fn names_stay_apart_and_above_the_axis() {
+        assert_eq!(apart([10.0, 12.0, 80.0].into_iter(), 100.0), [10.0, 27.0, 80.0]);
+        assert_eq!(apart([90.0, 95.0, 99.0].into_iter(), 100.0), [66.0, 83.0, 100.0]);
+        assert_eq!(apart([].into_iter(), 100.0), [0.0; 0]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use mayfly_forecast::{
     BASELINES, Baseline, Conformal, FAMILIES, Family, ForecastError, ForecastLoss, Forecaster, FrameOptions, Hierarchy,
     LocalScaler, Model, Reconciliation, Scaler, SeriesFrame, TimeFeature,
 };
-use mayfly_format::figure;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -121,7 +120,7 @@ fn built(args: &ModelArgs, families: &[&'static Family]) -> Result<Forecaster> {
         return Err(Usage("--patience 0: at least 1; without the option a training never stops early".into()).into());
     }
     if let Some(level) = args.level.iter().find(|level| **level > 0.0 && **level < 1.0) {
-        let meant = figure(level * 100.0);
+        let meant = (level * 1e5).round() / 1e3;
         return Err(Usage(format!("--level {level}: levels are per cents: {meant} holds {meant} of 100 values")).into());
     }
     if args.h == 0 {
