@@ -143,13 +143,18 @@ fn grid(out: &mut String, panel: &Panel, frame: &Frame) {
 fn bands(out: &mut String, fan: &Fan, frame: &Frame) {
     let colour = COLOURS[fan.colour % COLOURS.len()];
     for band in &fan.bands {
-        let place = |i: usize, v: f64| format!("{:.1} {:.1}", frame.x.map((fan.start + i) as f64), frame.y.map(v));
+        // A single step has a width as well.
+        let sides: &[f64] = if band.low.len() == 1 { &[-4.0, 4.0] } else { &[0.0] };
+        let place = |i: usize, side: f64, v: f64| {
+            format!("{:.1} {:.1}", frame.x.map((fan.start + i) as f64) + side, frame.y.map(v))
+        };
         let finite = |values: &[f64]| values.iter().all(|v| v.is_finite());
         if !finite(&band.low) || !finite(&band.high) {
             continue;
         }
-        let up = band.high.iter().enumerate().map(|(i, v)| place(i, *v));
-        let down = band.low.iter().enumerate().rev().map(|(i, v)| place(i, *v));
+        let up = band.high.iter().enumerate().flat_map(|(i, v)| sides.iter().map(move |side| place(i, *side, *v)));
+        let low = band.low.iter().enumerate().rev();
+        let down = low.flat_map(|(i, v)| sides.iter().rev().map(move |side| place(i, *side, *v)));
         let path: Vec<String> = up.chain(down).collect();
         let _ = writeln!(out, r#"<path class="band" fill="{colour}" d="M{}Z"/>"#, path.join("L"));
     }
@@ -233,6 +238,15 @@ mod tests {
         assert!(
             svg(&Picture { title: String::new(), subtitle: String::new(), panels: Vec::new() }).ends_with("</svg>\n")
         );
+    }
+
+    #[test]
+    fn a_band_of_one_step_can_be_seen() {
+        let text = svg(&picture(vec![1.0, 2.0], vec![3.0]));
+        let band = text.lines().find(|line| line.contains("class=\"band\"")).unwrap();
+        let xs: std::collections::BTreeSet<&str> =
+            band.split(['M', 'L']).skip(1).map(|point| point.split(' ').next().unwrap()).collect();
+        assert_eq!(xs.len(), 2, "{band}");
     }
 
     #[test]
