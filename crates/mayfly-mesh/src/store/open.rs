@@ -85,15 +85,7 @@ impl Store {
         if stage == Stage::Begun {
             member_file::write(folder, owner, Stage::Founded)?;
         }
-        Ok(Self {
-            database,
-            path,
-            owner,
-            modules,
-            left_out: LeftOut::default(),
-            committed: watch::Sender::new(()),
-            _lock: Some(lock),
-        })
+        Ok(Self::over(database, path, owner, modules, Some(lock)))
     }
 
     /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
@@ -113,15 +105,18 @@ impl Store {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         check(&database, &path, owner)?;
-        Ok(Self {
-            database,
-            path,
-            owner,
-            modules,
-            left_out: LeftOut::default(),
-            committed: watch::Sender::new(()),
-            _lock: None,
-        })
+        Ok(Self::over(database, path, owner, modules, None))
+    }
+
+    fn over(
+        database: Database,
+        path: PathBuf,
+        owner: Owner,
+        modules: Vec<Box<dyn Module>>,
+        _lock: Option<File>,
+    ) -> Self {
+        let (left_out, committed) = (LeftOut::default(), watch::Sender::new(()));
+        Self { database, path, owner, modules, left_out, committed, _lock }
     }
 }
 
