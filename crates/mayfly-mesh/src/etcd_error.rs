@@ -57,6 +57,8 @@ etcd_errors! {
     Corrupt = 14, DataLoss, "etcdserver: corrupt cluster";
     NoLeader = 15, Unavailable, "etcdserver: no leader";
     Timeout = 16, Unavailable, "etcdserver: request timed out";
+    LeaseExists = 17, FailedPrecondition, "etcdserver: lease already exists";
+    LeaseTtlTooLarge = 18, OutOfRange, "etcdserver: too large lease TTL";
 }
 
 #[cfg(feature = "grpc")]

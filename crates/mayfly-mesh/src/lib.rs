@@ -19,6 +19,7 @@ mod error;
 mod etcd_error;
 mod ids;
 pub mod kv;
+mod lease;
 mod logged;
 mod member_file;
 mod module;
@@ -36,12 +37,13 @@ pub use entry::{Entry, FORMAT, Tag};
 pub use error::{MeshError, Result};
 pub use etcd_error::EtcdError;
 pub use ids::Owner;
+pub use lease::{Clock, LeaseAsk, LeaseTime};
 pub use logged::{Applied, Logged};
 pub use module::{Emit, Fault, Module, Next};
 #[cfg(feature = "mutants")]
 pub use mutant::Guard;
 #[cfg(feature = "raft")]
-pub use raft::{Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Member, Seat};
+pub use raft::{Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Member, Seat, Surroundings};
 #[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
 pub use store::Store;

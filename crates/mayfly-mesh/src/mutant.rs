@@ -11,6 +11,10 @@ pub enum Guard {
     KeptVote,
     /// A reader waits for what was acknowledged before it asked.
     ReadIndex,
+    /// A lease is renewed only after a majority has said who leads.
+    RenewalByMajority,
+    /// What was said to remain of a lease is taken back when that is renewed.
+    CheckpointTakenBack,
     /// The applied index is in the transaction of its effect.
     IndexWithEffect,
 }

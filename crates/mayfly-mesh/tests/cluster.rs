@@ -6,10 +6,11 @@ mod common;
 
 use common::ops::{Op, Reply};
 use mayfly_base::NodeId;
-use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
+use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{
-    Consensus, ConsensusConfig, DiskWork, Engine, MESH_TOPIC, MeshError, Owner, Seat, Single, Store, Tag, kv, modules,
+    Consensus, ConsensusConfig, Engine, LeaseAsk, LeaseTime, MESH_TOPIC, MeshError, Owner, Seat, Single, Store,
+    Surroundings, Tag, kv, modules,
 };
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
 use std::path::Path;
@@ -28,7 +29,7 @@ fn seat(place: u8) -> Seat {
 async fn start(net: &MemoryNet, store: Store, place: u8) -> Member {
     let Peer { id, addr } = peer(place);
     let config = ConsensusConfig { log_cut_every: 50, log_keep: 10, ..ConsensusConfig::default() };
-    let member = Member::start(store, net.endpoint(id, addr), seat(place), config, DiskWork::Threads).await;
+    let member = Member::start(store, net.endpoint(id, addr), seat(place), config, Surroundings::default()).await;
     member.expect("started")
 }
 
@@ -140,6 +141,43 @@ async fn a_member_returns_and_is_no_cluster_of_one_any_more() {
     assert_eq!(get(&a, "key").await, Some(b"1".to_vec()));
     let reply = common::apply(a.store(), &Op::Range(RangeRequest { key: b"key".to_vec(), ..RangeRequest::default() }));
     assert!(matches!(reply, Ok(Reply::Range(range)) if range.kvs[0].mod_revision == 2));
+}
+
+/// Whichever member is asked about a lease, its leader answers; and none that leads no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_kept_alive_through_any_member() {
+    let net = MemoryNet::new(3);
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let a = founder(&net, folders[0].path()).await;
+    let (id_b, b) = join(&net, &a, folders[1].path(), 2).await;
+    let (id_c, c) = join(&net, &a, folders[2].path(), 3).await;
+    a.promote(&[id_b, id_c]).await.expect("promoted");
+    for (id, ttl) in [(7, 100), (8, 2)] {
+        b.propose(kv::entry(Request::Grant(LeaseGrantRequest { id, ttl }))).await.expect("granted");
+        let held = PutRequest { key: id.to_string().into(), lease: id, ..PutRequest::default() };
+        c.propose(kv::entry(Request::Put(held))).await.expect("written");
+    }
+    let whole = Some(LeaseTime { granted_s: 100, remaining_s: 100 });
+    for member in [&a, &b, &c] {
+        assert_eq!(member.lease(LeaseAsk::Renew(7)).await.expect("a leader"), whole);
+        let left = member.lease(LeaseAsk::TimeToLive(7)).await.expect("a leader").expect("there");
+        assert!(left.granted_s == 100 && (40..=100).contains(&left.remaining_s), "{left:?}");
+        assert_eq!(member.lease(LeaseAsk::Renew(9)).await.expect("a leader"), None);
+    }
+    for other in [2, 3] {
+        net.cut(peer(1).id, peer(other).id);
+    }
+    until("another one leads", || b.leader().is_some_and(|id| id != 1) && b.leader() == c.leader()).await;
+    assert!(matches!(a.lease(LeaseAsk::Renew(7)).await, Err(MeshError::NoLeader { .. })), "a minority renewed");
+    assert_eq!(c.lease(LeaseAsk::Renew(7)).await.expect("a leader"), whole);
+    while get(&c, "8").await.is_some() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(b.lease(LeaseAsk::Renew(8)).await.expect("a leader"), None);
+    assert!(get(&b, "7").await.is_some());
+    for member in [&a, &b, &c] {
+        member.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,14 +5,15 @@
 
 mod common;
 
-use common::ops::{Op, Reply};
-use common::served::{Node, ask, channel, client};
+use common::ops::{LEASES, Op, Reply};
+use common::served::{Client, Node, ask, channel, client};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::response_op::Response;
 use mayfly_mesh::proto::etcdserverpb::watch_client::WatchClient;
 use mayfly_mesh::proto::etcdserverpb::watch_request::RequestUnion;
 use mayfly_mesh::proto::etcdserverpb::{
-    ResponseHeader, TxnResponse, WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse,
+    LeaseLeasesRequest, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, ResponseHeader, TxnResponse,
+    WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse,
 };
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -70,6 +71,8 @@ fn comparable(reply: Result<Reply, tonic::Status>) -> Result<Reply, (tonic::Code
         Reply::Put(response) => plain(&mut response.header),
         Reply::Delete(response) => plain(&mut response.header),
         Reply::Compact(response) => plain(&mut response.header),
+        Reply::Grant(response) => plain(&mut response.header),
+        Reply::Revoke(response) => plain(&mut response.header),
         Reply::Txn(response) => plain_txn(response),
     }
     Ok(reply)
@@ -83,7 +86,7 @@ async fn answers_are_those_of_etcd() {
     let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
     let (_etcd, address) = etcd(folders[0].path());
     let node = Node::start(folders[1].path()).await;
-    let (mut theirs, mut ours) = (client(address).await, node.client().await);
+    let (mut theirs, mut ours) = (client(address).await, node.client_of_all().await);
     let mut rng = Rng::new(seed);
     let (mut revision, mut refused) = (1, 0);
     for i in 0..ops {
@@ -95,6 +98,9 @@ async fn answers_are_those_of_etcd() {
         let got = comparable(ask(&mut ours, &op).await);
         assert_eq!(got, want, "request {i} of seed {seed}: ours, then etcd's answer to {op:#?}");
         refused += u64::from(want.is_err());
+        if i % 20 == 0 {
+            assert_eq!(leases(&mut ours).await, leases(&mut theirs).await, "leases after request {i} of seed {seed}");
+        }
         revision = match want {
             Ok(Reply::Put(put)) => put.header.map_or(revision, |header| header.revision),
             Ok(Reply::Range(range)) => range.header.map_or(revision, |header| header.revision),
@@ -104,6 +110,23 @@ async fn answers_are_those_of_etcd() {
     }
     println!("seed {seed}: {ops} requests, {refused} refused alike, revision {revision}");
     node.stop().await.expect("a good end");
+}
+
+/// What there is to know of leases; etcd gives them and their keys in the order of a hash map.
+async fn leases(client: &mut Client) -> (Vec<i64>, Vec<LeaseTimeToLiveResponse>) {
+    let all = client.leases.lease_leases(LeaseLeasesRequest {}).await.expect("a list").into_inner();
+    let mut ids: Vec<i64> = all.leases.iter().map(|lease| lease.id).collect();
+    ids.sort_unstable();
+    let mut times = Vec::new();
+    for id in LEASES.into_iter().chain([0, 1]) {
+        let request = LeaseTimeToLiveRequest { id, keys: true };
+        let mut time = client.leases.lease_time_to_live(request).await.expect("a time").into_inner();
+        time.keys.sort();
+        plain(&mut time.header);
+        assert!(time.granted_ttl == 0 || (time.granted_ttl - 60..=time.granted_ttl).contains(&time.ttl), "{time:?}");
+        times.push(LeaseTimeToLiveResponse { ttl: time.ttl.min(0), ..time });
+    }
+    (ids, times)
 }
 
 /// etcd ends with a panic when a transaction keeps the value of a key that it has deleted itself; we refuse.
@@ -185,7 +208,7 @@ async fn watchers_are_told_what_etcd_tells() {
     let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
     let (_etcd, address) = etcd(folders[0].path());
     let node = Node::start(folders[1].path()).await;
-    let (mut theirs, mut ours) = (client(address).await, node.client().await);
+    let (mut theirs, mut ours) = (client(address).await, node.client_of_all().await);
     let (their_watchers, our_watchers) = (Watchers::open(address).await, Watchers::open(node.address).await);
     let mut rng = Rng::new(seed);
     let mut revision = 1;
@@ -294,6 +317,25 @@ async fn etcdctl_works_unchanged() {
     assert_eq!(run(&["compact", "5"], "").await, (true, "compacted revision 5\n".into()));
     let (is_ok, text) = run(&["get", "a", "--rev", "4"], "").await;
     assert!(!is_ok && text.contains("etcdserver: mvcc: required revision has been compacted"), "{text}");
+    let lease = run(&["lease", "grant", "600"], "").await.1;
+    let id = lease.split(' ').nth(1).unwrap_or_default().to_string();
+    assert_eq!(lease, format!("lease {id} granted with TTL(600s)\n"));
+    let run_on = async |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let run = move || etcdctl(address, &args.iter().map(|arg| &arg[..]).collect::<Vec<_>>(), "");
+        tokio::task::spawn_blocking(run).await.expect("no panic")
+    };
+    assert_eq!(run_on(&["put", "held", "1", "--lease", &id]).await, (true, "OK\n".into()));
+    assert_eq!(run_on(&["lease", "list"]).await, (true, format!("found 1 leases\n{id}\n")));
+    let (is_ok, text) = run_on(&["lease", "timetolive", &id, "--keys"]).await;
+    assert!(is_ok && text.starts_with(&format!("lease {id} granted with TTL(600s), remaining(5")), "{text}");
+    assert!(text.ends_with("attached keys([held])\n"), "{text}");
+    let kept = format!("lease {id} keepalived with TTL(600)\n");
+    assert_eq!(run_on(&["lease", "keep-alive", &id, "--once"]).await, (true, kept));
+    assert_eq!(run_on(&["lease", "revoke", &id]).await, (true, format!("lease {id} revoked\n")));
+    assert_eq!(run_on(&["get", "held"]).await, (true, String::new()));
+    let gone = format!("lease {id} already expired\n");
+    assert_eq!(run_on(&["lease", "timetolive", &id]).await, (true, gone));
     let (is_ok, text) = run(&["endpoint", "status"], "").await;
     assert!(is_ok && text.contains(", 1, 3.5.0, ") && text.contains("true"), "{text}");
     let (is_ok, text) = run(&["endpoint", "health"], "").await;

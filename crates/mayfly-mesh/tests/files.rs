@@ -78,15 +78,21 @@ fn later_formats_are_refused_with_both_numbers() {
         other => panic!("{other:?}"),
     }
     std::fs::write(&path, text).expect("written");
-    {
+    let mark = |format: u8| {
         let database = redb::Database::open(folder.path().join("mesh.redb")).expect("opened");
         let transaction = database.begin_write().expect("begun");
         let mark = redb::TableDefinition::<&str, &[u8]>::new("mesh.mark");
-        transaction.open_table(mark).expect("a table").insert("format", &[3][..]).expect("written");
+        transaction.open_table(mark).expect("a table").insert("format", &[format][..]).expect("written");
         transaction.commit().expect("committed");
-    }
+    };
+    mark(3);
     match open(folder.path()).map(drop) {
-        Err(MeshError::NewerFormat { found: 3, known: 1, .. }) => {}
+        Err(MeshError::NewerFormat { found: 3, known: 2, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    mark(1);
+    match open(folder.path()).map(drop) {
+        Err(MeshError::Damaged { what, .. }) if what.contains("format 1") => {}
         other => panic!("{other:?}"),
     }
 }

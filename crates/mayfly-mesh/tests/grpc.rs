@@ -54,7 +54,8 @@ async fn a_write_is_read_and_survives_a_restart() {
 async fn refusals_have_codes_and_words_of_etcd() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(folder.path()).await;
-    let mut client = node.client().await;
+    let mut all = node.client_of_all().await;
+    let client = &mut all.kv;
     for value in ["1", "2", "3"] {
         client.put(put("a", value)).await.expect("written");
     }
@@ -104,11 +105,11 @@ async fn refusals_have_codes_and_words_of_etcd() {
         (Op::Put(put("a", &"x".repeat(3 << 19))), Code::InvalidArgument, "etcdserver: request is too large"),
     ];
     for (op, code, text) in cases {
-        let status = ask(&mut client, &op).await.expect_err(text);
+        let status = ask(&mut all, &op).await.expect_err(text);
         assert_eq!((status.code(), status.message()), (code, text));
     }
     let large = put("a", &"x".repeat((3 << 19) - 100));
-    assert_eq!(client.put(large).await.expect("written").into_inner().header.expect("a header").revision, 5);
+    assert_eq!(all.kv.put(large).await.expect("written").into_inner().header.expect("a header").revision, 5);
     node.stop().await.expect("a good end");
 }
 
@@ -134,7 +135,7 @@ async fn what_is_not_served_is_unimplemented() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(folder.path()).await;
     let mut grpc = tonic::client::Grpc::new(channel(node.address).await);
-    for path in ["/etcdserverpb.Lease/LeaseGrant", "/etcdserverpb.Auth/AuthEnable", "/etcdserverpb.Maintenance/Hash"] {
+    for path in ["/etcdserverpb.Auth/AuthEnable", "/etcdserverpb.Maintenance/Hash"] {
         grpc.ready().await.expect("a connection");
         let path = path.parse().expect("a path");
         let codec = tonic_prost::ProstCodec::<StatusRequest, StatusRequest>::default();

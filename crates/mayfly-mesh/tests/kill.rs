@@ -58,7 +58,7 @@ fn start(folder: &Path) -> (Process, SocketAddr) {
 
 /// Writes counting values to its own key until the node is gone; gives the last acknowledged value and its revision.
 async fn write(address: SocketAddr, writer: u64, mut next: u64) -> (u64, u64, i64) {
-    let mut client = client(address).await;
+    let mut client = client(address).await.kv;
     let (mut last, mut revision) = (next - 1, 0);
     loop {
         let put = PutRequest { key: key(writer), value: next.to_string().into(), ..PutRequest::default() };
@@ -110,7 +110,7 @@ async fn kills(seed: u64) {
 
 /// At least the acknowledged value, at most the one that was under way; and revisions never went back.
 async fn check(address: SocketAddr, acknowledged: &mut BTreeMap<u64, (u64, i64)>, place: (u64, u64)) {
-    let mut client = client(address).await;
+    let mut client = client(address).await.kv;
     for (writer, (last, revision)) in acknowledged.iter_mut() {
         let request = RangeRequest { key: key(*writer), ..RangeRequest::default() };
         let response = client.range(request).await.expect("read").into_inner();

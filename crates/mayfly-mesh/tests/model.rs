@@ -72,6 +72,8 @@ fn entries_together_and_one_by_one_are_the_same() {
                 Op::Delete(request) => kv::entry(Request::DeleteRange(request)).encode(),
                 Op::Txn(request) => kv::entry(Request::Txn(request)).encode(),
                 Op::Compact(request) => kv::entry(Request::Compaction(request)).encode(),
+                Op::Grant(request) => kv::entry(Request::Grant(request)).encode(),
+                Op::Revoke(request) => kv::entry(Request::Revoke(request)).encode(),
                 Op::Range(_) => continue,
             });
         }

@@ -16,7 +16,7 @@ use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
 use mayfly_mesh::{
-    Clients, Consensus, ConsensusConfig, DiskWork, Engine, MeshError, Owner, Seat, Store, modules, serve,
+    Clients, Consensus, ConsensusConfig, Engine, MeshError, Owner, Seat, Store, Surroundings, modules, serve,
 };
 use mayfly_wire::{Endpoint, EndpointConfig, Identity, Peer, TrustList, TrustStore};
 use std::collections::BTreeMap;
@@ -85,8 +85,9 @@ async fn member(folder: &Path, place: u8, owner: &[u64]) {
     };
     let store = store.expect("a store");
     let config = ConsensusConfig { log_cut_every: 500, log_keep: 50, ..ConsensusConfig::default() };
-    let member =
-        Consensus::<_>::start(store, endpoint, seat(folder, place), config, DiskWork::Threads).await.expect("started");
+    let member = Consensus::<_>::start(store, endpoint, seat(folder, place), config, Surroundings::default())
+        .await
+        .expect("started");
     let clients = Clients::loopback(0).bind().await.expect("a port");
     println!("\nserving {}", clients.address());
     if place == 1 {
@@ -186,7 +187,7 @@ async fn ask_on(shared: Arc<Mutex<Shared>>, mut rng: Rng) {
             Entry::Vacant(entry) => {
                 let connected = tokio::time::timeout(Duration::from_secs(2), client(address)).await;
                 let Ok(client) = connected else { continue };
-                entry.insert(client)
+                entry.insert(client.kv)
             }
         };
         let (place, what) = {
@@ -286,7 +287,7 @@ async fn kills(seed: u64) {
 async fn changes(processes: &[Option<Process>]) -> Vec<check::Change> {
     let mut all = Vec::new();
     for process in processes.iter().flatten() {
-        let mut client = client(process.address).await;
+        let mut client = client(process.address).await.kv;
         let mut changes = Changes::default();
         let last = client.range(everything(0)).await.expect("a leader").into_inner().header.expect("a header").revision;
         for revision in 2..=last {

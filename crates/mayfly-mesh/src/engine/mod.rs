@@ -6,6 +6,7 @@ pub use single::Single;
 
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::lease::{LeaseAsk, LeaseTime};
 use crate::logged::Applied;
 use crate::store::Store;
 use std::future::Future;
@@ -35,6 +36,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`MeshError::NoLeader`], [`MeshError::Stopped`].
     fn read_barrier(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Asks whoever leads about a lease; none where there is no such lease. What is answered is so in a state that is applied here.
+    ///
+    /// # Errors
+    /// Those of a proposal; a renewal may be asked for again in any case.
+    fn lease(&self, ask: LeaseAsk) -> impl Future<Output = Result<Option<LeaseTime>>> + Send;
 
     /// Returns when the node can no longer go on, with the reason.
     fn ended(&self) -> impl Future<Output = MeshError> + Send;

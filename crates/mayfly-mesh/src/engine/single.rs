@@ -3,9 +3,12 @@
 use super::{Engine, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::lease::{self, CHECKPOINT, Clock, LeaseAsk, LeaseTime, Lessor};
 use crate::logged::{Applied, Logged};
 use crate::store::Store;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Entries that may wait; etcd lets as many be between commit and apply.
@@ -27,6 +30,8 @@ pub struct Single {
     store: Arc<Store>,
     proposals: mpsc::Sender<Proposal>,
     ended: watch::Receiver<Option<MeshError>>,
+    lessor: Arc<Lessor>,
+    over: watch::Receiver<()>,
 }
 
 impl Single {
@@ -35,6 +40,14 @@ impl Single {
     /// # Errors
     /// [`MeshError::Disk`] when the system gives no thread; [`MeshError::NotAlone`] for a member that keeps a log with others, or waits for them.
     pub fn start(store: Store) -> Result<Self> {
+        Self::start_with(store, Clock::default())
+    }
+
+    /// The same, with another clock for leases.
+    ///
+    /// # Errors
+    /// Those of [`Single::start`].
+    pub fn start_with(store: Store, clock: Clock) -> Result<Self> {
         let store = Arc::new(store);
         let applied = store.applied()?;
         if applied == Applied::NONE || store.has_log()? {
@@ -42,20 +55,25 @@ impl Single {
         }
         let (proposals, inbox) = mpsc::channel(MAX_WAITING);
         let (end, ended) = watch::channel(None);
-        let writer = Writer { applied, store: store.clone(), inbox, end };
-        let spawned = std::thread::Builder::new().name("mayfly-mesh".into()).spawn(move || writer.run());
+        let lessor = Arc::new(Lessor::new(clock, CHECKPOINT));
         let fail = |e: std::io::Error| MeshError::Disk {
             action: "start the writer of",
             path: store.path().into(),
             reason: e.to_string(),
         };
+        let (is_over, over) = watch::channel(());
+        let host =
+            Host { store: store.clone(), proposals: proposals.downgrade(), lessor: lessor.clone(), over: over.clone() };
+        let leases = host.start().map_err(fail)?;
+        let writer = Writer { applied, leases, is_over, store: store.clone(), inbox, end };
+        let spawned = std::thread::Builder::new().name("mayfly-mesh".into()).spawn(move || writer.run());
         spawned.map_err(fail)?;
-        Ok(Self { store, proposals, ended })
+        Ok(Self { store, proposals, ended, lessor, over })
     }
 
     /// Ends the node after everything that was proposed, and gives its folder free once the other handles are gone, too.
     pub async fn close(self) {
-        let Self { store, proposals, mut ended } = self;
+        let Self { store, proposals, mut ended, .. } = self;
         drop((store, proposals));
         while ended.changed().await.is_ok() {} // until the thread has let go of its end
     }
@@ -81,6 +99,12 @@ impl Engine for Single {
         if self.ended.borrow().is_some() { Err(self.stopped()) } else { Ok(()) }
     }
 
+    async fn lease(&self, ask: LeaseAsk) -> Result<Option<LeaseTime>> {
+        self.read_barrier().await?;
+        let Self { store, proposals, lessor, over, .. } = self.clone();
+        lease::ask(&Host { store, proposals: proposals.downgrade(), lessor, over }, ask).await
+    }
+
     async fn ended(&self) -> MeshError {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
@@ -101,9 +125,77 @@ impl Engine for Single {
     }
 }
 
-/// Dropped in this order: who sees the end of `end` finds the store closed.
+/// What leases need.
+struct Host {
+    store: Arc<Store>,
+    proposals: mpsc::WeakSender<Proposal>,
+    lessor: Arc<Lessor>,
+    /// Its sender is gone when the node ends.
+    over: watch::Receiver<()>,
+}
+
+impl Host {
+    /// Starts the thread that ends leases.
+    fn start(self) -> std::io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let drive = move || runtime.block_on(lease::drive(self));
+        std::thread::Builder::new().name("mayfly-leases".into()).spawn(drive)
+    }
+}
+
+impl lease::Host for Host {
+    fn lessor(&self) -> &Lessor {
+        &self.lessor
+    }
+
+    fn leads(&self) -> Option<u64> {
+        Some(TERM)
+    }
+
+    async fn aside<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Store, &Lessor) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        act(&self.store, &self.lessor)
+    }
+
+    fn commits(&self) -> watch::Receiver<()> {
+        self.store.commits()
+    }
+
+    async fn say(&self, entry: Entry) -> Result<()> {
+        let stopped = || MeshError::Stopped { reason: "it was closed".into() };
+        let (answer, done) = oneshot::channel();
+        let proposals = self.proposals.upgrade().ok_or_else(stopped)?;
+        proposals.send(Proposal { entry: entry.encode(), answer }).await.map_err(|_| stopped())?;
+        done.await.map_err(|_| stopped())?.map(drop)
+    }
+
+    async fn wait(&self, commits: &mut watch::Receiver<()>, most: Option<Duration>) -> bool {
+        let mut over = self.over.clone();
+        tokio::select! {
+            _ = over.changed() => false,
+            _ = commits.changed() => true,
+            () = async { match most {
+                Some(most) => tokio::time::sleep(most).await,
+                None => std::future::pending().await,
+            } } => true,
+        }
+    }
+
+    async fn pause(&self, time: Duration) -> bool {
+        let mut over = self.over.clone();
+        tokio::select! {
+            _ = over.changed() => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+}
+
 struct Writer {
     applied: Applied,
+    leases: JoinHandle<()>,
+    is_over: watch::Sender<()>,
     store: Arc<Store>,
     inbox: mpsc::Receiver<Proposal>,
     end: watch::Sender<Option<MeshError>>,
@@ -111,6 +203,15 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        self.write();
+        let Self { leases, is_over, store, inbox, end, .. } = self;
+        drop(is_over);
+        let _ = leases.join(); // a panic there was printed
+        drop((inbox, store));
+        drop(end); // who sees its end finds the store closed
+    }
+
+    fn write(&mut self) {
         while let Some(first) = self.inbox.blocking_recv() {
             let (entries, answers) = self.gather(first);
             match self.store.apply(&entries) {

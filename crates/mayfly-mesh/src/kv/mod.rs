@@ -2,6 +2,8 @@
 
 mod changes;
 mod check;
+mod lease;
+mod lease_table;
 mod put_delete;
 mod range;
 mod refusal;
@@ -13,6 +15,7 @@ mod write;
 
 pub(crate) use changes::{before, changes, clock};
 pub use check::{MAX_OPS, check_delete, check_put, check_range, check_txn};
+pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
 pub use refusal::Answer;
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;
@@ -27,6 +30,7 @@ use crate::proto::etcdserverpb::{
 use crate::proto::meshpb::command::Request;
 use crate::proto::meshpb::outcome::Response;
 use crate::proto::meshpb::{Command, Outcome};
+use lease_table::Leases;
 use prost::Message;
 use redb::{ReadTransaction, WriteTransaction};
 use refusal::{Stop, settle};
@@ -46,17 +50,18 @@ impl Module for Kv {
         transaction.open_table(CURRENT)?;
         transaction.open_table(VERSIONS)?;
         transaction.open_table(HISTORY)?;
+        Leases::open(transaction)?;
         let mut state = transaction.open_table(STATE)?;
         state.insert("revision", 1)?;
         state.insert("compacted", -1)?;
         Ok(())
     }
 
-    fn apply(&self, transaction: &WriteTransaction, _: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn apply(&self, transaction: &WriteTransaction, at: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault> {
         let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
         let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
         let mut writer = Writer::open(transaction)?;
-        let response = match settle(run(&mut writer, &request))? {
+        let response = match settle(run(&mut writer, at, &request))? {
             Ok(response) => response,
             Err(error) => Response::Refused(error.number()),
         };
@@ -74,12 +79,16 @@ impl Module for Kv {
 }
 
 /// A refusal comes before the first change.
-fn run(writer: &mut Writer<'_>, request: &Request) -> Result<Response, Stop> {
+fn run(writer: &mut Writer<'_>, at: Applied, request: &Request) -> Result<Response, Stop> {
     Ok(match request {
         Request::Put(request) => Response::Put(put_delete::put_alone(writer, request)?),
         Request::DeleteRange(request) => Response::DeleteRange(put_delete::delete(writer, request)?),
         Request::Txn(request) => Response::Txn(txn::write(writer, request)?),
         Request::Compaction(request) => Response::Compaction(compact(writer, request)?),
+        Request::Grant(request) => Response::Grant(lease::grant(writer, at, request)?),
+        Request::Revoke(request) => Response::Revoke(lease::revoke(writer, request)?),
+        Request::Expire(request) => Response::Done(lease::expire(writer, at, request)?),
+        Request::Checkpoint(request) => Response::Done(lease::checkpoint(writer, at, request)?),
     })
 }
 

@@ -21,11 +21,18 @@ pub(super) fn existing(reader: &dyn Reader, request: &PutRequest) -> Result<Opti
     Ok(found)
 }
 
-/// A put on its own. No lease can be granted yet, so none is found.
-pub(super) fn put_alone(writer: &mut Writer<'_>, request: &PutRequest) -> Result<PutResponse, Stop> {
-    if request.lease != 0 {
-        return Err(EtcdError::LeaseNotFound.into());
+/// Refuses a put on a lease that is not there.
+pub(super) fn check_lease(writer: &mut Writer<'_>, request: &PutRequest) -> Result<(), Stop> {
+    match request.lease {
+        0 => Ok(()),
+        id if writer.leases()?.get(id)?.is_some() => Ok(()),
+        _ => Err(EtcdError::LeaseNotFound.into()),
     }
+}
+
+/// A put on its own.
+pub(super) fn put_alone(writer: &mut Writer<'_>, request: &PutRequest) -> Result<PutResponse, Stop> {
+    check_lease(writer, request)?;
     put(writer, request)
 }
 

@@ -38,7 +38,7 @@ impl Found {
         (self.place.main, self.place.sub, self.create, self.version, self.lease)
     }
 
-    fn from_row((main, sub, create, version, lease): At) -> Self {
+    pub(super) fn from_row((main, sub, create, version, lease): At) -> Self {
         Self { place: Place { main, sub }, create, version, lease }
     }
 

@@ -1,7 +1,7 @@
 //! Transactions: all compares are decided on the state before, then everything is checked, then it happens.
 
 use super::check::is_deleted;
-use super::put_delete::{delete, existing, put};
+use super::put_delete::{check_lease, delete, existing, put};
 use super::range::range;
 use super::refusal::Stop;
 use super::span::Span;
@@ -147,7 +147,7 @@ fn is_so(compare: &Compare, kv: &KeyValue) -> bool {
 }
 
 /// Every put that would be refused on the state before; and those that keep the value of a key which the transaction itself has deleted by then.
-fn check_puts<'a>(reader: &dyn Reader, branch: &Branch<'a>, deleted: &mut Vec<Span<'a>>) -> Result<(), Stop> {
+fn check_puts<'a>(writer: &mut Writer<'_>, branch: &Branch<'a>, deleted: &mut Vec<Span<'a>>) -> Result<(), Stop> {
     let mut within = branch.within.iter();
     for op in branch.ops {
         match &op.request {
@@ -156,14 +156,12 @@ fn check_puts<'a>(reader: &dyn Reader, branch: &Branch<'a>, deleted: &mut Vec<Sp
                 if keeps && is_deleted(deleted, &request.key) {
                     return Err(EtcdError::KeyNotFound.into());
                 }
-                existing(reader, request)?;
-                if request.lease != 0 {
-                    return Err(EtcdError::LeaseNotFound.into());
-                }
+                existing(writer, request)?;
+                check_lease(writer, request)?;
             }
             Some(Request::RequestDeleteRange(request)) => deleted.push(Span::new(&request.key, &request.range_end)),
             Some(Request::RequestTxn(_)) => {
-                within.next().map_or(Ok(()), |branch| check_puts(reader, branch, deleted))?
+                within.next().map_or(Ok(()), |branch| check_puts(writer, branch, deleted))?
             }
             Some(Request::RequestRange(_)) | None => {}
         }

@@ -1,5 +1,6 @@
 //! One transaction's changes: they share a revision, and readers within it see them.
 
+use super::lease_table::Leases;
 use super::span::Span;
 use super::tables::{
     CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, visit_current, visit_versions,
@@ -12,6 +13,9 @@ pub(super) struct Writer<'t> {
     /// Before the first change.
     begin: Clock,
     changes: u32,
+    transaction: &'t WriteTransaction,
+    /// Opened by the first that needs it.
+    leases: Option<Leases<'t>>,
     state: Table<'t, &'static str, i64>,
     current: Table<'t, &'static [u8], (i64, u32, i64, i64, i64)>,
     versions: Table<'t, (&'static [u8], i64, u32), (i64, i64, i64)>,
@@ -24,11 +28,20 @@ impl<'t> Writer<'t> {
         Ok(Self {
             begin: Clock::read(&state)?,
             changes: 0,
+            transaction,
+            leases: None,
             state,
             current: transaction.open_table(CURRENT)?,
             versions: transaction.open_table(VERSIONS)?,
             history: transaction.open_table(HISTORY)?,
         })
+    }
+
+    pub(super) fn leases(&mut self) -> Result<&mut Leases<'t>, Fault> {
+        match &mut self.leases {
+            Some(leases) => Ok(leases),
+            none => Ok(none.insert(Leases::open(self.transaction)?)),
+        }
     }
 
     /// The next place in history, taken.
@@ -40,6 +53,10 @@ impl<'t> Writer<'t> {
 
     pub(super) fn put(&mut self, key: &[u8], value: &[u8], lease: i64) -> Result<(), Fault> {
         let before = self.get(key)?;
+        let old_lease = before.map_or(0, |found| found.lease);
+        if old_lease != lease {
+            self.leases()?.attach(key, old_lease, lease)?;
+        }
         let place = self.place();
         let (create, version) = before.map_or((place.main, 1), |found| (found.create, found.version + 1));
         let found = Found { place, create, version, lease };
@@ -53,18 +70,27 @@ impl<'t> Writer<'t> {
     /// How many keys there were.
     pub(super) fn delete(&mut self, span: &Span<'_>) -> Result<i64, Fault> {
         let mut keys = Vec::new();
-        visit_current(&self.current, span, &mut |key, _| {
-            keys.push(key.to_vec());
+        visit_current(&self.current, span, &mut |key, found| {
+            keys.push((key.to_vec(), found.lease));
             true
         })?;
-        for key in &keys {
-            let place = self.place();
-            self.current.remove(&key[..])?;
-            self.versions.insert((&key[..], place.main, place.sub), (0, 0, 0))?;
-            let record = KeyValue { key: key.clone(), mod_revision: place.main, ..KeyValue::default() };
-            self.history.insert((place.main, place.sub), &seal(place, &record)[..])?;
+        for (key, lease) in &keys {
+            self.delete_key(key, *lease)?;
         }
         Ok(keys.len() as i64)
+    }
+
+    /// Deletes a key that is there, with the lease that it hangs on.
+    pub(super) fn delete_key(&mut self, key: &[u8], lease: i64) -> Result<(), Fault> {
+        if lease != 0 {
+            self.leases()?.attach(key, lease, 0)?;
+        }
+        let place = self.place();
+        self.current.remove(key)?;
+        self.versions.insert((key, place.main, place.sub), (0, 0, 0))?;
+        let record = KeyValue { key: key.to_vec(), mod_revision: place.main, ..KeyValue::default() };
+        self.history.insert((place.main, place.sub), &seal(place, &record)[..])?;
+        Ok(())
     }
 
     /// Forgets the versions that nobody may ask for any more, now that nothing before `revision` can be read.

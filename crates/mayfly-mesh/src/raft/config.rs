@@ -20,6 +20,8 @@ pub struct ConsensusConfig {
     pub log_keep: u64,
     /// How long a proposal waits for an answer, in milliseconds, beyond two elections.
     pub request_ms: u64,
+    /// How often what remains of leases is written down, in milliseconds: a new leader takes it from there.
+    pub lease_checkpoint_ms: u64,
     /// Proposals and reads that may wait here at once.
     pub max_waiting: usize,
 }
@@ -33,6 +35,7 @@ impl Default for ConsensusConfig {
             log_cut_every: 5_000,
             log_keep: 1_000,
             request_ms: 5_000,
+            lease_checkpoint_ms: crate::lease::CHECKPOINT.as_millis() as u64,
             max_waiting: 5_000,
         }
     }

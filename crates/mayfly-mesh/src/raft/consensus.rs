@@ -8,10 +8,11 @@ use super::log::Log;
 use super::machine::Machine;
 use super::spool::Spool;
 use super::types::{Seat, Types};
-use super::writer::{DiskWork, Orders};
+use super::writer::{Orders, Surroundings};
 use crate::engine::{Engine, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::lease::{LeaseAsk, LeaseTime, Lessor};
 use crate::store::Store;
 use mayfly_wire::Transport;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -19,6 +20,7 @@ use openraft::errors::Fatal;
 use openraft::{AsyncRuntime, Raft, TokioRuntime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// The longest entry: etcd's longest request with room for what surrounds it, so that it fits into a message.
@@ -37,6 +39,7 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     pub(super) config: ConsensusConfig,
     pub(super) seat: Seat,
     pub(super) incoming: Mutex<Incoming>,
+    pub(super) lessor: Arc<Lessor>,
     waiting: AtomicUsize,
     asked: AtomicUsize,
 }
@@ -58,7 +61,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         transport: T,
         seat: Seat,
         config: ConsensusConfig,
-        work: DiskWork,
+        Surroundings { work, clock }: Surroundings,
     ) -> Result<Self> {
         let owner = store.owner();
         if let Some(folder) = store.folder() {
@@ -75,10 +78,12 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         let raft = Raft::new(owner.member, openraft_config, dialer, log, machine).await;
         let raft = raft.map_err(|fatal| ended(&orders, &fatal))?;
         let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
-        let shared =
-            Arc::new(Shared { raft, orders, links, config, seat, incoming, waiting, asked: AtomicUsize::new(0) });
+        let lessor = Arc::new(Lessor::new(clock, Duration::from_millis(config.lease_checkpoint_ms)));
+        let asked = AtomicUsize::new(0);
+        let shared = Arc::new(Shared { raft, orders, links, config, seat, incoming, lessor, waiting, asked });
         drop(R::spawn(shared.clone().take_events()));
         drop(R::spawn(shared.clone().keep_seat()));
+        drop(R::spawn(shared.clone().keep_leases()));
         Ok(Self(shared))
     }
 
@@ -148,6 +153,11 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
     async fn read_barrier(&self) -> Result<()> {
         let _place = self.0.place()?;
         self.0.barrier_anywhere().await
+    }
+
+    async fn lease(&self, ask: LeaseAsk) -> Result<Option<LeaseTime>> {
+        let _place = self.0.place()?;
+        self.0.lease_anywhere(ask).await
     }
 
     async fn ended(&self) -> MeshError {

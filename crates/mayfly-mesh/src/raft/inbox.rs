@@ -7,6 +7,7 @@ use super::link::{FORMAT, MESH_TOPIC, framed};
 use super::machine::{SnapshotOf, State};
 use super::types::{Types, Vote};
 use crate::error::MeshError;
+use crate::lease::LeaseAsk;
 use crate::logged::{Applied, Logged};
 use crate::proto::linkpb::appended::Outcome;
 use crate::proto::linkpb::ask::Question;
@@ -47,7 +48,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
     }
 
-    pub(super) async fn take(&self, from: Peer, payload: &[u8], reply: Reply) {
+    pub(super) async fn take(self: &Arc<Self>, from: Peer, payload: &[u8], reply: Reply) {
         match self.answer(from, payload).await {
             Ok(answer) => reply.answer(framed(&Told { answer: Some(answer) })),
             Err((code, reason)) => {
@@ -57,7 +58,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
     }
 
-    async fn answer(&self, from: Peer, payload: &[u8]) -> Result<Answer, Refusal> {
+    async fn answer(self: &Arc<Self>, from: Peer, payload: &[u8]) -> Result<Answer, Refusal> {
         let _place = self.place_of_question().ok_or((BUSY, "too many questions wait".into()))?;
         let unreadable = |reason: String| (UNREADABLE, reason);
         let question = match payload {
@@ -76,6 +77,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             Question::Chunk(chunk) => self.chunk(chunk).await,
             Question::Transfer(transfer) => self.transfer(transfer).await,
             Question::Propose(entry) => Ok(self.proposed(entry).await),
+            Question::Renew(id) => Ok(self.lease_told(LeaseAsk::Renew(id)).await),
+            Question::TimeToLive(id) => Ok(self.lease_told(LeaseAsk::TimeToLive(id)).await),
             Question::ReadIndex(_) => Ok(match self.read_index().await {
                 Ok(index) => Answer::Index(index),
                 Err(error) => self.refusal(&error),
@@ -164,7 +167,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
     }
 
-    fn refusal(&self, error: &MeshError) -> Answer {
+    pub(super) fn refusal(&self, error: &MeshError) -> Answer {
         let nothing = matches!(error, MeshError::NoLeader { .. } | MeshError::Busy | MeshError::TooLong { .. });
         let kind = if nothing { Kind::NothingHappened } else { Kind::Unsure };
         let leader = self.leader().map_or(0, |(id, _)| id);

@@ -2,6 +2,7 @@
 
 use super::types::Types;
 use crate::error::{MeshError, Result};
+use crate::lease::Clock;
 use crate::logged::{Applied, Logged};
 use crate::store::log::Ballot;
 use crate::store::{Batch, Store};
@@ -24,6 +25,22 @@ pub enum DiskWork {
     Threads,
     /// Between the runtime's other tasks, each transaction after a pause: for simulations on virtual time.
     Between(Arc<dyn Fn() -> Duration + Send + Sync>),
+}
+
+/// What a member needs of the machine that it runs on.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where its disk is waited for.
+    pub work: DiskWork,
+    /// What measures the time of leases.
+    pub clock: Clock,
+}
+
+impl Default for Surroundings {
+    /// Threads, and the system's monotonic clock.
+    fn default() -> Self {
+        Self { work: DiskWork::Threads, clock: Clock::default() }
+    }
 }
 
 /// Who is told when an order is carried out.

@@ -7,10 +7,10 @@ use crate::etcd_error::EtcdError;
 use crate::kv::{self, Answer};
 use crate::module::Fault;
 use crate::proto::etcdserverpb::ResponseHeader;
-use crate::proto::meshpb::command::Request;
+use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response;
 use redb::ReadTransaction;
-use tonic::Status;
+use tonic::{Request, Status};
 
 /// The longest request, counted as etcd counts: 1.5 MiB with what consensus adds.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -42,8 +42,17 @@ pub(super) async fn header<E: Engine>(engine: &E) -> Result<Option<ResponseHeade
     Ok(fill(engine, Some(ResponseHeader { revision, ..ResponseHeader::default() })))
 }
 
+/// Does the client want no answer from a member that has no leader?
+pub(super) fn needs_leader<T>(request: &Request<T>) -> bool {
+    request.metadata().get("hasleader").is_some_and(|value| value == "true")
+}
+
+pub(super) fn has_leader<E: Engine>(engine: &E) -> bool {
+    engine.standing().is_ok_and(|standing| standing.leader.is_some())
+}
+
 /// Brings a request into the order of entries and gives what it was answered.
-pub(super) async fn propose<E: Engine>(engine: &E, request: Request) -> Result<Response, Status> {
+pub(super) async fn propose<E: Engine>(engine: &E, request: Command) -> Result<Response, Status> {
     let entry: Entry = kv::entry(request);
     if entry.payload.len() + ADDED_BYTES > MAX_REQUEST_BYTES {
         return Err(EtcdError::RequestTooLarge.into());

@@ -3,6 +3,7 @@
 mod answer;
 mod cluster;
 mod kv;
+mod lease;
 mod line;
 mod maintenance;
 mod watch;
@@ -14,6 +15,7 @@ use crate::engine::Engine;
 use crate::error::{MeshError, Result};
 use crate::proto::etcdserverpb::cluster_server::ClusterServer;
 use crate::proto::etcdserverpb::kv_server::KvServer;
+use crate::proto::etcdserverpb::lease_server::LeaseServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::proto::etcdserverpb::watch_server::WatchServer;
 use crate::watch::Hub;
@@ -110,6 +112,7 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
     let cluster = ClusterServer::new(cluster::ClusterService { engine: engine.clone(), name, address });
     let maintenance = MaintenanceServer::new(maintenance::MaintenanceService { engine: engine.clone() });
     let hub = Hub::new(engine.store())?;
+    let lease = LeaseServer::new(lease::LeaseService { engine: engine.clone(), hub: hub.clone() });
     let watch = WatchServer::new(watch::WatchService { engine: engine.clone(), hub: hub.clone() });
     let (mut ended, over) = (None, Notify::new());
     let until = async {
@@ -134,6 +137,7 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
             .add_service(health_service)
             .add_service(kv)
             .add_service(watch)
+            .add_service(lease)
             .add_service(cluster)
             .add_service(maintenance)
             .serve_with_incoming_shutdown(lines, until);

@@ -1,6 +1,6 @@
 //! `etcdserverpb.Watch`.
 
-use super::answer::{fill, status};
+use super::answer::{fill, has_leader, needs_leader, status};
 use crate::engine::Engine;
 use crate::error::MeshError;
 use crate::etcd_error::EtcdError;
@@ -34,7 +34,7 @@ impl<E: Engine> watch_server::Watch for WatchService<E> {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        let needs_leader = request.metadata().get("hasleader").is_some_and(|value| value == "true");
+        let needs_leader = needs_leader(&request);
         if needs_leader && !has_leader(&self.engine) {
             return Err(EtcdError::NoLeader.into());
         }
@@ -46,10 +46,6 @@ impl<E: Engine> watch_server::Watch for WatchService<E> {
         let told = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
         Ok(Response::new(Box::pin(told)))
     }
-}
-
-fn has_leader<E: Engine>(engine: &E) -> bool {
-    engine.standing().is_ok_and(|standing| standing.leader.is_some())
 }
 
 /// One client's stream.

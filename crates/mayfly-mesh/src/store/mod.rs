@@ -125,7 +125,6 @@ impl Store {
         self
     }
 
-    #[cfg(feature = "raft")]
     pub(crate) fn left_out(&self) -> LeftOut {
         self.left_out
     }

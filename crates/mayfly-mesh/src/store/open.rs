@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// `format`, `cluster`, `member`.
 const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of pages kept in memory.
 const CACHE: usize = 64 << 20;
 
@@ -205,6 +205,10 @@ fn check(database: &Database, path: &Path, want: Owner) -> Result<()> {
         Ok((Some(FORMAT), Some(cluster), Some(member))) if (Owner { cluster, member }) == want => Ok(()),
         Ok((Some(FORMAT), Some(cluster), Some(member))) => {
             Err(MeshError::OtherOwner { path: path.into(), found: Owner { cluster, member }, want })
+        }
+        Ok((Some(older @ 1..FORMAT), ..)) => {
+            let what = format!("its format {older} is from before the first release, this program reads {FORMAT}");
+            Err(MeshError::Damaged { path: path.into(), what })
         }
         Ok(_) => Err(damaged()),
     }

@@ -24,6 +24,8 @@ pub enum What {
 }
 
 const KEYS: u64 = 3;
+/// Keys from here on hang on leases: they may go without a call.
+pub const HELD: Key = 200;
 
 impl What {
     /// Something to ask, with a value that nobody used; a swap expects what the newest answered call on its key found.

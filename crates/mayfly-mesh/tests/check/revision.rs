@@ -1,6 +1,6 @@
 //! Checks by revision: the order is known, so it is replayed and compared with the times. n log n.
 
-use super::{Answer, Call, Change, Found, History, Key, Value, What};
+use super::{Answer, Call, Change, Found, HELD, History, Key, Value, What};
 use std::collections::{BTreeMap, HashMap};
 
 /// Why it cannot have happened.
@@ -106,6 +106,9 @@ fn settle_unknown(
     }
     for revision in (2..=state.last).filter(|revision| !makers.contains_key(revision)) {
         let Some(change) = state.change(revision) else { continue };
+        if change.value.is_none() && change.key >= HELD {
+            continue;
+        }
         let maker = match change.value {
             Some(value) => writes.remove(&value),
             None => deletes.get_mut(&change.key).and_then(Vec::pop),

@@ -25,6 +25,8 @@ pub fn apply(store: &Store, op: &Op) -> Result<Reply, mayfly_mesh::EtcdError> {
         Op::Delete(request) => Request::DeleteRange(request),
         Op::Txn(request) => Request::Txn(request),
         Op::Compact(request) => Request::Compaction(request),
+        Op::Grant(request) => Request::Grant(request),
+        Op::Revoke(request) => Request::Revoke(request),
     };
     let outcome = apply_bytes(store, &[kv::entry(request).encode()]).expect("applied").remove(0);
     kv::outcome(&outcome).expect("an outcome").map(|response| match response {
@@ -32,6 +34,9 @@ pub fn apply(store: &Store, op: &Op) -> Result<Reply, mayfly_mesh::EtcdError> {
         Response::DeleteRange(response) => Reply::Delete(response),
         Response::Txn(response) => Reply::Txn(response),
         Response::Compaction(response) => Reply::Compact(response),
+        Response::Grant(response) => Reply::Grant(response),
+        Response::Revoke(response) => Reply::Revoke(response),
+        Response::Done(_) => panic!("no client asked for it"),
         Response::Refused(number) => panic!("refusal {number} was no answer"),
     })
 }

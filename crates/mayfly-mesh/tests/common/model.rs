@@ -7,12 +7,13 @@ use mayfly_mesh::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use mayfly_mesh::proto::etcdserverpb::request_op::Request;
 use mayfly_mesh::proto::etcdserverpb::response_op::Response;
 use mayfly_mesh::proto::etcdserverpb::{
-    CompactionResponse, Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest,
-    RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
+    CompactionResponse, Compare, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantResponse, LeaseRevokeResponse,
+    PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest,
+    TxnResponse,
 };
 use mayfly_mesh::proto::mvccpb::KeyValue;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub type Keys = BTreeMap<Vec<u8>, KeyValue>;
 
@@ -20,6 +21,7 @@ pub struct Model {
     /// By revision; revision 0 is never read.
     states: Vec<Keys>,
     compacted: i64,
+    leases: BTreeSet<i64>,
 }
 
 /// A state that a transaction is changing.
@@ -42,7 +44,7 @@ pub fn is_meant(key: &[u8], start: &[u8], end: &[u8]) -> bool {
 
 impl Model {
     pub fn new() -> Self {
-        Self { states: vec![Keys::new(), Keys::new()], compacted: -1 }
+        Self { states: vec![Keys::new(), Keys::new()], compacted: -1, leases: BTreeSet::new() }
     }
 
     pub fn revision(&self) -> i64 {
@@ -68,7 +70,7 @@ impl Model {
         let mut work = Work { keys: self.now().clone(), is_changed: false };
         let reply = match op {
             Op::Range(request) => Reply::Range(self.range(&work, request)?),
-            Op::Put(request) if request.lease != 0 => return Err(EtcdError::LeaseNotFound),
+            Op::Put(request) if !self.has_lease(request.lease) => return Err(EtcdError::LeaseNotFound),
             Op::Put(request) => {
                 self.check_put(request, &[])?;
                 Reply::Put(self.put(&mut work, request))
@@ -81,6 +83,21 @@ impl Model {
                 response.header = header(self.revision_of(&work));
                 Reply::Txn(response)
             }
+            Op::Grant(request) if request.ttl > 9_000_000_000 => return Err(EtcdError::LeaseTtlTooLarge),
+            Op::Grant(request) if !self.leases.insert(request.id) => return Err(EtcdError::LeaseExists),
+            Op::Grant(request) => Reply::Grant(LeaseGrantResponse {
+                header: header(self.revision()),
+                id: request.id,
+                ttl: request.ttl.max(2),
+                error: String::new(),
+            }),
+            Op::Revoke(request) if !self.leases.remove(&request.id) => return Err(EtcdError::LeaseNotFound),
+            Op::Revoke(request) => {
+                let all = work.keys.len();
+                work.keys.retain(|_, kv| kv.lease != request.id);
+                work.is_changed = work.keys.len() < all;
+                Reply::Revoke(LeaseRevokeResponse { header: header(self.revision_of(&work)) })
+            }
             Op::Compact(request) if request.revision <= self.compacted => return Err(EtcdError::Compacted),
             Op::Compact(request) if request.revision > self.revision() => return Err(EtcdError::FutureRev),
             Op::Compact(request) => {
@@ -92,6 +109,10 @@ impl Model {
             self.states.push(work.keys);
         }
         Ok(reply)
+    }
+
+    fn has_lease(&self, id: i64) -> bool {
+        id == 0 || self.leases.contains(&id)
     }
 
     fn revision_of(&self, work: &Work) -> i64 {
@@ -172,6 +193,9 @@ impl Model {
             value: request.value.clone(),
             lease: request.lease,
         };
+        if request.ignore_lease {
+            kv.lease = old.as_ref().expect("checked").lease;
+        }
         if request.ignore_value {
             kv.value = old.as_ref().expect("checked").value.clone();
         }
@@ -214,7 +238,7 @@ impl Model {
             match op.request.as_ref().expect("checked") {
                 Request::RequestPut(put) => {
                     self.check_put(put, deleted)?;
-                    if put.lease != 0 {
+                    if !self.has_lease(put.lease) {
                         return Err(EtcdError::LeaseNotFound);
                     }
                 }

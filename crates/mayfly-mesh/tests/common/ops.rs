@@ -5,8 +5,9 @@ use mayfly_mesh::proto::etcdserverpb::compare::{CompareResult, CompareTarget, Ta
 use mayfly_mesh::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use mayfly_mesh::proto::etcdserverpb::request_op::Request;
 use mayfly_mesh::proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
+    CompactionRequest, CompactionResponse, Compare, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    RequestOp, TxnRequest, TxnResponse,
 };
 use mayfly_mesh::{EtcdError, kv};
 
@@ -17,6 +18,8 @@ pub enum Op {
     Delete(DeleteRangeRequest),
     Txn(TxnRequest),
     Compact(CompactionRequest),
+    Grant(LeaseGrantRequest),
+    Revoke(LeaseRevokeRequest),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +29,12 @@ pub enum Reply {
     Delete(DeleteRangeResponse),
     Txn(TxnResponse),
     Compact(CompactionResponse),
+    Grant(LeaseGrantResponse),
+    Revoke(LeaseRevokeResponse),
 }
+
+/// Leases are few, too.
+pub const LEASES: [i64; 4] = [-5, 7, 8, i64::MAX];
 
 /// At most 12: Go sorts as many by insertion, so that the order of equal ones is the same everywhere.
 const KEYS: [&[u8]; 11] = [b"a", b"a\0", b"aa", b"ab", b"b", b"b/1", b"b/2", b"\0", b"\xff", b"\xff\xff", b"z"];
@@ -38,7 +46,9 @@ impl Op {
             0..35 => Self::Put(put(rng)),
             35..50 => Self::Delete(delete(rng)),
             50..73 => Self::Range(range(rng, revision)),
-            73..97 => Self::Txn(txn(rng, revision, 3)),
+            73..91 => Self::Txn(txn(rng, revision, 3)),
+            91..94 => Self::Grant(grant(rng)),
+            94..97 => Self::Revoke(LeaseRevokeRequest { id: if one_in(rng, 20) { 0 } else { pick(rng, &LEASES) } }),
             _ => Self::Compact(CompactionRequest { revision: near(rng, revision), physical: rng.below(2) == 0 }),
         }
     }
@@ -50,7 +60,7 @@ impl Op {
             Self::Put(request) => kv::check_put(request),
             Self::Delete(request) => kv::check_delete(request),
             Self::Txn(request) => kv::check_txn(request),
-            Self::Compact(_) => Ok(()),
+            Self::Compact(_) | Self::Grant(_) | Self::Revoke(_) => Ok(()),
         }
     }
 }
@@ -102,8 +112,14 @@ fn put(rng: &mut Rng) -> PutRequest {
     let ignore_value = one_in(rng, 12);
     let has_value = !ignore_value || one_in(rng, 5);
     let value = if has_value { vec![b'v'; rng.below(4) as usize] } else { Vec::new() };
-    let lease = if one_in(rng, 30) { 7 } else { 0 };
+    let lease = if one_in(rng, 3) { pick(rng, &LEASES) } else { 0 };
     PutRequest { key: key(rng), value, lease, prev_kv: one_in(rng, 3), ignore_value, ignore_lease: one_in(rng, 14) }
+}
+
+/// For so long that it does not end while a test goes on.
+fn grant(rng: &mut Rng) -> LeaseGrantRequest {
+    let ttl = [1_000 + rng.below(1_000) as i64, 9_000_000_000, 9_000_000_001, i64::MAX][rng.below(4) as usize];
+    LeaseGrantRequest { id: pick(rng, &LEASES), ttl }
 }
 
 fn delete(rng: &mut Rng) -> DeleteRangeRequest {

@@ -2,6 +2,7 @@
 
 use super::ops::{Op, Reply};
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
+use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::{Clients, MeshError, Single, Store, modules, serve};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,6 +35,10 @@ impl Node {
     }
 
     pub async fn client(&self) -> KvClient<Channel> {
+        client(self.address).await.kv
+    }
+
+    pub async fn client_of_all(&self) -> Client {
         client(self.address).await
     }
 
@@ -57,17 +62,28 @@ pub async fn channel(address: SocketAddr) -> Channel {
     panic!("nobody listens on {address}")
 }
 
-pub async fn client(address: SocketAddr) -> KvClient<Channel> {
-    KvClient::new(channel(address).await).max_decoding_message_size(64 << 20)
+/// A client of keys and leases.
+pub struct Client {
+    pub kv: KvClient<Channel>,
+    pub leases: LeaseClient<Channel>,
+}
+
+pub async fn client(address: SocketAddr) -> Client {
+    let channel = channel(address).await;
+    let kv = KvClient::new(channel.clone()).max_decoding_message_size(64 << 20);
+    Client { kv, leases: LeaseClient::new(channel) }
 }
 
 /// Asks over gRPC.
-pub async fn ask(client: &mut KvClient<Channel>, op: &Op) -> Result<Reply, Status> {
+pub async fn ask(client: &mut Client, op: &Op) -> Result<Reply, Status> {
+    let Client { kv: client, leases } = client;
     Ok(match op.clone() {
         Op::Range(request) => Reply::Range(client.range(request).await?.into_inner()),
         Op::Put(request) => Reply::Put(client.put(request).await?.into_inner()),
         Op::Delete(request) => Reply::Delete(client.delete_range(request).await?.into_inner()),
         Op::Txn(request) => Reply::Txn(client.txn(request).await?.into_inner()),
         Op::Compact(request) => Reply::Compact(client.compact(request).await?.into_inner()),
+        Op::Grant(request) => Reply::Grant(leases.lease_grant(request).await?.into_inner()),
+        Op::Revoke(request) => Reply::Revoke(leases.lease_revoke(request).await?.into_inner()),
     })
 }

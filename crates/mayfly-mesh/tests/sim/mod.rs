@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod client;
+pub mod lessee;
 #[cfg(feature = "mutants")]
 mod mutants;
 pub mod net;

@@ -9,8 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const SEEDS: u64 = 500;
 
 fn convict(name: &str, make: Make) {
+    convict_plans(name, &|seed| Plan { make, ..Plan::new(seed) });
+}
+
+fn convict_plans(name: &str, plan: &dyn Fn(u64) -> Plan) {
     for seed in 0..SEEDS {
-        let verdict = catch_unwind(AssertUnwindSafe(|| run(Plan { make, ..Plan::new(seed) }).verdict()));
+        let verdict = catch_unwind(AssertUnwindSafe(|| run(plan(seed)).verdict()));
         match verdict {
             Ok(Ok(())) => {}
             Ok(Err(verdict)) => return println!("{name}: seed {seed}: {verdict}"),
@@ -38,4 +42,19 @@ fn reads_without_a_read_index() {
 #[test]
 fn an_applied_index_apart_from_its_effect() {
     convict("index apart", |store| store.without(Guard::IndexWithEffect));
+}
+
+#[test]
+fn leases_by_a_clock_that_is_set() {
+    convict_plans("wall-clock lease", &|seed| Plan { sets_clocks: true, ..Plan::new(seed) });
+}
+
+#[test]
+fn renewals_by_a_leader_of_old() {
+    convict("renewal without a majority", |store| store.without(Guard::RenewalByMajority));
+}
+
+#[test]
+fn checkpoints_that_are_not_taken_back() {
+    convict("checkpoint not taken back", |store| store.without(Guard::CheckpointTakenBack));
 }

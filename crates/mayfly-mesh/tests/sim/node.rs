@@ -1,14 +1,16 @@
 //! A member in the simulator: its disk, its process, its place on the network.
 
+use super::lessee::CLOCKS_DIFFER;
 use super::net::{Endpoint, Net};
 use super::runtime::{Gate, Rt, behind};
 use crate::common::disk::Disk;
 use mayfly_base::{NodeId, Rng};
-use mayfly_mesh::{Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, modules};
+use mayfly_mesh::{Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, Surroundings, modules};
 use mayfly_wire::Peer;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -24,6 +26,10 @@ pub struct Node {
     pub disk: Disk,
     pub gate: Arc<Gate>,
     pub engine: Option<Engine>,
+    /// By how much its clock is slow or fast, in a thousand.
+    rate: i64,
+    /// By how much somebody has set it, in milliseconds: nothing, but for a member that trusts the clock on the wall.
+    pub set_ms: Arc<AtomicI64>,
 }
 
 /// What makes a member out of a store, so that a test can leave a guard out.
@@ -38,7 +44,7 @@ pub fn seat(peer: Peer) -> Seat {
 }
 
 pub fn config() -> ConsensusConfig {
-    ConsensusConfig { log_cut_every: 40, log_keep: 10, ..ConsensusConfig::default() }
+    ConsensusConfig { log_cut_every: 40, log_keep: 10, lease_checkpoint_ms: 700, ..ConsensusConfig::default() }
 }
 
 /// Runs something in the process behind a gate.
@@ -53,8 +59,19 @@ pub fn run_behind<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 }
 
 impl Node {
-    pub fn new(member: u64, place: u8) -> Self {
-        Self { member, peer: peer(place), disk: Disk::default(), gate: Gate::new(), engine: None }
+    pub fn new(member: u64, place: u8, rng: &mut Rng) -> Self {
+        let rate = rng.below(2 * CLOCKS_DIFFER + 1) as i64 - CLOCKS_DIFFER as i64;
+        let (disk, gate, set_ms) = (Disk::default(), Gate::new(), Arc::default());
+        Self { member, peer: peer(place), disk, gate, engine: None, rate, set_ms }
+    }
+
+    fn clock(&self) -> Clock {
+        let (rate, set_ms) = (self.rate, self.set_ms.clone());
+        Clock::new(move || {
+            let now = i128::from(Rt::now_ns()) * i128::from(1_000 + rate) / 1_000;
+            let now = now + i128::from(set_ms.load(Ordering::Relaxed)) * 1_000_000;
+            Duration::from_nanos(u64::try_from(now).unwrap_or(0))
+        })
     }
 
     /// Starts its process on what its disk keeps.
@@ -70,8 +87,8 @@ impl Node {
             Duration::from_micros(100 + rng.below(slowest))
         };
         let seat = seat(self.peer);
-        let start =
-            async move { Engine::start(store, endpoint, seat, config(), DiskWork::Between(Arc::new(pause))).await };
+        let surroundings = Surroundings { work: DiskWork::Between(Arc::new(pause)), clock: self.clock() };
+        let start = async move { Engine::start(store, endpoint, seat, config(), surroundings).await };
         let started = self.run(start).await;
         self.engine = Some(started.expect("nobody killed it")?);
         Ok(())

@@ -1,22 +1,25 @@
 //! A cluster, its clients, and what happens to them.
 
 use super::client;
+use super::lessee::{self, Promise};
 use super::net::{FAIR, Net, Weather};
 use super::node::{Make, Node, run_behind, seat};
 use super::runtime::{Gate, Rt};
 use super::watcher::{Stream, Told};
-use crate::check::{Call, History, What};
+use crate::check::{Answer, Call, HELD, History, What};
 use mayfly_base::Rng;
-use mayfly_mesh::{Engine, MeshError, Tag};
+use mayfly_mesh::{Engine, LeaseAsk, MeshError, Tag, kv};
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const CLIENTS: u64 = 6;
 const WATCHERS: u64 = 2;
+const LESSEES: u64 = 2;
 /// After the last fault, a write succeeds within this, and all members come to the same state.
 const RECOVERY_MS: u64 = 5_000;
 /// How long a client waits.
@@ -31,12 +34,14 @@ pub struct Plan {
     /// Of virtual time, with faults.
     pub seconds: u64,
     pub make: Make,
+    /// Clocks are set, as those on walls are.
+    pub sets_clocks: bool,
 }
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
         let members = if seed % 10 == 9 { 5 } else { 3 };
-        Self { seed, members, seconds: 8, make: |store| store }
+        Self { seed, members, seconds: 8, make: |store| store, sets_clocks: false }
     }
 }
 
@@ -74,39 +79,117 @@ struct Shared {
     last_value: u64,
     /// By watcher.
     told: Vec<Told>,
+    promises: Vec<Promise>,
+    /// What a lessee was told and must not be.
+    broken: Vec<String>,
     is_over: bool,
 }
 
 impl Shared {
+    /// A member that is up.
+    fn any(&self, rng: &mut Rng) -> Option<Member> {
+        let up: Vec<&Member> = self.up.iter().flatten().collect();
+        (!up.is_empty()).then(|| up[rng.below(up.len() as u64) as usize].clone())
+    }
+
     fn value(&mut self) -> u64 {
         self.last_value += 1;
         self.last_value
     }
 }
 
+/// What became of a call.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    /// It did not happen.
+    Refused,
+    Unknown,
+}
+
 /// Asks a member, and notes what was asked and answered, and when. Was there an answer?
-async fn call(shared: &Mutex<Shared>, (gate, engine): Member, what: What) -> bool {
+async fn call(shared: &Mutex<Shared>, member: Member, what: What) -> bool {
+    let ask = move |engine| async move { client::ask(&engine, what).await.map(Some) };
+    call_with(shared, member, what, ask).await == Outcome::Answered
+}
+
+/// The same, in another way; none is a refusal.
+async fn call_with<F: Future<Output = Result<Option<Answer>, MeshError>> + Send + 'static>(
+    shared: &Mutex<Shared>,
+    (gate, engine): Member,
+    what: What,
+    ask: impl FnOnce(super::node::Engine) -> F + Send + 'static,
+) -> Outcome {
     let place = {
         let mut shared = shared.lock().expect("no panic");
         shared.calls.push(Some(Call { what, asked: Rt::now_ns(), answered: None }));
         shared.calls.len() - 1
     };
-    let asked = run_behind(gate, async move { client::ask(&engine, what).await });
+    let asked = run_behind(gate, async move { ask(engine).await });
     let outcome = Rt::timeout(PATIENCE, asked).await;
     let mut shared = shared.lock().expect("no panic");
     match outcome {
-        Ok(Some(Ok(answer))) => {
+        Ok(Some(Ok(Some(answer)))) => {
             if let Some(call) = &mut shared.calls[place] {
                 call.answered = Some((Rt::now_ns(), answer));
             }
-            true
+            Outcome::Answered
+        }
+        Ok(Some(Ok(None))) => {
+            shared.calls[place] = None;
+            Outcome::Refused
         }
         Ok(Some(Err(MeshError::NoLeader { .. } | MeshError::Busy))) => {
-            shared.calls[place] = None;
-            false
+            shared.calls[place] = None; // nor did it happen
+            Outcome::Unknown
         }
-        _ => false,
+        _ => Outcome::Unknown,
     }
+}
+
+/// Puts the key, and keeps the lease alive for some rounds.
+async fn hold(shared: &Mutex<Shared>, rng: &mut Rng, promise: &mut Promise, ttl: i64) {
+    let (of, lease) = (promise.key, i64::from(promise.key));
+    let is_broken = |promise: &Promise, what: &str| {
+        let now = Rt::now_ns();
+        if now < promise.until {
+            let early = (promise.until - now) / 1_000_000;
+            let broken = format!("{what} {of} was told that its lease is gone, {early} ms before its time");
+            shared.lock().expect("no panic").broken.push(broken);
+        }
+    };
+    let value = shared.lock().expect("no panic").value();
+    let Some(member) = shared.lock().expect("no panic").any(rng) else { return };
+    match call_with(shared, member, What::Put(of, value), move |engine| async move {
+        lessee::put(&engine, of, value, lease).await
+    })
+    .await
+    {
+        Outcome::Refused => return is_broken(promise, "the put of key"),
+        Outcome::Answered | Outcome::Unknown => {}
+    }
+    for _ in 0..rng.below(8) {
+        Rt::sleep(Duration::from_millis(rng.below(ttl.unsigned_abs() * 500))).await;
+        if shared.lock().expect("no panic").is_over {
+            return;
+        }
+        let Some((gate, engine)) = shared.lock().expect("no panic").any(rng) else { continue };
+        let asked = Rt::now_ns();
+        let renewed = run_behind(gate, async move { engine.lease(LeaseAsk::Renew(lease)).await });
+        match Rt::timeout(PATIENCE, renewed).await {
+            Ok(Some(Ok(Some(_)))) => promise.renew(asked, ttl),
+            Ok(Some(Ok(None))) => return is_broken(promise, "the lessee of key"),
+            _ => {}
+        }
+    }
+}
+
+/// Keys that hang on leases.
+fn held(engine: &super::node::Engine) -> Vec<u8> {
+    let everything = crate::check::kv::everything(0);
+    let state = engine.store().read(|transaction| kv::range(transaction, &everything)).expect("readable");
+    let kvs = state.expect("now is not compacted").kvs;
+    (HELD..=u8::MAX).filter(|of| kvs.iter().any(|kv| kv.key == crate::check::kv::key(*of))).collect()
 }
 
 struct World {
@@ -126,7 +209,15 @@ struct World {
 pub fn run(plan: Plan) -> Report {
     Rt::simulate(plan.seed, async move {
         let told = vec![Told::default(); WATCHERS as usize];
-        let shared = Shared { up: Vec::new(), calls: Vec::new(), last_value: 0, told, is_over: false };
+        let shared = Shared {
+            up: Vec::new(),
+            calls: Vec::new(),
+            last_value: 0,
+            told,
+            promises: Vec::new(),
+            broken: Vec::new(),
+            is_over: false,
+        };
         let mut world = World {
             plan,
             net: Net::new(plan.seed),
@@ -140,6 +231,7 @@ pub fn run(plan: Plan) -> Report {
         };
         world.found().await;
         let mut clients: Vec<_> = (0..CLIENTS).map(|client| SimRuntime::spawn(world.client(client))).collect();
+        clients.extend((0..LESSEES).map(|lessee| SimRuntime::spawn(world.lessee(lessee))));
         clients.extend((0..WATCHERS).map(|watcher| SimRuntime::spawn(world.watcher(watcher))));
         world.suffer().await;
         world.recover().await;
@@ -147,6 +239,7 @@ pub fn run(plan: Plan) -> Report {
         for client in clients {
             client.await.expect("no panic");
         }
+        world.let_go().await;
         world.settle().await;
         world.report().await
     })
@@ -164,7 +257,7 @@ impl World {
 
     /// One founds the cluster, the others join it and get votes.
     async fn found(&mut self) {
-        self.nodes.push(Node::new(1, 1));
+        self.nodes.push(Node::new(1, 1, &mut self.rng));
         self.start(0).await;
         let founder = self.nodes[0].engine.clone().expect("started");
         while founder.leader() != Some(1) {
@@ -175,7 +268,7 @@ impl World {
             let (founder, seat) = (founder.clone(), seat(super::node::peer(place)));
             let id = self.nodes[0].run(async move { founder.add(seat).await }).await.expect("alive").expect("added");
             ids.push(id);
-            self.nodes.push(Node::new(id, place));
+            self.nodes.push(Node::new(id, place, &mut self.rng));
             let new = self.nodes.len() - 1;
             self.start(new).await;
         }
@@ -254,6 +347,11 @@ impl World {
 
     async fn fault(&mut self) {
         let Some(i) = self.victim() else { return };
+        if self.plan.sets_clocks && self.rng.below(3) == 0 {
+            self.count("a clock is set");
+            let ms = self.rng.below(20_000) as i64 - 10_000;
+            self.nodes[i].set_ms.store(ms, Ordering::Relaxed);
+        }
         match self.rng.below(18) {
             0 | 1 => {
                 self.count("kill");
@@ -352,6 +450,26 @@ impl World {
         }
     }
 
+    /// Nobody renews a lease any more: they all end.
+    async fn let_go(&mut self) {
+        let start = Rt::now_ns();
+        loop {
+            self.tend().await;
+            let held = match &self.nodes[0].engine {
+                Some(engine) if engine.read_barrier().await.is_ok() => held(engine),
+                _ => vec![HELD],
+            };
+            if held.is_empty() {
+                return;
+            }
+            if Rt::now_ns() > start + CATCH_UP_NS {
+                return self.trouble.push(format!("keys {held:?} outlive their leases"));
+            }
+            self.due.values_mut().for_each(|at| *at = 0);
+            Rt::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn write(&mut self) -> bool {
         let Some(engine) = self.nodes[0].engine.clone() else { return false };
         let value = self.shared().value();
@@ -393,6 +511,30 @@ impl World {
                     (up[rng.below(up.len() as u64) as usize].clone(), what)
                 };
                 call(&shared, member, what).await;
+            }
+        }
+    }
+
+    /// Holds a key by a lease for a while, one after the other.
+    fn lessee(&self, lessee: u64) -> impl Future<Output = ()> + Send + use<> {
+        let (mut rng, shared) = (Rng::stream(self.plan.seed, 300 + lessee), self.shared.clone());
+        async move {
+            for round in 0..20 {
+                let (of, ttl) = (HELD + (2 * round + lessee) as u8, 2 + rng.below(3) as i64);
+                Rt::sleep(Duration::from_millis(2 + rng.below(300))).await;
+                let Some((gate, engine)) = shared.lock().expect("no panic").any(&mut rng) else { continue };
+                if shared.lock().expect("no panic").is_over {
+                    return;
+                }
+                let lease = i64::from(of);
+                let (mut promise, asked) = (Promise { key: of, until: 0 }, Rt::now_ns());
+                let granted = run_behind(gate, async move { lessee::grant(&engine, lease, ttl).await });
+                if !matches!(Rt::timeout(PATIENCE, granted).await, Ok(Some(Ok(())))) {
+                    continue; // if it happened all the same, nothing hangs on it
+                }
+                promise.renew(asked, ttl);
+                hold(&shared, &mut rng, &mut promise, ttl).await;
+                shared.lock().expect("no panic").promises.push(promise);
             }
         }
     }
@@ -458,6 +600,12 @@ impl World {
         };
         self.check_watchers(&changes);
         let history = History { calls, changes };
+        let (promises, broken) = {
+            let mut shared = self.shared();
+            (std::mem::take(&mut shared.promises), std::mem::take(&mut shared.broken))
+        };
+        self.trouble.extend(broken);
+        self.trouble.extend(lessee::check(&history, &promises).err());
         let hash =
             blake3::hash(format!("{history:?} {hashes:?} {:?} {:?}", self.faults, self.trouble).as_bytes()).to_string();
         let answered = history.calls.iter().filter(|call| call.answered.is_some()).count();

@@ -8,7 +8,7 @@ pub struct Ask {
     pub from: u64,
     #[prost(uint64, tag = "3")]
     pub to: u64,
-    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub question: ::core::option::Option<ask::Question>,
 }
 /// Nested message and enum types in `Ask`.
@@ -30,12 +30,18 @@ pub mod ask {
         Propose(::prost::alloc::vec::Vec<u8>),
         #[prost(message, tag = "10")]
         ReadIndex(super::ReadIndex),
+        /// this lease
+        #[prost(int64, tag = "11")]
+        Renew(i64),
+        /// of this lease
+        #[prost(int64, tag = "12")]
+        TimeToLive(i64),
     }
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Told {
-    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub answer: ::core::option::Option<told::Answer>,
 }
 /// Nested message and enum types in `Told`.
@@ -57,6 +63,8 @@ pub mod told {
         Index(u64),
         #[prost(message, tag = "7")]
         Refused(super::Refused),
+        #[prost(message, tag = "8")]
+        Lease(super::Lease),
     }
 }
 #[allow(clippy::all)]
@@ -185,6 +193,20 @@ pub struct Transferred {
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadIndex {}
+/// What the leader knows of a lease.
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lease {
+    /// the state in which it is so has this entry
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    #[prost(bool, tag = "2")]
+    pub found: bool,
+    #[prost(int64, tag = "3")]
+    pub granted_seconds: i64,
+    #[prost(int64, tag = "4")]
+    pub remaining_seconds: i64,
+}
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Outcome {

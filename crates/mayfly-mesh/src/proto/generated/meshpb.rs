@@ -2,7 +2,7 @@
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Request", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "command::Request", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub request: ::core::option::Option<command::Request>,
 }
 /// Nested message and enum types in `Command`.
@@ -18,12 +18,62 @@ pub mod command {
         Txn(super::super::etcdserverpb::TxnRequest),
         #[prost(message, tag = "4")]
         Compaction(super::super::etcdserverpb::CompactionRequest),
+        #[prost(message, tag = "5")]
+        Grant(super::super::etcdserverpb::LeaseGrantRequest),
+        #[prost(message, tag = "6")]
+        Revoke(super::super::etcdserverpb::LeaseRevokeRequest),
+        #[prost(message, tag = "7")]
+        Expire(super::Expire),
+        #[prost(message, tag = "8")]
+        Checkpoint(super::Checkpoint),
     }
 }
+/// A lease as it was granted: its id may be given again.
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Granted {
+    #[prost(int64, tag = "1")]
+    pub id: i64,
+    /// the index of the entry that granted it
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+}
+/// The time of a lease is over, says the leader of a term.
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Expire {
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<Granted>,
+}
+/// What remains of leases, says the leader of a term. Of two, the one with the higher number counts.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Checkpoint {
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub leases: ::prost::alloc::vec::Vec<Remains>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Remains {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<Granted>,
+    /// 0: its whole time, since it was renewed
+    #[prost(int64, tag = "2")]
+    pub seconds: i64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Done {}
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Outcome {
-    #[prost(oneof = "outcome::Response", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "outcome::Response", tags = "1, 2, 3, 4, 6, 7, 8, 5")]
     pub response: ::core::option::Option<outcome::Response>,
 }
 /// Nested message and enum types in `Outcome`.
@@ -39,6 +89,13 @@ pub mod outcome {
         Txn(super::super::etcdserverpb::TxnResponse),
         #[prost(message, tag = "4")]
         Compaction(super::super::etcdserverpb::CompactionResponse),
+        #[prost(message, tag = "6")]
+        Grant(super::super::etcdserverpb::LeaseGrantResponse),
+        #[prost(message, tag = "7")]
+        Revoke(super::super::etcdserverpb::LeaseRevokeResponse),
+        /// of what no client asked for
+        #[prost(message, tag = "8")]
+        Done(super::Done),
         /// the number of the error: the same everywhere, since applying is
         #[prost(uint32, tag = "5")]
         Refused(u32),
