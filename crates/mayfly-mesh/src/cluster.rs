@@ -12,6 +12,8 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("cluster.state");
 /// Every member id that was ever given, and to whom.
 const MEMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("cluster.members");
+/// Members that were taken out.
+const REMOVED: TableDefinition<u64, ()> = TableDefinition::new("cluster.removed");
 const MEMBERSHIP: &str = "membership";
 
 pub(crate) struct Cluster;
@@ -29,6 +31,7 @@ impl Module for Cluster {
         };
         keep(transaction, Applied { index: 1, term: 1 }, alone)?;
         transaction.open_table(MEMBERS)?.insert(1, &Seat::default().encode_to_vec()[..])?;
+        transaction.open_table(REMOVED)?;
         Ok(())
     }
 
@@ -37,6 +40,7 @@ impl Module for Cluster {
             None if payload.is_empty() => Ok(Vec::new()),
             None => Err(Fault::Unreadable("its change of the cluster is of a kind not known".into())),
             Some(Change::Membership(membership)) => {
+                note_removed(transaction, &membership)?;
                 keep(transaction, at, membership)?;
                 Ok(Vec::new())
             }
@@ -55,6 +59,9 @@ impl Module for Cluster {
             record.extend(seat.value());
             emit(&record)?;
         }
+        for row in transaction.open_table(REMOVED)?.iter()? {
+            emit(&row?.0.value().to_be_bytes())?;
+        }
         Ok(())
     }
 
@@ -64,11 +71,17 @@ impl Module for Cluster {
         StoredMembership::decode(&first[..]).map_err(|_| damaged())?;
         transaction.open_table(STATE)?.insert(MEMBERSHIP, &first[..])?;
         transaction.delete_table(MEMBERS)?;
-        let mut members = transaction.open_table(MEMBERS)?;
+        transaction.delete_table(REMOVED)?;
+        let (mut members, mut removed) = (transaction.open_table(MEMBERS)?, transaction.open_table(REMOVED)?);
         while let Some(record) = next()? {
             let (id, seat) = record.split_first_chunk().ok_or_else(damaged)?;
+            let id = u64::from_be_bytes(*id);
+            if members.get(id)?.is_some() {
+                removed.insert(id, ())?; // its second record
+                continue;
+            }
             Seat::decode(seat).map_err(|_| damaged())?;
-            members.insert(u64::from_be_bytes(*id), seat)?;
+            members.insert(id, seat)?;
         }
         Ok(())
     }
@@ -79,7 +92,25 @@ pub(crate) fn prepare(transaction: &WriteTransaction) -> Result<(), Fault> {
     let nobody = StoredMembership::default().encode_to_vec();
     transaction.open_table(STATE)?.insert(MEMBERSHIP, &nobody[..])?;
     transaction.open_table(MEMBERS)?;
+    transaction.open_table(REMOVED)?;
     Ok(())
+}
+
+/// Who was a member before, and is none now.
+fn note_removed(transaction: &WriteTransaction, now: &Membership) -> Result<(), Fault> {
+    let before = membership_in(&transaction.open_table(STATE)?)?.membership.unwrap_or_default();
+    let mut removed = transaction.open_table(REMOVED)?;
+    for Member { id, .. } in before.members {
+        if now.members.iter().all(|member| member.id != id) {
+            removed.insert(id, ())?;
+        }
+    }
+    Ok(())
+}
+
+/// Was it taken out, as far as this state knows?
+pub(crate) fn is_removed(transaction: &ReadTransaction, id: u64) -> Result<bool, Fault> {
+    Ok(transaction.open_table(REMOVED)?.get(id)?.is_some())
 }
 
 fn keep(transaction: &WriteTransaction, at: Applied, membership: Membership) -> Result<(), Fault> {
@@ -91,8 +122,11 @@ fn keep(transaction: &WriteTransaction, at: Applied, membership: Membership) -> 
 
 /// The last membership that was applied.
 pub(crate) fn membership(transaction: &ReadTransaction) -> Result<StoredMembership, Fault> {
+    membership_in(&transaction.open_table(STATE)?)
+}
+
+fn membership_in(table: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<StoredMembership, Fault> {
     let damaged = || Fault::Damaged("it does not say who its members are".into());
-    let table = transaction.open_table(STATE)?;
     let bytes = table.get(MEMBERSHIP)?.ok_or_else(damaged)?;
     StoredMembership::decode(bytes.value()).map_err(|_| damaged())
 }

@@ -109,6 +109,20 @@ pub enum MeshError {
         /// Why.
         reason: String,
     },
+    /// The member was removed: its id is never used again.
+    #[error(
+        "{member:x} is no member of the mesh any more: join anew as a new member, or start this node without the mesh"
+    )]
+    Removed {
+        /// Its id.
+        member: u64,
+    },
+    /// The mesh does not let this node in.
+    #[error("the mesh does not let this node in: {reason}")]
+    NotAdmitted {
+        /// Why.
+        reason: String,
+    },
     /// An entry that no log takes.
     #[error("an entry of {bytes} bytes is too long: at most {max} are taken")]
     TooLong {

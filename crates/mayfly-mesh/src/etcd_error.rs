@@ -59,6 +59,16 @@ etcd_errors! {
     Timeout = 16, Unavailable, "etcdserver: request timed out";
     LeaseExists = 17, FailedPrecondition, "etcdserver: lease already exists";
     LeaseTtlTooLarge = 18, OutOfRange, "etcdserver: too large lease TTL";
+    MemberNotFound = 19, NotFound, "etcdserver: member not found";
+    PeerUrlExists = 20, FailedPrecondition, "etcdserver: Peer URLs already exists";
+    NotEnoughStarted = 21, Unknown, "etcdserver: re-configuration failed due to not enough started members";
+    MemberBadUrls = 22, InvalidArgument, "etcdserver: given member URLs are invalid";
+    UnhealthyCluster = 23, Unavailable, "etcdserver: unhealthy cluster";
+    LearnerNotReady = 24, FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader";
+    MemberNotLearner = 25, FailedPrecondition, "etcdserver: can only promote a learner member";
+    NotLeader = 26, FailedPrecondition, "etcdserver: not leader";
+    BadLeaderTransferee = 27, FailedPrecondition, "etcdserver: bad leader transferee";
+    LeaderTransferTimeout = 28, Unavailable, "etcdserver: request timed out, leader transfer took too long";
 }
 
 #[cfg(feature = "grpc")]

@@ -32,7 +32,7 @@ mod server;
 mod store;
 mod watch;
 
-pub use engine::{Engine, Single, Standing};
+pub use engine::{Engine, Member, MemberChange, Single, Standing};
 pub use entry::{Entry, FORMAT, Tag};
 pub use error::{MeshError, Result};
 pub use etcd_error::EtcdError;
@@ -43,7 +43,7 @@ pub use module::{Emit, Fault, Module, Next};
 #[cfg(feature = "mutants")]
 pub use mutant::Guard;
 #[cfg(feature = "raft")]
-pub use raft::{Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Member, Seat, Surroundings};
+pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Seat, Surroundings};
 #[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
 pub use store::Store;

@@ -9,7 +9,7 @@ use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{
-    Consensus, ConsensusConfig, Engine, LeaseAsk, LeaseTime, MESH_TOPIC, MeshError, Owner, Seat, Single, Store,
+    Arrival, Consensus, ConsensusConfig, Engine, LeaseAsk, LeaseTime, MESH_TOPIC, MeshError, Seat, Single, Store,
     Surroundings, Tag, kv, modules,
 };
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
@@ -23,13 +23,16 @@ fn peer(place: u8) -> Peer {
 }
 
 fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}") }
+    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
 }
 
-async fn start(net: &MemoryNet, store: Store, place: u8) -> Member {
-    let Peer { id, addr } = peer(place);
+fn endpoint(net: &MemoryNet, place: u8) -> MemoryEndpoint {
+    net.endpoint(peer(place).id, peer(place).addr)
+}
+
+async fn start(endpoint: MemoryEndpoint, store: Store, place: u8) -> Member {
     let config = ConsensusConfig { log_cut_every: 50, log_keep: 10, ..ConsensusConfig::default() };
-    let member = Member::start(store, net.endpoint(id, addr), seat(place), config, Surroundings::default()).await;
+    let member = Member::start(store, endpoint, seat(place), config, Surroundings::default()).await;
     member.expect("started")
 }
 
@@ -57,16 +60,21 @@ async fn get(member: &Member, key: &str) -> Option<Vec<u8>> {
 }
 
 async fn founder(net: &MemoryNet, folder: &Path) -> Member {
-    let member = start(net, Store::open(folder, modules()).expect("a store"), 1).await;
+    let member = start(endpoint(net, 1), Store::open(folder, modules()).expect("a store"), 1).await;
     until("the founder leads", || member.leader() == Some(1)).await;
     member
 }
 
 /// Joins as member of a place; gives its id, too.
-async fn join(net: &MemoryNet, leader: &Member, folder: &Path, place: u8) -> (u64, Member) {
-    let id = leader.add(seat(place)).await.expect("added");
-    let owner = Owner { cluster: leader.store().owner().cluster, member: id };
-    (id, start(net, Store::join(folder, owner, modules()).expect("a store"), place).await)
+async fn join(net: &MemoryNet, folder: &Path, place: u8) -> (u64, Member) {
+    let endpoint = endpoint(net, place);
+    let owner = Member::join(&endpoint, &[peer(1)], &seat(place), Arrival::First).await;
+    let owner = owner.expect("let in").expect("somebody leads");
+    (owner.member, start(endpoint, Store::join(folder, owner, modules()).expect("a store"), place).await)
+}
+
+fn voters(member: &Member) -> usize {
+    member.members().iter().filter(|member| member.is_voter).count()
 }
 
 fn hash(member: &Member) -> [[u8; 32]; 2] {
@@ -85,12 +93,11 @@ async fn three_members_agree_and_go_on_without_their_leader() {
     single.close().await;
 
     let a = founder(&net, folders[0].path()).await;
-    let (id_b, b) = join(&net, &a, folders[1].path(), 2).await;
-    let (id_c, c) = join(&net, &a, folders[2].path(), 3).await;
+    let (id_b, b) = join(&net, folders[1].path(), 2).await;
+    let (id_c, c) = join(&net, folders[2].path(), 3).await;
     assert!(1 < id_b && id_b < id_c, "ids are indexes of entries: {id_b}, {id_c}");
-    a.promote(&[id_b, id_c]).await.expect("promoted");
-    until("b knows three voters", || b.members().iter().filter(|member| member.is_voter).count() == 3).await;
-    assert_eq!(b.members()[0].seat, seat(1), "the founder told where it is found");
+    until("b knows three voters", || voters(&b) == 3).await;
+    assert_eq!(b.members()[0].peers[0], seat(1).url().expect("an address"), "the founder told where it is found");
 
     for i in 0..200 {
         let member = [&a, &b, &c][i % 3];
@@ -149,9 +156,10 @@ async fn a_lease_is_kept_alive_through_any_member() {
     let net = MemoryNet::new(3);
     let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
     let a = founder(&net, folders[0].path()).await;
-    let (id_b, b) = join(&net, &a, folders[1].path(), 2).await;
-    let (id_c, c) = join(&net, &a, folders[2].path(), 3).await;
-    a.promote(&[id_b, id_c]).await.expect("promoted");
+    let (id_b, b) = join(&net, folders[1].path(), 2).await;
+    let (id_c, c) = join(&net, folders[2].path(), 3).await;
+    assert!(id_b < id_c);
+    until("all have votes", || [&a, &b, &c].into_iter().all(|member| voters(member) == 3)).await;
     for (id, ttl) in [(7, 100), (8, 2)] {
         b.propose(kv::entry(Request::Grant(LeaseGrantRequest { id, ttl }))).await.expect("granted");
         let held = PutRequest { key: id.to_string().into(), lease: id, ..PutRequest::default() };
@@ -185,7 +193,7 @@ async fn what_is_not_meant_for_a_member_is_refused() {
     let net = MemoryNet::new(3);
     let folder = tempfile::tempdir().expect("a folder");
     let a = founder(&net, folder.path()).await;
-    until("a knows its own seat", || a.members()[0].seat == seat(1)).await;
+    until("a knows its own seat", || a.members()[0].peers.first() == seat(1).url().as_ref()).await;
     let cluster = a.store().owner().cluster;
     let stranger = net.endpoint(peer(9).id, peer(9).addr);
     let ask = |cluster: u64, from: u64, to: u64, question: &[u8]| {

@@ -16,7 +16,8 @@ use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
 use mayfly_mesh::{
-    Clients, Consensus, ConsensusConfig, Engine, MeshError, Owner, Seat, Store, Surroundings, modules, serve,
+    Clients, Consensus, ConsensusConfig, Engine, MemberChange, MeshError, Owner, Seat, Store, Surroundings, modules,
+    serve,
 };
 use mayfly_wire::{Endpoint, EndpointConfig, Identity, Peer, TrustList, TrustStore};
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ fn peer(folder: &Path, place: u8) -> Peer {
 }
 
 fn seat(folder: &Path, place: u8) -> Seat {
-    Seat { peer: Some(peer(folder, place)), name: format!("m{place}") }
+    Seat { peer: Some(peer(folder, place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
 }
 
 /// Not a test: a process that is killed.
@@ -105,13 +106,15 @@ async fn gather(founder: Consensus<Endpoint>, folder: PathBuf) {
     if founder.members().len() > 1 {
         return; // it was started again
     }
-    let mut ids = Vec::new();
     for place in 2..=MEMBERS {
-        let id = founder.add(seat(&folder, place)).await.expect("added");
+        let peers = vec![seat(&folder, place).url().expect("an address")];
+        let added = founder.change_members(MemberChange::Add { peers, wants_vote: true }).await;
+        let id = added.expect("answered").expect("added");
         println!("\nadded {place} {} {id}", founder.store().owner().cluster);
-        ids.push(id);
     }
-    founder.promote(&ids).await.expect("promoted");
+    while founder.members().iter().filter(|member| member.is_voter).count() < usize::from(MEMBERS) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     println!("\ngathered");
 }
 

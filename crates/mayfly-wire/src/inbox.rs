@@ -57,6 +57,13 @@ impl Inbox {
         let _ = self.traffic.try_send(event);
     }
 
+    /// Gives the event back when there is no room.
+    pub(crate) fn try_push(&self, event: Event) -> Result<(), Event> {
+        self.traffic.try_send(event).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event) => event,
+        })
+    }
+
     pub(crate) async fn next(&self) -> Option<Event> {
         let mut closed = self.closed.subscribe();
         tokio::select! {

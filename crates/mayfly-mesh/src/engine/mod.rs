@@ -1,11 +1,14 @@
 //! Who brings entries into an order and to disk: cluster of one does so alone; consensus will take its place behind the same trait.
 
+mod members;
 mod single;
 
+pub use members::{Member, MemberChange};
 pub use single::Single;
 
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::kv::Answer;
 use crate::lease::{LeaseAsk, LeaseTime};
 use crate::logged::Applied;
 use crate::store::Store;
@@ -36,6 +39,21 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`MeshError::NoLeader`], [`MeshError::Stopped`].
     fn read_barrier(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Who is a member, as far as this one knows.
+    fn members(&self) -> Vec<Member>;
+
+    /// Changes who is a member, through whoever leads, and waits until that is known here. Gives the id of the member in question.
+    ///
+    /// # Errors
+    /// Those of a proposal; [`MeshError::Membership`] for what this cluster does not do.
+    fn change_members(&self, change: MemberChange) -> impl Future<Output = Result<Answer<u64>>> + Send;
+
+    /// Lets another member lead in place of this one.
+    ///
+    /// # Errors
+    /// Those of a member that has ended.
+    fn hand_over(&self, to: u64) -> impl Future<Output = Result<Answer<()>>> + Send;
 
     /// Asks whoever leads about a lease; none where there is no such lease. What is answered is so in a state that is applied here.
     ///

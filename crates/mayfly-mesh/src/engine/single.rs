@@ -1,8 +1,10 @@
 //! A cluster of one: one thread writes, and everyone who waits at the same time shares one flush.
 
-use super::{Engine, Standing};
+use super::{Engine, Member, MemberChange, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::etcd_error::EtcdError;
+use crate::kv::Answer;
 use crate::lease::{self, CHECKPOINT, Clock, LeaseAsk, LeaseTime, Lessor};
 use crate::logged::{Applied, Logged};
 use crate::store::Store;
@@ -97,6 +99,21 @@ impl Engine for Single {
     /// What is acknowledged is committed here, so every later reader sees it; but not of a node that has ended.
     async fn read_barrier(&self) -> Result<()> {
         if self.ended.borrow().is_some() { Err(self.stopped()) } else { Ok(()) }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let (name, id) = ("default".into(), self.store.owner().member);
+        vec![Member { id, name, peers: Vec::new(), clients: Vec::new(), is_voter: true }]
+    }
+
+    async fn change_members(&self, _: MemberChange) -> Result<Answer<u64>> {
+        let reason = "this is a cluster of one without links to others: start it as a node of a swarm";
+        Err(MeshError::Membership { reason: reason.into() })
+    }
+
+    async fn hand_over(&self, to: u64) -> Result<Answer<()>> {
+        let is_self = to == self.store.owner().member;
+        Ok(if is_self { Ok(()) } else { Err(EtcdError::BadLeaderTransferee) })
     }
 
     async fn lease(&self, ask: LeaseAsk) -> Result<Option<LeaseTime>> {

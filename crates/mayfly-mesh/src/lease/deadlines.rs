@@ -271,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn what_remains_is_never_said_to_be_less() {
+        let mut deadlines = Deadlines::new(EVERY);
+        deadlines.add(&Lease::new(1, 100, 0, 1), Duration::ZERO);
+        let said = deadlines.say(Duration::from_millis(30_500), 1, 9, AGAIN);
+        assert_eq!(said.remains, [(Named { id: 1, granted: 1 }, 70)]);
+    }
+
+    #[test]
     fn what_is_over_is_said_at_most_so_much_at_once_and_again() {
         let mut deadlines = Deadlines::new(EVERY);
         (1..=5).for_each(|id| deadlines.add(&Lease::new(id, 10, 0, id as u64), Duration::ZERO));

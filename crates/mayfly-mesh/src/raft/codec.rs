@@ -84,11 +84,13 @@ pub(crate) fn seat_to(seat: &Seat) -> meshpb::Seat {
         identity: seat.peer.map_or(Vec::new(), |peer| peer.id.0.to_vec()),
         address: seat.peer.map_or(String::new(), |peer| peer.addr.to_string()),
         name: seat.name.clone(),
+        clients: seat.clients.clone(),
+        wants_vote: seat.wants_vote,
     }
 }
 
 pub(crate) fn seat_from(seat: meshpb::Seat) -> Faulty<Seat> {
-    let meshpb::Seat { identity, address, name } = seat;
+    let meshpb::Seat { identity, address, name, clients, wants_vote } = seat;
     let peer = if identity.is_empty() && address.is_empty() {
         None
     } else {
@@ -96,7 +98,7 @@ pub(crate) fn seat_from(seat: meshpb::Seat) -> Faulty<Seat> {
         let addr = address.parse().map_err(|_| format!("{address:?} is no address"))?;
         Some(Peer { id: NodeId(id), addr })
     };
-    Ok(Seat { peer, name })
+    Ok(Seat { peer, name, clients, wants_vote })
 }
 
 pub(crate) fn members_to(members: &Members) -> meshpb::Membership {

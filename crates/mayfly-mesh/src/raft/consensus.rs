@@ -9,17 +9,19 @@ use super::machine::Machine;
 use super::spool::Spool;
 use super::types::{Seat, Types};
 use super::writer::{Orders, Surroundings};
-use crate::engine::{Engine, Standing};
+use crate::cluster;
+use crate::engine::{Engine, Member, MemberChange, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::kv::Answer;
 use crate::lease::{LeaseAsk, LeaseTime, Lessor};
 use crate::store::Store;
 use mayfly_wire::Transport;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::{AsyncRuntime, Raft, TokioRuntime};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -40,6 +42,8 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     pub(super) seat: Seat,
     pub(super) incoming: Mutex<Incoming>,
     pub(super) lessor: Arc<Lessor>,
+    /// Why it ended, if neither its disk nor openraft is the reason.
+    gone: OnceLock<MeshError>,
     waiting: AtomicUsize,
     asked: AtomicUsize,
 }
@@ -72,7 +76,10 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         store.prepare_log()?;
         let openraft_config = config.openraft(owner.cluster)?;
         let orders = Orders::<R>::start(Arc::new(store), work)?;
-        let links = Arc::new(Links { transport, cluster: owner.cluster, member: owner.member });
+        if orders.store.read(|transaction| cluster::is_removed(transaction, owner.member))? {
+            return Err(MeshError::Removed { member: owner.member });
+        }
+        let links = Arc::new(Links::new(transport, owner));
         let dialer = Dialer { links: links.clone(), orders: orders.clone() };
         let (log, machine) = (Log::new(orders.clone()), Machine::new(orders.clone()));
         let raft = Raft::new(owner.member, openraft_config, dialer, log, machine).await;
@@ -80,9 +87,12 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
         let lessor = Arc::new(Lessor::new(clock, Duration::from_millis(config.lease_checkpoint_ms)));
         let asked = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { raft, orders, links, config, seat, incoming, lessor, waiting, asked });
+        let gone = OnceLock::new();
+        let shared = Arc::new(Shared { raft, orders, links, config, seat, incoming, lessor, gone, waiting, asked });
         drop(R::spawn(shared.clone().take_events()));
         drop(R::spawn(shared.clone().keep_seat()));
+        drop(R::spawn(shared.clone().promote_learners()));
+        drop(R::spawn(shared.clone().watch_members()));
         drop(R::spawn(shared.clone().keep_leases()));
         Ok(Self(shared))
     }
@@ -133,10 +143,19 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     pub(super) fn fatal(&self, fatal: &Fatal<Types<R>>) -> MeshError {
-        ended(&self.orders, fatal)
+        self.gone.get().cloned().unwrap_or_else(|| ended(&self.orders, fatal))
+    }
+
+    /// It was taken out.
+    pub(super) async fn remove_self(&self) {
+        let _ = self.gone.set(MeshError::Removed { member: self.links.member }); // it is told twice at most
+        let _ = self.raft.shutdown().await; // it fails only when it has ended already
     }
 
     pub(super) fn stopped(&self) -> MeshError {
+        if let Some(gone) = self.gone.get() {
+            return gone.clone();
+        }
         let reason = self.orders.ended().map_or("it was closed".into(), |error| error.to_string());
         MeshError::Stopped { reason }
     }
@@ -153,6 +172,18 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
     async fn read_barrier(&self) -> Result<()> {
         let _place = self.0.place()?;
         self.0.barrier_anywhere().await
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.0.members()
+    }
+
+    async fn change_members(&self, change: MemberChange) -> Result<Answer<u64>> {
+        self.0.change_members(&change).await
+    }
+
+    async fn hand_over(&self, to: u64) -> Result<Answer<()>> {
+        self.0.hand_over_to(to).await
     }
 
     async fn lease(&self, ask: LeaseAsk) -> Result<Option<LeaseTime>> {

@@ -3,9 +3,11 @@
 use super::codec::{Faulty, id_from, id_to, place_of, unlogged, vote_from, vote_to};
 use super::consensus::Shared;
 use super::incoming::checked;
-use super::link::{FORMAT, MESH_TOPIC, framed};
+use super::link::{FORMAT, MESH_TOPIC, REMOVED, framed};
 use super::machine::{SnapshotOf, State};
+use super::members::wish_from;
 use super::types::{Types, Vote};
+use crate::cluster;
 use crate::error::MeshError;
 use crate::lease::LeaseAsk;
 use crate::logged::{Applied, Logged};
@@ -26,7 +28,7 @@ use std::sync::Arc;
 
 /// Codes of refusals.
 const UNREADABLE: u16 = 1;
-const NOT_FOR_US: u16 = 2;
+pub(super) const NOT_FOR_US: u16 = 2;
 const ENDED: u16 = 3;
 const BUSY: u16 = 4;
 
@@ -61,11 +63,15 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     async fn answer(self: &Arc<Self>, from: Peer, payload: &[u8]) -> Result<Answer, Refusal> {
         let _place = self.place_of_question().ok_or((BUSY, "too many questions wait".into()))?;
         let unreadable = |reason: String| (UNREADABLE, reason);
-        let question = match payload {
+        let (by, question) = match payload {
             [FORMAT, rest @ ..] => {
                 let ask = Ask::decode(rest).map_err(|e| unreadable(format!("it cannot be read: {e}")))?;
-                self.meant_for_us(from, &ask).map_err(|reason| (NOT_FOR_US, reason))?;
-                ask.question.ok_or_else(|| unreadable("it asks nothing that is known".into()))?
+                let is_newcomer = ask.from == 0 && matches!(ask.question, Some(Question::Join(_)));
+                if !is_newcomer {
+                    self.meant_for_us(from, &ask).map_err(|reason| (NOT_FOR_US, reason))?;
+                    self.check_removed(ask.from)?;
+                }
+                (ask.from, ask.question.ok_or_else(|| unreadable("it asks nothing that is known".into()))?)
             }
             [format, ..] => return Err(unreadable(format!("it has format {format}, this program reads {FORMAT}"))),
             [] => return Err(unreadable("it is empty".into())),
@@ -77,6 +83,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             Question::Chunk(chunk) => self.chunk(chunk).await,
             Question::Transfer(transfer) => self.transfer(transfer).await,
             Question::Propose(entry) => Ok(self.proposed(entry).await),
+            Question::Join(join) => Ok(self.join_told(from, by, join).await),
+            Question::Change(change) => match wish_from(change) {
+                Ok(wish) => Ok(self.change_told(&wish).await),
+                Err(reason) => Err(unreadable(reason)),
+            },
             Question::Renew(id) => Ok(self.lease_told(LeaseAsk::Renew(id)).await),
             Question::TimeToLive(id) => Ok(self.lease_told(LeaseAsk::TimeToLive(id)).await),
             Question::ReadIndex(_) => Ok(match self.read_index().await {
@@ -103,6 +114,18 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 Err(format!("it is from {}, and member {member:x} is {}", from.id.short(), identity.short()))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whoever was taken out is told so, and acted for no more.
+    fn check_removed(&self, member: u64) -> Result<(), Refusal> {
+        if self.raft.metrics().borrow_watched().membership_config.get_node(&member).is_some() {
+            return Ok(());
+        }
+        match self.orders.store.read(|transaction| cluster::is_removed(transaction, member)) {
+            Ok(true) => Err((REMOVED, format!("{member:x} is no member any more"))),
+            Ok(false) => Ok(()),
+            Err(error) => Err((ENDED, error.to_string())),
         }
     }
 
@@ -169,9 +192,13 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     pub(super) fn refusal(&self, error: &MeshError) -> Answer {
         let nothing = matches!(error, MeshError::NoLeader { .. } | MeshError::Busy | MeshError::TooLong { .. });
-        let kind = if nothing { Kind::NothingHappened } else { Kind::Unsure };
+        let (kind, reason) = match error {
+            MeshError::Membership { reason } => (Kind::Never, reason.clone()),
+            error if nothing => (Kind::NothingHappened, error.to_string()),
+            error => (Kind::Unsure, error.to_string()),
+        };
         let leader = self.leader().map_or(0, |(id, _)| id);
-        Answer::Refused(Refused { kind: kind.into(), reason: error.to_string(), leader })
+        Answer::Refused(Refused { kind: kind.into(), reason, leader })
     }
 
     /// Takes a chunk of a snapshot; installs the snapshot with the last one.

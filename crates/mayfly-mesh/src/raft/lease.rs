@@ -74,7 +74,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     /// Until the member has ended.
-    async fn ends(&self) {
+    pub(super) async fn ends(&self) {
         let mut metrics = self.raft.metrics();
         while metrics.borrow_watched().running_state.is_ok() {
             if metrics.changed().await.is_err() {

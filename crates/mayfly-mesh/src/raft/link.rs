@@ -5,6 +5,7 @@ use super::machine::{SnapshotOf, State};
 use super::spool::Spool;
 use super::types::{Seat, Types, Vote};
 use super::writer::Orders;
+use crate::ids::Owner;
 use crate::proto::linkpb::appended::Outcome;
 use crate::proto::linkpb::ask::Question;
 use crate::proto::linkpb::told::Answer;
@@ -19,15 +20,19 @@ use openraft::raft::{
 };
 use openraft::{AsyncRuntime, RaftNetworkFactory};
 use prost::Message;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The topic of members' questions on their links.
 pub const MESH_TOPIC: u16 = 16;
 /// The first byte of every question and answer.
 pub(super) const FORMAT: u8 = 1;
+/// The refusal of a question of a member that was taken out.
+pub(super) const REMOVED: u16 = 5;
 /// How often a snapshot is tried to be sent on from where it broke off.
 const SNAPSHOT_TRIES: u32 = 10;
 /// Between two such tries.
@@ -49,25 +54,60 @@ pub(super) struct Links<T> {
     pub(super) transport: T,
     pub(super) cluster: u64,
     pub(super) member: u64,
+    /// Where members are found now: openraft keeps what it knew when it made its links.
+    book: RwLock<BTreeMap<u64, Peer>>,
+    /// Whether another member has said that this one was taken out.
+    pub(super) removed: watch::Sender<bool>,
 }
 
 impl<T: Transport> Links<T> {
+    pub(super) fn new(transport: T, owner: Owner) -> Self {
+        let (book, removed) = (RwLock::default(), watch::Sender::new(false));
+        Self { transport, cluster: owner.cluster, member: owner.member, book, removed }
+    }
+
+    /// Notes where members are found.
+    pub(super) fn note<'s>(&self, seats: impl Iterator<Item = (&'s u64, &'s Seat)>) {
+        let book = seats.filter_map(|(id, seat)| Some((*id, seat.peer?))).collect();
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
+    }
+
+    fn found(&self, member: u64) -> Option<Peer> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner).get(&member).copied()
+    }
+
     /// Asks another member.
     pub(super) async fn ask<R: AsyncRuntime>(
         &self,
-        (to, peer): (u64, Peer),
+        whom: (u64, Peer),
         question: Question,
         time: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let ask = Ask { cluster: self.cluster, from: self.member, to, question: Some(question) };
-        let bytes = framed(&ask);
-        let asked = R::timeout(time, self.transport.request(peer, MESH_TOPIC, &bytes)).await;
-        match asked {
-            Err(_) => Err(NoAnswer::Unsure(format!("member {to:x} did not answer within {} ms", time.as_millis()))),
-            Ok(Err(error)) if was_not_asked(&error) => Err(NoAnswer::NotAsked(error.to_string())),
-            Ok(Err(error)) => Err(NoAnswer::Unsure(error.to_string())),
-            Ok(Ok(bytes)) => unframed(&bytes).map_err(NoAnswer::Unsure),
+        let by = Owner { cluster: self.cluster, member: self.member };
+        ask_over::<T, R>(&self.transport, by, whom, question, time, &self.removed).await
+    }
+}
+
+/// Asks a member; `by` is nobody for a newcomer. `removed` is told when it is none any more.
+pub(super) async fn ask_over<T: Transport, R: AsyncRuntime>(
+    transport: &T,
+    by: Owner,
+    (to, peer): (u64, Peer),
+    question: Question,
+    time: Duration,
+    removed: &watch::Sender<bool>,
+) -> Result<Answer, NoAnswer> {
+    let bytes = framed(&Ask { cluster: by.cluster, from: by.member, to, question: Some(question) });
+    let asked = R::timeout(time, transport.request(peer, MESH_TOPIC, &bytes)).await;
+    match asked {
+        Err(_) => Err(NoAnswer::Unsure(format!("member {to:x} did not answer within {} ms", time.as_millis()))),
+        Ok(Err(WireError::Failed { code: REMOVED, message })) => {
+            removed.send_replace(true);
+            Err(NoAnswer::NotAsked(message))
         }
+        Ok(Err(error)) if was_not_asked(&error) => Err(NoAnswer::NotAsked(error.to_string())),
+        Ok(Err(error)) => Err(NoAnswer::Unsure(error.to_string())),
+        Ok(Ok(bytes)) => unframed(&bytes).map_err(NoAnswer::Unsure),
     }
 }
 
@@ -123,7 +163,11 @@ impl<T: Transport, R: AsyncRuntime> RaftNetworkFactory<Types<R>> for Dialer<T, R
 impl<T: Transport, R: AsyncRuntime> Link<T, R> {
     async fn ask(&self, question: Question, time: Duration) -> Result<Answer, RPCError<Types<R>>> {
         let unreachable = |reason: String| RPCError::Unreachable(Unreachable::from_string(reason));
-        let peer = self.peer.ok_or_else(|| unreachable(format!("member {:x} has no address", self.to)))?;
+        let peer = self
+            .links
+            .found(self.to)
+            .or(self.peer)
+            .ok_or_else(|| unreachable(format!("member {:x} has no address", self.to)))?;
         self.links.ask::<R>((self.to, peer), question, time).await.map_err(|e| match e {
             NoAnswer::NotAsked(reason) => unreachable(reason),
             NoAnswer::Unsure(reason) => RPCError::Network(NetworkError::from_string(reason)),

@@ -1,89 +1,330 @@
-//! Who is a member, and changes of it. They are made where the leader is.
+//! Changes of members. They are made where the leader is, who is asked by all others.
 
-use super::codec::seat_to;
-use super::consensus::{Consensus, Shared};
-use super::types::{Seat, Types};
+use super::codec::{place_or_none, seat_from, seat_to};
+use super::consensus::Shared;
+use super::link::NoAnswer;
+use super::types::{Seat, Types, peer_of_url};
 use crate::cluster;
+use crate::engine::{Member, MemberChange};
 use crate::error::{MeshError, Result};
+use crate::etcd_error::EtcdError;
+use crate::kv::Answer;
+use crate::proto::linkpb::ask::Question;
+use crate::proto::linkpb::member_change::Change as LinkChange;
+use crate::proto::linkpb::refused::Kind;
+use crate::proto::linkpb::told::Answer as Told;
+use crate::proto::linkpb::{self, MemberChanged, Refused};
+use crate::proto::meshpb;
 use crate::proto::meshpb::cluster_command::Change;
-use mayfly_wire::Transport;
+use mayfly_wire::{Peer, Transport};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{AsyncRuntime, ChangeMembers};
+use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::{AsyncRuntime, ChangeMembers, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A member, as a list shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The index of the entry that added it.
-    pub id: u64,
-    /// Where it is found, and who it is.
-    pub seat: Seat,
-    /// It has a vote; the others are learners.
-    pub is_voter: bool,
+/// A cluster has at most so many voters: more would only be slower.
+const MAX_VOTERS: usize = 7;
+
+/// A change that was looked at.
+#[derive(Clone, Debug)]
+pub(super) enum Wish {
+    Add(Seat),
+    Promote(u64),
+    Remove(u64),
+    Update(u64, Peer),
 }
 
-impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
-    /// Who is a member, as far as this one knows.
-    pub fn members(&self) -> Vec<Member> {
-        let known = self.0.raft.metrics().borrow_watched().membership_config.clone();
-        let voters: BTreeSet<u64> = known.voter_ids().collect();
-        let member = |(id, seat): (&u64, &Seat)| Member { id: *id, seat: seat.clone(), is_voter: voters.contains(id) };
-        known.nodes().map(member).collect()
+/// What the leader knows of members.
+struct Known {
+    seats: BTreeMap<u64, Seat>,
+    voters: BTreeSet<u64>,
+    /// Members that were heard from of late, this one too.
+    active: BTreeSet<u64>,
+    /// How far members' logs are known to be equal to the leader's.
+    matched: BTreeMap<u64, u64>,
+    /// The last entry of the leader's own log.
+    last: u64,
+}
+
+impl Known {
+    /// Are so many of these voters heard from that they can decide?
+    fn can_decide(&self, voters: &BTreeSet<u64>) -> bool {
+        voters.intersection(&self.active).count() > voters.len() / 2
     }
 
-    /// Gives a newcomer its member id, which nobody had before, and makes it a learner. It is then started on [`crate::Store::join`].
-    ///
-    /// # Errors
-    /// Those of a proposal; [`MeshError::Membership`] when this member does not lead.
-    pub async fn add(&self, seat: Seat) -> Result<u64> {
-        if self.leader() != Some(self.0.links.member) {
-            return Err(self.0.not_here());
+    fn is_taken(&self, peer: Peer, but: u64) -> bool {
+        let is_it = |other: Peer| other.id == peer.id || other.addr == peer.addr;
+        self.seats.iter().any(|(id, seat)| *id != but && seat.peer.is_some_and(is_it))
+    }
+
+    /// Has it nearly all that the leader has? Then giving it a vote holds nobody up. etcd's rule.
+    fn is_in_step(&self, id: u64) -> bool {
+        self.matched.get(&id).is_some_and(|matched| matched.saturating_mul(10) >= self.last.saturating_mul(9))
+    }
+}
+
+/// The change that a client asks for.
+fn wish(change: &MemberChange) -> Answer<Wish> {
+    let peer = |urls: &[String]| match urls {
+        [url] => peer_of_url(url).ok_or(EtcdError::MemberBadUrls),
+        _ => Err(EtcdError::MemberBadUrls),
+    };
+    Ok(match change {
+        MemberChange::Add { peers, wants_vote } => {
+            Wish::Add(Seat { peer: Some(peer(peers)?), wants_vote: *wants_vote, ..Seat::default() })
         }
-        let entry = cluster::entry(Some(Change::Newcomer(seat_to(&seat)))).encode();
-        let answer = self.0.propose_anywhere(entry).await?;
-        let id = answer.try_into().map(u64::from_be_bytes);
-        let id = id.map_err(|_| MeshError::Unsure { reason: "the cluster gave no id".into() })?;
-        let added = self.0.raft.add_learner(id, seat, false).await;
-        self.0.changed(added.map(drop))?;
-        Ok(id)
-    }
+        MemberChange::Promote(id) => Wish::Promote(*id),
+        MemberChange::Remove(id) => Wish::Remove(*id),
+        MemberChange::Update(id, peers) => Wish::Update(*id, peer(peers)?),
+    })
+}
 
-    /// Gives learners a vote.
-    ///
-    /// # Errors
-    /// [`MeshError::Membership`].
-    pub async fn promote(&self, members: &[u64]) -> Result<()> {
-        self.0.change(ChangeMembers::AddVoterIds(members.iter().copied().collect())).await
+fn wish_to(wish: &Wish) -> LinkChange {
+    match wish {
+        Wish::Add(seat) => LinkChange::Add(seat_to(seat)),
+        Wish::Promote(id) => LinkChange::Promote(*id),
+        Wish::Remove(id) => LinkChange::Remove(*id),
+        Wish::Update(id, peer) => {
+            let seat = seat_to(&Seat { peer: Some(*peer), ..Seat::default() });
+            LinkChange::Update(meshpb::Member { id: *id, seat: Some(seat) })
+        }
     }
+}
 
-    /// Takes members out, for ever.
-    ///
-    /// # Errors
-    /// [`MeshError::Membership`].
-    pub async fn remove(&self, members: &[u64]) -> Result<()> {
-        let members: BTreeSet<u64> = members.iter().copied().collect();
-        let changes = vec![ChangeMembers::RemoveVoters(members.clone()), ChangeMembers::RemoveNodes(members)];
-        self.0.change(ChangeMembers::Batch(changes)).await
-    }
-
-    /// Hands leadership over. It is done when another one leads; when that fails, an election follows.
-    ///
-    /// # Errors
-    /// [`MeshError::Stopped`] and others of a member that has ended.
-    pub async fn hand_over(&self, to: u64) -> Result<()> {
-        self.0.raft.trigger().transfer_leader(to).await.map_err(|fatal| self.0.fatal(&fatal))
-    }
+/// The change that another member passes on.
+pub(super) fn wish_from(change: linkpb::MemberChange) -> std::result::Result<Wish, String> {
+    Ok(match change.change.ok_or("it changes nothing that is known")? {
+        LinkChange::Add(seat) => Wish::Add(seat_from(seat)?),
+        LinkChange::Promote(id) => Wish::Promote(id),
+        LinkChange::Remove(id) => Wish::Remove(id),
+        LinkChange::Update(meshpb::Member { id, seat }) => {
+            let seat = seat_from(seat.unwrap_or_default())?;
+            Wish::Update(id, seat.peer.ok_or("it has no address")?)
+        }
+    })
 }
 
 impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
-    fn not_here(&self) -> MeshError {
-        let reason = match self.leader() {
-            Some((id, _)) => format!("this member does not lead: ask member {id:x}"),
-            None => "nobody leads as far as this member knows".into(),
+    /// Who is a member, as far as this one knows.
+    pub(super) fn members(&self) -> Vec<Member> {
+        let known = self.raft.metrics().borrow_watched().membership_config.clone();
+        let voters: BTreeSet<u64> = known.voter_ids().collect();
+        let member = |(id, seat): (&u64, &Seat)| Member {
+            id: *id,
+            name: seat.name.clone(),
+            peers: seat.url().into_iter().collect(),
+            clients: seat.clients.clone(),
+            is_voter: voters.contains(id),
         };
-        MeshError::Membership { reason }
+        known.nodes().map(member).collect()
+    }
+
+    /// Makes a change through whoever leads, and waits until it is known here. Gives the id of the member.
+    pub(super) async fn change_members(self: &Arc<Self>, change: &MemberChange) -> Result<Answer<u64>> {
+        match wish(change) {
+            Ok(wish) => self.change_anywhere(&wish).await,
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn change_anywhere(self: &Arc<Self>, wish: &Wish) -> Result<Answer<u64>> {
+        let until = R::Instant::now() + self.config.request();
+        loop {
+            let reason = match self.change_here(wish).await {
+                Err(MeshError::NoLeader { reason }) => match self.leader() {
+                    Some(leader) if leader.0 != self.links.member => {
+                        match self.change_over_there(leader, wish).await? {
+                            Ok(told) => {
+                                self.wait_applied(told.index).await?;
+                                return Ok(EtcdError::from_number(told.refused).map_or(Ok(told.member), Err));
+                            }
+                            Err(reason) => reason,
+                        }
+                    }
+                    _ => reason,
+                },
+                other => return other,
+            };
+            if R::Instant::now() >= until {
+                return Err(MeshError::NoLeader { reason });
+            }
+            R::sleep(self.config.moment()).await;
+        }
+    }
+
+    async fn change_over_there(
+        &self,
+        leader: (u64, Peer),
+        wish: &Wish,
+    ) -> Result<std::result::Result<MemberChanged, String>> {
+        let question = Question::Change(linkpb::MemberChange { change: Some(wish_to(wish)) });
+        match self.links.ask::<R>(leader, question, self.config.request()).await {
+            Ok(Told::Changed(told)) => Ok(Ok(told)),
+            Ok(Told::Refused(refused)) if refused.kind() == Kind::NothingHappened => Ok(Err(refused.reason)),
+            Ok(Told::Refused(refused)) if refused.kind() == Kind::Never => {
+                Err(MeshError::Membership { reason: refused.reason })
+            }
+            Ok(Told::Refused(Refused { reason, .. })) | Err(NoAnswer::Unsure(reason)) => {
+                Err(MeshError::Unsure { reason })
+            }
+            Ok(_) => Err(MeshError::Unsure { reason: "the leader answered another question".into() }),
+            Err(NoAnswer::NotAsked(reason)) => Ok(Err(reason)),
+        }
+    }
+
+    /// Answers another member.
+    pub(super) async fn change_told(self: &Arc<Self>, wish: &Wish) -> Told {
+        let made = self.change_here(wish).await.and_then(|made| Ok((made, self.orders.store.applied()?.index)));
+        match made {
+            Ok((Ok(member), index)) => Told::Changed(MemberChanged { index, member, refused: 0 }),
+            Ok((Err(error), index)) => Told::Changed(MemberChanged { index, member: 0, refused: error.number() }),
+            Err(error) => self.refusal(&error),
+        }
+    }
+
+    /// Makes a change if this member leads.
+    pub(super) async fn change_here(self: &Arc<Self>, wish: &Wish) -> Result<Answer<u64>> {
+        let known = self.known()?;
+        match wish {
+            Wish::Add(seat) => {
+                if seat.peer.is_none_or(|peer| known.is_taken(peer, 0)) {
+                    return Ok(Err(EtcdError::PeerUrlExists));
+                }
+                self.add(seat).await.map(Ok)
+            }
+            Wish::Promote(id) => self.promote(&known, *id).await,
+            Wish::Remove(id) => self.remove(&known, *id).await,
+            Wish::Update(id, peer) => {
+                let Some(seat) = known.seats.get(id) else { return Ok(Err(EtcdError::MemberNotFound)) };
+                if known.is_taken(*peer, *id) {
+                    return Ok(Err(EtcdError::PeerUrlExists));
+                }
+                self.seat(*id, Seat { peer: Some(*peer), ..seat.clone() }).await.map(|()| Ok(*id))
+            }
+        }
+    }
+
+    /// What this member knows, if it leads.
+    fn known(&self) -> Result<Known> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let (Some(heartbeat), Some(replication)) = (&metrics.heartbeat, &metrics.replication) else {
+            return Err(MeshError::NoLeader { reason: "this member does not lead".into() });
+        };
+        let (now, patience) = (R::Instant::now(), self.config.patience());
+        let is_heard = |heard: &Option<_>| {
+            heard.as_ref().is_some_and(|at: &openraft::metrics::SerdeInstant<R::Instant>| now - **at < patience)
+        };
+        let mut active: BTreeSet<u64> =
+            heartbeat.iter().filter(|(_, heard)| is_heard(heard)).map(|(id, _)| *id).collect();
+        active.insert(self.links.member);
+        Ok(Known {
+            seats: metrics.membership_config.nodes().map(|(id, seat)| (*id, seat.clone())).collect(),
+            voters: metrics.membership_config.voter_ids().collect(),
+            active,
+            matched: replication.iter().map(|(id, matched)| (*id, place_or_none(*matched).index)).collect(),
+            last: metrics.last_log_index.unwrap_or_default(),
+        })
+    }
+
+    /// Gives a newcomer its id, which nobody had before, and makes it a learner.
+    pub(super) async fn add(&self, seat: &Seat) -> Result<u64> {
+        let entry = cluster::entry(Some(Change::Newcomer(seat_to(seat)))).encode();
+        let (_, answer) = self.propose_here(entry).await?;
+        let id = answer.try_into().map(u64::from_be_bytes);
+        let id = id.map_err(|_| MeshError::Unsure { reason: "the cluster gave no id".into() })?;
+        self.changed(self.raft.add_learner(id, seat.clone(), false).await.map(drop))?;
+        Ok(id)
+    }
+
+    async fn promote(&self, known: &Known, id: u64) -> Result<Answer<u64>> {
+        let Some(seat) = known.seats.get(&id) else { return Ok(Err(EtcdError::MemberNotFound)) };
+        if known.voters.contains(&id) {
+            return Ok(Err(EtcdError::MemberNotLearner));
+        }
+        if known.voters.len() >= MAX_VOTERS {
+            let reason = format!("{MAX_VOTERS} members have votes already, and more would only be slower");
+            return Err(MeshError::Membership { reason });
+        }
+        if seat.name.is_empty() || !known.is_in_step(id) {
+            return Ok(Err(EtcdError::LearnerNotReady));
+        }
+        let voters = known.voters.iter().copied().chain([id]).collect();
+        if !known.can_decide(&voters) {
+            return Ok(Err(EtcdError::UnhealthyCluster));
+        }
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([id]))).await.map(|()| Ok(id))
+    }
+
+    async fn remove(&self, known: &Known, id: u64) -> Result<Answer<u64>> {
+        if !known.seats.contains_key(&id) {
+            return Ok(Err(EtcdError::MemberNotFound));
+        }
+        if known.voters.contains(&id) {
+            let rest: BTreeSet<u64> = known.voters.iter().copied().filter(|voter| *voter != id).collect();
+            if rest.is_empty() {
+                return Ok(Err(EtcdError::NotEnoughStarted));
+            }
+            if !known.can_decide(&rest) {
+                return Ok(Err(EtcdError::UnhealthyCluster));
+            }
+            if id == self.links.member {
+                return Err(self.step_aside(known, &rest).await);
+            }
+        }
+        let ids = BTreeSet::from([id]);
+        // A voter that loses its vote is taken out with it: it is not kept as a learner.
+        let change = match known.voters.contains(&id) {
+            true => ChangeMembers::RemoveVoters(ids),
+            false => ChangeMembers::RemoveNodes(ids),
+        };
+        self.change(change).await.map(|()| Ok(id))
+    }
+
+    /// Who is to be taken out lets another one lead first; the next leader is asked again.
+    async fn step_aside(&self, known: &Known, rest: &BTreeSet<u64>) -> MeshError {
+        let heard = rest.intersection(&known.active);
+        let next = heard.max_by_key(|id| known.matched.get(id).copied().unwrap_or_default());
+        match next {
+            Some(next) => match self.hand_over(*next).await {
+                Ok(()) => MeshError::NoLeader { reason: "leadership is being handed over".into() },
+                Err(error) => error,
+            },
+            None => MeshError::NoLeader { reason: "nobody is heard from who could lead".into() },
+        }
+    }
+
+    /// Hands leadership over. It is done when another one leads; when that fails, an election follows.
+    pub(super) async fn hand_over(&self, to: u64) -> Result<()> {
+        self.raft.trigger().transfer_leader(to).await.map_err(|fatal| self.fatal(&fatal))
+    }
+
+    /// Hands leadership over, and waits until that is so.
+    pub(super) async fn hand_over_to(&self, to: u64) -> Result<Answer<()>> {
+        let leads = |id: u64| self.raft.metrics().borrow_watched().current_leader == Some(id);
+        if !leads(self.links.member) {
+            return Ok(Err(EtcdError::NotLeader));
+        }
+        if !self.known()?.voters.contains(&to) {
+            return Ok(Err(EtcdError::BadLeaderTransferee));
+        }
+        let until = R::Instant::now() + self.config.request();
+        if to != self.links.member {
+            self.hand_over(to).await?;
+        }
+        while !leads(to) {
+            if R::Instant::now() >= until {
+                return Ok(Err(EtcdError::LeaderTransferTimeout));
+            }
+            R::sleep(self.config.moment()).await;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Says where a member is found.
+    pub(super) async fn seat(&self, id: u64, seat: Seat) -> Result<()> {
+        self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, seat)]))).await
     }
 
     async fn change(&self, change: ChangeMembers<u64, Seat>) -> Result<()> {
@@ -91,38 +332,18 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     fn changed(&self, done: std::result::Result<(), RaftError<Types<R>, ClientWriteError<Types<R>>>>) -> Result<()> {
+        let no_leader = |reason: String| Err(MeshError::NoLeader { reason });
         match done {
             Ok(()) => Ok(()),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(self.not_here()),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => no_leader("another member leads".into()),
+            Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
+                error @ ChangeMembershipError::InProgress(_),
+            ))) => no_leader(error.to_string()),
             Err(RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_))) => {
                 Err(MeshError::Unsure { reason: error.to_string() })
             }
             Err(RaftError::APIError(error)) => Err(MeshError::Membership { reason: error.to_string() }),
             Err(RaftError::Fatal(fatal)) => Err(self.fatal(&fatal)),
-        }
-    }
-
-    /// While this member leads, the membership says where it is found: a founder had no links, and an address may have changed.
-    pub(super) async fn keep_seat(self: Arc<Self>) {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let (leads, known, is_ended) = {
-                let metrics = metrics.borrow_watched();
-                let known = metrics.membership_config.get_node(&self.links.member).cloned();
-                (metrics.current_leader == Some(self.links.member), known, metrics.running_state.is_err())
-            };
-            if is_ended {
-                return;
-            }
-            if leads && known.is_some_and(|known| known != self.seat) {
-                let own = BTreeMap::from([(self.links.member, self.seat.clone())]);
-                if let Err(error) = self.change(ChangeMembers::SetNodes(own)).await {
-                    tracing::warn!(%error, "cannot tell the others where this member is found");
-                }
-                R::sleep(self.config.moment()).await;
-            } else if metrics.changed().await.is_err() {
-                return;
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod consensus;
 mod forward;
 mod inbox;
 mod incoming;
+mod join;
 mod lease;
 mod link;
 mod log;
@@ -17,7 +18,7 @@ mod writer;
 
 pub use config::ConsensusConfig;
 pub use consensus::Consensus;
+pub use join::Arrival;
 pub use link::MESH_TOPIC;
-pub use members::Member;
 pub use types::Seat;
 pub use writer::{DiskWork, Surroundings};

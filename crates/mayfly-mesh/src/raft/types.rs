@@ -36,13 +36,32 @@ impl fmt::Display for Command {
     }
 }
 
+const SCHEME: &str = "mayfly://";
+
 /// Where a member is found, and who it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seat {
     /// The identity of its links and their address. None for a founder that never had links.
     pub peer: Option<Peer>,
-    /// Its name in lists.
+    /// Its name in lists. A member without one was never started.
     pub name: String,
+    /// URLs where it serves clients.
+    pub clients: Vec<String>,
+    /// It becomes a voter once it has what the others have.
+    pub wants_vote: bool,
+}
+
+impl Seat {
+    /// Its identity and address as etcd's lists have them: `mayfly://IDENTITY@ADDRESS`.
+    pub fn url(&self) -> Option<String> {
+        self.peer.map(|Peer { id, addr }| format!("{SCHEME}{id}@{addr}"))
+    }
+}
+
+/// What [`Seat::url`] says.
+pub(crate) fn peer_of_url(url: &str) -> Option<Peer> {
+    let (id, addr) = url.trim().strip_prefix(SCHEME)?.split_once('@')?;
+    Some(Peer { id: id.parse().ok()?, addr: addr.trim_end_matches('/').parse().ok()? })
 }
 
 impl<R: AsyncRuntime> RaftTypeConfig for Types<R> {

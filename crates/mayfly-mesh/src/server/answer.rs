@@ -24,6 +24,7 @@ pub(super) fn status(error: &MeshError) -> Status {
         MeshError::TooLong { .. } => EtcdError::RequestTooLarge.into(),
         MeshError::NoLeader { .. } => EtcdError::NoLeader.into(),
         MeshError::Unsure { .. } => EtcdError::Timeout.into(),
+        MeshError::Membership { .. } => Status::failed_precondition(error.to_string()),
         MeshError::Damaged { .. } => EtcdError::Corrupt.into(),
         _ => EtcdError::Stopped.into(),
     }

@@ -2,8 +2,9 @@
 
 use super::answer::{header, status};
 use crate::engine::Engine;
+use crate::etcd_error::EtcdError;
 use crate::proto::etcdserverpb::maintenance_server::Maintenance;
-use crate::proto::etcdserverpb::{StatusRequest, StatusResponse};
+use crate::proto::etcdserverpb::{MoveLeaderRequest, MoveLeaderResponse, StatusRequest, StatusResponse};
 use tonic::{Request, Response, Status};
 
 /// The version of etcd whose API is covered: clients read it to know what they may ask for.
@@ -11,6 +12,13 @@ pub const ETCD_LEVEL: &str = "3.5.0";
 
 pub(super) struct MaintenanceService<E> {
     pub(super) engine: E,
+}
+
+impl<E: Engine> MaintenanceService<E> {
+    fn is_learner(&self) -> bool {
+        let own = self.engine.store().owner().member;
+        self.engine.members().iter().any(|member| member.id == own && !member.is_voter)
+    }
 }
 
 #[tonic::async_trait]
@@ -27,9 +35,16 @@ impl<E: Engine> Maintenance for MaintenanceService<E> {
             raft_index: standing.committed,
             raft_term: self.engine.term(),
             raft_applied_index: standing.applied.index,
-            errors: Vec::new(),
+            errors: standing.leader.map_or_else(|| vec![EtcdError::NoLeader.text().into()], |_| Vec::new()),
             db_size_in_use: bytes,
-            is_learner: false,
+            is_learner: self.is_learner(),
         }))
+    }
+
+    /// Only the leader is asked; its answer has no header, as in etcd.
+    async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
+        let target = request.into_inner().target_id;
+        self.engine.hand_over(target).await.map_err(|e| status(&e))??;
+        Ok(Response::new(MoveLeaderResponse::default()))
     }
 }

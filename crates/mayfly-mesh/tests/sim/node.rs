@@ -5,7 +5,9 @@ use super::net::{Endpoint, Net};
 use super::runtime::{Gate, Rt, behind};
 use crate::common::disk::Disk;
 use mayfly_base::{NodeId, Rng};
-use mayfly_mesh::{Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, Surroundings, modules};
+use mayfly_mesh::{
+    Arrival, Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, Surroundings, modules,
+};
 use mayfly_wire::Peer;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
@@ -26,6 +28,8 @@ pub struct Node {
     pub disk: Disk,
     pub gate: Arc<Gate>,
     pub engine: Option<Engine>,
+    /// Its disk was lost, with its id.
+    pub is_wiped: bool,
     /// By how much its clock is slow or fast, in a thousand.
     rate: i64,
     /// By how much somebody has set it, in milliseconds: nothing, but for a member that trusts the clock on the wall.
@@ -40,7 +44,7 @@ pub fn peer(place: u8) -> Peer {
 }
 
 pub fn seat(peer: Peer) -> Seat {
-    Seat { peer: Some(peer), name: "node".into() }
+    Seat { peer: Some(peer), name: "node".into(), wants_vote: true, ..Seat::default() }
 }
 
 pub fn config() -> ConsensusConfig {
@@ -62,7 +66,7 @@ impl Node {
     pub fn new(member: u64, place: u8, rng: &mut Rng) -> Self {
         let rate = rng.below(2 * CLOCKS_DIFFER + 1) as i64 - CLOCKS_DIFFER as i64;
         let (disk, gate, set_ms) = (Disk::default(), Gate::new(), Arc::default());
-        Self { member, peer: peer(place), disk, gate, engine: None, rate, set_ms }
+        Self { member, peer: peer(place), disk, gate, engine: None, is_wiped: false, rate, set_ms }
     }
 
     fn clock(&self) -> Clock {
@@ -74,10 +78,22 @@ impl Node {
         })
     }
 
-    /// Starts its process on what its disk keeps.
-    pub async fn start(&mut self, net: &Net, seed: u64, make: Make) -> Result<(), MeshError> {
+    /// Starts its process on what its disk keeps. One without a disk asks the others to let it in anew; false when they do not yet.
+    pub async fn start(&mut self, net: &Net, others: &[Peer], seed: u64, make: Make) -> Result<bool, MeshError> {
         self.gate = Gate::new();
-        let endpoint = net.plug_in(self.peer);
+        let mut endpoint = net.plug_in(self.peer);
+        if self.is_wiped {
+            let (seat, others) = (seat(self.peer), others.to_vec());
+            let join = async move {
+                let owner = Engine::join(&endpoint, &others, &seat, Arrival::Anew).await;
+                (endpoint, owner)
+            };
+            let Ok(Some(joined)) = Rt::timeout(Duration::from_secs(1), self.run(join)).await else { return Ok(false) };
+            let owner;
+            (endpoint, owner) = joined;
+            let Some(Owner { member, .. }) = owner? else { return Ok(false) };
+            (self.member, self.is_wiped) = (member, false);
+        }
         let store =
             make(Store::on_backend(self.disk.clone(), Owner { cluster: CLUSTER, member: self.member }, modules())?);
         let rng = Mutex::new(Rng::new(seed));
@@ -91,7 +107,7 @@ impl Node {
         let start = async move { Engine::start(store, endpoint, seat, config(), surroundings).await };
         let started = self.run(start).await;
         self.engine = Some(started.expect("nobody killed it")?);
-        Ok(())
+        Ok(true)
     }
 
     /// Runs something in its process. None when that is killed.

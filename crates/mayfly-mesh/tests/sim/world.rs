@@ -8,7 +8,7 @@ use super::runtime::{Gate, Rt};
 use super::watcher::{Stream, Told};
 use crate::check::{Answer, Call, HELD, History, What};
 use mayfly_base::Rng;
-use mayfly_mesh::{Engine, LeaseAsk, MeshError, Tag, kv};
+use mayfly_mesh::{Engine, LeaseAsk, MemberChange, MeshError, Tag, kv};
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
 use std::collections::BTreeMap;
@@ -184,6 +184,10 @@ async fn hold(shared: &Mutex<Shared>, rng: &mut Rng, promise: &mut Promise, ttl:
     }
 }
 
+fn voters(engine: &super::node::Engine) -> usize {
+    engine.members().iter().filter(|member| member.is_voter).count()
+}
+
 /// Keys that hang on leases.
 fn held(engine: &super::node::Engine) -> Vec<u8> {
     let everything = crate::check::kv::everything(0);
@@ -263,23 +267,28 @@ impl World {
         while founder.leader() != Some(1) {
             Rt::sleep(Duration::from_millis(20)).await;
         }
-        let mut ids = Vec::new();
         for place in 2..=self.plan.members {
             let (founder, seat) = (founder.clone(), seat(super::node::peer(place)));
-            let id = self.nodes[0].run(async move { founder.add(seat).await }).await.expect("alive").expect("added");
-            ids.push(id);
+            let add = MemberChange::Add { peers: seat.url().into_iter().collect(), wants_vote: true };
+            let added = self.nodes[0].run(async move { founder.change_members(add).await }).await;
+            let id = added.expect("alive").expect("answered").expect("added");
             self.nodes.push(Node::new(id, place, &mut self.rng));
             let new = self.nodes.len() - 1;
             self.start(new).await;
         }
-        self.nodes[0].run(async move { founder.promote(&ids).await }).await.expect("alive").expect("promoted");
+        while voters(&founder) < usize::from(self.plan.members) {
+            Rt::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn start(&mut self, i: usize) {
         let seed = self.rng.next_u64();
         let (net, make) = (self.net.clone(), self.plan.make);
-        if let Err(error) = self.nodes[i].start(&net, seed, make).await {
-            self.trouble.push(format!("member {i} does not start: {error}"));
+        let others: Vec<_> = self.nodes.iter().map(|node| node.peer).collect();
+        match self.nodes[i].start(&net, &others, seed, make).await {
+            Ok(true) => {}
+            Ok(false) => drop(self.due.insert(i, Rt::now_ns() + 500_000_000)), // nobody lets it in yet
+            Err(error) => self.trouble.push(format!("member {i} does not start: {error}")),
         }
         let (gate, up) = (self.nodes[i].gate.clone(), self.nodes[i].engine.clone());
         let mut shared = self.shared();
@@ -352,7 +361,7 @@ impl World {
             let ms = self.rng.below(20_000) as i64 - 10_000;
             self.nodes[i].set_ms.store(ms, Ordering::Relaxed);
         }
-        match self.rng.below(18) {
+        match self.rng.below(19) {
             0 | 1 => {
                 self.count("kill");
                 let left = self.nodes[i].disk.after_kill();
@@ -390,13 +399,7 @@ impl World {
                 self.count("cut in one direction");
                 self.net.cut(self.nodes[i].peer.id, self.nodes[other].peer.id);
             }
-            9 | 10 => {
-                self.count("isolation");
-                for other in &self.nodes {
-                    self.net.cut(self.nodes[i].peer.id, other.peer.id);
-                    self.net.cut(other.peer.id, self.nodes[i].peer.id);
-                }
-            }
+            9 | 10 => self.isolate(i),
             11 => {
                 self.count("weather");
                 let (loss, double) = (self.rng.below(20), self.rng.below(20));
@@ -409,10 +412,29 @@ impl World {
                     drop(self.nodes[i].run(async move { engine.hand_over(to).await }));
                 }
             }
+            13 => self.wipe(i),
             _ => {
                 self.net.heal();
                 self.net.set_weather(FAIR);
             }
+        }
+    }
+
+    fn isolate(&mut self, i: usize) {
+        self.count("isolation");
+        for other in &self.nodes {
+            self.net.cut(self.nodes[i].peer.id, other.peer.id);
+            self.net.cut(other.peer.id, self.nodes[i].peer.id);
+        }
+    }
+
+    /// One at a time: whoever loses a majority of disks has lost what was acknowledged.
+    fn wipe(&mut self, i: usize) {
+        let voters = self.nodes[0].engine.as_ref().map_or(0, voters);
+        if i > 0 && voters == self.nodes.len() && self.nodes.iter().all(|node| !node.is_wiped) {
+            self.count("lost disk");
+            self.kill(i, crate::common::disk::Disk::default());
+            self.nodes[i].is_wiped = true;
         }
     }
 

@@ -8,7 +8,7 @@ pub struct Ask {
     pub from: u64,
     #[prost(uint64, tag = "3")]
     pub to: u64,
-    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub question: ::core::option::Option<ask::Question>,
 }
 /// Nested message and enum types in `Ask`.
@@ -36,12 +36,16 @@ pub mod ask {
         /// of this lease
         #[prost(int64, tag = "12")]
         TimeToLive(i64),
+        #[prost(message, tag = "13")]
+        Join(super::Join),
+        #[prost(message, tag = "14")]
+        Change(super::MemberChange),
     }
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Told {
-    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub answer: ::core::option::Option<told::Answer>,
 }
 /// Nested message and enum types in `Told`.
@@ -65,6 +69,10 @@ pub mod told {
         Refused(super::Refused),
         #[prost(message, tag = "8")]
         Lease(super::Lease),
+        #[prost(message, tag = "9")]
+        Joined(super::Joined),
+        #[prost(message, tag = "10")]
+        Changed(super::MemberChanged),
     }
 }
 #[allow(clippy::all)]
@@ -193,6 +201,67 @@ pub struct Transferred {
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadIndex {}
+/// Lets a newcomer in; or says where a member is found that was away. A newcomer knows neither cluster nor members: its question has 0 for them.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Join {
+    #[prost(message, optional, tag = "1")]
+    pub seat: ::core::option::Option<super::meshpb::Seat>,
+    /// 0: a newcomer
+    #[prost(uint64, tag = "2")]
+    pub cluster: u64,
+    /// 0: a newcomer
+    #[prost(uint64, tag = "3")]
+    pub member: u64,
+    /// what was a member before has lost its state
+    #[prost(bool, tag = "4")]
+    pub anew: bool,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Joined {
+    #[prost(uint64, tag = "1")]
+    pub cluster: u64,
+    #[prost(uint64, tag = "2")]
+    pub member: u64,
+    /// empty: done
+    #[prost(string, tag = "3")]
+    pub refused: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberChange {
+    #[prost(oneof = "member_change::Change", tags = "1, 2, 3, 4")]
+    pub change: ::core::option::Option<member_change::Change>,
+}
+/// Nested message and enum types in `MemberChange`.
+pub mod member_change {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "1")]
+        Add(super::super::meshpb::Seat),
+        #[prost(uint64, tag = "2")]
+        Promote(u64),
+        #[prost(uint64, tag = "3")]
+        Remove(u64),
+        /// of its seat, only identity and address
+        #[prost(message, tag = "4")]
+        Update(super::super::meshpb::Member),
+    }
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberChanged {
+    /// the state in which it is so has this entry
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    #[prost(uint64, tag = "2")]
+    pub member: u64,
+    /// the number of the error; 0: done
+    #[prost(uint32, tag = "3")]
+    pub refused: u32,
+}
 /// What the leader knows of a lease.
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -244,6 +313,8 @@ pub mod refused {
     pub enum Kind {
         NothingHappened = 0,
         Unsure = 1,
+        /// nothing happened, and to ask again changes nothing
+        Never = 2,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -254,6 +325,7 @@ pub mod refused {
             match self {
                 Self::NothingHappened => "NOTHING_HAPPENED",
                 Self::Unsure => "UNSURE",
+                Self::Never => "NEVER",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -261,6 +333,7 @@ pub mod refused {
             match value {
                 "NOTHING_HAPPENED" => Some(Self::NothingHappened),
                 "UNSURE" => Some(Self::Unsure),
+                "NEVER" => Some(Self::Never),
                 _ => None,
             }
         }

@@ -129,8 +129,15 @@ pub struct Seat {
     pub identity: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
+    /// empty: it was never started
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// URLs where it serves clients
+    #[prost(string, repeated, tag = "4")]
+    pub clients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// it becomes a voter once it has what the others have
+    #[prost(bool, tag = "5")]
+    pub wants_vote: bool,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]

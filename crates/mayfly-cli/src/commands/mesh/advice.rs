@@ -1,0 +1,133 @@
+//! What went wrong at a node, and what to do about it.
+
+use anyhow::{Error, anyhow};
+use std::error::Error as Cause;
+use tonic::{Code, Status};
+
+/// What etcd's texts call for, by a part of each. The first that fits is taken.
+const ADVICE: &[(&str, &str)] = &[
+    ("no leader", NO_MAJORITY),
+    ("leader transfer took too long", "the one before may lead on: see `mayfly mesh status`, then try again"),
+    (
+        "request timed out",
+        "no majority answered in time, and it may have been done all the same: see `mayfly mesh status`",
+    ),
+    ("leader changed", "try again"),
+    ("server stopped", "the node is going down: ask another one (--endpoints)"),
+    ("has been compacted", "older revisions are gone: name a later one with --rev, or none for what is there now"),
+    (
+        "is a future revision",
+        "it has not been written yet: `mayfly mesh status` and every answer with --json say how far the mesh is",
+    ),
+    ("lease not found", "it has expired or was revoked: `mayfly mesh lease list` has those that live"),
+    ("lease already exists", "choose another id, or none"),
+    ("too large lease TTL", "choose a shorter time"),
+    ("request is too large", "a request has at most 1.5 MiB: split it, or keep a reference to what is large"),
+    ("too many operations in txn", "split it into smaller ones"),
+    ("duplicate key given in txn", "a transaction writes each key once"),
+    ("too many requests", "the node is busy: try again in a moment"),
+    ("key is not provided", "a key has at least one byte; --prefix with an empty one means all keys"),
+    ("key not found", "--ignore-value and --ignore-lease keep what a key has: it must be there"),
+    ("message length too large", "more was found than fits into one answer: ask for less at once with --limit"),
+    ("in sync with leader", "let it catch up, then promote it"),
+    ("can only promote a learner", "it has a vote already: see `mayfly mesh member list`"),
+    ("bad leader transferee", "only a member with a vote can lead: see `mayfly mesh member list`"),
+    ("member URLs are invalid", "a URL is http://HOST:PORT"),
+    ("unhealthy cluster", "first bring back or remove the members that are down: see `mayfly mesh status`"),
+    ("not enough started members", "first bring back or remove the members that are down: see `mayfly mesh status`"),
+    ("member not found", "`mayfly mesh member list` has the ids"),
+    ("Peer URLs already exists", "another member has that URL: see `mayfly mesh member list`"),
+    ("not leader", "another member leads by now: try again"),
+    ("corrupt cluster", "stop the node before it spreads, and see what it has logged"),
+];
+
+const NO_MAJORITY: &str = "no majority is within reach: see `mayfly mesh status`";
+
+/// A question that a node did not answer as hoped.
+pub fn failed(address: &str, status: &Status) -> Error {
+    let said = said(status);
+    match advice(status.code(), &said) {
+        Some(advice) => anyhow!("{address}: {said}: {advice}"),
+        None => anyhow!("{address}: {said}"),
+    }
+}
+
+/// The node's own words, or what broke underway.
+pub fn said(status: &Status) -> String {
+    match status.source() {
+        Some(source) => cause(source),
+        None if status.message().is_empty() => status.code().description().into(),
+        None => status.message().into(),
+    }
+}
+
+/// What lies under an error: the layers above say little.
+pub fn cause(error: &(dyn Cause + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+/// Could another node answer, or this one a little later?
+pub fn is_passing(status: &Status) -> bool {
+    use Code::{Aborted, Cancelled, DeadlineExceeded, Internal, Unavailable, Unknown};
+    matches!(status.code(), Aborted | Cancelled | DeadlineExceeded | Internal | Unavailable | Unknown)
+}
+
+fn advice(code: Code, said: &str) -> Option<&'static str> {
+    let known = ADVICE.iter().find(|(part, _)| said.contains(part)).map(|(_, advice)| *advice);
+    known.or(match code {
+        Code::Unavailable | Code::Unknown | Code::Cancelled => {
+            Some("is the node still running? What was asked may have been done all the same")
+        }
+        Code::DeadlineExceeded => {
+            Some("what was asked may have been done all the same; --timeout waits longer, `mayfly mesh status` shows who answers")
+        }
+        Code::PermissionDenied | Code::Unauthenticated => {
+            Some("the node lets only clients that it knows do this, and `mayfly mesh` comes without a name")
+        }
+        Code::Unimplemented => Some("this node does not offer it: an older version, or no node of a mesh"),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcd_s_words_stay_and_advice_follows() {
+        let error = failed("a:1", &Status::unavailable("etcdserver: no leader")).to_string();
+        assert_eq!(error, format!("a:1: etcdserver: no leader: {NO_MAJORITY}"));
+        let compacted = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
+        assert!(failed("a:1", &compacted).to_string().contains("--rev"));
+        let odd = Status::data_loss("something else");
+        assert_eq!(failed("a:1", &odd).to_string(), "a:1: something else");
+    }
+
+    #[test]
+    fn longer_texts_come_before_those_that_they_hold() {
+        for (at, (part, _)) in ADVICE.iter().enumerate() {
+            let hidden = ADVICE[..at].iter().find(|(before, _)| part.contains(before));
+            assert!(hidden.is_none(), "{part} is never reached: {hidden:?}");
+        }
+        assert!(
+            advice(Code::Unavailable, "etcdserver: request timed out, leader transfer took too long")
+                != advice(Code::Unavailable, "etcdserver: request timed out")
+        );
+    }
+
+    #[test]
+    fn what_has_no_words_has_a_code() {
+        assert_eq!(said(&Status::new(Code::NotFound, "")), Code::NotFound.description());
+    }
+
+    #[test]
+    fn a_refusal_is_no_outage() {
+        assert!(is_passing(&Status::unavailable("")));
+        assert!(!is_passing(&Status::permission_denied("")));
+        assert!(!is_passing(&Status::invalid_argument("")));
+    }
+}

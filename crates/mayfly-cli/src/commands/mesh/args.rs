@@ -1,0 +1,258 @@
+//! The definitions of `mayfly mesh`.
+
+pub use super::groups::{LeaseCommand, MemberCommand};
+pub use super::target::Target;
+use super::words::{lease_id, member_id};
+use clap::{Args, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+#[derive(Subcommand, Debug)]
+pub enum MeshCommand {
+    /// Show where each of the endpoints stands
+    Status(Target),
+    /// Read keys
+    Get(GetArgs),
+    /// Write a key
+    Put(PutArgs),
+    /// Delete keys
+    Del(DelArgs),
+    /// Compare, and then do one thing or the other, in one step
+    ///
+    /// Three paragraphs, each ended by an empty line: comparisons such as value("k") = "v", mod("k") > "0", create(…), version(…) and lease(…);
+    /// requests (get, put, del, with their options) for when all of them hold; requests for when one does not.
+    Txn {
+        /// Read the paragraphs from this file instead of standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print changes as they are made, until interrupted
+    Watch(WatchArgs),
+    /// Leases: they delete their keys unless they are renewed
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// The members of the cluster
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Forget what keys held before a revision
+    Compact {
+        /// The revision
+        #[arg(value_name = "REV", value_parser = clap::value_parser!(i64).range(1..))]
+        revision: i64,
+        /// Answer only when the space is free for new entries
+        #[arg(long)]
+        physical: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let another member lead
+    MoveLeader {
+        /// Who is to lead (hexadecimal, as in `mayfly mesh member list`)
+        #[arg(value_parser = member_id)]
+        id: u64,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// One key or many.
+#[derive(Args, Debug)]
+pub struct Range {
+    /// The key, or the first one of a range
+    pub key: OsString,
+    /// Where the range ends: the first key that does not belong to it
+    pub range_end: Option<OsString>,
+    /// All keys that start with KEY
+    #[arg(long, conflicts_with_all = ["range_end", "from_key"])]
+    pub prefix: bool,
+    /// All keys from KEY on
+    #[arg(long, conflicts_with = "range_end")]
+    pub from_key: bool,
+}
+
+/// What is read.
+#[derive(Args, Debug)]
+pub struct Selection {
+    #[command(flatten)]
+    pub range: Range,
+    /// Most keys to read; 0 is all
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub limit: i64,
+    /// Read as of this revision; 0 is now
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub rev: i64,
+    /// In which order
+    #[arg(long)]
+    pub order: Option<Order>,
+    /// By what they are put in order
+    #[arg(long)]
+    pub sort_by: Option<SortBy>,
+    /// The keys without their values
+    #[arg(long)]
+    pub keys_only: bool,
+    /// How many there are, and no more
+    #[arg(long, conflicts_with = "keys_only")]
+    pub count_only: bool,
+    /// Let the node answer from what it has, which may be old, without asking the others
+    #[arg(long)]
+    pub serializable: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Ascend,
+    Descend,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    Key,
+    Version,
+    Create,
+    Mod,
+    Value,
+}
+
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    #[command(flatten)]
+    pub what: Selection,
+    /// The values without their keys; a single one goes down a pipe byte for byte
+    #[arg(long, conflicts_with_all = ["keys_only", "count_only"])]
+    pub value_only: bool,
+    /// Write the value of the one key that is found into this file, byte for byte
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["keys_only", "count_only"])]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// What is written.
+#[derive(Args, Debug)]
+pub struct Pair {
+    /// The key
+    pub key: OsString,
+    /// The value, as text; - is standard input
+    #[arg(allow_hyphen_values = true, conflicts_with = "ignore_value")]
+    pub value: Option<OsString>,
+    /// The lease that holds the key (hexadecimal)
+    #[arg(long, value_name = "ID", value_parser = lease_id, conflicts_with = "ignore_lease")]
+    pub lease: Option<i64>,
+    /// Show what was there before
+    #[arg(long)]
+    pub prev_kv: bool,
+    /// Keep the value that the key has
+    #[arg(long)]
+    pub ignore_value: bool,
+    /// Keep the lease that the key has
+    #[arg(long)]
+    pub ignore_lease: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct PutArgs {
+    #[command(flatten)]
+    pub pair: Pair,
+    /// Take the value from this file, whatever bytes it has
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["value", "ignore_value"])]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// What is deleted.
+#[derive(Args, Debug)]
+pub struct Removal {
+    #[command(flatten)]
+    pub range: Range,
+    /// Delete every key there is: with an empty KEY and --prefix or --from-key
+    #[arg(long)]
+    pub all: bool,
+    /// Show what was there before
+    #[arg(long)]
+    pub prev_kv: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DelArgs {
+    #[command(flatten)]
+    pub what: Removal,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    pub range: Range,
+    /// Begin with the changes of this revision; 0 is what comes from now on
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub rev: i64,
+    /// Show what was there before
+    #[arg(long)]
+    pub prev_kv: bool,
+    /// Also say from time to time, while nothing changes, how far the node is
+    #[arg(long)]
+    pub progress: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser, Debug)]
+    struct Line {
+        #[command(subcommand)]
+        command: MeshCommand,
+    }
+
+    fn parse(line: &str) -> Result<MeshCommand, clap::Error> {
+        let words = std::iter::once("mesh").chain(line.split(' '));
+        Line::try_parse_from(words).map(|line| line.command)
+    }
+
+    #[test]
+    fn definitions_hold() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn endpoints_are_many() {
+        let Ok(MeshCommand::Status(target)) = parse("status --endpoints a:1,b:2 --endpoints c:3") else {
+            panic!("no status")
+        };
+        assert_eq!(target.endpoints, ["a:1", "b:2", "c:3"]);
+        assert_eq!(target.timeout_s, 5);
+    }
+
+    #[test]
+    fn values_may_start_with_a_hyphen() {
+        let Ok(MeshCommand::Put(args)) = parse("put k -5 --lease ff --prev-kv") else { panic!("no put") };
+        assert_eq!((args.pair.value, args.pair.lease, args.pair.prev_kv), (Some("-5".into()), Some(255), true));
+        let Ok(MeshCommand::Put(args)) = parse("put k --file f") else { panic!("no put") };
+        assert_eq!((args.pair.value, args.file), (None, Some("f".into())));
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_refused() {
+        for line in [
+            "get a b --prefix",
+            "get a --prefix --from-key",
+            "get a --keys-only --count-only",
+            "get a --keys-only -o f",
+            "put k v --file f",
+            "put k v --ignore-value",
+            "put k v --lease 1 --ignore-lease",
+            "lease show xyz",
+            "member add a",
+            "compact 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

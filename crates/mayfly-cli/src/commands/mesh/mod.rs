@@ -1,0 +1,41 @@
+//! `mayfly mesh`: what a client asks the nodes of a mesh, over etcd's v3 gRPC API.
+
+mod advice;
+mod answers;
+pub mod args;
+mod compact;
+mod connect;
+mod groups;
+mod keys;
+mod leader;
+mod lease;
+mod member;
+mod requests;
+mod status;
+mod target;
+mod txn;
+mod watch;
+mod words;
+
+use crate::support::ui::Ui;
+use anyhow::Result;
+use args::MeshCommand;
+
+pub fn run(command: MeshCommand, ui: Ui) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(talk(command, ui))
+}
+
+async fn talk(command: MeshCommand, ui: Ui) -> Result<()> {
+    match command {
+        MeshCommand::Status(target) => status::run(&target, ui).await,
+        MeshCommand::Get(args) => keys::get(&args, ui).await,
+        MeshCommand::Put(args) => keys::put(&args, ui).await,
+        MeshCommand::Del(args) => keys::delete(&args, ui).await,
+        MeshCommand::Txn { file, target } => txn::run(file.as_deref(), &target, ui).await,
+        MeshCommand::Watch(args) => watch::run(&args, ui).await,
+        MeshCommand::Lease(command) => lease::run(command, ui).await,
+        MeshCommand::Member(command) => member::run(command, ui).await,
+        MeshCommand::Compact { revision, physical, target } => compact::run(revision, physical, &target, ui).await,
+        MeshCommand::MoveLeader { id, target } => leader::run(id, &target, ui).await,
+    }
+}

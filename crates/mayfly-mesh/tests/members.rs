@@ -1,0 +1,302 @@
+//! Members come, go, return, and are found elsewhere.
+
+#![cfg(feature = "raft")]
+
+mod common;
+
+use mayfly_base::NodeId;
+use mayfly_mesh::proto::etcdserverpb::PutRequest;
+use mayfly_mesh::proto::meshpb::command::Request;
+use mayfly_mesh::{
+    Arrival, Consensus, ConsensusConfig, Engine, EtcdError, MemberChange, MeshError, Owner, Seat, Store, Surroundings,
+    Tag, kv, modules,
+};
+use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+type Mesh = Consensus<MemoryEndpoint>;
+
+fn peer(place: u8) -> Peer {
+    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
+}
+
+fn seat(place: u8) -> Seat {
+    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
+}
+
+fn url(place: u8) -> Vec<String> {
+    seat(place).url().into_iter().collect()
+}
+
+/// A member and where it lives.
+struct Member {
+    mesh: Mesh,
+    id: u64,
+    place: u8,
+    folder: TempDir,
+}
+
+struct Cluster {
+    net: MemoryNet,
+    members: Vec<Member>,
+}
+
+async fn start_on(endpoint: MemoryEndpoint, store: Store, seat: Seat) -> Result<Mesh, MeshError> {
+    let config = ConsensusConfig { log_cut_every: 50, log_keep: 10, ..ConsensusConfig::default() };
+    Mesh::start(store, endpoint, seat, config, Surroundings::default()).await
+}
+
+/// Whoever was there before has let go of the folder after a while.
+async fn open(folder: &Path) -> Store {
+    loop {
+        match Store::open(folder, modules()) {
+            Err(MeshError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => return other.expect("a store"),
+        }
+    }
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..1_500 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within 30 s: {what}");
+}
+
+impl Cluster {
+    async fn of(size: u8) -> Self {
+        let mut cluster = Self { net: MemoryNet::new(7), members: Vec::new() };
+        let folder = tempfile::tempdir().expect("a folder");
+        let mesh = start_on(cluster.endpoint(1), open(folder.path()).await, seat(1)).await.expect("started");
+        cluster.members.push(Member { mesh, id: 1, place: 1, folder });
+        for place in 2..=size {
+            cluster.join(place).await;
+        }
+        let voters = usize::from(size.min(7));
+        until("all have votes", || cluster.members.iter().all(|member| voters_of(&member.mesh) == voters)).await;
+        cluster
+    }
+
+    fn endpoint(&self, place: u8) -> MemoryEndpoint {
+        self.net.endpoint(peer(place).id, peer(place).addr)
+    }
+
+    /// Asks until somebody leads.
+    async fn admitted(&self, endpoint: &MemoryEndpoint, place: u8, arrival: Arrival) -> Result<Owner, MeshError> {
+        let all: Vec<Peer> = self.members.iter().map(|member| peer(member.place)).rev().collect();
+        for _ in 0..200 {
+            match Mesh::join(endpoint, &all, &seat(place), arrival).await? {
+                Some(owner) => return Ok(owner),
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        panic!("nobody lets it in");
+    }
+
+    async fn join(&mut self, place: u8) {
+        let endpoint = self.endpoint(place);
+        let owner = self.admitted(&endpoint, place, Arrival::First).await.expect("let in");
+        assert_eq!(self.admitted(&endpoint, place, Arrival::First).await, Ok(owner), "asked twice before it started");
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::join(folder.path(), owner, modules()).expect("a store");
+        let mesh = start_on(endpoint, store, seat(place)).await.expect("started");
+        self.members.push(Member { mesh, id: owner.member, place, folder });
+    }
+
+    fn leader(&self) -> &Member {
+        let leads = |member: &&Member| member.mesh.leader() == Some(member.id);
+        self.members.iter().find(leads).expect("a leader")
+    }
+
+    fn follower(&self) -> &Member {
+        let follows = |member: &&Member| member.mesh.leader() != Some(member.id);
+        self.members.iter().find(follows).expect("a follower")
+    }
+
+    async fn are_equal(&self) {
+        let hash =
+            |member: &Member| [Tag::KV, Tag::CLUSTER].map(|tag| member.mesh.store().hash(tag).expect("readable"));
+        until("all are equal", || self.members.iter().all(|member| hash(member) == hash(&self.members[0]))).await;
+    }
+}
+
+fn voters_of(mesh: &Mesh) -> usize {
+    mesh.members().iter().filter(|member| member.is_voter).count()
+}
+
+async fn put(mesh: &Mesh, value: &str) {
+    let put = PutRequest { key: "key".into(), value: value.into(), ..PutRequest::default() };
+    mesh.propose(kv::entry(Request::Put(put))).await.expect("written");
+}
+
+async fn change(mesh: &Mesh, change: MemberChange) -> Result<u64, EtcdError> {
+    mesh.change_members(change).await.expect("answered")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_changed_is_refused_in_etcds_words() {
+    let cluster = Cluster::of(3).await;
+    for member in [cluster.leader(), cluster.follower()] {
+        let mesh = &member.mesh;
+        let add = |peers: Vec<String>| MemberChange::Add { peers, wants_vote: true };
+        for bad in [vec![], vec!["http://10.0.0.9:1".into()], [url(8), url(9)].concat()] {
+            assert_eq!(change(mesh, add(bad)).await, Err(EtcdError::MemberBadUrls));
+        }
+        assert_eq!(change(mesh, add(url(2))).await, Err(EtcdError::PeerUrlExists));
+        let elsewhere = Seat { peer: Some(Peer { id: NodeId([9; 32]), ..peer(3) }), ..Seat::default() };
+        assert_eq!(change(mesh, add(elsewhere.url().into_iter().collect())).await, Err(EtcdError::PeerUrlExists));
+        assert_eq!(change(mesh, MemberChange::Promote(99)).await, Err(EtcdError::MemberNotFound));
+        assert_eq!(change(mesh, MemberChange::Promote(1)).await, Err(EtcdError::MemberNotLearner));
+        assert_eq!(change(mesh, MemberChange::Remove(99)).await, Err(EtcdError::MemberNotFound));
+        assert_eq!(change(mesh, MemberChange::Update(99, url(9))).await, Err(EtcdError::MemberNotFound));
+        assert_eq!(change(mesh, MemberChange::Update(1, url(2))).await, Err(EtcdError::PeerUrlExists));
+        assert_eq!(change(mesh, MemberChange::Update(1, vec!["nonsense".into()])).await, Err(EtcdError::MemberBadUrls));
+    }
+    let never =
+        change(&cluster.follower().mesh, MemberChange::Add { peers: url(9), wants_vote: true }).await.expect("added");
+    assert_eq!(change(&cluster.leader().mesh, MemberChange::Promote(never)).await, Err(EtcdError::LearnerNotReady));
+    assert_eq!(change(&cluster.leader().mesh, MemberChange::Remove(never)).await, Ok(never));
+    assert_eq!(change(&cluster.leader().mesh, MemberChange::Remove(never)).await, Err(EtcdError::MemberNotFound));
+
+    // One of three is gone: without another one, the third could decide nothing.
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let gone = cluster.members.iter().find(|member| ![leader.id, follower.id].contains(&member.id)).expect("a third");
+    gone.mesh.close().await;
+    tokio::time::sleep(Duration::from_secs(2)).await; // until it is missed
+    assert_eq!(change(&leader.mesh, MemberChange::Remove(follower.id)).await, Err(EtcdError::UnhealthyCluster));
+    assert_eq!(change(&follower.mesh, MemberChange::Remove(gone.id)).await, Ok(gone.id), "the one that is away may go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_voter_stays() {
+    let cluster = Cluster::of(1).await;
+    assert_eq!(change(&cluster.members[0].mesh, MemberChange::Remove(1)).await, Err(EtcdError::NotEnoughStarted));
+}
+
+/// Who is taken out lets another one lead first, ends, and does not come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_taken_out_ends_for_ever() {
+    let mut cluster = Cluster::of(3).await;
+    put(&cluster.leader().mesh, "1").await;
+    let (leader, asked) = (cluster.leader().id, cluster.follower().id);
+    assert_eq!(change(&cluster.follower().mesh, MemberChange::Remove(leader)).await, Ok(leader));
+    let at = cluster.members.iter().position(|member| member.id == leader).expect("it was there");
+    let gone = cluster.members.remove(at);
+    assert_eq!(gone.mesh.ended().await, MeshError::Removed { member: leader });
+    until("two are left", || cluster.members.iter().all(|member| member.mesh.members().len() == 2)).await;
+    let left = cluster.members.iter().find(|member| member.id == asked).expect("it is there");
+    put(&left.mesh, "2").await;
+    cluster.are_equal().await;
+
+    // Started again, it is told by the others or by its own state; either way, it ends.
+    let Member { mesh, place, folder, .. } = gone;
+    mesh.close().await;
+    drop(mesh);
+    match start_on(cluster.endpoint(place), open(folder.path()).await, seat(place)).await {
+        Ok(mesh) => assert_eq!(mesh.ended().await, MeshError::Removed { member: leader }),
+        Err(error) => assert_eq!(error, MeshError::Removed { member: leader }),
+    }
+    put(&cluster.members[0].mesh, "3").await;
+    cluster.are_equal().await;
+}
+
+/// Who was away when it was taken out is told when it returns.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_taken_out_while_away_is_told() {
+    let mut cluster = Cluster::of(3).await;
+    let id = cluster.follower().id;
+    let at = cluster.members.iter().position(|member| member.id == id).expect("it is there");
+    let Member { mesh, place, folder, .. } = cluster.members.remove(at);
+    mesh.close().await;
+    drop(mesh);
+    assert_eq!(change(&cluster.members[0].mesh, MemberChange::Remove(id)).await, Ok(id));
+    let mesh =
+        start_on(cluster.endpoint(place), open(folder.path()).await, seat(place)).await.expect("it knows nothing");
+    assert_eq!(mesh.ended().await, MeshError::Removed { member: id });
+    put(&cluster.members[1].mesh, "goes on").await;
+}
+
+/// A wiped disk is a new member; it is not begun anew under its id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_its_state_joins_anew() {
+    let mut cluster = Cluster::of(3).await;
+    put(&cluster.leader().mesh, "1").await;
+    let id = cluster.follower().id;
+    let at = cluster.members.iter().position(|member| member.id == id).expect("it is there");
+    let Member { mesh, place, folder, .. } = cluster.members.remove(at);
+    mesh.close().await;
+    drop((mesh, folder)); // with all that was in it
+    let endpoint = cluster.endpoint(place);
+    let refused = cluster.admitted(&endpoint, place, Arrival::First).await.expect_err("it was started before");
+    assert!(matches!(&refused, MeshError::NotAdmitted { reason } if reason.contains("started before")), "{refused}");
+    let owner = cluster.admitted(&endpoint, place, Arrival::Anew).await.expect("let in");
+    assert!(owner.member > id);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::join(folder.path(), owner, modules()).expect("a store");
+    let mesh = start_on(endpoint, store, seat(place)).await.expect("started");
+    cluster.members.push(Member { mesh, id: owner.member, place, folder });
+    until("three have votes again", || cluster.members.iter().all(|member| voters_of(&member.mesh) == 3)).await;
+    put(&cluster.members[2].mesh, "2").await;
+    cluster.are_equal().await;
+    assert!(cluster.members.iter().all(|member| member.mesh.members().iter().all(|other| other.id != id)));
+}
+
+/// A member that comes back elsewhere says so, and nobody else can say it for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_found_where_it_went() {
+    let mut cluster = Cluster::of(3).await;
+    let id = cluster.follower().id;
+    let at = cluster.members.iter().position(|member| member.id == id).expect("it is there");
+    let Member { mesh, place, folder, .. } = cluster.members.remove(at);
+    mesh.close().await;
+    drop(mesh);
+    let moved = Peer { addr: ([10, 0, 1, place], 2).into(), ..peer(place) };
+    let seat = Seat { peer: Some(moved), clients: vec!["http://10.0.1.1:2379".into()], ..seat(place) };
+    let want = (seat.url().into_iter().collect::<Vec<_>>(), seat.clients.clone());
+    let endpoint = cluster.net.endpoint(moved.id, moved.addr);
+    let mesh = start_on(endpoint, open(folder.path()).await, seat).await.expect("started");
+    let is_known = |member: &Member| {
+        let members = member.mesh.members();
+        members.iter().any(|member| member.id == id && (member.peers.clone(), member.clients.clone()) == want)
+    };
+    until("all know", || cluster.members.iter().all(is_known)).await;
+    put(&mesh, "from there").await;
+
+    let stranger = cluster.endpoint(9);
+    let forged = Mesh::join(&stranger, &[peer(cluster.members[0].place)], &self::seat(2), Arrival::First).await;
+    assert!(matches!(&forged, Err(MeshError::NotAdmitted { reason }) if reason.contains("another one")), "{forged:?}");
+}
+
+/// Votes are for seven; who comes after them learns.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_eighth_is_a_learner() {
+    let mut cluster = Cluster::of(7).await;
+    cluster.join(8).await;
+    let learner = &cluster.members[7];
+    put(&learner.mesh, "through a learner").await;
+    cluster.are_equal().await;
+    assert_eq!(voters_of(&learner.mesh), 7);
+    let refused = cluster.leader().mesh.change_members(MemberChange::Promote(learner.id)).await.expect_err("too many");
+    assert!(matches!(&refused, MeshError::Membership { reason } if reason.contains("7 members")), "{refused}");
+    for member in &cluster.members {
+        member.mesh.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_handed_over() {
+    let cluster = Cluster::of(3).await;
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let ask = async |mesh: &Mesh, to| mesh.hand_over(to).await.expect("answered");
+    assert_eq!(ask(&follower.mesh, follower.id).await, Err(EtcdError::NotLeader));
+    assert_eq!(ask(&leader.mesh, 99).await, Err(EtcdError::BadLeaderTransferee));
+    assert_eq!(ask(&leader.mesh, leader.id).await, Ok(()));
+    assert_eq!(ask(&leader.mesh, follower.id).await, Ok(()));
+    assert_eq!(cluster.leader().id, follower.id);
+    put(&leader.mesh, "after").await;
+}
