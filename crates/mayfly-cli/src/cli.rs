@@ -61,6 +61,13 @@ pub enum Command {
     /// Talk to a running node, or simulate a swarm (in builds with the feature swarm)
     #[cfg(not(feature = "swarm"))]
     Swarm(Absent),
+    /// Talk to a running mesh: keys, watches, leases, members (any server of etcd's v3 API will do)
+    #[cfg(feature = "swarm")]
+    #[command(subcommand)]
+    Mesh(crate::commands::mesh::args::MeshCommand),
+    /// Talk to a running mesh (in builds with the feature swarm)
+    #[cfg(not(feature = "swarm"))]
+    Mesh(Absent),
     /// Signed packs of WebAssembly kernels: make, check, run, install, upgrade
     #[cfg(feature = "packs")]
     Pack {

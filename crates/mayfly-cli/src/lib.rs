@@ -46,6 +46,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Node(args) => commands::swarm::node::run(*args, ui),
         #[cfg(feature = "swarm")]
         Command::Swarm(command) => commands::swarm::run(command, ui),
+        #[cfg(feature = "swarm")]
+        Command::Mesh(command) => commands::mesh::run(command, ui),
         #[cfg(feature = "packs")]
         Command::Pack { command } => commands::pack::run(command, ui),
         #[cfg(not(feature = "forecast"))]
@@ -56,6 +58,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Node(_) => absent("node", "swarm"),
         #[cfg(not(feature = "swarm"))]
         Command::Swarm(_) => absent("swarm", "swarm"),
+        #[cfg(not(feature = "swarm"))]
+        Command::Mesh(_) => absent("mesh", "swarm"),
         #[cfg(not(feature = "packs"))]
         Command::Pack(_) => absent("pack", "packs"),
         Command::Completions { shell } => completions(shell),

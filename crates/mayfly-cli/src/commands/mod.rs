@@ -2,6 +2,8 @@
 pub mod bench;
 #[cfg(feature = "forecast")]
 pub mod forecast;
+#[cfg(feature = "swarm")]
+pub mod mesh;
 pub mod model;
 #[cfg(feature = "packs")]
 pub mod pack;

@@ -8,7 +8,7 @@ pub struct Usage(pub String);
 
 /// A failure that says more than a message under `--json`.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "packs"), allow(dead_code))] // `mayfly pack` makes them
+#[cfg_attr(not(any(feature = "packs", feature = "swarm")), allow(dead_code))] // `mayfly pack` and `mayfly mesh` make them
 pub struct Detailed {
     pub message: String,
     /// Printed in place of `{"error": message}`.

@@ -17,6 +17,10 @@ pub struct Process {
     pub listen: String,
     /// What goes to --join.
     pub join: Option<String>,
+    /// More arguments.
+    pub more: Vec<String>,
+    /// What it says on standard error goes here.
+    pub log: Option<PathBuf>,
     /// A network namespace to run in.
     namespace: Option<String>,
     child: Option<Child>,
@@ -30,7 +34,7 @@ impl Drop for Process {
 
 impl Process {
     pub fn new(data: PathBuf, listen: String, namespace: Option<String>) -> Self {
-        Self { data, listen, join: None, namespace, child: None }
+        Self { data, listen, join: None, more: Vec::new(), log: None, namespace, child: None }
     }
 
     /// Starts it, with a token the first time, and waits until it answers.
@@ -51,6 +55,10 @@ impl Process {
         if let Some(join) = &self.join {
             command.args(["--join", join]);
         }
+        command.args(&self.more);
+        if let Some(log) = &self.log {
+            command.stderr(std::fs::File::create(log).unwrap());
+        }
         self.child = Some(command.stdout(Stdio::null()).spawn().unwrap());
         until("the node answers", || self.connect().is_some());
     }
@@ -69,6 +77,19 @@ impl Process {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub fn ended(&mut self) -> Option<i32> {
+        let status = self.child.as_mut()?.try_wait().unwrap()?;
+        status.code()
+    }
+
+    /// SIGTERM, and until it has ended.
+    pub fn end(&mut self) -> Option<i32> {
+        let child = self.child.as_mut()?;
+        Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        child.wait().unwrap().code()
     }
 
     pub fn ask(&self, ask: Value) -> Value {

@@ -97,6 +97,11 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         Ok(Self(shared))
     }
 
+    /// Lets another one lead, if this member does and one is there; for members that are about to end.
+    pub async fn step_down(&self, within: Duration) {
+        let _ = R::timeout(within, self.0.step_down()).await; // without it, an election follows
+    }
+
     /// Ends the member. The transport is closed, too.
     pub async fn close(&self) {
         let _ = self.0.raft.shutdown().await; // it fails only when it has ended already

@@ -223,9 +223,15 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     pub(super) async fn watch_members(self: Arc<Self>) {
         let mut metrics = self.raft.metrics();
         let mut told = self.links.removed.subscribe();
+        let mut led = None;
         loop {
             let (is_member, is_ended) = {
                 let metrics = metrics.borrow_watched();
+                if led != metrics.current_leader {
+                    led = metrics.current_leader;
+                    let leader = led.map_or("nobody".into(), |id| format!("{id:x}"));
+                    tracing::info!(leader, term = metrics.current_term, "the mesh's leader");
+                }
                 self.links.note(metrics.membership_config.nodes());
                 let is_member = metrics.membership_config.get_node(&self.links.member).is_some();
                 (is_member, metrics.running_state.is_err())

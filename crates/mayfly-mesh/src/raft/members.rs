@@ -58,6 +58,12 @@ impl Known {
         self.seats.iter().any(|(id, seat)| *id != but && seat.peer.is_some_and(is_it))
     }
 
+    /// Of these, the one that is heard from and has most of the log.
+    fn next_leader(&self, of: &BTreeSet<u64>) -> Option<u64> {
+        let matched = |id: &u64| self.matched.get(id).copied().unwrap_or_default();
+        of.intersection(&self.active).copied().max_by_key(matched)
+    }
+
     /// Has it nearly all that the leader has? Then giving it a vote holds nobody up. etcd's rule.
     fn is_in_step(&self, id: u64) -> bool {
         self.matched.get(&id).is_some_and(|matched| matched.saturating_mul(10) >= self.last.saturating_mul(9))
@@ -284,14 +290,21 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// Who is to be taken out lets another one lead first; the next leader is asked again.
     async fn step_aside(&self, known: &Known, rest: &BTreeSet<u64>) -> MeshError {
-        let heard = rest.intersection(&known.active);
-        let next = heard.max_by_key(|id| known.matched.get(id).copied().unwrap_or_default());
-        match next {
-            Some(next) => match self.hand_over(*next).await {
+        match known.next_leader(rest) {
+            Some(next) => match self.hand_over(next).await {
                 Ok(()) => MeshError::NoLeader { reason: "leadership is being handed over".into() },
                 Err(error) => error,
             },
             None => MeshError::NoLeader { reason: "nobody is heard from who could lead".into() },
+        }
+    }
+
+    /// Lets another one lead, if there is one.
+    pub(super) async fn step_down(&self) {
+        let Ok(known) = self.known() else { return };
+        let rest: BTreeSet<u64> = known.voters.iter().copied().filter(|id| *id != self.links.member).collect();
+        if let Some(next) = known.next_leader(&rest) {
+            let _ = self.hand_over_to(next).await; // without it, an election follows
         }
     }
 

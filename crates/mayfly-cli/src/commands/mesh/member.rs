@@ -62,7 +62,7 @@ fn added_text(name: &str, id: u64, learner: bool) -> String {
     let id = words::member(id);
     let then = match learner {
         true => format!(" as a learner: `mayfly mesh member promote {id}` gives it a vote once it has caught up"),
-        false => ": start its node now, for the others count on its vote".into(),
+        false => ": start its node now, and it gets its vote once it has caught up".into(),
     };
     format!("{} is let in as {id}{then}", plain(name))
 }

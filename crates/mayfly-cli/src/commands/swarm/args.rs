@@ -1,6 +1,6 @@
 //! The definitions of `mayfly node` and `mayfly swarm`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +33,15 @@ pub struct NodeArgs {
     /// Serve Prometheus metrics over HTTP here
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
+    /// Take part in the mesh of the swarm, which keeps what must never fork: join (with a vote), learner (without), found (a new one), anew (what this member had is lost) [default with --mesh: join, and found where the node is alone]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "join")]
+    pub mesh: Option<MeshRole>,
+    /// Serve etcd's API here, with --mesh [default: 127.0.0.1:2379]
+    #[arg(long, value_name = "ADDR")]
+    pub clients: Option<SocketAddr>,
+    /// Serve --clients in clear where other machines reach it: whoever does may read and write everything
+    #[arg(long)]
+    pub insecure_clients: bool,
     /// What this node can do, in words that members see
     #[arg(long, value_name = "WORD,…", value_delimiter = ',')]
     pub capabilities: Vec<String>,
@@ -47,6 +56,16 @@ pub struct NodeArgs {
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+}
+
+/// How a node takes part in the mesh.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeshRole {
+    Join,
+    Learner,
+    Found,
+    Anew,
 }
 
 /// Which running node is meant.

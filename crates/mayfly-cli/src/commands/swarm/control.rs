@@ -6,13 +6,16 @@ use crate::support::text;
 use anyhow::{Context, Result, anyhow, bail};
 use mayfly_base::NodeId;
 use mayfly_swarm::{Changed, Runtime, Watched};
-use mayfly_wire::{Admitted, Change, Endpoint, Transport, TrustList, WireError};
+use mayfly_wire::{Admitted, Change, Endpoint, Lane, Transport, TrustList, WireError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+
+/// A node: the swarm's part of it.
+pub type Node = Runtime<Lane<Endpoint>>;
 
 /// What a running node can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,7 +110,7 @@ fn within_reach(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)
 }
 
 /// Serves until the node ends.
-pub fn serve(runtime: Runtime<Endpoint>, data: &Path, extra: Value) -> Result<()> {
+pub fn serve(runtime: Node, data: &Path, extra: Value) -> Result<()> {
     let path = socket_of(data);
     // Others must not find it before it is its owner's alone: it gets its name last.
     let draft = data.join(".control.sock.tmp");
@@ -131,7 +134,7 @@ pub fn serve(runtime: Runtime<Endpoint>, data: &Path, extra: Value) -> Result<()
     Ok(())
 }
 
-async fn converse(runtime: &Runtime<Endpoint>, stream: UnixStream, extra: &Value) -> Result<()> {
+async fn converse(runtime: &Node, stream: UnixStream, extra: &Value) -> Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     loop {
@@ -148,7 +151,7 @@ async fn converse(runtime: &Runtime<Endpoint>, stream: UnixStream, extra: &Value
     }
 }
 
-async fn watch(runtime: &Runtime<Endpoint>, prefix: &[u8], write: &mut tokio::net::unix::OwnedWriteHalf) -> Result<()> {
+async fn watch(runtime: &Node, prefix: &[u8], write: &mut tokio::net::unix::OwnedWriteHalf) -> Result<()> {
     let mut changes = runtime.watch(prefix);
     write.write_all(b"{\"watching\":true}\n").await?;
     loop {
@@ -173,7 +176,7 @@ fn change_json(change: &Changed) -> Value {
     object
 }
 
-async fn answer(runtime: &Runtime<Endpoint>, ask: Ask, extra: &Value) -> Result<Value> {
+async fn answer(runtime: &Node, ask: Ask, extra: &Value) -> Result<Value> {
     match ask {
         Ask::Status => Ok(status(runtime, extra)),
         Ask::Token { minutes, contact } => token(runtime, minutes, &contact),
@@ -204,7 +207,7 @@ async fn answer(runtime: &Runtime<Endpoint>, ask: Ask, extra: &Value) -> Result<
     }
 }
 
-fn status(runtime: &Runtime<Endpoint>, extra: &Value) -> Value {
+fn status(runtime: &Node, extra: &Value) -> Value {
     let status = runtime.status();
     let traffic = runtime.traffic();
     let members: Vec<Value> = status.members.iter().map(|m| {
@@ -240,7 +243,7 @@ fn status(runtime: &Runtime<Endpoint>, extra: &Value) -> Value {
     object
 }
 
-fn token(runtime: &Runtime<Endpoint>, minutes: u64, contact: &[SocketAddr]) -> Result<Value> {
+fn token(runtime: &Node, minutes: u64, contact: &[SocketAddr]) -> Result<Value> {
     let own = [runtime.status().addr];
     contact.iter().try_for_each(|addr| check_reachable("--contact", *addr))?;
     let contact = if contact.is_empty() { &own } else { contact };
@@ -249,7 +252,7 @@ fn token(runtime: &Runtime<Endpoint>, minutes: u64, contact: &[SocketAddr]) -> R
 }
 
 /// Shuts a member out. Whoever names nobody is told so: a revocation that does nothing is worse than none.
-fn revoke(runtime: &Runtime<Endpoint>, node: &str, admitted: Admitted) -> Result<Value> {
+fn revoke(runtime: &Node, node: &str, admitted: Admitted) -> Result<Value> {
     let endpoint = runtime.transport();
     let list = endpoint.trust().list();
     let id = member_called(&list, node)?;

@@ -1,9 +1,8 @@
 //! Prometheus text over HTTP.
 
+use super::control::Node;
 use anyhow::{Context, Result};
-use mayfly_swarm::Runtime;
 use mayfly_swarm::membership::MemberState;
-use mayfly_wire::Endpoint;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Serves until the process ends.
-pub async fn serve(runtime: Runtime<Endpoint>, addr: SocketAddr) -> Result<SocketAddr> {
+pub async fn serve(runtime: Node, addr: SocketAddr) -> Result<SocketAddr> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot serve metrics on {addr}"))?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move {
@@ -24,7 +23,7 @@ pub async fn serve(runtime: Runtime<Endpoint>, addr: SocketAddr) -> Result<Socke
 }
 
 /// One request, one answer. Whatever is asked below /metrics gets the metrics; the rest does not exist.
-async fn answer(runtime: Runtime<Endpoint>, mut stream: TcpStream) -> std::io::Result<()> {
+async fn answer(runtime: Node, mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = [0; 2048];
     let mut len = 0;
     while len < request.len() && !request[..len].windows(4).any(|w| w == b"\r\n\r\n") {
@@ -42,7 +41,7 @@ async fn answer(runtime: Runtime<Endpoint>, mut stream: TcpStream) -> std::io::R
     stream.shutdown().await
 }
 
-fn text(runtime: &Runtime<Endpoint>) -> String {
+fn text(runtime: &Node) -> String {
     let (status, traffic) = (runtime.status(), runtime.traffic());
     let alive = status.members.iter().filter(|member| member.state == MemberState::Alive).count();
     let mut out = String::new();
@@ -65,7 +64,7 @@ fn text(runtime: &Runtime<Endpoint>) -> String {
     out
 }
 
-fn links(runtime: &Runtime<Endpoint>, out: &mut String) {
+fn links(runtime: &Node, out: &mut String) {
     let links = runtime.links();
     let mut many = |name: &str, kind: &str, help: &str, value: &dyn Fn(&mayfly_wire::LinkStats) -> f64| {
         let _ = write!(out, "# HELP mayfly_{name} {help}\n# TYPE mayfly_{name} {kind}\n");

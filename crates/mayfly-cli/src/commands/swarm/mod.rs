@@ -6,6 +6,7 @@ mod control;
 mod demo;
 mod folder;
 mod key;
+mod mesh;
 mod metrics;
 pub mod node;
 mod picture;

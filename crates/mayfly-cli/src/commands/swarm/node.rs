@@ -1,21 +1,32 @@
 //! `mayfly node`: a daemon.
 
 use super::args::NodeArgs;
+use super::control::Node;
 use super::folder::{Folder, KEY, MEMORY, Means};
+use super::mesh::{self, Wanted};
 use super::{control, key, metrics};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, bail};
 
+use mayfly_mesh::MESH_TOPIC;
 use mayfly_swarm::membership::Metadata;
 use mayfly_swarm::memory::MemoryLimits;
 use mayfly_swarm::{Disk, Loaded, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
-use mayfly_wire::{Endpoint, EndpointConfig, Identity, JoinToken, Listener, Peer, Transport, TrustList, TrustStore};
+use mayfly_wire::{
+    Endpoint, EndpointConfig, Identity, JoinToken, Lane, Listener, Peer, Transport, TrustList, TrustStore, lanes,
+};
 use serde_json::json;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 impl NodeArgs {
     fn or(self, file: NodeArgs) -> NodeArgs {
@@ -29,6 +40,9 @@ impl NodeArgs {
             passphrase_file: self.passphrase_file.or(file.passphrase_file),
             topology: self.topology.or(file.topology),
             metrics: self.metrics.or(file.metrics),
+            mesh: self.mesh.or(file.mesh),
+            clients: self.clients.or(file.clients),
+            insecure_clients: self.insecure_clients || file.insecure_clients,
             capabilities: list(self.capabilities, file.capabilities),
             log: self.log.or(file.log),
             new_memory: self.new_memory,
@@ -47,10 +61,18 @@ pub fn run(args: NodeArgs, ui: Ui) -> Result<()> {
     };
     let args = args.or(file);
     let level = args.log.as_deref().unwrap_or("info");
-    let level: tracing::level_filters::LevelFilter =
+    let level: LevelFilter =
         level.parse().with_context(|| format!("{level} is no log level: error, warn, info, debug or trace"))?;
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    log_to_stderr(level);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(serve(args, ui))
+}
+
+/// openraft tells what it does in the words of its own code: that is for those who ask for every detail.
+fn log_to_stderr(level: LevelFilter) {
+    let quiet = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::ERROR) };
+    let targets = Targets::new().with_default(level).with_target("openraft", quiet);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }
 
 fn now_ms() -> u64 {
@@ -60,7 +82,9 @@ fn now_ms() -> u64 {
 async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("mayfly-node"));
-    let (runtime, handshake_ms) = start(&args, &data).await?;
+    let wanted = wanted(&args, &data).await?;
+    let clients = wanted.as_ref().map(Wanted::clients);
+    let Started { runtime, handshake_ms, lane } = start(&args, &data).await?;
     runtime.describe(Metadata { capabilities: args.capabilities.clone(), ..Metadata::default() });
     let facts = json!({
         "handshake_ms": handshake_ms, "key_exchange": "SecP384r1MLKEM1024", "signature": "ML-DSA-87", "pid": std::process::id(),
@@ -74,15 +98,32 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
         tracing::info!(addr = %bound, "metrics");
     }
     let status = runtime.status();
-    let ready = json!({ "id": status.id.to_string(), "addr": status.addr.to_string(), "data": data });
-    ui.result(&format!("node {} at {}, data in {}", status.id.short(), status.addr, data.display()), &ready)?;
+    let ready = json!({
+        "id": status.id.to_string(), "addr": status.addr.to_string(), "data": data, "clients": clients.map(|addr| addr.to_string()),
+    });
+    let served = clients.map_or_else(String::new, |addr| format!(", clients at {addr}"));
+    ui.result(&format!("node {} at {}{served}, data in {}", status.id.short(), status.addr, data.display()), &ready)?;
+    let (ends, ended) = tokio::sync::oneshot::channel::<()>();
+    let others = InSwarm(runtime.clone());
+    let mut member = pin!(take_part(wanted, lane, args.advertise, others, async { drop(ended.await) }));
+    let mut took_part = None;
     let why = tokio::select! {
         why = runtime.stopped() => why,
         _ = tokio::signal::ctrl_c() => Stop::Asked,
         _ = terminate.recv() => Stop::Asked,
+        outcome = &mut member => {
+            took_part = Some(outcome);
+            Stop::Asked
+        }
+    };
+    drop(ends);
+    let took_part = match took_part {
+        Some(outcome) => outcome,
+        None => member.await,
     };
     let left = runtime.leave().await;
     let _ = std::fs::remove_file(control::socket_of(&data));
+    took_part?;
     match why {
         Stop::Superseded(addr) => Err(mayfly_swarm::SwarmError::Superseded { addr }.into()),
         _ => Ok(left?),
@@ -90,7 +131,7 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
 }
 
 /// The node, and how long its first handshake took. Its port comes first: whoever cannot have it has spent no token and written nothing.
-async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Option<f64>)> {
+async fn start(args: &NodeArgs, data: &Path) -> Result<Started> {
     let name = args.topology.as_deref().unwrap_or("mesh");
     let topology = Arc::from(topology::by_name(name)?);
     let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -125,7 +166,60 @@ async fn start(args: &NodeArgs, data: &Path) -> Result<(Runtime<Endpoint>, Optio
     let seed = now_ms() ^ u64::from(std::process::id()) << 44;
     let (trust, advertise) = (Some(trust), args.advertise);
     let config = RuntimeConfig { node, topology, limits: MemoryLimits::default(), seed, trust, advertise };
-    Ok((Runtime::start(endpoint, disk, loaded, &seeds, config).await?, handshake_ms))
+    let [own, lane] = lanes(endpoint, [0..=MESH_TOPIC - 1, MESH_TOPIC..=MESH_TOPIC]);
+    Ok(Started { runtime: Runtime::start(own, disk, loaded, &seeds, config).await?, handshake_ms, lane })
+}
+
+/// A node that runs.
+struct Started {
+    runtime: Node,
+    /// How long its first handshake took.
+    handshake_ms: Option<f64>,
+    /// For the mesh.
+    lane: Lane<Endpoint>,
+}
+
+/// What is asked of the mesh.
+async fn wanted(args: &NodeArgs, data: &Path) -> Result<Option<Wanted>> {
+    match args.mesh {
+        Some(role) => Ok(Some(Wanted::new(role, data, args.clients, args.insecure_clients).await?)),
+        None if args.clients.is_some() || args.insecure_clients => {
+            bail!("--clients is for the mesh: add --mesh")
+        }
+        None => Ok(None),
+    }
+}
+
+/// Takes part in the mesh, if that is wanted, until the node ends.
+async fn take_part(
+    wanted: Option<Wanted>,
+    lane: Lane<Endpoint>,
+    advertise: Option<SocketAddr>,
+    others: InSwarm,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    match wanted {
+        Some(wanted) => mesh::take_part(wanted, lane, advertise, others, shutdown).await,
+        None => {
+            drop(lane); // questions about a mesh are refused
+            shutdown.await;
+            Ok(())
+        }
+    }
+}
+
+/// The others, as the swarm knows them.
+struct InSwarm(Node);
+
+impl mesh::Others for InSwarm {
+    fn peers(&self) -> Vec<Peer> {
+        let status = self.0.status();
+        status.members.iter().map(|member| Peer { id: member.id, addr: member.addr }).collect()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.0.transport().trust().member_count() <= 1
+    }
 }
 
 /// Others have to be able to call this node.
@@ -275,7 +369,7 @@ async fn members_at(endpoint: &Endpoint, addrs: &[SocketAddr]) -> Vec<Peer> {
 }
 
 /// While nobody is there, looks at the addresses again: names may stand for others by then, and others may have started.
-async fn seek(runtime: Runtime<Endpoint>, names: Vec<String>) {
+async fn seek(runtime: Node, names: Vec<String>) {
     loop {
         tokio::time::sleep(SEEK_TIME).await;
         if runtime.view().members.len() > 1 {

@@ -1,0 +1,145 @@
+//! `mayfly node --mesh`: the node as a member of the mesh.
+
+use super::args::MeshRole;
+use anyhow::{Context, Result, bail};
+use mayfly_mesh::{
+    Arrival, Bound, Clients, Consensus, ConsensusConfig, InClear, Owner, Seat, Store, Surroundings, modules, serve,
+};
+use mayfly_wire::{Endpoint, Lane, Peer, Transport};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where a node keeps what it knows as a member.
+const FOLDER: &str = "mesh";
+/// Between two tries to be let in, and how many of them are made in silence.
+const AGAIN: Duration = Duration::from_secs(1);
+const SILENT: u32 = 10;
+/// How long another one is looked for who leads in place of a member that ends.
+const HANDING_OVER: Duration = Duration::from_secs(2);
+
+type Mesh = Consensus<Lane<Endpoint>>;
+
+/// What was asked for, looked at before anything is written.
+pub struct Wanted {
+    role: MeshRole,
+    folder: PathBuf,
+    clients: Bound,
+}
+
+impl Wanted {
+    /// Opens the address for clients.
+    pub async fn new(role: MeshRole, data: &Path, address: Option<SocketAddr>, insecure: bool) -> Result<Self> {
+        let in_clear = if insecure { InClear::Anywhere } else { InClear::Loopback };
+        let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)));
+        let clients = Clients { address, in_clear, ..Clients::loopback(0) };
+        let clients = clients.bind().await.map_err(|error| match error {
+            mayfly_mesh::MeshError::InClear { address } => anyhow::anyhow!(
+                "--clients {address}: other machines reach it, and would be served in clear: --insecure-clients allows that"
+            ),
+            error => anyhow::Error::from(error).context("--clients ADDR chooses another address"),
+        })?;
+        let folder = data.join(FOLDER);
+        if role == MeshRole::Anew && folder.join("member.json").exists() {
+            bail!(
+                "{} has the state of a member: start with --mesh to go on with it, or remove that folder first",
+                folder.display()
+            );
+        }
+        Ok(Self { role, folder, clients })
+    }
+
+    /// Where clients will be served.
+    pub fn clients(&self) -> SocketAddr {
+        self.clients.address()
+    }
+}
+
+/// Who else is in the swarm.
+pub trait Others: Send + Sync {
+    /// Those who can be asked.
+    fn peers(&self) -> Vec<Peer>;
+    /// Is nobody else in the swarm's trust list?
+    fn is_alone(&self) -> bool;
+}
+
+/// Takes part until `shutdown`.
+pub async fn take_part(
+    wanted: Wanted,
+    lane: Lane<Endpoint>,
+    advertise: Option<SocketAddr>,
+    others: impl Others,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let Wanted { role, folder, clients } = wanted;
+    let peer = Peer { id: lane.id(), addr: advertise.unwrap_or_else(|| lane.addr()) };
+    let seat = Seat {
+        peer: Some(peer),
+        name: peer.id.short().to_string(),
+        clients: vec![format!("http://{}", clients.address())],
+        wants_vote: role != MeshRole::Learner,
+    };
+    let mut shutdown = std::pin::pin!(shutdown);
+    let store = tokio::select! {
+        store = store(role, &folder, &lane, &seat, &others) => store?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let Owner { cluster, member } = store.owner();
+    let mesh = Mesh::start(store, lane, seat, ConsensusConfig::default(), Surroundings::default()).await?;
+    tracing::info!(
+        member = format!("{member:x}"),
+        cluster = format!("{cluster:016x}"),
+        clients = %clients.address(),
+        "takes part in the mesh"
+    );
+    let served = serve(mesh.clone(), clients, async {
+        shutdown.await;
+        mesh.step_down(HANDING_OVER).await;
+    })
+    .await;
+    mesh.close().await;
+    served.context("the mesh")
+}
+
+/// The state that is there, that of a new mesh, or one to be filled by those who let this node in.
+async fn store(
+    role: MeshRole,
+    folder: &Path,
+    lane: &Lane<Endpoint>,
+    seat: &Seat,
+    others: &impl Others,
+) -> Result<Store> {
+    let is_member = folder.join("member.json").exists();
+    let founds = role == MeshRole::Found || (role == MeshRole::Join && others.is_alone());
+    if is_member || founds {
+        if !is_member {
+            tracing::info!("founded a mesh");
+        }
+        let folder = folder.to_path_buf();
+        return Ok(tokio::task::spawn_blocking(move || Store::open(&folder, modules())).await??);
+    }
+    let arrival = if role == MeshRole::Anew { Arrival::Anew } else { Arrival::First };
+    let mut tries = 0;
+    let owner = loop {
+        if let Some(owner) = Mesh::join(lane, &others.peers(), seat, arrival).await.map_err(told)? {
+            break owner;
+        }
+        tries += 1;
+        if tries % SILENT == 0 {
+            tracing::info!(
+                "waits for a member of a mesh to let this node in: is one running with --mesh, and reached? (the first begins one with --mesh=found)"
+            );
+        }
+        tokio::time::sleep(AGAIN).await;
+    };
+    let folder = folder.to_path_buf();
+    Ok(tokio::task::spawn_blocking(move || Store::join(&folder, owner, modules())).await??)
+}
+
+/// In the words of the command line.
+fn told(error: mayfly_mesh::MeshError) -> anyhow::Error {
+    let is_known = error.to_string().contains("started before");
+    let error = anyhow::Error::from(error);
+    if is_known { error.context("its state is lost? --mesh=anew joins as a new member") } else { error }
+}

@@ -1,0 +1,198 @@
+//! The mesh as its user meets it: real nodes, `mayfly mesh`, and what becomes of members that die, go and return.
+#![cfg(feature = "swarm")]
+
+mod nodes;
+
+use nodes::{Process, until};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn run(args: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input); // a command that reads nothing may be gone
+    child.wait_with_output().unwrap()
+}
+
+/// What `mayfly mesh … --json` answers, if it succeeds.
+fn mesh(at: &str, args: &[&str]) -> Option<Value> {
+    let out = run(&[&["mesh"], args, &["--endpoints", at, "--json"]].concat(), b"");
+    out.status.success().then(|| serde_json::from_slice(&out.stdout).unwrap())
+}
+
+fn ok(at: &str, args: &[&str]) -> Value {
+    let out = run(&[&["mesh"], args, &["--endpoints", at, "--json"]].concat(), b"");
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+fn refused(at: &str, args: &[&str]) -> String {
+    let out = run(&[&["mesh"], args, &["--endpoints", at]].concat(), b"");
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&out.stdout));
+    String::from_utf8(out.stderr).unwrap()
+}
+
+fn value(at: &str, key: &str) -> Option<String> {
+    let found = mesh(at, &["get", key])?;
+    Some(found["kvs"][0]["value"].as_str()?.to_owned())
+}
+
+fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A node that takes part in the mesh, and where it serves clients.
+struct Node {
+    process: Process,
+    clients: String,
+}
+
+impl Node {
+    fn new(folder: &Path, name: &str) -> Self {
+        let listen: SocketAddr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (mut process, clients) = (Process::new(folder.join(name), listen.to_string(), None), free());
+        process.more = ["--mesh", "--clients", &clients].map(String::from).into();
+        process.log = Some(folder.join(name).with_extension("log"));
+        Self { process, clients }
+    }
+
+    fn serves(&self) -> bool {
+        mesh(&self.clients, &["get", "nothing"]).is_some()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.process.log.as_ref().unwrap()).unwrap()
+    }
+}
+
+fn voters(at: &str) -> usize {
+    let list = mesh(at, &["member", "list"]).unwrap_or_default();
+    list["members"].as_array().into_iter().flatten().filter(|member| member["is_learner"] == false).count()
+}
+
+/// Three nodes of a swarm and of its mesh.
+fn three(folder: &Path) -> Vec<Node> {
+    let mut nodes: Vec<Node> = ["a", "b", "c"].map(|name| Node::new(folder, name)).into();
+    nodes[0].process.start(None);
+    let (first, others) = nodes.split_first_mut().unwrap();
+    for other in others {
+        let answer = first.process.ask(json!({ "ask": "token", "minutes": 10, "contact": [] }));
+        let path = other.process.data.with_extension("token");
+        std::fs::write(&path, answer["token"].as_str().unwrap()).unwrap();
+        other.process.start(Some(&path));
+    }
+    until("all have votes", || nodes.iter().all(|node| voters(&node.clients) == 3));
+    nodes
+}
+
+fn place_of_leader(nodes: &[Node]) -> usize {
+    let leads = |node: &Node| {
+        mesh(&node.clients, &["status"]).is_some_and(|status| status["endpoints"][0]["is_leader"] == true)
+    };
+    let mut found = None;
+    until("somebody leads", || {
+        found = nodes.iter().position(leads);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn a_mesh_outlives_its_leader_and_takes_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nodes = three(folder.path());
+    ok(&nodes[0].clients, &["put", "k", "1"]);
+    assert_eq!(value(&nodes[2].clients, "k").as_deref(), Some("1"));
+
+    let leader = place_of_leader(&nodes);
+    let other = (leader + 1) % 3;
+    nodes[leader].process.kill();
+    until("a write without it", || mesh(&nodes[other].clients, &["put", "k", "2"]).is_some());
+    nodes[leader].process.start(None);
+    until("it serves again", || value(&nodes[leader].clients, "k").as_deref() == Some("2"));
+
+    // One that ends in order hands over: the next write needs no election.
+    let leader = place_of_leader(&nodes);
+    assert_eq!(nodes[leader].process.end(), Some(0), "{}", nodes[leader].log());
+    let other = (leader + 1) % 3;
+    ok(&nodes[other].clients, &["put", "k", "3"]);
+    nodes[leader].process.start(None);
+    until("it serves again", || value(&nodes[leader].clients, "k").as_deref() == Some("3"));
+}
+
+#[test]
+fn who_is_taken_out_ends_and_joins_anew_only_as_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nodes = three(folder.path());
+    ok(&nodes[0].clients, &["put", "k", "1"]);
+    let members = ok(&nodes[0].clients, &["member", "list"]);
+    let of = |node: &Node| {
+        let is_it = |member: &&Value| member["client_urls"][0] == format!("http://{}", node.clients);
+        members["members"].as_array().unwrap().iter().find(is_it).expect("a member")["id"].as_str().unwrap().to_owned()
+    };
+    let id = of(&nodes[2]);
+    ok(&nodes[1].clients, &["member", "remove", &id]);
+    until("it ends", || nodes[2].process.ended().is_some());
+    assert_eq!(nodes[2].process.ended(), Some(1));
+    assert!(nodes[2].log().contains("no member of the mesh any more"), "{}", nodes[2].log());
+    assert!(refused(&nodes[1].clients, &["member", "remove", &id]).contains("member not found"));
+
+    // What it was is over; with that out of its way, it is a new member.
+    std::fs::remove_dir_all(nodes[2].process.data.join("mesh")).unwrap();
+    nodes[2].process.start(None);
+    until("it has a vote again", || voters(&nodes[2].clients) == 3);
+    assert_eq!(value(&nodes[2].clients, "k").as_deref(), Some("1"));
+
+    // A state that is lost is not begun anew in silence.
+    nodes[1].process.kill();
+    std::fs::remove_dir_all(nodes[1].process.data.join("mesh")).unwrap();
+    nodes[1].process.start(None);
+    until("it ends", || nodes[1].process.ended().is_some());
+    assert!(nodes[1].log().contains("--mesh=anew"), "{}", nodes[1].log());
+    nodes[1].process.more[0] = "--mesh=anew".into();
+    nodes[1].process.start(None);
+    until("it has a vote again", || nodes[1].serves() && voters(&nodes[1].clients) == 3);
+    nodes[1].process.kill();
+    nodes[1].process.more[0] = "--mesh".into();
+    nodes[1].process.start(None);
+    until("it serves again", || value(&nodes[1].clients, "k").as_deref() == Some("1"));
+}
+
+#[test]
+fn a_minority_says_that_it_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nodes = three(folder.path());
+    ok(&nodes[0].clients, &["put", "k", "1"]);
+    nodes[1].process.kill();
+    nodes[2].process.kill();
+    until("it says so", || refused(&nodes[0].clients, &["put", "k", "2"]).contains("no leader"));
+    assert!(refused(&nodes[0].clients, &["get", "k"]).contains("no leader"));
+    let local = ok(&nodes[0].clients, &["get", "k", "--serializable"]);
+    assert_eq!(local["kvs"][0]["value"], "1");
+    nodes[1].process.start(None);
+    until("two of three decide", || mesh(&nodes[0].clients, &["put", "k", "3"]).is_some());
+}
+
+#[test]
+fn options_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("n");
+    let data = data.to_str().unwrap();
+    let node = |args: &[&str]| {
+        let out = run(&[&["node", "--data", data], args].concat(), b"");
+        assert!(!out.status.success());
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert!(node(&["--clients", "127.0.0.1:0"]).contains("add --mesh"));
+    assert!(node(&["--mesh", "--clients", "0.0.0.0:0"]).contains("--insecure-clients"));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert!(node(&["--mesh", "--clients", &address]).contains("--clients ADDR"));
+    assert!(node(&["--mesh=often"]).contains("often"));
+    assert!(!Path::new(data).exists(), "nothing was written");
+    assert!(refused(&free(), &["get", "k"]).contains("mayfly node --mesh"));
+}
