@@ -1,21 +1,19 @@
 //! The local control socket: a line of JSON in, a line of JSON out; `watch` goes on.
 //! Only this machine's user reaches it: the folder of the node is theirs.
 
+use super::Node;
 use super::node::check_reachable;
 use crate::support::text;
 use anyhow::{Context, Result, anyhow, bail};
 use mayfly_base::NodeId;
-use mayfly_swarm::{Changed, Runtime, Watched};
-use mayfly_wire::{Admitted, Change, Endpoint, Lane, Transport, TrustList, WireError};
+use mayfly_swarm::{Changed, Watched};
+use mayfly_wire::{Admitted, Change, Transport, TrustList, WireError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-
-/// A node: the swarm's part of it.
-pub type Node = Runtime<Lane<Endpoint>>;
 
 /// What a running node can be asked.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Prometheus text over HTTP.
 
-use super::control::Node;
+use super::Node;
 use anyhow::{Context, Result};
 use mayfly_swarm::membership::MemberState;
 use std::fmt::Write;

@@ -17,6 +17,9 @@ use crate::support::ui::Ui;
 use anyhow::Result;
 use args::SwarmCommand;
 
+/// A node, without what it does in the mesh.
+type Node = mayfly_swarm::Runtime<mayfly_wire::Lane<mayfly_wire::Endpoint>>;
+
 pub fn run(command: SwarmCommand, ui: Ui) -> Result<()> {
     match command {
         SwarmCommand::Simulate(args) => simulate::run(&args, ui),

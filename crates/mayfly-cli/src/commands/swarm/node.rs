@@ -1,7 +1,7 @@
 //! `mayfly node`: a daemon.
 
+use super::Node;
 use super::args::NodeArgs;
-use super::control::Node;
 use super::folder::{Folder, KEY, MEMORY, Means};
 use super::mesh::{self, Wanted};
 use super::{control, key, metrics};
