@@ -300,3 +300,82 @@ async fn leadership_is_handed_over() {
     assert_eq!(cluster.leader().id, follower.id);
     put(&leader.mesh, "after").await;
 }
+
+/// Many who come at once, and one that asks twice at the same time, get one seat each.
+#[tokio::test(flavor = "multi_thread")]
+async fn newcomers_at_once_get_one_seat_each() {
+    let cluster = Cluster::of(3).await;
+    let mut asked = tokio::task::JoinSet::new();
+    let endpoints: Vec<_> = (4..=8).map(|place| std::sync::Arc::new(cluster.endpoint(place))).collect();
+    for (place, endpoint) in (4..=8).zip(&endpoints) {
+        for via in [1, 2, 3] {
+            let endpoint = endpoint.clone();
+            asked.spawn(async move {
+                for _ in 0..200 {
+                    let joined = Mesh::join(&*endpoint, &[peer(via)], &seat(place), Arrival::First).await;
+                    if let Some(owner) = joined.expect("let in") {
+                        return (place, owner.member);
+                    }
+                }
+                panic!("nobody lets {place} in");
+            });
+        }
+    }
+    let mut ids = std::collections::BTreeMap::<u8, Vec<u64>>::new();
+    while let Some(joined) = asked.join_next().await {
+        let (place, id) = joined.expect("no panic");
+        ids.entry(place).or_default().push(id);
+    }
+    for (place, ids) in &ids {
+        assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "{place}: {ids:?}");
+    }
+    assert_eq!(cluster.leader().mesh.members().len(), 8);
+}
+
+/// Who was to learn does not get a vote by starting, and an identity is not exchanged under a member.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_waits_to_be_promoted() {
+    let mut cluster = Cluster::of(1).await;
+    let add = MemberChange::Add { peers: url(2), wants_vote: false };
+    let id = change(&cluster.members[0].mesh, add).await.expect("added");
+    let endpoint = cluster.endpoint(2);
+    let owner = cluster.admitted(&endpoint, 2, Arrival::First).await.expect("let in");
+    assert_eq!(owner.member, id);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::join(folder.path(), owner, modules()).expect("a store");
+    let mesh = start_on(endpoint, store, seat(2)).await.expect("started");
+    cluster.members.push(Member { mesh, id, place: 2, folder });
+    until("it is known to have started", || cluster.members[0].mesh.members()[1].name == "m2").await;
+    tokio::time::sleep(Duration::from_secs(1)).await; // five times as long as a vote would take
+    assert_eq!(voters_of(&cluster.members[0].mesh), 1);
+    let other = Seat { peer: Some(Peer { id: NodeId([9; 32]), ..peer(2) }), ..Seat::default() };
+    let update = MemberChange::Update(id, other.url().into_iter().collect());
+    assert_eq!(change(&cluster.members[0].mesh, update).await, Err(EtcdError::MemberBadUrls));
+    assert_eq!(change(&cluster.members[1].mesh, MemberChange::Promote(id)).await, Ok(id));
+    until("it has a vote", || voters_of(&cluster.members[1].mesh) == 2).await;
+
+    // Asked to take itself out, it answers before it ends.
+    assert_eq!(change(&cluster.members[1].mesh, MemberChange::Remove(id)).await, Ok(id));
+    assert_eq!(cluster.members[1].mesh.ended().await, MeshError::Removed { member: id });
+    put(&cluster.members[0].mesh, "alone").await;
+}
+
+/// A learner that was taken out while it was away asks when it returns, and is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_that_was_taken_out_while_away_is_told() {
+    let mut cluster = Cluster::of(2).await;
+    let add = MemberChange::Add { peers: url(3), wants_vote: false };
+    let id = change(&cluster.members[0].mesh, add).await.expect("added");
+    let endpoint = cluster.endpoint(3);
+    let owner = cluster.admitted(&endpoint, 3, Arrival::First).await.expect("let in");
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::join(folder.path(), owner, modules()).expect("a store");
+    let mesh = start_on(endpoint, store, seat(3)).await.expect("started");
+    until("it is known to have started", || mesh.members().iter().any(|member| member.name == "m3")).await;
+    mesh.close().await;
+    drop(mesh);
+    assert_eq!(change(&cluster.members[1].mesh, MemberChange::Remove(id)).await, Ok(id));
+    let mesh = start_on(cluster.endpoint(3), open(folder.path()).await, seat(3)).await.expect("it knows nothing");
+    assert_eq!(mesh.ended().await, MeshError::Removed { member: id });
+    cluster.members.clear();
+}

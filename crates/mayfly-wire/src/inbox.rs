@@ -77,6 +77,16 @@ impl Inbox {
         self.closed.send_replace(true);
     }
 
+    /// Drops what waits, so that those who asked learn that nobody answers. For an inbox that is closed and that nobody reads any more.
+    pub(crate) fn drain(&self) {
+        if let Ok(mut receivers) = self.receivers.try_lock() {
+            receivers.traffic.close();
+            receivers.news.close();
+            while receivers.traffic.try_recv().is_ok() {}
+            while receivers.news.try_recv().is_ok() {}
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         *self.closed.borrow()
     }

@@ -83,7 +83,8 @@ impl Lanes {
     }
 
     fn announce(&self, event: impl Fn() -> Event) {
-        self.lanes.iter().for_each(|(_, inbox)| inbox.announce(event()));
+        let open = self.lanes.iter().filter(|(_, inbox)| !inbox.is_closed());
+        open.for_each(|(_, inbox)| inbox.announce(event()));
     }
 }
 
@@ -99,6 +100,7 @@ impl<T> Lane<T> {
         }
         if let Some(inbox) = self.inbox() {
             inbox.close();
+            inbox.drain();
         }
         self.shared.lanes.open.fetch_sub(1, Ordering::AcqRel) == 1
     }

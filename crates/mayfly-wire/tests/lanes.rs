@@ -76,3 +76,18 @@ async fn a_full_lane_refuses_and_the_other_goes_on() {
     assert_eq!(a.request(peer(2), 3, b"").await.expect("answered"), b"low 3");
     drop(high);
 }
+
+/// What waits in a lane when that is closed is answered: nobody will read it.
+#[tokio::test]
+async fn what_waits_is_dropped_with_its_lane() {
+    let net = MemoryNet::new(1);
+    let a = std::sync::Arc::new(endpoint(&net, 1));
+    let [low, high] = lanes(endpoint(&net, 2), [1..=9, 10..=19]);
+    tokio::spawn(echo(low, "low"));
+    let asker = a.clone();
+    let asked = tokio::spawn(async move { asker.request(peer(2), 10, b"").await });
+    assert_eq!(a.request(peer(2), 3, b"").await.expect("answered"), b"low 3");
+    tokio::task::yield_now().await;
+    drop(high);
+    assert!(matches!(asked.await.expect("no panic"), Err(WireError::Failed { .. })));
+}

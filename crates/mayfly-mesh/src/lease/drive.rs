@@ -47,10 +47,14 @@ pub(crate) async fn drive(host: impl Host) {
     loop {
         commits.mark_unchanged();
         let wait = match host.leads() {
-            Some(term) => say(&host, term).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "leases cannot be looked at");
-                Some(FAILED)
-            }),
+            Some(term) => match say(&host, term).await {
+                Ok(wait) => wait,
+                Err(MeshError::NoLeader { .. }) => Some(TOGETHER), // not yet, or no more
+                Err(error) => {
+                    tracing::warn!(%error, "leases cannot be looked at");
+                    Some(FAILED)
+                }
+            },
             None => {
                 host.lessor().follow();
                 None

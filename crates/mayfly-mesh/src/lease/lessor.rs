@@ -82,6 +82,10 @@ impl Lessor {
         if lead.as_ref().is_some_and(|lead| lead.term > term) {
             return Err(MeshError::NoLeader { reason: format!("term {term} is over") });
         }
+        if store.applied()?.term != term {
+            // What leaders before have promised may not be in the state yet.
+            return Err(MeshError::NoLeader { reason: "this leader has applied nothing of its own term yet".into() });
+        }
         lead.take_if(|lead| lead.term < term);
         let deadlines = || Deadlines::new(self.every);
         let lead = lead.get_or_insert_with(|| Lead { term, seen: 0, number: 0, deadlines: deadlines() });
@@ -141,7 +145,8 @@ impl Lessor {
         let (named, now) = (Named { id, granted: lease.granted }, self.clock.now());
         let known = |remaining_s| Reply::Known(Some(LeaseTime { granted_s: lease.whole_s, remaining_s }));
         if let LeaseAsk::TimeToLive(_) = ask {
-            let left = lead.deadlines.left(named, now).unwrap_or_default();
+            let left = lead.deadlines.left(named, now);
+            let left = left.unwrap_or(Duration::from_secs(lease.whole_s.unsigned_abs()));
             return Ok(known(i64::try_from(left.as_secs()).unwrap_or(i64::MAX)));
         }
         let mut is_whole = lease.remaining_s == 0;

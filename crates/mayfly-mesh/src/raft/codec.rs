@@ -12,6 +12,11 @@ use mayfly_wire::Peer;
 use openraft::vote::RaftLeaderId;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// All seats have to fit into an entry.
+const MAX_NAME: usize = 256;
+const MAX_CLIENTS: usize = 16;
+const MAX_URL: usize = 512;
+
 /// What was found instead of what can be used.
 pub(crate) type Faulty<T> = Result<T, String>;
 
@@ -91,6 +96,9 @@ pub(crate) fn seat_to(seat: &Seat) -> meshpb::Seat {
 
 pub(crate) fn seat_from(seat: meshpb::Seat) -> Faulty<Seat> {
     let meshpb::Seat { identity, address, name, clients, wants_vote } = seat;
+    if name.len() > MAX_NAME || clients.len() > MAX_CLIENTS || clients.iter().any(|url| url.len() > MAX_URL) {
+        return Err(format!("a seat has at most {MAX_NAME} bytes of name and {MAX_CLIENTS} URLs of {MAX_URL} bytes"));
+    }
     let peer = if identity.is_empty() && address.is_empty() {
         None
     } else {

@@ -6,6 +6,7 @@ use super::incoming::Incoming;
 use super::link::{Dialer, Links};
 use super::log::Log;
 use super::machine::Machine;
+use super::rounds::Rounds;
 use super::spool::Spool;
 use super::types::{Seat, Types};
 use super::writer::{Orders, Surroundings};
@@ -42,6 +43,13 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     pub(super) seat: Seat,
     pub(super) incoming: Mutex<Incoming>,
     pub(super) lessor: Arc<Lessor>,
+    /// Readers here; and those, here and elsewhere, whom this member answers as the leader.
+    pub(super) reads: Arc<Rounds>,
+    pub(super) confirms: Arc<Rounds>,
+    /// Held by whoever changes the members.
+    pub(super) changing: Arc<Mutex<()>>,
+    /// A term in which this member leads, and since when it is known.
+    pub(super) since: std::sync::Mutex<Option<(u64, R::Instant)>>,
     /// Why it ended, if neither its disk nor openraft is the reason.
     gone: OnceLock<MeshError>,
     waiting: AtomicUsize,
@@ -68,6 +76,10 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         Surroundings { work, clock }: Surroundings,
     ) -> Result<Self> {
         let owner = store.owner();
+        if seat.name.is_empty() {
+            let reason = "a member needs a name: one without it was never started";
+            return Err(MeshError::Membership { reason: reason.into() });
+        }
         if let Some(folder) = store.folder() {
             let fail =
                 |e: std::io::Error| MeshError::Disk { action: "sweep", path: folder.into(), reason: e.to_string() };
@@ -87,8 +99,23 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
         let lessor = Arc::new(Lessor::new(clock, Duration::from_millis(config.lease_checkpoint_ms)));
         let asked = AtomicUsize::new(0);
-        let gone = OnceLock::new();
-        let shared = Arc::new(Shared { raft, orders, links, config, seat, incoming, lessor, gone, waiting, asked });
+        let (reads, confirms, gone) = (Arc::default(), Arc::default(), OnceLock::new());
+        let shared = Arc::new(Shared {
+            raft,
+            orders,
+            links,
+            config,
+            seat,
+            incoming,
+            lessor,
+            reads,
+            confirms,
+            changing: Arc::default(),
+            since: std::sync::Mutex::default(),
+            gone,
+            waiting,
+            asked,
+        });
         drop(R::spawn(shared.clone().take_events()));
         drop(R::spawn(shared.clone().keep_seat()));
         drop(R::spawn(shared.clone().promote_learners()));

@@ -11,11 +11,13 @@ use crate::proto::linkpb::refused::Kind;
 use crate::proto::linkpb::told::Answer;
 use crate::proto::linkpb::{Outcome, ReadIndex, Refused};
 use mayfly_wire::{Peer, Transport};
+use openraft::async_runtime::Select2;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::{AsyncRuntime, Instant, ReadPolicy};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Nobody has taken it. Where to go, as far as that is known.
@@ -79,7 +81,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     /// Waits for an answer, but not when there is no hope for one: nobody is elected, or this leader hears from no majority, for two elections.
-    async fn while_hopeful<X: Send>(&self, answer: impl Future<Output = X> + Send) -> Result<X> {
+    pub(super) async fn while_hopeful<X: Send>(&self, answer: impl Future<Output = X> + Send) -> Result<X> {
         let start = R::Instant::now();
         let mut hopeful_at = start;
         let mut answer = pin!(answer);
@@ -121,7 +123,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         entry: &[u8],
     ) -> Result<std::result::Result<(u64, Vec<u8>), String>> {
         let question = Question::Propose(entry.to_vec());
-        match self.links.ask::<R>(leader, question, self.config.request()).await {
+        match self.ask_leader(leader, question, self.config.request()).await {
             Ok(Answer::Outcome(Outcome { index, answer })) => Ok(Ok((index, answer))),
             Ok(Answer::Refused(refused)) if refused.kind() == Kind::NothingHappened => Ok(Err(refused.reason)),
             Ok(Answer::Refused(Refused { reason, .. })) | Err(NoAnswer::Unsure(reason)) => {
@@ -133,22 +135,28 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     /// Waits until everything that was acknowledged before is applied here.
-    pub(super) async fn barrier_anywhere(&self) -> Result<()> {
+    pub(super) async fn barrier_anywhere(self: &Arc<Self>) -> Result<()> {
         if self.orders.store.left_out().is(Guard::ReadIndex) {
             return Ok(());
         }
+        let shared = self.clone();
+        let index = self.reads.ask::<R, _>(|| async move { shared.read_index_anywhere().await }).await?;
+        self.wait_applied(index).await
+    }
+
+    /// The entry that a reader must wait for, from whoever leads.
+    async fn read_index_anywhere(&self) -> Result<u64> {
         let until = R::Instant::now() + self.config.patience();
         loop {
             let reason = match self.read_index().await {
-                Ok(index) => return self.wait_applied(index).await,
                 Err(MeshError::NoLeader { reason }) => match self.leader() {
                     Some(leader) if leader.0 != self.links.member => match self.read_index_over_there(leader).await {
-                        Ok(index) => return self.wait_applied(index).await,
+                        Ok(index) => return Ok(index),
                         Err(reason) => reason,
                     },
                     _ => reason,
                 },
-                Err(error) => return Err(error),
+                other => return other,
             };
             if R::Instant::now() >= until {
                 return Err(MeshError::NoLeader { reason });
@@ -157,8 +165,14 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
     }
 
+    /// The same, if this member leads and a majority says so; those who ask at once share the question.
+    pub(super) async fn confirmed(self: &Arc<Self>) -> Result<u64> {
+        let shared = self.clone();
+        self.confirms.ask::<R, _>(|| async move { shared.read_index().await }).await
+    }
+
     /// The entry that a reader must wait for, if this member leads and a majority says so.
-    pub(super) async fn read_index(&self) -> Result<u64> {
+    async fn read_index(&self) -> Result<u64> {
         let no_leader = |reason: String| MeshError::NoLeader { reason };
         let asked = R::timeout(self.config.patience(), self.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await;
         match asked.map_err(|_| no_leader("this leader hears from no majority".into()))? {
@@ -173,11 +187,32 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     async fn read_index_over_there(&self, leader: (u64, Peer)) -> std::result::Result<u64, String> {
         let question = Question::ReadIndex(ReadIndex {});
-        match self.links.ask::<R>(leader, question, self.config.patience()).await {
+        match self.ask_leader(leader, question, self.config.patience()).await {
             Ok(Answer::Index(index)) => Ok(index),
             Ok(Answer::Refused(Refused { reason, .. })) => Err(reason),
             Ok(_) => Err("the leader answered another question".into()),
             Err(NoAnswer::NotAsked(reason) | NoAnswer::Unsure(reason)) => Err(reason),
+        }
+    }
+
+    /// Asks a member as long as it leads: whoever waits for one that is gone learns it when another one is elected.
+    pub(super) async fn ask_leader(
+        &self,
+        leader: (u64, Peer),
+        question: Question,
+        time: Duration,
+    ) -> std::result::Result<Answer, NoAnswer> {
+        let mut metrics = self.raft.metrics();
+        let is_over = async {
+            while metrics.borrow_watched().current_leader == Some(leader.0) {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        match R::select2(self.links.ask::<R>(leader, question, time), is_over).await {
+            Select2::First(answer) => answer,
+            Select2::Second(()) => Err(NoAnswer::Unsure(format!("member {:x} leads no more", leader.0))),
         }
     }
 

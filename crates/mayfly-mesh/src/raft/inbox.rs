@@ -90,7 +90,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             },
             Question::Renew(id) => Ok(self.lease_told(LeaseAsk::Renew(id)).await),
             Question::TimeToLive(id) => Ok(self.lease_told(LeaseAsk::TimeToLive(id)).await),
-            Question::ReadIndex(_) => Ok(match self.read_index().await {
+            Question::ReadIndex(_) => Ok(match self.confirmed().await {
                 Ok(index) => Answer::Index(index),
                 Err(error) => self.refusal(&error),
             }),

@@ -110,16 +110,20 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// Lets a newcomer in, or seats a member, if this member leads.
     async fn join_here(self: &Arc<Self>, join: &Join, seat: Seat) -> Result<Admission> {
-        self.read_index().await?; // an old leader lets nobody in
+        self.confirmed().await?; // an old leader lets nobody in
+        let turn = self.turn().await?;
         let known = self.raft.metrics().borrow_watched().membership_config.clone();
         let cluster = self.links.cluster;
         let identity = seat.peer.map(|peer| peer.id);
         if join.member != 0 {
             return match known.get_node(&join.member) {
                 _ if join.cluster != cluster => Ok(Err(format!("this is cluster {cluster:016x}"))),
-                Some(known) if *known == seat => Ok(Ok(Owner { cluster, member: join.member })),
                 Some(known) if known.peer.is_none_or(|peer| Some(peer.id) == identity) => {
-                    self.seat(join.member, seat).await?;
+                    // Whether it gets a vote was settled when it was let in.
+                    let seat = Seat { wants_vote: known.wants_vote, ..seat };
+                    if *known != seat {
+                        self.seat(&turn, join.member, seat).await?;
+                    }
                     Ok(Ok(Owner { cluster, member: join.member }))
                 }
                 Some(_) => Ok(Err(format!("member {:x} has another identity", join.member))),
@@ -128,8 +132,14 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
         let before = known.nodes().find(|(_, seat)| seat.peer.map(|peer| peer.id) == identity);
         match before {
-            Some((member, known)) if known.name.is_empty() => return Ok(Ok(Owner { cluster, member: *member })),
-            Some((member, _)) if join.anew => match self.change_here(&Wish::Remove(*member)).await? {
+            Some((member, known)) if known.name.is_empty() => {
+                if known.peer != seat.peer {
+                    let seat = Seat { peer: seat.peer, ..known.clone() };
+                    self.seat(&turn, *member, seat).await?;
+                }
+                return Ok(Ok(Owner { cluster, member: *member }));
+            }
+            Some((member, _)) if join.anew => match self.change_in_turn(&turn, &Wish::Remove(*member)).await? {
                 Ok(_) => {}
                 Err(error) => return Ok(Err(format!("member {member:x} cannot be taken out: {error}"))),
             },
@@ -142,13 +152,14 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
         // Its name is noted when it starts: until then it may ask again.
         let unstarted = Seat { name: String::new(), ..seat };
-        let member = self.add(&unstarted).await?;
+        let member = self.add(&turn, &unstarted).await?;
         Ok(Ok(Owner { cluster, member }))
     }
 
     /// Tells the others where this member is found, and what it is called, whenever they know something else.
     pub(super) async fn keep_seat(self: Arc<Self>) {
         let mut metrics = self.raft.metrics();
+        let mut was_told = false; // once at every start, so that one that was taken out learns it
         loop {
             let (leader, known, is_ended) = {
                 let metrics = metrics.borrow_watched();
@@ -158,7 +169,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             if is_ended {
                 return;
             }
-            let is_told = known.as_ref().is_none_or(|known| *known == self.seat);
+            let is_own = |known: &Seat| Seat { wants_vote: self.seat.wants_vote, ..known.clone() } == self.seat;
+            let is_told = known.as_ref().is_none_or(is_own) && (was_told || known.is_none());
             if is_told || leader.is_none() {
                 if metrics.changed().await.is_err() {
                     return;
@@ -166,14 +178,27 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 continue;
             }
             let told = match leader == Some(self.links.member) {
-                true => self.seat(self.links.member, self.seat.clone()).await,
+                true => self.note_own_seat(known).await,
                 false => self.tell_seat().await,
             };
-            if let Err(error) = told {
-                tracing::debug!(%error, "the others do not know yet where this member is found");
+            match told {
+                Ok(()) => was_told = true,
+                Err(error) => tracing::debug!(%error, "the others do not know yet where this member is found"),
             }
-            let _ = R::timeout(AGAIN, self.ends()).await; // whoever has ended is seen above
+            if R::timeout(AGAIN, self.ends()).await.is_ok() {
+                return;
+            }
         }
+    }
+
+    async fn note_own_seat(&self, known: Option<Seat>) -> Result<()> {
+        let wants_vote = known.as_ref().is_some_and(|known| known.wants_vote);
+        let seat = Seat { wants_vote, ..self.seat.clone() };
+        if known.as_ref() == Some(&seat) {
+            return Ok(());
+        }
+        let turn = self.turn().await?;
+        self.seat(&turn, self.links.member, seat).await
     }
 
     async fn tell_seat(&self) -> Result<()> {
@@ -193,7 +218,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     pub(super) async fn promote_learners(self: Arc<Self>) {
         let mut metrics = self.raft.metrics();
         loop {
-            let learners: Vec<u64> = {
+            let (learners, is_half_way): (Vec<u64>, bool) = {
                 let metrics = metrics.borrow_watched();
                 if metrics.running_state.is_err() {
                     return;
@@ -203,8 +228,12 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 let waits =
                     |(id, seat): &(&u64, &Seat)| seat.wants_vote && !seat.name.is_empty() && !voters.contains(id);
                 let waiting = metrics.membership_config.nodes().filter(waits).map(|(id, _)| *id);
-                waiting.filter(|_| leads).collect()
+                let is_joint = metrics.membership_config.membership().get_joint_config().len() > 1;
+                (waiting.filter(|_| leads).collect(), leads && is_joint)
             };
+            if is_half_way {
+                drop(self.turn().await); // which brings it to its end, unless whoever began it does
+            }
             for id in &learners {
                 match self.change_here(&Wish::Promote(*id)).await {
                     Ok(Ok(_)) => tracing::info!(member = format!("{id:x}"), "has a vote now"),
@@ -212,7 +241,9 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                     Err(error) => tracing::debug!(%error, "a learner waits for its vote"),
                 }
             }
-            let _ = R::timeout(self.config.moment() * 8, self.ends()).await;
+            if R::timeout(self.config.moment() * 8, self.ends()).await.is_ok() {
+                return;
+            }
             if learners.is_empty() && metrics.changed().await.is_err() {
                 return;
             }
@@ -245,7 +276,9 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 self.remove_self().await;
                 return;
             }
-            R::select2(metrics.changed(), told.changed()).await;
+            if let Select2::First(Err(_)) = R::select2(metrics.changed(), told.changed()).await {
+                return;
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     async fn lease_here(self: &Arc<Self>, ask: LeaseAsk) -> Result<(u64, Option<LeaseTime>)> {
         if !self.orders.store.left_out().is(Guard::RenewalByMajority) {
             // A later leader begins after this, and gives every lease its whole time: what this one promises holds.
-            let index = self.read_index().await?;
+            let index = self.confirmed().await?;
             self.wait_applied(index).await?;
         }
         let leases = Leases(self.clone());
@@ -130,7 +130,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             LeaseAsk::Renew(id) => Question::Renew(id),
             LeaseAsk::TimeToLive(id) => Question::TimeToLive(id),
         };
-        match self.links.ask::<R>(leader, question, self.config.request()).await {
+        match self.ask_leader(leader, question, self.config.request()).await {
             Ok(Answer::Lease(Lease { index, found, granted_seconds, remaining_seconds })) => {
                 let time = LeaseTime { granted_s: granted_seconds, remaining_s: remaining_seconds };
                 Ok((index, found.then_some(time)))

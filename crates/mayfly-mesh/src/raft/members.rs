@@ -21,10 +21,12 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{AsyncRuntime, ChangeMembers, Instant};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// A cluster has at most so many voters: more would only be slower.
 const MAX_VOTERS: usize = 7;
+/// And so many members.
+const MAX_MEMBERS: usize = 64;
 
 /// A change that was looked at.
 #[derive(Clone, Debug)]
@@ -34,6 +36,9 @@ pub(super) enum Wish {
     Remove(u64),
     Update(u64, Peer),
 }
+
+/// The right to change who is a member, as long as it is held.
+pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] tokio::sync::OwnedMutexGuard<()>);
 
 /// What the leader knows of members.
 struct Known {
@@ -45,12 +50,20 @@ struct Known {
     matched: BTreeMap<u64, u64>,
     /// The last entry of the leader's own log.
     last: u64,
+    /// Members that this leader has not heard from yet, where it has just begun to lead.
+    unheard: BTreeSet<u64>,
 }
 
 impl Known {
     /// Are so many of these voters heard from that they can decide?
-    fn can_decide(&self, voters: &BTreeSet<u64>) -> bool {
-        voters.intersection(&self.active).count() > voters.len() / 2
+    /// A leader that has just begun is to be asked again.
+    fn can_decide(&self, voters: &BTreeSet<u64>) -> Result<bool> {
+        match voters.intersection(&self.active).count() > voters.len() / 2 {
+            false if !self.unheard.is_disjoint(voters) => {
+                Err(MeshError::NoLeader { reason: "this leader has not heard from all yet".into() })
+            }
+            can => Ok(can),
+        }
     }
 
     fn is_taken(&self, peer: Peer, but: u64) -> bool {
@@ -98,6 +111,15 @@ fn wish_to(wish: &Wish) -> LinkChange {
     }
 }
 
+/// What the leader answered.
+fn answer_of(told: &MemberChanged) -> Result<Answer<u64>> {
+    match (told.refused, EtcdError::from_number(told.refused)) {
+        (0, _) => Ok(Ok(told.member)),
+        (_, Some(error)) => Ok(Err(error)),
+        (number, None) => Err(MeshError::Unsure { reason: format!("error {number} of the leader is not known here") }),
+    }
+}
+
 /// The change that another member passes on.
 pub(super) fn wish_from(change: linkpb::MemberChange) -> std::result::Result<Wish, String> {
     Ok(match change.change.ok_or("it changes nothing that is known")? {
@@ -128,6 +150,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// Makes a change through whoever leads, and waits until it is known here. Gives the id of the member.
     pub(super) async fn change_members(self: &Arc<Self>, change: &MemberChange) -> Result<Answer<u64>> {
+        let _place = self.place()?;
         match wish(change) {
             Ok(wish) => self.change_anywhere(&wish).await,
             Err(error) => Ok(Err(error)),
@@ -142,8 +165,10 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                     Some(leader) if leader.0 != self.links.member => {
                         match self.change_over_there(leader, wish).await? {
                             Ok(told) => {
-                                self.wait_applied(told.index).await?;
-                                return Ok(EtcdError::from_number(told.refused).map_or(Ok(told.member), Err));
+                                if !matches!(wish, Wish::Remove(id) if *id == self.links.member) {
+                                    self.wait_applied(told.index).await?; // who is taken out is told nothing more
+                                }
+                                return answer_of(&told);
                             }
                             Err(reason) => reason,
                         }
@@ -165,7 +190,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         wish: &Wish,
     ) -> Result<std::result::Result<MemberChanged, String>> {
         let question = Question::Change(linkpb::MemberChange { change: Some(wish_to(wish)) });
-        match self.links.ask::<R>(leader, question, self.config.request()).await {
+        match self.ask_leader(leader, question, self.config.request()).await {
             Ok(Told::Changed(told)) => Ok(Ok(told)),
             Ok(Told::Refused(refused)) if refused.kind() == Kind::NothingHappened => Ok(Err(refused.reason)),
             Ok(Told::Refused(refused)) if refused.kind() == Kind::Never => {
@@ -191,13 +216,30 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// Makes a change if this member leads.
     pub(super) async fn change_here(self: &Arc<Self>, wish: &Wish) -> Result<Answer<u64>> {
+        let turn = self.turn().await?;
+        self.change_in_turn(&turn, wish).await
+    }
+
+    /// One change at a time, from looking at the members until it is made. One that was left half-way is brought to its end first.
+    pub(super) async fn turn(&self) -> Result<Turn> {
+        let lock = R::timeout(self.config.request(), self.changing.clone().lock_owned()).await;
+        let lock = lock.map_err(|_| MeshError::NoLeader { reason: "another change of members is under way".into() })?;
+        self.known()?; // only a leader changes anything
+        let is_joint = self.raft.metrics().borrow_watched().membership_config.membership().get_joint_config().len() > 1;
+        if is_joint {
+            self.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
+        }
+        Ok(Turn(lock))
+    }
+
+    pub(super) async fn change_in_turn(self: &Arc<Self>, turn: &Turn, wish: &Wish) -> Result<Answer<u64>> {
         let known = self.known()?;
         match wish {
             Wish::Add(seat) => {
                 if seat.peer.is_none_or(|peer| known.is_taken(peer, 0)) {
                     return Ok(Err(EtcdError::PeerUrlExists));
                 }
-                self.add(seat).await.map(Ok)
+                self.add(turn, seat).await.map(Ok)
             }
             Wish::Promote(id) => self.promote(&known, *id).await,
             Wish::Remove(id) => self.remove(&known, *id).await,
@@ -206,7 +248,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 if known.is_taken(*peer, *id) {
                     return Ok(Err(EtcdError::PeerUrlExists));
                 }
-                self.seat(*id, Seat { peer: Some(*peer), ..seat.clone() }).await.map(|()| Ok(*id))
+                // An id is bound to its identity once it was started.
+                if !seat.name.is_empty() && seat.peer.is_some_and(|known| known.id != peer.id) {
+                    return Ok(Err(EtcdError::MemberBadUrls));
+                }
+                self.seat(turn, *id, Seat { peer: Some(*peer), ..seat.clone() }).await.map(|()| Ok(*id))
             }
         }
     }
@@ -218,7 +264,15 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         let (Some(heartbeat), Some(replication)) = (&metrics.heartbeat, &metrics.replication) else {
             return Err(MeshError::NoLeader { reason: "this member does not lead".into() });
         };
+        let effective = metrics.membership_config.log_id().map(super::codec::place_of);
+        let committed = place_or_none(metrics.cluster_committed.max(metrics.local_committed));
+        if effective.is_some_and(|effective| effective.index > committed.index) {
+            return Err(MeshError::NoLeader { reason: "a change of members is under way".into() });
+        }
         let (now, patience) = (R::Instant::now(), self.config.patience());
+        let is_new = now - self.leads_since(metrics.current_term, now) < patience;
+        let unheard = heartbeat.iter().filter(|(id, heard)| is_new && heard.is_none() && **id != self.links.member);
+        let unheard = unheard.map(|(id, _)| *id).collect();
         let is_heard = |heard: &Option<_>| {
             heard.as_ref().is_some_and(|at: &openraft::metrics::SerdeInstant<R::Instant>| now - **at < patience)
         };
@@ -231,16 +285,29 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             active,
             matched: replication.iter().map(|(id, matched)| (*id, place_or_none(*matched).index)).collect(),
             last: metrics.last_log_index.unwrap_or_default(),
+            unheard,
         })
     }
 
+    /// Since when this member is known to lead in a term.
+    fn leads_since(&self, term: u64, now: R::Instant) -> R::Instant {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        match *since {
+            Some((known, at)) if known == term => at,
+            _ => since.insert((term, now)).1,
+        }
+    }
+
     /// Gives a newcomer its id, which nobody had before, and makes it a learner.
-    pub(super) async fn add(&self, seat: &Seat) -> Result<u64> {
+    pub(super) async fn add(&self, _: &Turn, seat: &Seat) -> Result<u64> {
+        if self.raft.metrics().borrow_watched().membership_config.nodes().count() >= MAX_MEMBERS {
+            return Err(MeshError::Membership { reason: format!("there are {MAX_MEMBERS} members already") });
+        }
         let entry = cluster::entry(Some(Change::Newcomer(seat_to(seat)))).encode();
         let (_, answer) = self.propose_here(entry).await?;
         let id = answer.try_into().map(u64::from_be_bytes);
         let id = id.map_err(|_| MeshError::Unsure { reason: "the cluster gave no id".into() })?;
-        self.changed(self.raft.add_learner(id, seat.clone(), false).await.map(drop))?;
+        self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, seat.clone())]))).await?;
         Ok(id)
     }
 
@@ -257,7 +324,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             return Ok(Err(EtcdError::LearnerNotReady));
         }
         let voters = known.voters.iter().copied().chain([id]).collect();
-        if !known.can_decide(&voters) {
+        if !known.can_decide(&voters)? {
             return Ok(Err(EtcdError::UnhealthyCluster));
         }
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([id]))).await.map(|()| Ok(id))
@@ -272,7 +339,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             if rest.is_empty() {
                 return Ok(Err(EtcdError::NotEnoughStarted));
             }
-            if !known.can_decide(&rest) {
+            if !known.can_decide(&rest)? {
                 return Ok(Err(EtcdError::UnhealthyCluster));
             }
             if id == self.links.member {
@@ -335,27 +402,27 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         Ok(Ok(()))
     }
 
-    /// Says where a member is found.
-    pub(super) async fn seat(&self, id: u64, seat: Seat) -> Result<()> {
+    /// Says where a member is found; not of one that is none any more.
+    pub(super) async fn seat(&self, _: &Turn, id: u64, seat: Seat) -> Result<()> {
+        if !self.known()?.seats.contains_key(&id) {
+            return Err(MeshError::Membership { reason: format!("{id:x} is no member") });
+        }
         self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, seat)]))).await
     }
 
     async fn change(&self, change: ChangeMembers<u64, Seat>) -> Result<()> {
-        self.changed(self.raft.change_membership(change, false).await.map(drop))
+        self.changed(self.while_hopeful(self.raft.change_membership(change, false)).await?.map(drop))
     }
 
     fn changed(&self, done: std::result::Result<(), RaftError<Types<R>, ClientWriteError<Types<R>>>>) -> Result<()> {
         let no_leader = |reason: String| Err(MeshError::NoLeader { reason });
         match done {
             Ok(()) => Ok(()),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => no_leader("another member leads".into()),
             Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
                 error @ ChangeMembershipError::InProgress(_),
             ))) => no_leader(error.to_string()),
-            Err(RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_))) => {
-                Err(MeshError::Unsure { reason: error.to_string() })
-            }
-            Err(RaftError::APIError(error)) => Err(MeshError::Membership { reason: error.to_string() }),
+            // A change of voters has two steps, and the first of them may have been made.
+            Err(RaftError::APIError(error)) => Err(MeshError::Unsure { reason: error.to_string() }),
             Err(RaftError::Fatal(fatal)) => Err(self.fatal(&fatal)),
         }
     }

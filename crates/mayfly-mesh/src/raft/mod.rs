@@ -12,6 +12,7 @@ mod link;
 mod log;
 mod machine;
 mod members;
+mod rounds;
 mod spool;
 mod types;
 mod writer;

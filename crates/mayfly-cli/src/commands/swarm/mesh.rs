@@ -74,10 +74,15 @@ pub async fn take_part(
 ) -> Result<()> {
     let Wanted { role, folder, clients } = wanted;
     let peer = Peer { id: lane.id(), addr: advertise.unwrap_or_else(|| lane.addr()) };
+    // Where clients are served on every address of this machine, others find them where they find its links.
+    let mut address = clients.address();
+    if address.ip().is_unspecified() {
+        address.set_ip(peer.addr.ip());
+    }
     let seat = Seat {
         peer: Some(peer),
         name: peer.id.short().to_string(),
-        clients: vec![format!("http://{}", clients.address())],
+        clients: vec![format!("http://{address}")],
         wants_vote: role != MeshRole::Learner,
     };
     let mut shutdown = std::pin::pin!(shutdown);

@@ -1,0 +1,202 @@
+//! Three processes.
+
+use anyhow::{Context, Result, bail};
+use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;
+use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
+use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use mayfly_mesh::proto::etcdserverpb::{MemberListRequest, PutRequest, StatusRequest};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+const MEMBERS: usize = 3;
+/// Within this, three processes are one cluster.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Whose processes they are.
+pub enum Kind {
+    /// Ours: the binary.
+    Mayfly(PathBuf),
+    Etcd,
+}
+
+impl Kind {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mayfly(_) => "mayfly",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+/// A process, killed when it is dropped.
+pub struct Process {
+    child: Child,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // SIGKILL
+        let _ = self.child.wait();
+    }
+}
+
+pub struct Cluster {
+    /// None for one that was killed.
+    processes: Vec<Option<Process>>,
+    commands: Vec<Vec<String>>,
+    program: PathBuf,
+    /// Where clients are served.
+    pub addresses: Vec<String>,
+    _folder: TempDir,
+}
+
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let sockets: Vec<_> = (0..N).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
+    let mut ports = [0; N];
+    for (port, socket) in ports.iter_mut().zip(sockets) {
+        *port = socket.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(String::from).collect()
+}
+
+impl Cluster {
+    /// Starts three processes, and waits until all of them are one cluster.
+    pub async fn start(kind: &Kind) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let clients = free_ports::<MEMBERS>()?;
+        let peers = free_ports::<MEMBERS>()?;
+        let addresses = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let (program, commands) = match kind {
+            Kind::Mayfly(binary) => (binary.clone(), mayfly(folder.path(), &clients, &peers)),
+            Kind::Etcd => ("etcd".into(), etcd(folder.path(), &clients, &peers)),
+        };
+        let mut cluster =
+            Self { processes: (0..MEMBERS).map(|_| None).collect(), commands, program, addresses, _folder: folder };
+        cluster.start_one(0)?;
+        for i in 1..MEMBERS {
+            if let Kind::Mayfly(_) = kind {
+                cluster.let_in(i).await?;
+            }
+            cluster.start_one(i)?;
+        }
+        cluster.until_whole().await?;
+        Ok(cluster)
+    }
+
+    pub fn start_one(&mut self, i: usize) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.commands[i]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.processes[i] = Some(Process { child });
+        Ok(())
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, i: usize) {
+        self.processes[i] = None;
+    }
+
+    /// A token of the first, for another one.
+    async fn let_in(&self, i: usize) -> Result<()> {
+        let (first, own) = (&self.commands[0][2], &self.commands[i][2]);
+        let begun = Instant::now();
+        loop {
+            let mut command = Command::new(&self.program);
+            command.args(["swarm", "token", "--data", first, "-o", &format!("{own}.token")]);
+            if command.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+                return Ok(());
+            }
+            if begun.elapsed() > LONG {
+                bail!("the first node gives no token");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Until all three have votes, and each of them takes writes.
+    pub async fn until_whole(&self) -> Result<()> {
+        let begun = Instant::now();
+        while !self.is_whole().await {
+            if begun.elapsed() > LONG {
+                bail!("{} do not become one cluster", self.addresses.join(", "));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    async fn is_whole(&self) -> bool {
+        for address in &self.addresses {
+            let Ok(channel) = connect(address).await else { return false };
+            let list = ClusterClient::new(channel.clone()).member_list(MemberListRequest::default()).await;
+            let is_voter = |member: &mayfly_mesh::proto::etcdserverpb::Member| !member.is_learner && !member.name.is_empty();
+            if list.map_or(0, |list| list.into_inner().members.iter().filter(|member| is_voter(member)).count()) < MEMBERS {
+                return false;
+            }
+            let put = PutRequest { key: "whole".into(), ..PutRequest::default() };
+            if KvClient::new(channel).put(put).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Who leads.
+    pub async fn leader(&self) -> Result<usize> {
+        let begun = Instant::now();
+        loop {
+            for (i, address) in self.addresses.iter().enumerate() {
+                let Ok(channel) = connect(address).await else { continue };
+                let status = MaintenanceClient::new(channel).status(StatusRequest {}).await.map(tonic::Response::into_inner);
+                let leads = |status: &mayfly_mesh::proto::etcdserverpb::StatusResponse| {
+                    status.header.as_ref().is_some_and(|header| header.member_id == status.leader)
+                };
+                if status.as_ref().is_ok_and(leads) {
+                    return Ok(i);
+                }
+            }
+            if begun.elapsed() > LONG {
+                bail!("nobody leads");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub async fn connect(address: &str) -> Result<Channel> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?)
+}
+
+fn mayfly(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS]) -> Vec<Vec<String>> {
+    let command = |i: usize| {
+        let data = folder.join(i.to_string()).display().to_string();
+        let token = if i > 0 { format!("--token {data}.token") } else { String::new() };
+        words(&format!(
+            "node --data {data} --listen 127.0.0.1:{} --mesh --clients 127.0.0.1:{} --log error {token}",
+            peers[i], clients[i]
+        ))
+    };
+    (0..MEMBERS).map(command).collect()
+}
+
+fn etcd(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS]) -> Vec<Vec<String>> {
+    let all: Vec<String> = (0..MEMBERS).map(|i| format!("n{i}=http://127.0.0.1:{}", peers[i])).collect();
+    let command = |i: usize| {
+        let (client, peer) = (clients[i], peers[i]);
+        words(&format!(
+            "--name n{i} --data-dir {}/{i} --log-level error --initial-cluster {} --listen-client-urls http://127.0.0.1:{client} \
+             --advertise-client-urls http://127.0.0.1:{client} --listen-peer-urls http://127.0.0.1:{peer} \
+             --initial-advertise-peer-urls http://127.0.0.1:{peer}",
+            folder.display(),
+            all.join(",")
+        ))
+    };
+    (0..MEMBERS).map(command).collect()
+}
