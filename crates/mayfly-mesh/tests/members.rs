@@ -176,6 +176,25 @@ async fn what_cannot_be_changed_is_refused_in_etcds_words() {
 async fn the_last_voter_stays() {
     let cluster = Cluster::of(1).await;
     assert_eq!(change(&cluster.members[0].mesh, MemberChange::Remove(1)).await, Err(EtcdError::NotEnoughStarted));
+    tokio::time::sleep(Duration::from_secs(2)).await; // longer than without a majority
+    assert_eq!(cluster.members[0].mesh.standing().expect("readable").leader, Some(1));
+}
+
+/// Who hears from no majority says that nobody leads, whether it led or followed; and that somebody does, once that is so again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minority_knows_no_leader() {
+    let cluster = Cluster::of(3).await;
+    let leads = |member: &Member| member.mesh.standing().expect("readable").leader;
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    assert!(leads(leader) == Some(leader.id) && leads(follower) == Some(leader.id));
+    for cut in [leader, follower] {
+        let others = cluster.members.iter().filter(|other| other.id != cut.id);
+        others.clone().for_each(|other| cluster.net.cut(peer(cut.place).id, peer(other.place).id));
+        until("it knows no leader", || leads(cut).is_none()).await;
+        until("the others have one", || others.clone().all(|other| leads(other).is_some())).await;
+        others.clone().for_each(|other| cluster.net.heal(peer(cut.place).id, peer(other.place).id));
+        until("all have one", || cluster.members.iter().all(|member| leads(member).is_some())).await;
+    }
 }
 
 /// Who is taken out lets another one lead first, ends, and does not come back.

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct ConsensusConfig {
     /// Between two signs of life of a leader, in milliseconds.
     pub heartbeat_ms: u64,
-    /// Without a sign of life for between so long ...
+    /// Without a sign of life for `election_max_ms` and then between so long ...
     pub election_min_ms: u64,
     /// ... and so long, a member asks to be the leader; each draws its own time.
     pub election_max_ms: u64,
@@ -30,8 +30,8 @@ impl Default for ConsensusConfig {
     fn default() -> Self {
         Self {
             heartbeat_ms: 50,
-            election_min_ms: 250,
-            election_max_ms: 500,
+            election_min_ms: 100,
+            election_max_ms: 200,
             log_cut_every: 5_000,
             log_keep: 1_000,
             request_ms: 5_000,
@@ -42,9 +42,10 @@ impl Default for ConsensusConfig {
 }
 
 impl ConsensusConfig {
-    /// How long a leader is looked for: a minority says within this that it is one.
+    /// How long a leader is looked for: a minority says within this that it is one. An election begins when the leader's lease, which is as long as
+    /// the longest wait, and a wait are over.
     pub(super) fn patience(&self) -> Duration {
-        Duration::from_millis(self.election_max_ms.saturating_mul(2))
+        Duration::from_millis(self.election_max_ms.saturating_mul(4))
     }
 
     /// How long an answer is waited for.

@@ -46,6 +46,8 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     /// Readers here; and those, here and elsewhere, whom this member answers as the leader.
     pub(super) reads: Arc<Rounds>,
     pub(super) confirms: Arc<Rounds>,
+    /// When this member last heard from a leader.
+    pub(super) heard: std::sync::Mutex<Option<R::Instant>>,
     /// Held by whoever changes the members.
     pub(super) changing: Arc<Mutex<()>>,
     /// A term in which this member leads, and since when it is known.
@@ -110,6 +112,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
             lessor,
             reads,
             confirms,
+            heard: std::sync::Mutex::default(),
             changing: Arc::default(),
             since: std::sync::Mutex::default(),
             gone,
@@ -120,6 +123,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         drop(R::spawn(shared.clone().keep_seat()));
         drop(R::spawn(shared.clone().promote_learners()));
         drop(R::spawn(shared.clone().watch_members()));
+        drop(R::spawn(shared.clone().watch_majority()));
         drop(R::spawn(shared.clone().keep_leases()));
         Ok(Self(shared))
     }
@@ -249,6 +253,7 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
             let metrics = metrics.borrow_watched();
             (place_or_none(metrics.cluster_committed.max(metrics.local_committed)).index, metrics.current_leader)
         };
+        let leader = leader.filter(|_| self.0.has_majority(self.0.config.patience()));
         Ok(Standing { committed, applied: self.0.orders.store.applied()?, leader })
     }
 }

@@ -17,8 +17,11 @@ use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, Lineari
 use openraft::{AsyncRuntime, Instant, ReadPolicy};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+/// So many looks in a row that find no majority are not an election.
+const MISSES: u32 = 3;
 
 /// Nobody has taken it. Where to go, as far as that is known.
 struct Elsewhere {
@@ -106,14 +109,42 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     /// Does this member lead with a majority behind it, or know somebody who leads?
-    fn has_majority(&self, patience: Duration) -> bool {
+    pub(super) fn has_majority(&self, patience: Duration) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
+        let is_alone = metrics.membership_config.voter_ids().all(|voter| voter == self.links.member);
         match metrics.current_leader {
             Some(leader) if leader == self.links.member => {
-                metrics.last_quorum_acked.is_some_and(|acked| R::Instant::now() - acked.into_inner() < patience)
+                is_alone
+                    || metrics.last_quorum_acked.is_some_and(|acked| R::Instant::now() - acked.into_inner() < patience)
             }
-            leader => leader.is_some(),
+            leader => {
+                let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                leader.is_some() && heard.is_some_and(|heard| R::Instant::now() - heard < patience)
+            }
+        }
+    }
+
+    /// A leader was heard from.
+    pub(super) fn hear(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(R::Instant::now());
+    }
+
+    /// Says when there is no majority within reach, and when there is one again.
+    pub(super) async fn watch_majority(self: Arc<Self>) {
+        let patience = self.config.patience();
+        let (mut had, mut missing) = (false, 0);
+        while R::timeout(patience, self.ends()).await.is_err() {
+            missing = if self.has_majority(patience) { 0 } else { missing + 1 };
+            if missing == 0 && !had {
+                tracing::info!("a majority of the mesh is within reach");
+                had = true;
+            } else if missing == MISSES && had {
+                tracing::warn!(
+                    "no majority of the mesh is within reach: no writes and no linearizable reads until one is"
+                );
+                had = false;
+            }
         }
     }
 

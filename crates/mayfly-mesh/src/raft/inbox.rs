@@ -153,7 +153,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             entries,
             leader_commit: append.committed.map(id_from),
         };
-        let outcome = match self.raft.append_entries(request).await.map_err(|e| (ENDED, e.to_string()))? {
+        let appended = self.raft.append_entries(request).await.map_err(|e| (ENDED, e.to_string()))?;
+        if !matches!(appended, AppendEntriesResponse::HigherVote(_)) {
+            self.hear();
+        }
+        let outcome = match appended {
             AppendEntriesResponse::Success => Outcome::All(true),
             AppendEntriesResponse::PartialSuccess(id) => Outcome::UpTo(UpTo { id: id.map(id_to) }),
             AppendEntriesResponse::Conflict => Outcome::Conflict(true),
@@ -213,6 +217,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         if ours > chunk.vote {
             return taken(&ours, 0);
         }
+        self.hear();
         if committed.is_some_and(|known| chunk.at > known && chunk.at.index <= known.index) {
             return Err((UNREADABLE, format!("entry {} is another one here", chunk.at.index)));
         }

@@ -260,8 +260,12 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 let metrics = metrics.borrow_watched();
                 if led != metrics.current_leader {
                     led = metrics.current_leader;
-                    let leader = led.map_or("nobody".into(), |id| format!("{id:x}"));
-                    tracing::info!(leader, term = metrics.current_term, "the mesh's leader");
+                    match led {
+                        Some(id) => {
+                            tracing::info!(leader = format!("{id:x}"), term = metrics.current_term, "the mesh is led")
+                        }
+                        None => tracing::debug!(term = metrics.current_term, "the mesh elects a leader"),
+                    }
                 }
                 self.links.note(metrics.membership_config.nodes());
                 let is_member = metrics.membership_config.get_node(&self.links.member).is_some();

@@ -137,13 +137,15 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// Who is a member, as far as this one knows.
     pub(super) fn members(&self) -> Vec<Member> {
         let known = self.raft.metrics().borrow_watched().membership_config.clone();
-        let voters: BTreeSet<u64> = known.voter_ids().collect();
+        // On the way from one set of voters to another, only those of both can be counted on.
+        let sets = known.membership().get_joint_config();
+        let votes = |id: &u64| sets.iter().all(|set| set.contains(id));
         let member = |(id, seat): (&u64, &Seat)| Member {
             id: *id,
             name: seat.name.clone(),
             peers: seat.url().into_iter().collect(),
             clients: seat.clients.clone(),
-            is_voter: voters.contains(id),
+            is_voter: votes(id),
         };
         known.nodes().map(member).collect()
     }

@@ -56,7 +56,7 @@ impl Store {
     fn open_as(folder: &Path, joins: Option<Owner>, modules: Vec<Box<dyn Module>>) -> Result<Self> {
         let modules = with_cluster(modules);
         let fail = |e: std::io::Error| MeshError::Disk { action: "make", path: folder.into(), reason: e.to_string() };
-        std::fs::create_dir_all(folder).map_err(fail)?;
+        make_private(folder).map_err(fail)?;
         let lock = lock(&folder.join("lock"))?;
         let path = folder.join("mesh.redb");
         let (owner, stage) = match member_file::read(folder)? {
@@ -118,6 +118,14 @@ impl Store {
         let (left_out, committed) = (LeftOut::default(), watch::Sender::new(()));
         Self { database, path, owner, modules, left_out, committed, _lock }
     }
+}
+
+/// A folder that is made here is its owner's alone: values lie in it in clear.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// The cluster itself comes first.

@@ -14,7 +14,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("leader changed", "try again"),
     ("server stopped", "the node is going down: ask another one (--endpoints)"),
-    ("has been compacted", "older revisions are gone: name a later one with --rev, or none for what is there now"),
+    ("has been compacted", "older revisions are gone: name a later one (--rev), or none for what is there now"),
     (
         "is a future revision",
         "it has not been written yet: `mayfly mesh status` and every answer with --json say how far the mesh is",

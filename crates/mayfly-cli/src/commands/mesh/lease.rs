@@ -95,9 +95,12 @@ async fn renew_once(id: i64, target: &Target, ui: Ui) -> Result<()> {
 async fn keep_alive(id: i64, target: &Target, ui: Ui) -> Result<()> {
     let mut reached = connect(target).await?;
     let (mut begun, mut away) = (false, false);
+    // A renewal that takes longer than until the next one is lost: another node may still be in time.
+    let mut most = None;
     loop {
-        match renew(&reached, id).await {
+        match renew_within(&reached, id, most).await {
             Ok(ttl) => {
+                most = Some(pause(ttl));
                 if away {
                     ui.note(format!("renewing again at {}", plain(&reached.address)));
                 }
@@ -116,6 +119,12 @@ async fn keep_alive(id: i64, target: &Target, ui: Ui) -> Result<()> {
             }
         }
     }
+}
+
+async fn renew_within(reached: &Reached, id: i64, most: Option<Duration>) -> Result<i64, Status> {
+    let Some(most) = most else { return renew(reached, id).await };
+    let renewed = tokio::time::timeout(most, renew(reached, id)).await;
+    renewed.unwrap_or_else(|_| Err(Status::deadline_exceeded(format!("no answer within {} ms", most.as_millis()))))
 }
 
 /// The seconds that the lease lives from now on; none when it is no more.

@@ -15,11 +15,22 @@ use std::time::Duration;
 const FOLDER: &str = "mesh";
 /// Between two tries to be let in, and how many of them are made in silence.
 const AGAIN: Duration = Duration::from_secs(1);
-const SILENT: u32 = 10;
+const SILENT: u32 = 3;
+/// How long a node that founds a mesh looks for others who may have one.
+const MEETING: Duration = Duration::from_secs(3);
 /// How long another one is looked for who leads in place of a member that ends.
 const HANDING_OVER: Duration = Duration::from_secs(2);
 
 type Mesh = Consensus<Lane<Endpoint>>;
+
+/// Says so when a member stays out of the mesh: the others count on its vote.
+pub fn warn_if_member(data: &Path) {
+    if data.join(FOLDER).join("member.json").exists() {
+        tracing::warn!(
+            "this node is a member of the mesh and does not take part: add --mesh, or take it out with `mayfly mesh member remove`"
+        );
+    }
+}
 
 /// What was asked for, looked at before anything is written.
 pub struct Wanted {
@@ -117,12 +128,19 @@ async fn store(
 ) -> Result<Store> {
     let is_member = folder.join("member.json").exists();
     let founds = role == MeshRole::Found || (role == MeshRole::Join && others.is_alone());
+    if is_member && role == MeshRole::Found {
+        tracing::warn!("--mesh=found has no effect: this node is a member of a mesh already");
+    }
+    if !is_member && role == MeshRole::Found {
+        check_first(lane, others).await?;
+    }
     if is_member || founds {
+        let folder = folder.to_path_buf();
+        let store = tokio::task::spawn_blocking(move || Store::open(&folder, modules())).await??;
         if !is_member {
             tracing::info!("founded a mesh");
         }
-        let folder = folder.to_path_buf();
-        return Ok(tokio::task::spawn_blocking(move || Store::open(&folder, modules())).await??);
+        return Ok(store);
     }
     let arrival = if role == MeshRole::Anew { Arrival::Anew } else { Arrival::First };
     let mut tries = 0;
@@ -140,6 +158,21 @@ async fn store(
     };
     let folder = folder.to_path_buf();
     Ok(tokio::task::spawn_blocking(move || Store::join(&folder, owner, modules())).await??)
+}
+
+/// A swarm has one mesh: whoever knows of one says so to a question that nobody is let in by.
+async fn check_first(lane: &Lane<Endpoint>, others: &impl Others) -> Result<()> {
+    let until = tokio::time::Instant::now() + MEETING;
+    while !others.is_alone() && others.peers().is_empty() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(AGAIN / 10).await;
+    }
+    let nobody = Seat { name: "is there a mesh?".into(), ..Seat::default() };
+    match Mesh::join(lane, &others.peers(), &nobody, Arrival::First).await {
+        Err(mayfly_mesh::MeshError::NotAdmitted { .. }) => {
+            bail!("--mesh=found: another node of this swarm takes part in a mesh already: --mesh joins it")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// In the words of the command line.

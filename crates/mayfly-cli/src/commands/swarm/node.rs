@@ -105,7 +105,7 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
     ui.result(&format!("node {} at {}{served}, data in {}", status.id.short(), status.addr, data.display()), &ready)?;
     let (ends, ended) = tokio::sync::oneshot::channel::<()>();
     let others = InSwarm(runtime.clone());
-    let mut member = pin!(take_part(wanted, lane, args.advertise, others, async { drop(ended.await) }));
+    let mut member = pin!(take_part(wanted, lane, (&data, args.advertise), others, async { drop(ended.await) }));
     let mut took_part = None;
     let why = tokio::select! {
         why = runtime.stopped() => why,
@@ -194,7 +194,7 @@ async fn wanted(args: &NodeArgs, data: &Path) -> Result<Option<Wanted>> {
 async fn take_part(
     wanted: Option<Wanted>,
     lane: Lane<Endpoint>,
-    advertise: Option<SocketAddr>,
+    (data, advertise): (&Path, Option<SocketAddr>),
     others: InSwarm,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
@@ -202,6 +202,7 @@ async fn take_part(
         Some(wanted) => mesh::take_part(wanted, lane, advertise, others, shutdown).await,
         None => {
             drop(lane); // questions about a mesh are refused
+            mesh::warn_if_member(data);
             shutdown.await;
             Ok(())
         }
