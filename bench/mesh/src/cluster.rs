@@ -136,8 +136,11 @@ impl Cluster {
         for address in &self.addresses {
             let Ok(channel) = connect(address).await else { return false };
             let list = ClusterClient::new(channel.clone()).member_list(MemberListRequest::default()).await;
-            let is_voter = |member: &mayfly_mesh::proto::etcdserverpb::Member| !member.is_learner && !member.name.is_empty();
-            if list.map_or(0, |list| list.into_inner().members.iter().filter(|member| is_voter(member)).count()) < MEMBERS {
+            let is_voter =
+                |member: &mayfly_mesh::proto::etcdserverpb::Member| !member.is_learner && !member.name.is_empty();
+            if list.map_or(0, |list| list.into_inner().members.iter().filter(|member| is_voter(member)).count())
+                < MEMBERS
+            {
                 return false;
             }
             let put = PutRequest { key: "whole".into(), ..PutRequest::default() };
@@ -154,7 +157,8 @@ impl Cluster {
         loop {
             for (i, address) in self.addresses.iter().enumerate() {
                 let Ok(channel) = connect(address).await else { continue };
-                let status = MaintenanceClient::new(channel).status(StatusRequest {}).await.map(tonic::Response::into_inner);
+                let status =
+                    MaintenanceClient::new(channel).status(StatusRequest {}).await.map(tonic::Response::into_inner);
                 let leads = |status: &mayfly_mesh::proto::etcdserverpb::StatusResponse| {
                     status.header.as_ref().is_some_and(|header| header.member_id == status.leader)
                 };

@@ -15,7 +15,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask bench mesh", about = "Writes, reads, watches and failovers of three processes, beside etcd's")]
+#[command(
+    name = "cargo xtask bench mesh",
+    about = "Writes, reads, watches and failovers of three processes, beside etcd's"
+)]
 struct Args {
     /// One JSON object a row instead of a table.
     #[arg(long)]

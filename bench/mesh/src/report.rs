@@ -32,7 +32,9 @@ fn figures(row: &Row, whose: &str) -> Vec<(&'static str, f64)> {
     let all = sorted(rounds.concat());
     match row.name.ends_with("1/s") {
         true => vec![("median", percentile(&all, 50))],
-        false => [("p50", 50), ("p95", 95), ("p99", 99)].map(|(name, percent)| (name, percentile(&all, percent))).into(),
+        false => {
+            [("p50", 50), ("p95", 95), ("p99", 99)].map(|(name, percent)| (name, percentile(&all, percent))).into()
+        }
     }
 }
 
@@ -48,11 +50,13 @@ pub fn print(rows: &[Row], json: bool) {
             if json {
                 println!("{}", serde_json::json!({ "what": row.name, "figure": name, "mayfly": ours, "etcd": theirs }));
             } else {
-                let text = |value: Option<f64>| value.map_or("–".into(), |value| match value.abs() {
-                    100.0.. => format!("{value:.0}"),
-                    10.0.. => format!("{value:.1}"),
-                    _ => format!("{value:.2}"),
-                });
+                let text = |value: Option<f64>| {
+                    value.map_or("–".into(), |value| match value.abs() {
+                        100.0.. => format!("{value:.0}"),
+                        10.0.. => format!("{value:.1}"),
+                        _ => format!("{value:.2}"),
+                    })
+                };
                 println!("| {} | {name} | {} | {} |", row.name, text(ours), text(theirs));
             }
         }
