@@ -48,7 +48,7 @@ pub fn seat(peer: Peer) -> Seat {
 }
 
 pub fn config() -> ConsensusConfig {
-    ConsensusConfig { log_cut_every: 40, log_keep: 10, lease_checkpoint_ms: 700, ..ConsensusConfig::default() }
+    ConsensusConfig { log_cut_every: 40, log_keep: 10, lease_checkpoint_ms: 2_000, ..ConsensusConfig::default() }
 }
 
 /// Runs something in the process behind a gate.

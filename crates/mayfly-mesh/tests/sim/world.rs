@@ -169,7 +169,7 @@ async fn hold(shared: &Mutex<Shared>, rng: &mut Rng, promise: &mut Promise, ttl:
         Outcome::Answered | Outcome::Unknown => {}
     }
     for _ in 0..rng.below(8) {
-        Rt::sleep(Duration::from_millis(rng.below(ttl.unsigned_abs() * 500))).await;
+        Rt::sleep(Duration::from_millis(rng.below(ttl.unsigned_abs() * 850))).await;
         if shared.lock().expect("no panic").is_over {
             return;
         }
@@ -542,7 +542,7 @@ impl World {
         let (mut rng, shared) = (Rng::stream(self.plan.seed, 300 + lessee), self.shared.clone());
         async move {
             for round in 0..20 {
-                let (of, ttl) = (HELD + (2 * round + lessee) as u8, 2 + rng.below(3) as i64);
+                let (of, ttl) = (HELD + (2 * round + lessee) as u8, 2 + rng.below(7) as i64);
                 Rt::sleep(Duration::from_millis(2 + rng.below(300))).await;
                 let Some((gate, engine)) = shared.lock().expect("no panic").any(&mut rng) else { continue };
                 if shared.lock().expect("no panic").is_over {
