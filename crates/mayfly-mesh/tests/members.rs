@@ -118,6 +118,15 @@ impl Cluster {
         self.members.iter().find(follows).expect("a follower")
     }
 
+    /// Closes a follower; gives its id, its place and its state.
+    async fn close_follower(&mut self) -> (u64, u8, TempDir) {
+        let id = self.follower().id;
+        let at = self.members.iter().position(|member| member.id == id).expect("it is there");
+        let Member { mesh, place, folder, .. } = self.members.remove(at);
+        mesh.close().await;
+        (id, place, folder)
+    }
+
     async fn are_equal(&self) {
         let hash =
             |member: &Member| [Tag::KV, Tag::CLUSTER].map(|tag| member.mesh.store().hash(tag).expect("readable"));
@@ -228,11 +237,7 @@ async fn who_is_taken_out_ends_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_taken_out_while_away_is_told() {
     let mut cluster = Cluster::of(3).await;
-    let id = cluster.follower().id;
-    let at = cluster.members.iter().position(|member| member.id == id).expect("it is there");
-    let Member { mesh, place, folder, .. } = cluster.members.remove(at);
-    mesh.close().await;
-    drop(mesh);
+    let (id, place, folder) = cluster.close_follower().await;
     assert_eq!(change(&cluster.members[0].mesh, MemberChange::Remove(id)).await, Ok(id));
     let mesh =
         start_on(cluster.endpoint(place), open(folder.path()).await, seat(place)).await.expect("it knows nothing");
@@ -245,11 +250,8 @@ async fn who_was_taken_out_while_away_is_told() {
 async fn a_member_without_its_state_joins_anew() {
     let mut cluster = Cluster::of(3).await;
     put(&cluster.leader().mesh, "1").await;
-    let id = cluster.follower().id;
-    let at = cluster.members.iter().position(|member| member.id == id).expect("it is there");
-    let Member { mesh, place, folder, .. } = cluster.members.remove(at);
-    mesh.close().await;
-    drop((mesh, folder)); // with all that was in it
+    let (id, place, folder) = cluster.close_follower().await;
+    drop(folder); // with all that was in it
     let endpoint = cluster.endpoint(place);
     let refused = cluster.admitted(&endpoint, place, Arrival::First).await.expect_err("it was started before");
     assert!(matches!(&refused, MeshError::NotAdmitted { reason } if reason.contains("started before")), "{refused}");
@@ -269,11 +271,7 @@ async fn a_member_without_its_state_joins_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_is_found_where_it_went() {
     let mut cluster = Cluster::of(3).await;
-    let id = cluster.follower().id;
-    let at = cluster.members.iter().position(|member| member.id == id).expect("it is there");
-    let Member { mesh, place, folder, .. } = cluster.members.remove(at);
-    mesh.close().await;
-    drop(mesh);
+    let (id, place, folder) = cluster.close_follower().await;
     let moved = Peer { addr: ([10, 0, 1, place], 2).into(), ..peer(place) };
     let seat = Seat { peer: Some(moved), clients: vec!["http://10.0.1.1:2379".into()], ..seat(place) };
     let want = (seat.url().into_iter().collect::<Vec<_>>(), seat.clients.clone());
