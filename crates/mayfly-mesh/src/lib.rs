@@ -12,6 +12,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as mayfly_mesh;
+
+mod ballot;
 mod cluster;
 mod engine;
 mod entry;
@@ -20,6 +24,7 @@ mod etcd_error;
 mod ids;
 pub mod kv;
 mod lease;
+mod log;
 mod logged;
 mod member_file;
 mod module;
@@ -38,6 +43,7 @@ pub use error::{MeshError, Result};
 pub use etcd_error::EtcdError;
 pub use ids::Owner;
 pub use lease::{Clock, LeaseAsk, LeaseTime};
+pub use log::{LogDisk, SlotFile};
 pub use logged::{Applied, Logged};
 pub use module::{Emit, Fault, Module, Next};
 #[cfg(feature = "mutants")]

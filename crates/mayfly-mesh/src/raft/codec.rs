@@ -1,12 +1,12 @@
 //! openraft's types as bytes and messages, both ways. Whatever comes from outside is checked here.
 
 use super::types::{Command, Id, LogEntry, Members, Payload, Seat, StoredMembers, Vote};
+use crate::ballot::Ballot;
 use crate::cluster;
 use crate::entry::{Entry, Tag};
 use crate::logged::{Applied, Logged};
 use crate::proto::meshpb::cluster_command::Change;
 use crate::proto::{linkpb, meshpb};
-use crate::store::log::Ballot;
 use mayfly_base::NodeId;
 use mayfly_wire::Peer;
 use openraft::vote::RaftLeaderId;

@@ -18,6 +18,10 @@ pub struct ConsensusConfig {
     pub log_cut_every: u64,
     /// Entries that are kept behind a cut, for members that are a little behind.
     pub log_keep: u64,
+    /// Bytes of entries at which the log is cut before that ...
+    pub log_bytes: u64,
+    /// ... and bytes of them that are kept then.
+    pub log_keep_bytes: u64,
     /// How long a proposal waits for an answer, in milliseconds, beyond two elections.
     pub request_ms: u64,
     /// How often what remains of leases is written down, in milliseconds: a new leader takes it from there.
@@ -34,6 +38,8 @@ impl Default for ConsensusConfig {
             election_max_ms: 200,
             log_cut_every: 5_000,
             log_keep: 1_000,
+            log_bytes: 64 << 20,
+            log_keep_bytes: 16 << 20,
             request_ms: 5_000,
             lease_checkpoint_ms: crate::lease::CHECKPOINT.as_millis() as u64,
             max_waiting: 5_000,

@@ -6,10 +6,10 @@ use super::incoming::Incoming;
 use super::link::{Dialer, Links};
 use super::log::Log;
 use super::machine::Machine;
+use super::orders::{Orders, Surroundings};
 use super::rounds::Rounds;
 use super::spool::Spool;
 use super::types::{Seat, Types};
-use super::writer::{Orders, Surroundings};
 use crate::cluster;
 use crate::engine::{Engine, Member, MemberChange, Standing};
 use crate::entry::Entry;
@@ -87,7 +87,6 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
                 |e: std::io::Error| MeshError::Disk { action: "sweep", path: folder.into(), reason: e.to_string() };
             Spool::sweep(folder).map_err(fail)?;
         }
-        store.prepare_log()?;
         let openraft_config = config.openraft(owner.cluster)?;
         let orders = Orders::<R>::start(Arc::new(store), work)?;
         if orders.store.read(|transaction| cluster::is_removed(transaction, owner.member))? {
@@ -125,6 +124,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         drop(R::spawn(shared.clone().watch_members()));
         drop(R::spawn(shared.clone().watch_majority()));
         drop(R::spawn(shared.clone().keep_leases()));
+        drop(R::spawn(shared.clone().cut_log()));
         Ok(Self(shared))
     }
 

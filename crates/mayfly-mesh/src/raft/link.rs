@@ -2,9 +2,9 @@
 
 use super::codec::{Faulty, id_from, id_to, stored_to, vote_from, vote_to};
 use super::machine::{SnapshotOf, State};
+use super::orders::Orders;
 use super::spool::Spool;
 use super::types::{Seat, Types, Vote};
-use super::writer::Orders;
 use crate::ids::Owner;
 use crate::proto::linkpb::appended::Outcome;
 use crate::proto::linkpb::ask::Question;

@@ -1,9 +1,13 @@
-//! openraft's log, as orders to the one who writes.
+//! openraft's log, as orders to those who write.
 
 use super::codec::{ballot_of, id_of, logged, place_of, place_or_none, unlogged, vote_of};
+use super::desk::io_error;
+use super::log_writer::LogOrder;
+use super::orders::Orders;
+use super::state_writer::StateOrder;
 use super::types::{Id, LogEntry, Types, Vote};
-use super::writer::{Order, Orders, io_error};
-use crate::logged::{Applied, Logged};
+use crate::log::OnShelf;
+use crate::logged::Logged;
 use futures_util::{Stream, stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{AsyncRuntime, LogState, OptionalSend, RaftLogReader};
@@ -29,23 +33,16 @@ impl<R: AsyncRuntime> Log<R> {
         if start >= end {
             return Ok(Vec::new());
         }
-        // In this order: what is written in between is seen twice, not never.
-        let newer: Vec<Logged> =
-            self.orders.unwritten.lock().range(start..end).map(|(_, logged)| logged.clone()).collect();
-        let from_memory = newer.first().map_or(end, |logged| logged.at.index);
-        let mut found = Vec::new();
-        if start < from_memory {
-            let read = self.orders.read(move |store| store.log(start..from_memory, max_bytes)).await;
-            found = read.map_err(|e| io_error(&e))?;
-        }
-        let mut bytes: usize = found.iter().map(|logged| logged.entry.len()).sum();
-        let next = start + found.len() as u64;
-        for (next, logged) in (next..).zip(newer) {
-            bytes += logged.entry.len();
-            if logged.at.index != next || (bytes > max_bytes && !found.is_empty()) {
-                break;
-            }
-            found.push(logged);
+        let found = self.orders.shelf.look_up(start..end, max_bytes);
+        let shelf = self.orders.shelf.clone();
+        let found = if found.iter().any(OnShelf::is_on_disk) {
+            self.orders.aside(move || shelf.fetch(found)).await.and_then(|fetched| fetched)
+        } else {
+            shelf.fetch(found)
+        };
+        let found = found.map_err(|e| io_error(&e))?;
+        if found.first().is_some_and(|first| first.at.index != start) {
+            return Err(io::Error::other(format!("its log lacks entry {start}")));
         }
         found.into_iter().map(|logged| unlogged(logged).map_err(io::Error::other)).collect()
     }
@@ -105,8 +102,7 @@ impl<R: AsyncRuntime> RaftLogReader<Types<R>> for Log<R> {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        let standing = self.orders.store.log_standing().map_err(|e| io_error(&e))?;
-        Ok(standing.vote.map(vote_of))
+        Ok(self.orders.shelf.known().vote.map(vote_of))
     }
 }
 
@@ -114,8 +110,8 @@ impl<R: AsyncRuntime> RaftLogStorage<Types<R>> for Log<R> {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types<R>>> {
-        let standing = self.orders.store.log_standing().map_err(|e| io_error(&e))?;
-        Ok(LogState { last_purged_log_id: id_of(standing.purged), last_log_id: id_of(standing.last) })
+        let (purged, last) = self.orders.shelf.ends();
+        Ok(LogState { last_purged_log_id: id_of(purged), last_log_id: id_of(last) })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -124,21 +120,21 @@ impl<R: AsyncRuntime> RaftLogStorage<Types<R>> for Log<R> {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let ballot = ballot_of(vote);
-        self.orders.wait(|done| Order::Vote(ballot, done)).await.map_err(|e| io_error(&e))
+        self.orders.wait(|done| self.orders.log(LogOrder::Vote(ballot, done))).await.map_err(|e| io_error(&e))
     }
 
     async fn save_committed(&mut self, committed: Option<Id>) -> io::Result<()> {
         if let Some(id) = committed {
-            self.orders.give(Order::Committed(place_of(id)));
+            self.orders.log(LogOrder::Committed(place_of(id)));
         }
         Ok(())
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<Id>> {
-        let standing = self.orders.store.log_standing().map_err(|e| io_error(&e))?;
-        // The log's end and what is committed were flushed together, but what is past the end helps nobody.
-        let known = if standing.committed.index > standing.last.index { standing.last } else { standing.committed };
-        Ok(id_of(known))
+        let (_, last) = self.orders.shelf.ends();
+        // It is written with what comes after, so that it may be of entries which were not.
+        let known = self.orders.shelf.known().committed;
+        Ok(id_of(if known.index > last.index { last } else { known }))
     }
 
     async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types<R>>) -> io::Result<()>
@@ -147,18 +143,26 @@ impl<R: AsyncRuntime> RaftLogStorage<Types<R>> for Log<R> {
         I::IntoIter: OptionalSend,
     {
         let entries: Vec<Logged> = entries.into_iter().map(logged).collect();
-        self.orders.unwritten.lock().extend(entries.iter().map(|logged| (logged.at.index, logged.clone())));
-        self.orders.give(Order::Append(entries, flushed));
+        self.orders.shelf.append(&entries);
+        self.orders.log(LogOrder::Append(entries, flushed));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<Id>) -> io::Result<()> {
-        let Applied { index, .. } = place_or_none(last);
-        self.orders.wait(|done| Order::Truncate(index, done)).await.map_err(|e| io_error(&e))
+        let after = place_or_none(last);
+        self.orders.shelf.truncate(after.index);
+        self.orders.wait(|done| self.orders.log(LogOrder::Truncate(after, done))).await.map_err(|e| io_error(&e))
     }
 
     async fn purge(&mut self, upto: Id) -> io::Result<()> {
-        self.orders.give(Order::Purge(place_of(upto)));
+        let upto = place_of(upto);
+        let (_, last) = self.orders.shelf.ends();
+        self.orders.shelf.purge(upto);
+        // Beyond its end, a snapshot took its place, which is on the disk: the log begins anew there before the next entry comes.
+        if upto.index > last.index {
+            self.orders.log(LogOrder::Release(upto));
+        }
+        self.orders.state(StateOrder::Purge(upto));
         Ok(())
     }
 }

@@ -1,9 +1,11 @@
-//! openraft's state machine: the modules, applied by the one who writes; and snapshots, which are views of the database.
+//! openraft's state machine: the modules, applied by the one who writes the state; and snapshots, which are views of the database.
 
 use super::codec::{id_of, logged, stored_from};
+use super::desk::io_error;
+use super::orders::Orders;
 use super::spool::Spool;
+use super::state_writer::StateOrder;
 use super::types::{Id, LogEntry, SnapshotMeta, StoredMembers, Types};
-use super::writer::{Order, Orders, io_error};
 use crate::store::{Store, View};
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -61,7 +63,7 @@ impl<R: AsyncRuntime> RaftStateMachine<Types<R>> for Machine<R> {
                 part.into_iter().collect::<io::Result<_>>()?;
             let (entries, who): (Vec<_>, Vec<_>) = part.into_iter().unzip();
             let entries = entries.into_iter().map(logged).collect();
-            let applied = self.orders.wait(|done| Order::Apply(entries, done)).await;
+            let applied = self.orders.wait(|done| self.orders.state(StateOrder::Apply(entries, done))).await;
             for (who, answer) in who.into_iter().zip(applied.map_err(|e| io_error(&e))?) {
                 if let Some(who) = who {
                     who.send(answer);
@@ -80,7 +82,7 @@ impl<R: AsyncRuntime> RaftStateMachine<Types<R>> for Machine<R> {
             return Err(io::Error::other("a member's own state is there already"));
         };
         let bytes = spool.into_reader()?;
-        self.orders.wait(|done| Order::Install(bytes, done)).await.map_err(|e| io_error(&e))
+        self.orders.wait(|done| self.orders.state(StateOrder::Install(bytes, done))).await.map_err(|e| io_error(&e))
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf>> {

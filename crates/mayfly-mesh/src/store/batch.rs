@@ -7,7 +7,6 @@ use crate::logged::{Applied, Logged};
 use crate::module::Fault;
 use crate::mutant::Guard;
 use crate::store::APPLIED;
-use crate::store::log::Ballot;
 use redb::{Durability, WriteTransaction};
 
 /// Changes that are made together or not at all.
@@ -61,48 +60,17 @@ impl<'s> Batch<'s> {
         })
     }
 
-    #[cfg(feature = "raft")]
-    pub(crate) fn append(&mut self, entries: &[Logged]) -> Result<()> {
-        self.must_flush |= !self.store.left_out.is(Guard::FlushBeforeAck);
-        log::append(&self.transaction, entries).map_err(|fault| self.store.failed("write", fault))
-    }
-
-    #[cfg(feature = "raft")]
-    pub(crate) fn vote(&mut self, ballot: Ballot) -> Result<()> {
-        if self.store.left_out.is(Guard::KeptVote) {
-            return Ok(());
-        }
+    /// What is in it must be on the disk when [`Self::commit`] returns, and what came before.
+    pub(crate) fn must_flush(&mut self) {
         self.must_flush = true;
-        log::vote(&self.transaction, ballot).map_err(|fault| self.store.failed("write", fault))
-    }
-
-    #[cfg(feature = "raft")]
-    pub(crate) fn truncate(&mut self, after: u64) -> Result<()> {
-        self.must_flush = true;
-        log::truncate(&self.transaction, after).map_err(|fault| self.store.failed("write", fault))
-    }
-
-    #[cfg(feature = "raft")]
-    pub(crate) fn purge(&mut self, upto: Applied) -> Result<()> {
-        log::purge(&self.transaction, upto).map_err(|fault| self.store.failed("write", fault))
-    }
-
-    #[cfg(feature = "raft")]
-    pub(crate) fn committed(&mut self, at: Applied) -> Result<()> {
-        log::committed(&self.transaction, at).map_err(|fault| self.store.failed("write", fault))
     }
 
     /// Takes a snapshot of the same cluster in place of the state.
     pub(crate) fn install(&mut self, input: &mut dyn std::io::Read) -> Result<()> {
         self.must_flush = true;
         self.apart = None;
-        self.store.take(&self.transaction, input).map(drop).map_err(|fault| self.store.not_taken(fault))
-    }
-
-    /// What is in it must be on the disk when [`Self::commit`] returns.
-    pub(super) fn flush(mut self) -> Self {
-        self.must_flush = true;
-        self
+        let at = self.store.take(&self.transaction, input).map_err(|fault| self.store.not_taken(fault))?;
+        log::note_base(&self.transaction, at).map_err(|fault| self.store.failed("write", fault))
     }
 
     /// Makes the changes visible, and flushes them to the disk where something in them asks for it; the others follow with the next flush.

@@ -1,8 +1,7 @@
 //! The database of a node: the state of every module, and up to which entry it stands.
 
 mod batch;
-#[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "only consensus keeps a log"))]
-pub(crate) mod log;
+mod log;
 mod open;
 mod snapshot;
 
@@ -13,6 +12,7 @@ pub(crate) use snapshot::View;
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::ids::Owner;
+use crate::log::LogDisk;
 use crate::logged::{Applied, Logged};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
@@ -20,6 +20,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// `index`, `term`: the last entry whose effect is here.
@@ -32,6 +33,8 @@ pub struct Store {
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
     left_out: LeftOut,
+    /// Where a log lies beside the database.
+    log_disk: Arc<dyn LogDisk>,
     /// Told whenever something was committed.
     committed: watch::Sender<()>,
     /// Held for as long as this node lives in the folder.
@@ -83,7 +86,8 @@ impl Store {
     /// Makes changes together, and flushes them.
     fn write<T>(&self, act: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
         guard(&self.path, || {
-            let mut batch = Batch::begin(self)?.flush();
+            let mut batch = Batch::begin(self)?;
+            batch.must_flush();
             let outcome = act(&mut batch)?;
             batch.commit()?;
             self.committed.send_replace(());

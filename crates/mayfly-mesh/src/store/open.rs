@@ -5,6 +5,7 @@ use crate::cluster::{self, Cluster};
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::ids::Owner;
+use crate::log::{Folder, LogDisk};
 use crate::logged::Applied;
 use crate::member_file::{self, Stage};
 use crate::module::{Fault, Module};
@@ -12,11 +13,12 @@ use crate::mutant::LeftOut;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// `format`, `cluster`, `member`.
 const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Bytes of pages kept in memory.
 const CACHE: usize = 64 << 20;
 
@@ -85,14 +87,20 @@ impl Store {
         if stage == Stage::Begun {
             member_file::write(folder, owner, Stage::Founded)?;
         }
-        Ok(Self::over(database, path, owner, modules, Some(lock)))
+        let log_disk = Arc::new(Folder(folder.into()));
+        Ok(Self::over(database, path, log_disk, owner, modules, Some(lock)))
     }
 
     /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
     ///
     /// # Errors
     /// Those of [`Store::open`].
-    pub fn on_backend(backend: impl StorageBackend, owner: Owner, modules: Vec<Box<dyn Module>>) -> Result<Self> {
+    pub fn on_backend(
+        backend: impl StorageBackend,
+        log_disk: Arc<dyn LogDisk>,
+        owner: Owner,
+        modules: Vec<Box<dyn Module>>,
+    ) -> Result<Self> {
         let path = PathBuf::from("(a disk in memory)");
         let modules = with_cluster(modules);
         let fail = |fault| failed("open", &path, fault);
@@ -105,18 +113,19 @@ impl Store {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         check(&database, &path, owner)?;
-        Ok(Self::over(database, path, owner, modules, None))
+        Ok(Self::over(database, path, log_disk, owner, modules, None))
     }
 
     fn over(
         database: Database,
         path: PathBuf,
+        log_disk: Arc<dyn LogDisk>,
         owner: Owner,
         modules: Vec<Box<dyn Module>>,
         _lock: Option<File>,
     ) -> Self {
         let (left_out, committed) = (LeftOut::default(), watch::Sender::new(()));
-        Self { database, path, owner, modules, left_out, committed, _lock }
+        Self { database, path, owner, modules, left_out, log_disk, committed, _lock }
     }
 }
 

@@ -1,21 +1,31 @@
 //! A disk in memory that loses what was not flushed, tears what was, and fails when told to.
 
 use mayfly_base::Rng;
+use mayfly_mesh::{LogDisk, SlotFile};
 use redb::StorageBackend;
+use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The unit that a disk writes whole.
 const SECTOR: usize = 512;
+/// The file of the database; the others are slots of a log.
+const DATABASE: u32 = u32::MAX;
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Clone, Debug, Default)]
+struct Content {
     /// What reads see.
     seen: Vec<u8>,
     /// What was flushed.
     kept: Vec<u8>,
     /// Writes since the last flush.
     owed: Vec<(usize, Vec<u8>)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<u32, Content>,
     flushes: u64,
     writes: u64,
     /// Writes and flushes until the power goes.
@@ -27,9 +37,21 @@ struct State {
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<State>>);
 
+/// A file of a disk.
+#[derive(Debug)]
+struct OnDisk(Disk, u32);
+
 impl Disk {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.0.lock().expect("no panic"))
+    }
+
+    /// The file of the database.
+    pub fn database(&self) -> impl StorageBackend {
+        self.with(|state| {
+            state.files.entry(DATABASE).or_default();
+        });
+        OnDisk(self.clone(), DATABASE)
     }
 
     /// Every flush from now on fails once, and then succeeds again: as Linux does.
@@ -53,36 +75,53 @@ impl Disk {
     /// and not on their order, which is redb's business.
     pub fn after_power_loss(&self, rng: &mut Rng) -> Self {
         let seed = rng.next_u64();
-        let kept = self.with(|state| {
-            let mut kept = state.kept.clone();
-            for (place, bytes) in &state.owed {
-                let sectors = bytes.len().div_ceil(SECTOR);
-                for sector in 0..sectors {
-                    let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(bytes.len()));
-                    let is_kept = Rng::new(seed ^ (place + from) as u64).below(2) == 0;
-                    if is_kept && place + to <= kept.len() {
-                        kept[place + from..place + to].copy_from_slice(&bytes[from..to]);
-                    }
-                }
-            }
-            kept
-        });
-        Self::with_bytes(kept)
+        let lose = |(file, content): (&u32, &Content)| (*file, after_power_loss(content, seed ^ u64::from(*file)));
+        Self::with_files(self.with(|state| state.files.iter().map(lose).collect()))
     }
 
-    /// What is there when only the process was killed: everything that was written.
+    /// What is there when only the process was killed: everything that was written, in the system's memory as before.
     pub fn after_kill(&self) -> Self {
-        Self::with_bytes(self.with(|state| state.seen.clone()))
+        Self::with_files(self.with(|state| state.files.clone()))
     }
 
-    fn with_bytes(kept: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { seen: kept.clone(), kept, ..State::default() })))
+    #[allow(dead_code, reason = "not every test has a log")]
+    pub fn slot_count(&self) -> usize {
+        self.with(|state| state.files.keys().filter(|file| **file != DATABASE).count())
+    }
+
+    /// Changes a byte of a slot behind everyone's back.
+    #[allow(dead_code, reason = "not every test has a log")]
+    pub fn flip(&self, slot: u32, place: usize) {
+        self.with(|state| {
+            let content = state.files.get_mut(&slot).expect("a slot");
+            content.seen[place] ^= 1;
+            content.kept[place] ^= 1;
+        });
+    }
+
+    fn with_files(files: BTreeMap<u32, Content>) -> Self {
+        Self(Arc::new(Mutex::new(State { files, ..State::default() })))
     }
 
     /// From now on nothing is written any more: the process that wrote is gone.
     pub fn go_dark(&self) {
         self.go_dark_after(0);
     }
+}
+
+fn after_power_loss(content: &Content, seed: u64) -> Content {
+    let mut kept = content.kept.clone();
+    for (place, bytes) in &content.owed {
+        let sectors = bytes.len().div_ceil(SECTOR);
+        for sector in 0..sectors {
+            let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(bytes.len()));
+            let is_kept = Rng::new(seed ^ (place + from) as u64).below(2) == 0;
+            if is_kept && place + to <= kept.len() {
+                kept[place + from..place + to].copy_from_slice(&bytes[from..to]);
+            }
+        }
+    }
+    Content { seen: kept.clone(), kept, owed: Vec::new() }
 }
 
 fn step(state: &mut State) -> io::Result<()> {
@@ -96,14 +135,59 @@ fn step(state: &mut State) -> io::Result<()> {
     }
 }
 
-impl StorageBackend for Disk {
+impl State {
+    fn file(&mut self, file: u32) -> io::Result<&mut Content> {
+        self.files.get_mut(&file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl LogDisk for Disk {
+    /// Small, so that there are many of them.
+    fn slot_bytes(&self) -> u64 {
+        16 << 10
+    }
+
+    fn slots(&self) -> io::Result<Vec<u32>> {
+        Ok(self.with(|state| state.files.keys().copied().filter(|file| *file != DATABASE).collect()))
+    }
+
+    fn open(&self, slot: u32) -> io::Result<SlotFile> {
+        self.with(|state| state.file(slot).map(drop))?;
+        Ok(Box::new(OnDisk(self.clone(), slot)))
+    }
+
+    fn make(&self, slot: u32, bytes: u64) -> io::Result<SlotFile> {
+        self.with(|state| {
+            step(state)?;
+            let zeros = vec![0; bytes as usize];
+            let there = state.files.insert(slot, Content { seen: zeros.clone(), kept: zeros, owed: Vec::new() });
+            assert!(there.is_none(), "slot {slot} is there already");
+            Ok::<_, io::Error>(())
+        })?;
+        self.open(slot)
+    }
+
+    fn remove(&self, slot: u32) -> io::Result<()> {
+        self.with(|state| {
+            step(state)?;
+            state.files.remove(&slot);
+            Ok(())
+        })
+    }
+
+    fn path(&self, slot: u32) -> PathBuf {
+        format!("(slot {slot} in memory)").into()
+    }
+}
+
+impl StorageBackend for OnDisk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.with(|state| state.seen.len() as u64))
+        self.0.with(|state| Ok(state.file(self.1)?.seen.len() as u64))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.with(|state| {
-            let bytes = state.seen.get(offset as usize..offset as usize + out.len());
+        self.0.with(|state| {
+            let bytes = state.file(self.1)?.seen.get(offset as usize..offset as usize + out.len());
             out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
         })
@@ -111,25 +195,28 @@ impl StorageBackend for Disk {
 
     /// Lengths are kept at once: what matters here is what is in the file.
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.with(|state| {
+        self.0.with(|state| {
             step(state)?;
-            state.seen.resize(len as usize, 0);
-            state.kept.resize(len as usize, 0);
+            let content = state.file(self.1)?;
+            content.seen.resize(len as usize, 0);
+            content.kept.resize(len as usize, 0);
             Ok(())
         })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.with(|state| {
+        self.0.with(|state| {
             step(state)?;
             state.flushes += 1;
-            if std::mem::take(&mut state.fail_flush) {
-                state.owed.clear(); // dropped, and the next flush will not say so
+            let fails = std::mem::take(&mut state.fail_flush);
+            let content = state.file(self.1)?;
+            if fails {
+                content.owed.clear(); // dropped, and the next flush will not say so
                 return Err(io::Error::other("the disk refused to flush"));
             }
-            for (place, bytes) in std::mem::take(&mut state.owed) {
-                let end = (place + bytes.len()).min(state.kept.len());
-                if let Some(there) = state.kept.get_mut(place..end) {
+            for (place, bytes) in std::mem::take(&mut content.owed) {
+                let end = (place + bytes.len()).min(content.kept.len());
+                if let Some(there) = content.kept.get_mut(place..end) {
                     there.copy_from_slice(&bytes[..end - place]);
                 }
             }
@@ -138,13 +225,14 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.with(|state| {
+        self.0.with(|state| {
             step(state)?;
             state.writes += 1;
             let place = offset as usize;
-            let bytes = state.seen.get_mut(place..place + data.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let content = state.file(self.1)?;
+            let bytes = content.seen.get_mut(place..place + data.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
             bytes.copy_from_slice(data);
-            state.owed.push((place, data.to_vec()));
+            content.owed.push((place, data.to_vec()));
             Ok(())
         })
     }

@@ -94,8 +94,8 @@ impl Node {
             let Some(Owner { member, .. }) = owner? else { return Ok(false) };
             (self.member, self.is_wiped) = (member, false);
         }
-        let store =
-            make(Store::on_backend(self.disk.clone(), Owner { cluster: CLUSTER, member: self.member }, modules())?);
+        let owner = Owner { cluster: CLUSTER, member: self.member };
+        let store = make(Store::on_backend(self.disk.database(), Arc::new(self.disk.clone()), owner, modules())?);
         let rng = Mutex::new(Rng::new(seed));
         let pause = move || {
             let mut rng = rng.lock().expect("no panic");

@@ -1,0 +1,76 @@
+//! The one who writes the log.
+
+use super::desk::{Done, Order, Writer, io_error};
+use super::types::Types;
+use crate::ballot::Ballot;
+use crate::error::{MeshError, Result};
+use crate::log::Log;
+use crate::logged::{Applied, Logged};
+use openraft::AsyncRuntime;
+use openraft::storage::IOFlushed;
+
+/// What can be ordered.
+pub(super) enum LogOrder<R: AsyncRuntime> {
+    Append(Vec<Logged>, IOFlushed<Types<R>>),
+    Vote(Ballot, Done<()>),
+    /// The entries after this one are forgotten.
+    Truncate(Applied, Done<()>),
+    /// The state on the disk has the entries up to this one. Not waited for, as the next: when it is on the disk makes no difference.
+    Release(Applied),
+    Committed(Applied),
+}
+
+impl<R: AsyncRuntime> Order for LogOrder<R> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append(entries, _) => entries.iter().map(|logged| logged.entry.len()).sum(),
+            _ => 0,
+        }
+    }
+
+    fn fail(self, error: &MeshError) {
+        match self {
+            Self::Append(_, flushed) => flushed.io_completed(Err(io_error(error))),
+            Self::Vote(_, done) | Self::Truncate(_, done) => drop(done.send(Err(error.clone()))),
+            Self::Release(_) | Self::Committed(_) => {}
+        }
+    }
+}
+
+pub(super) struct LogWriter<R> {
+    log: Log,
+    runtime: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<R> LogWriter<R> {
+    pub(super) fn new(log: Log) -> Self {
+        Self { log, runtime: std::marker::PhantomData }
+    }
+}
+
+impl<R: AsyncRuntime> Writer for LogWriter<R> {
+    type Order = LogOrder<R>;
+    const NAME: &'static str = "mayfly-mesh-log";
+
+    fn carry_out(&mut self, orders: &mut Vec<LogOrder<R>>) -> Result<()> {
+        let mut change = self.log.change();
+        for order in orders.iter_mut() {
+            match order {
+                LogOrder::Append(entries, _) => change.append(std::mem::take(entries))?,
+                LogOrder::Vote(ballot, _) => change.vote(*ballot),
+                LogOrder::Truncate(after, _) => change.truncate(*after),
+                LogOrder::Release(upto) => change.release(*upto),
+                LogOrder::Committed(at) => change.committed(*at),
+            }
+        }
+        self.log.write(change)?;
+        for order in orders.drain(..) {
+            match order {
+                LogOrder::Append(_, flushed) => flushed.io_completed(Ok(())),
+                LogOrder::Vote(_, done) | LogOrder::Truncate(_, done) => drop(done.send(Ok(()))),
+                LogOrder::Release(_) | LogOrder::Committed(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
