@@ -85,9 +85,9 @@ fn later_formats_are_refused_with_both_numbers() {
         transaction.open_table(mark).expect("a table").insert("format", &[format][..]).expect("written");
         transaction.commit().expect("committed");
     };
-    mark(3);
+    mark(4);
     match open(folder.path()).map(drop) {
-        Err(MeshError::NewerFormat { found: 3, known: 2, .. }) => {}
+        Err(MeshError::NewerFormat { found: 4, known: 3, .. }) => {}
         other => panic!("{other:?}"),
     }
     mark(1);

@@ -4,6 +4,7 @@ mod codec;
 mod config;
 mod consensus;
 mod forward;
+mod hash;
 mod inbox;
 mod incoming;
 mod join;

@@ -2,18 +2,25 @@
 
 use super::{Store, applied_in, log, note};
 use crate::entry::Entry;
+use crate::kv::{self, Most, Removal};
 use crate::error::{MeshError, Result};
 use crate::logged::{Applied, Logged};
 use crate::module::Fault;
 use crate::mutant::Guard;
 use crate::store::APPLIED;
 use crate::store::log::Ballot;
-use redb::{Durability, WriteTransaction};
+use redb::{Database, Durability, WriteTransaction};
+use std::sync::RwLockReadGuard;
+use std::time::Instant;
 
 /// Changes that are made together or not at all.
 pub(crate) struct Batch<'s> {
     store: &'s Store,
     transaction: WriteTransaction,
+    /// The file is not made shorter before this is over.
+    database: RwLockReadGuard<'s, Database>,
+    /// Where the state stands after it, if that changes.
+    moved: Option<Applied>,
     /// Something in it counts only once it is on the disk.
     must_flush: bool,
     /// The applied index, where a test keeps it apart from its effect.
@@ -22,8 +29,9 @@ pub(crate) struct Batch<'s> {
 
 impl<'s> Batch<'s> {
     pub(super) fn begin(store: &'s Store) -> Result<Self> {
-        let transaction = store.database.begin_write().map_err(|e| store.failed("write", e.into()))?;
-        Ok(Self { store, transaction, must_flush: false, apart: None })
+        let database = store.database();
+        let transaction = database.begin_write().map_err(|e| store.failed("write", e.into()))?;
+        Ok(Self { store, transaction, database, moved: None, must_flush: false, apart: None })
     }
 
     /// Applies entries that follow on the last one, and moves the applied index.
@@ -48,6 +56,7 @@ impl<'s> Batch<'s> {
         } else {
             note(&self.transaction, applied).map_err(fail)?;
         }
+        self.moved = Some(applied);
         Ok(answers)
     }
 
@@ -59,6 +68,13 @@ impl<'s> Batch<'s> {
             Fault::Unreadable(what) => unreadable(what),
             fault => self.store.failed("write", fault),
         })
+    }
+
+    /// Removes some of what is gone; the last of it is flushed.
+    pub(super) fn remove_history(&mut self, most: Most) -> Result<Removal> {
+        let removal = kv::remove(&self.transaction, most).map_err(|fault| self.store.failed("write", fault))?;
+        self.must_flush |= removal == Removal::Done;
+        Ok(removal)
     }
 
     #[cfg(feature = "raft")]
@@ -96,7 +112,8 @@ impl<'s> Batch<'s> {
     pub(crate) fn install(&mut self, input: &mut dyn std::io::Read) -> Result<()> {
         self.must_flush = true;
         self.apart = None;
-        self.store.take(&self.transaction, input).map(drop).map_err(|fault| self.store.not_taken(fault))
+        self.moved = Some(self.store.take(&self.transaction, input).map_err(|fault| self.store.not_taken(fault))?);
+        Ok(())
     }
 
     /// What is in it must be on the disk when [`Self::commit`] returns.
@@ -109,14 +126,20 @@ impl<'s> Batch<'s> {
     pub(crate) fn commit(mut self) -> Result<()> {
         let store = self.store;
         let fail = |fault| store.failed("write", fault);
+        let begun = Instant::now();
         if !self.must_flush {
             let set = self.transaction.set_durability(Durability::None);
             set.map_err(|e| fail(Fault::Damaged(e.to_string())))?;
         }
         self.transaction.commit().map_err(|e| fail(e.into()))?;
-        match self.apart {
-            Some(applied) => store.transact(|transaction| note(transaction, applied)),
-            None => Ok(()),
+        drop(self.database);
+        store.times.committed(self.must_flush, begun.elapsed());
+        if let Some(applied) = self.apart {
+            store.transact(|transaction| note(transaction, applied))?;
         }
+        if let Some(applied) = self.moved {
+            store.set_applied(applied);
+        }
+        Ok(())
     }
 }

@@ -4,10 +4,10 @@ mod batch;
 #[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "only consensus keeps a log"))]
 pub(crate) mod log;
 mod open;
+mod room;
 mod snapshot;
 
 pub(crate) use batch::Batch;
-#[cfg(feature = "raft")]
 pub(crate) use snapshot::View;
 
 use crate::entry::Tag;
@@ -16,10 +16,12 @@ use crate::ids::Owner;
 use crate::logged::{Applied, Logged};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
+use crate::timing::Times;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 /// `index`, `term`: the last entry whose effect is here.
@@ -27,7 +29,11 @@ const APPLIED: TableDefinition<&str, u64> = TableDefinition::new("mesh.applied")
 
 /// The database of a node. One at a time writes; readers see what was committed.
 pub struct Store {
-    database: Database,
+    /// Held by readers and by the one who writes; alone, only to make the file shorter.
+    database: RwLock<Database>,
+    /// The last entry whose effect readers see, so that who asks for it waits for nothing.
+    applied: Mutex<Applied>,
+    times: Times,
     path: PathBuf,
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
@@ -55,20 +61,25 @@ impl Store {
         self._lock.as_ref().and_then(|_| self.path.parent())
     }
 
-    /// The size of the file in bytes.
-    pub fn bytes(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len())
-    }
-
     /// Up to which entry the state stands.
     ///
     /// # Errors
-    /// [`MeshError::Disk`], [`MeshError::Damaged`].
+    /// None; it was read when the file was opened.
     pub fn applied(&self) -> Result<Applied> {
-        self.read(|transaction| {
-            let table = transaction.open_table(APPLIED)?;
-            applied_in(&table)
-        })
+        Ok(*self.applied.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_applied(&self, applied: Applied) {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
+    }
+
+    /// How long its disk takes.
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Database> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner) // a panic is told to who met it
     }
 
     /// Applies entries that follow on the last one, all in one transaction together with the applied index, and flushes them to the disk.
@@ -111,7 +122,7 @@ impl Store {
     fn transact(&self, act: impl FnOnce(&WriteTransaction) -> core::result::Result<(), Fault>) -> Result<()> {
         guard(&self.path, || {
             let fail = |fault| self.failed("write", fault);
-            let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
+            let transaction = self.database().begin_write().map_err(|e| fail(e.into()))?;
             act(&transaction).map_err(fail)?;
             transaction.commit().map_err(|e| fail(e.into()))
         })
@@ -135,7 +146,8 @@ impl Store {
     /// [`MeshError::Disk`], [`MeshError::Damaged`].
     pub fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> core::result::Result<T, Fault>) -> Result<T> {
         guard(&self.path, || {
-            let transaction = self.database.begin_read().map_err(|e| self.failed("read", e.into()))?;
+            let database = self.database();
+            let transaction = database.begin_read().map_err(|e| self.failed("read", e.into()))?;
             act(&transaction).map_err(|fault| self.failed("read", fault))
         })
     }
@@ -149,6 +161,20 @@ impl Store {
         self.read(|transaction| {
             let applied = applied_in(&transaction.open_table(APPLIED)?)?;
             Ok(Some((applied, module.hash(transaction)?)))
+        })
+    }
+
+    /// The hash of all modules' states.
+    ///
+    /// # Errors
+    /// [`MeshError::Disk`], [`MeshError::Damaged`].
+    pub fn hash_of_all(&self) -> Result<[u8; 32]> {
+        self.read(|transaction| {
+            let mut hasher = blake3::Hasher::new();
+            for module in &self.modules {
+                hasher.update(&[module.tag().0]).update(&module.hash(transaction)?);
+            }
+            Ok(*hasher.finalize().as_bytes())
         })
     }
 

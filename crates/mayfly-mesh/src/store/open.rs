@@ -1,6 +1,6 @@
 //! Founding and opening, and whose file it is.
 
-use super::{Store, failed, guard, note};
+use super::{APPLIED, Store, applied_in, failed, guard, note};
 use crate::cluster::{self, Cluster};
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
@@ -9,14 +9,16 @@ use crate::logged::Applied;
 use crate::member_file::{self, Stage};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
+use crate::timing::Times;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, RwLock};
 use tokio::sync::watch;
 
 /// `format`, `cluster`, `member`.
 const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Bytes of pages kept in memory.
 const CACHE: usize = 64 << 20;
 
@@ -85,7 +87,7 @@ impl Store {
         if stage == Stage::Begun {
             member_file::write(folder, owner, Stage::Founded)?;
         }
-        Ok(Self::over(database, path, owner, modules, Some(lock)))
+        Self::over(database, path, owner, modules, Some(lock))
     }
 
     /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
@@ -105,7 +107,7 @@ impl Store {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         check(&database, &path, owner)?;
-        Ok(Self::over(database, path, owner, modules, None))
+        Self::over(database, path, owner, modules, None)
     }
 
     fn over(
@@ -114,9 +116,12 @@ impl Store {
         owner: Owner,
         modules: Vec<Box<dyn Module>>,
         _lock: Option<File>,
-    ) -> Self {
-        let (left_out, committed) = (LeftOut::default(), watch::Sender::new(()));
-        Self { database, path, owner, modules, left_out, committed, _lock }
+    ) -> Result<Self> {
+        let (left_out, committed, times) = (LeftOut::default(), watch::Sender::new(()), Times::default());
+        let (database, applied) = (RwLock::new(database), Mutex::default());
+        let store = Self { database, applied, times, path, owner, modules, left_out, committed, _lock };
+        store.set_applied(store.read(|transaction| applied_in(&transaction.open_table(APPLIED)?))?);
+        Ok(store)
     }
 }
 
