@@ -291,7 +291,8 @@ async fn monitors_are_answered_on_the_port_of_the_clients() {
     let (is_fine, text) = http(&node, "/metrics").await;
     assert!(is_fine, "{text}");
     let value = |name: &str| -> f64 {
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name}"));
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name}"));
         line.rsplit(' ').next().and_then(|value| value.trim().parse().ok()).expect("a number")
     };
     assert_eq!(value("etcd_server_has_leader"), 1.0);

@@ -78,7 +78,8 @@ fn history_is_removed_in_turns_and_a_restart_goes_on() {
             store = Store::open(folder.path(), modules()).expect("it opens again");
             assert_eq!(store.bytes_in_use().expect("readable"), left, "a restart begins again");
             assert_eq!(hash_at(&store, 4_500), hashed);
-            apply(&store, &Op::Delete(DeleteRangeRequest { key: "other".into(), ..Default::default() })).expect("deleted");
+            apply(&store, &Op::Delete(DeleteRangeRequest { key: "other".into(), ..Default::default() }))
+                .expect("deleted");
             return finish(&store, kept, before);
         }
     }

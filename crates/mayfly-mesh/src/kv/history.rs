@@ -52,8 +52,8 @@ impl<'v, V: ReadableTable<(&'static [u8], i64, u32), (i64, i64, i64)>> Gone<'v, 
             Some(sub) => (key, place.main, sub),
             None => (key, place.main + 1, 0),
         };
-        let is_replaced = later.1 <= self.compacted
-            && self.versions.range(later..=(key, self.compacted, u32::MAX))?.next().is_some();
+        let is_replaced =
+            later.1 <= self.compacted && self.versions.range(later..=(key, self.compacted, u32::MAX))?.next().is_some();
         Ok(is_replaced || (record.version == 0 && place.main < self.compacted))
     }
 }

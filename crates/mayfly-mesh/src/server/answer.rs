@@ -70,11 +70,7 @@ pub(super) async fn propose<E: Engine>(engine: &E, request: Command) -> Result<R
 }
 
 /// Room for a request within the quota; where there is none, the alarm is raised first.
-async fn room<E: Engine>(
-    engine: &E,
-    condition: &Arc<Condition>,
-    request: &Command,
-) -> Result<Reserved, Status> {
+async fn room<E: Engine>(engine: &E, condition: &Arc<Condition>, request: &Command) -> Result<Reserved, Status> {
     if let Some(reserved) = condition.reserve(kv::cost(request)) {
         return Ok(reserved);
     }

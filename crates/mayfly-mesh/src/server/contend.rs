@@ -170,7 +170,8 @@ impl<E: Engine> Contend<E> {
         contender: &Contender,
         gone: &'static str,
     ) -> Result<Option<ResponseHeader>, Status> {
-        let mut leaving = Leaving { engine: self.engine.clone(), contender: Some((contender.key.clone(), contender.made)) };
+        let mut leaving =
+            Leaving { engine: self.engine.clone(), contender: Some((contender.key.clone(), contender.made)) };
         loop {
             let before = RangeRequest {
                 max_create_revision: contender.made - 1,

@@ -130,8 +130,7 @@ impl<E: Engine> Maintenance for MaintenanceService<E> {
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
         let asked = request.into_inner().revision;
-        let kv::KvHash { hash, revision, compacted } =
-            read(&self.engine, move |state| kv::hash(state, asked)).await?;
+        let kv::KvHash { hash, revision, compacted } = read(&self.engine, move |state| kv::hash(state, asked)).await?;
         let header = fill(&self.engine, Some(ResponseHeader { revision, ..ResponseHeader::default() }));
         Ok(Response::new(HashKvResponse { header, hash: short(&hash), compact_revision: compacted }))
     }

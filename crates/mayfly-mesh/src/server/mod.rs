@@ -19,12 +19,12 @@ pub use maintenance::ETCD_LEVEL;
 
 use crate::engine::Engine;
 use crate::error::{MeshError, Result};
+use crate::etcd_error::EtcdError;
 use crate::proto::etcdserverpb::cluster_server::ClusterServer;
 use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::lease_server::LeaseServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::proto::etcdserverpb::watch_server::WatchServer;
-use crate::etcd_error::EtcdError;
 use crate::proto::v3electionpb::election_server::ElectionServer;
 use crate::proto::v3lockpb::lock_server::LockServer;
 use crate::upkeep::{Condition, Threads, Upkeep, UpkeepConfig};
@@ -199,12 +199,8 @@ impl<E: Engine> Shared<E> {
         let [for_kv, for_cluster, for_maintenance, for_lease, for_watch] = [(); 5].map(|()| engine.clone());
         let kv = kv::KvService { engine: for_kv, condition: condition.clone() };
         let lease = lease::LeaseService { engine: for_lease, hub: hub.clone(), condition: condition.clone() };
-        let contend = contend::Contend {
-            kv: kv.clone(),
-            lease: lease.clone(),
-            engine: engine.clone(),
-            hub: hub.clone(),
-        };
+        let contend =
+            contend::Contend { kv: kv.clone(), lease: lease.clone(), engine: engine.clone(), hub: hub.clone() };
         let (lock, election) = (lock::LockService(contend.clone()), election::ElectionService(contend));
         let watch = watch::WatchService { engine: for_watch, hub: hub.clone(), condition: condition.clone() };
         let cluster = cluster::ClusterService { engine: for_cluster, name, address };

@@ -156,7 +156,9 @@ impl<E: Engine> Connection<E> {
 }
 
 /// On a thread that may wait for the disk.
-pub(super) async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, MeshError> + Send + 'static) -> Result<T, Status> {
+pub(super) async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, MeshError> + Send + 'static,
+) -> Result<T, Status> {
     let done = tokio::task::spawn_blocking(act).await;
     done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))
 }

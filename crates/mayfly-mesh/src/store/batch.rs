@@ -2,8 +2,8 @@
 
 use super::{Store, applied_in, log, note};
 use crate::entry::Entry;
-use crate::kv::{self, Most, Removal};
 use crate::error::{MeshError, Result};
+use crate::kv::{self, Most, Removal};
 use crate::logged::{Applied, Logged};
 use crate::module::Fault;
 use crate::mutant::Guard;
