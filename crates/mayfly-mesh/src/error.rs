@@ -131,6 +131,12 @@ pub enum MeshError {
         /// The longest.
         max: usize,
     },
+    /// The file cannot be made shorter while a state of it is still read.
+    #[error("{path} is still read, for a snapshot that is on its way: defragment it when that is over")]
+    Reading {
+        /// The file.
+        path: PathBuf,
+    },
     /// The node has ended.
     #[error("the node has ended: {reason}")]
     Stopped {

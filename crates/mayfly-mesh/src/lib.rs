@@ -35,6 +35,8 @@ mod raft;
 #[cfg(feature = "grpc")]
 mod server;
 mod store;
+mod timing;
+mod upkeep;
 mod watch;
 
 pub use engine::{Engine, Member, MemberChange, Single, Standing};
@@ -51,8 +53,9 @@ pub use mutant::Guard;
 #[cfg(feature = "raft")]
 pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Seat, Surroundings};
 #[cfg(feature = "grpc")]
-pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
+pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve, serve_with};
 pub use store::Store;
+pub use upkeep::{Keep, Pace, Upkeep, UpkeepConfig};
 pub use watch::{Hub, Watching};
 
 /// The state machines of a node: keys and values.

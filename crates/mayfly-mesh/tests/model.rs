@@ -6,7 +6,7 @@ use common::model::Model;
 use common::ops::Op;
 use common::{apply, apply_bytes};
 use mayfly_base::Rng;
-use mayfly_mesh::{Applied, Store, Tag, modules};
+use mayfly_mesh::{Applied, Store, Tag, kv, modules};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -25,8 +25,28 @@ fn disturb(rng: &mut Rng, store: Store, folder: &std::path::Path) -> Store {
             assert_eq!(store.hash(Tag::KV).expect("readable"), before);
             store
         }
+        2..8 => {
+            // History goes a turn at a time, and nobody can tell how far that has come.
+            let before = hashes(&store);
+            let is_more = store.remove_history().expect("removed");
+            assert_eq!(hashes(&store), before);
+            assert!(!is_more || store.remove_history().is_ok());
+            store
+        }
+        8 => {
+            store.defragment().expect("nobody reads");
+            store
+        }
         _ => store,
     }
+}
+
+fn hashes(store: &Store) -> Vec<Option<[u8; 32]>> {
+    let revision = store.read(kv::revision).expect("readable");
+    let hash = |revision| store.read(|state| kv::hash(state, revision)).expect("readable").ok().map(|hash| hash.hash);
+    let mut hashes: Vec<_> = (0..=revision).map(hash).collect();
+    hashes.push(store.hash(Tag::KV).expect("readable").map(|(_, hash)| hash));
+    hashes
 }
 
 fn run(ops: &[u64]) {
@@ -38,6 +58,8 @@ fn run(ops: &[u64]) {
         let op = Op::random(&mut rng, model.revision());
         assert_eq!(apply(&store, &op), model.apply(&op), "{op:#?}");
         store = disturb(&mut rng, store, folder.path());
+        let counted = store.bytes_in_use().expect("readable");
+        assert_eq!(counted, store.read(kv::measure).expect("readable"), "rows are counted as they come and go");
     }
 }
 
@@ -60,7 +82,6 @@ fn answers_are_those_of_the_model() {
 /// Many entries in one transaction give what they give one by one: the same answers, and the same hash.
 #[test]
 fn entries_together_and_one_by_one_are_the_same() {
-    use mayfly_mesh::kv;
     use mayfly_mesh::proto::meshpb::command::Request;
     let mut rng = Rng::new(5);
     let mut entries = Vec::new();

@@ -23,6 +23,19 @@ pub struct Closed;
 #[derive(Debug)]
 pub struct Interrupted(pub u8);
 
+/// A command that was run has ended so.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "swarm"), allow(dead_code))] // `mayfly mesh lock` makes them
+pub struct Ended(pub u8);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the command has ended with exit code {}", self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
+
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

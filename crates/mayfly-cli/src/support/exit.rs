@@ -1,5 +1,5 @@
 //! How a command ends: its exit code, and what is printed when it failed. `docs/cli.md` has the table.
-pub use super::ends::{Closed, Detailed, Interrupted, Usage};
+pub use super::ends::{Closed, Detailed, Ended, Interrupted, Usage};
 use super::text;
 use super::ui::{say, write_line};
 use serde_json::json;
@@ -46,7 +46,7 @@ fn code(error: &anyhow::Error) -> u8 {
     match find::<Interrupted>(error) {
         Some(Interrupted(signal)) => SIGNALLED + signal,
         None if find::<Usage>(error).is_some() => USAGE,
-        None => FAILED,
+        None => find::<Ended>(error).map_or(FAILED, |ended| ended.0),
     }
 }
 

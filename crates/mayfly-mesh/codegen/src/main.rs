@@ -4,14 +4,15 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 4] = ["mvccpb.rs", "etcdserverpb.rs", "meshpb.rs", "linkpb.rs"];
+const FILES: [&str; 6] = ["mvccpb.rs", "etcdserverpb.rs", "meshpb.rs", "linkpb.rs", "v3lockpb.rs", "v3electionpb.rs"];
+const PROTOS: [&str; 6] = ["kv.proto", "rpc.proto", "mesh.proto", "link.proto", "v3lock.proto", "v3election.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let kept = root.join("src/proto/generated");
     let scratch = std::env::temp_dir().join(format!("mayfly-mesh-codegen-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
-    let protos = ["kv.proto", "rpc.proto", "mesh.proto", "link.proto"].map(|name| root.join("proto").join(name));
+    let protos = PROTOS.map(|name| root.join("proto").join(name));
     tonic_prost_build::configure()
         .out_dir(&scratch)
         .build_transport(false)

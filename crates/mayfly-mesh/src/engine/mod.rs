@@ -8,7 +8,7 @@ pub use single::Single;
 
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
-use crate::kv::Answer;
+use crate::kv::{Answer, KvHash};
 use crate::lease::{LeaseAsk, LeaseTime};
 use crate::logged::Applied;
 use crate::store::Store;
@@ -60,6 +60,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of a proposal; a renewal may be asked for again in any case.
     fn lease(&self, ask: LeaseAsk) -> impl Future<Output = Result<Option<LeaseTime>>> + Send;
+
+    /// Asks another member what its history up to a revision comes to: [`crate::kv::hash`].
+    ///
+    /// # Errors
+    /// [`MeshError::Unsure`] when it does not answer.
+    fn hash_of(&self, member: u64, revision: i64) -> impl Future<Output = Result<Answer<KvHash>>> + Send;
 
     /// Returns when the node can no longer go on, with the reason.
     fn ended(&self) -> impl Future<Output = MeshError> + Send;

@@ -4,7 +4,7 @@ use super::{Engine, Member, MemberChange, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
 use crate::etcd_error::EtcdError;
-use crate::kv::Answer;
+use crate::kv::{Answer, KvHash};
 use crate::lease::{self, CHECKPOINT, Clock, LeaseAsk, LeaseTime, Lessor};
 use crate::logged::{Applied, Logged};
 use crate::store::Store;
@@ -120,6 +120,10 @@ impl Engine for Single {
         self.read_barrier().await?;
         let Self { store, proposals, lessor, over, .. } = self.clone();
         lease::ask(&Host { store, proposals: proposals.downgrade(), lessor, over }, ask).await
+    }
+
+    async fn hash_of(&self, member: u64, _: i64) -> Result<Answer<KvHash>> {
+        Err(MeshError::Unsure { reason: format!("there is no member {member:x} beside this one") })
     }
 
     async fn ended(&self) -> MeshError {

@@ -5,11 +5,25 @@ use crate::etcd_error::EtcdError;
 use crate::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::proto::etcdserverpb::request_op::Request;
 use crate::proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest};
+use crate::proto::meshpb::command::Request as Command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 /// Operations in a transaction, on each of its sides and down to the innermost one.
 pub const MAX_OPS: usize = 128;
+
+/// What is wrong with a request of any kind.
+///
+/// # Errors
+/// Those of its kind.
+pub fn check(request: &Command) -> Result<(), EtcdError> {
+    match request {
+        Command::Put(put) => check_put(put),
+        Command::DeleteRange(delete) => check_delete(delete),
+        Command::Txn(txn) => check_txn(txn),
+        _ => Ok(()),
+    }
+}
 
 /// # Errors
 /// [`EtcdError::EmptyKey`], [`EtcdError::InvalidSortOption`].

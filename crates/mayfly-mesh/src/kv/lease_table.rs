@@ -1,5 +1,6 @@
 //! The tables of leases, and reading them.
 
+use super::size;
 use crate::module::Fault;
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
@@ -77,6 +78,8 @@ pub(super) struct Leases<'t> {
     leases: Table<'t, i64, Row>,
     granted: Table<'t, u64, i64>,
     attached: Table<'t, (i64, &'static [u8]), ()>,
+    /// By how much the rows have grown.
+    pub(super) grown: i64,
 }
 
 impl<'t> Leases<'t> {
@@ -85,6 +88,7 @@ impl<'t> Leases<'t> {
             leases: transaction.open_table(LEASES)?,
             granted: transaction.open_table(GRANTED)?,
             attached: transaction.open_table(ATTACHED)?,
+            grown: 0,
         })
     }
 
@@ -93,7 +97,9 @@ impl<'t> Leases<'t> {
     }
 
     pub(super) fn keep(&mut self, lease: Lease) -> Result<(), Fault> {
-        self.leases.insert(lease.id, lease.to_row())?;
+        if self.leases.insert(lease.id, lease.to_row())?.is_none() {
+            self.grown += size::lease();
+        }
         self.granted.insert(lease.granted, lease.id)?;
         Ok(())
     }
@@ -102,9 +108,11 @@ impl<'t> Leases<'t> {
     pub(super) fn attach(&mut self, key: &[u8], from: i64, to: i64) -> Result<(), Fault> {
         if from != 0 {
             self.attached.remove((from, key))?;
+            self.grown -= size::attached(key);
         }
         if to != 0 {
             self.attached.insert((to, key), ())?;
+            self.grown += size::attached(key);
         }
         Ok(())
     }
@@ -116,6 +124,7 @@ impl<'t> Leases<'t> {
 
     pub(super) fn take(&mut self, lease: Lease) -> Result<(), Fault> {
         self.leases.remove(lease.id)?;
+        self.grown -= size::lease();
         self.granted.remove(lease.granted)?;
         Ok(())
     }

@@ -1,22 +1,30 @@
 //! Keys and values with their history, exactly as etcd's v3 API has them.
 
+mod alarm;
 mod changes;
 mod check;
+mod history;
 mod lease;
 mod lease_table;
 mod put_delete;
 mod range;
 mod refusal;
+mod size;
 mod snapshot;
 mod span;
 mod tables;
 mod txn;
 mod write;
 
+pub(crate) use alarm::{alarms, cost};
 pub(crate) use changes::{before, changes, clock};
-pub use check::{MAX_OPS, check_delete, check_put, check_range, check_txn};
+pub use check::{MAX_OPS, check, check_delete, check_put, check_range, check_txn};
+pub use history::{KvHash, hash};
+pub(crate) use history::{Most, Removal, is_removed, remove};
 pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
 pub use refusal::Answer;
+pub use size::measure;
+pub(crate) use size::used;
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;
 
@@ -30,6 +38,7 @@ use crate::proto::etcdserverpb::{
 use crate::proto::meshpb::command::Request;
 use crate::proto::meshpb::outcome::Response;
 use crate::proto::meshpb::{Command, Outcome};
+use alarm::ALARMS;
 use lease_table::Leases;
 use prost::Message;
 use redb::{ReadTransaction, WriteTransaction};
@@ -51,6 +60,7 @@ impl Module for Kv {
         transaction.open_table(VERSIONS)?;
         transaction.open_table(HISTORY)?;
         Leases::open(transaction)?;
+        transaction.open_table(ALARMS)?;
         let mut state = transaction.open_table(STATE)?;
         state.insert("revision", 1)?;
         state.insert("compacted", -1)?;
@@ -80,6 +90,7 @@ impl Module for Kv {
 
 /// A refusal comes before the first change.
 fn run(writer: &mut Writer<'_>, at: Applied, request: &Request) -> Result<Response, Stop> {
+    alarm::check(writer, request)?;
     Ok(match request {
         Request::Put(request) => Response::Put(put_delete::put_alone(writer, request)?),
         Request::DeleteRange(request) => Response::DeleteRange(put_delete::delete(writer, request)?),
@@ -89,6 +100,7 @@ fn run(writer: &mut Writer<'_>, at: Applied, request: &Request) -> Result<Respon
         Request::Revoke(request) => Response::Revoke(lease::revoke(writer, request)?),
         Request::Expire(request) => Response::Done(lease::expire(writer, at, request)?),
         Request::Checkpoint(request) => Response::Done(lease::checkpoint(writer, at, request)?),
+        Request::Alarm(request) => Response::Alarm(alarm::apply(writer, request)?),
     })
 }
 

@@ -1,52 +1,91 @@
-//! The state as records: the revisions, leases, then history, from which the other tables follow.
+//! The state as records: the revisions, leases and alarms, then history, from which the other tables follow.
 
+use super::alarm::{self, ALARMS, MASK};
+use super::history::{self, REMOVED};
 use super::lease_table::{ATTACHED, GRANTED, LEASES, Lease, Leases, leases};
+use super::size;
 use super::tables::{CURRENT, Clock, Found, HISTORY, Place, STATE, VERSIONS, unseal};
 use crate::module::{Emit, Fault, Next};
+use crate::proto::etcdserverpb::AlarmType;
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
+/// The same wherever the same entries were applied, however far the removal of history has come.
 pub(super) fn emit(transaction: &ReadTransaction, emit: Emit<'_>) -> Result<(), Fault> {
     let Clock { revision, compacted } = Clock::read(&transaction.open_table(STATE)?)?;
     let mut record = Vec::from(revision.to_be_bytes());
     record.extend(compacted.to_be_bytes());
-    let leases = leases(transaction)?;
+    let (leases, alarms) = (leases(transaction)?, alarm::alarms(transaction)?);
     record.extend((leases.len() as u64).to_be_bytes());
+    record.extend((alarms.len() as u64).to_be_bytes());
     emit(&record)?;
     leases.iter().try_for_each(|lease| emit(&lease.to_record()))?;
-    for row in transaction.open_table(HISTORY)?.iter()? {
-        let (place, bytes) = row?;
-        let (main, sub) = place.value();
-        unseal(Place { main, sub }, bytes.value())?;
+    for one in alarms {
+        record.clear();
+        record.extend(one.alarm.to_be_bytes());
+        record.extend(one.member_id.to_be_bytes());
+        emit(&record)?;
+    }
+    history::visit(transaction, i64::MAX, &mut |Place { main, sub }, bytes| {
         record.clear();
         record.extend(main.to_be_bytes());
         record.extend(sub.to_be_bytes());
-        record.extend(bytes.value());
-        emit(&record)?;
-    }
-    Ok(())
+        record.extend(bytes);
+        emit(&record)
+    })
+}
+
+fn damaged() -> Fault {
+    Fault::Damaged("a record of kv is not one".into())
 }
 
 pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
-    let damaged = || Fault::Damaged("a record of kv is not one".into());
-    transaction.delete_table(CURRENT)?;
-    transaction.delete_table(VERSIONS)?;
-    transaction.delete_table(HISTORY)?;
     transaction.delete_table(LEASES)?;
     transaction.delete_table(GRANTED)?;
     transaction.delete_table(ATTACHED)?;
-    let (mut current, mut versions) = (transaction.open_table(CURRENT)?, transaction.open_table(VERSIONS)?);
-    let (mut history, mut state) = (transaction.open_table(HISTORY)?, transaction.open_table(STATE)?);
-
+    transaction.delete_table(ALARMS)?;
     let first = next()?.ok_or_else(damaged)?;
-    let (&[revision, compacted, count], []) = first.as_chunks::<8>() else { return Err(damaged()) };
+    let (&[revision, compacted, leases, alarms], []) = first.as_chunks::<8>() else { return Err(damaged()) };
     let revision = i64::from_be_bytes(revision);
+    let mut table = Leases::open(transaction)?;
+    for _ in 0..u64::from_be_bytes(leases) {
+        let record = next()?.ok_or_else(damaged)?;
+        table.keep(Lease::from_record(&record).ok_or_else(damaged)?)?;
+    }
+    let mask = restore_alarms(transaction, u64::from_be_bytes(alarms), next)?;
+    let bytes = restore_history(transaction, revision, &mut table, next)?;
+    let mut state = transaction.open_table(STATE)?;
+    state.retain(|_, _| false)?;
     state.insert("revision", revision)?;
     state.insert("compacted", i64::from_be_bytes(compacted))?;
-    let mut leases = Leases::open(transaction)?;
-    for _ in 0..u64::from_be_bytes(count) {
+    state.insert(REMOVED, i64::from_be_bytes(compacted))?;
+    state.insert(MASK, mask)?;
+    state.insert(size::BYTES, bytes + table.grown)?;
+    Ok(())
+}
+
+fn restore_alarms(transaction: &WriteTransaction, count: u64, next: Next<'_>) -> Result<i64, Fault> {
+    let mut table = transaction.open_table(ALARMS)?;
+    for _ in 0..count {
         let record = next()?.ok_or_else(damaged)?;
-        leases.keep(Lease::from_record(&record).ok_or_else(damaged)?)?;
+        let (kind, member) = record.split_first_chunk().ok_or_else(damaged)?;
+        let kind = AlarmType::try_from(i32::from_be_bytes(*kind)).map_err(|_| damaged())?;
+        table.insert((kind.into(), u64::from_be_bytes(member.try_into().map_err(|_| damaged())?)), ())?;
     }
+    alarm::mask(&table)
+}
+
+/// Gives the bytes of the rows.
+fn restore_history(
+    transaction: &WriteTransaction,
+    revision: i64,
+    leases: &mut Leases<'_>,
+    next: Next<'_>,
+) -> Result<i64, Fault> {
+    transaction.delete_table(CURRENT)?;
+    transaction.delete_table(VERSIONS)?;
+    transaction.delete_table(HISTORY)?;
+    let (mut current, mut versions) = (transaction.open_table(CURRENT)?, transaction.open_table(VERSIONS)?);
+    let (mut history, mut bytes) = (transaction.open_table(HISTORY)?, 0);
     while let Some(record) = next()? {
         let (main, rest) = record.split_first_chunk().ok_or_else(damaged)?;
         let (sub, sealed) = rest.split_first_chunk().ok_or_else(damaged)?;
@@ -55,6 +94,7 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
         if place.main > revision {
             return Err(damaged());
         }
+        bytes += size::version(&kv.key, sealed.len());
         history.insert((place.main, place.sub), sealed)?;
         versions.insert((&kv.key[..], place.main, place.sub), (kv.create_revision, kv.version, kv.lease))?;
         if kv.version > 0 {
@@ -66,11 +106,12 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
     }
     for row in current.iter()? {
         let (key, found) = row?;
+        bytes += size::current(key.value());
         let lease = Found::from_row(found.value()).lease;
         if lease != 0 {
             leases.get(lease)?.ok_or_else(damaged)?;
             leases.attach(key.value(), 0, lease)?;
         }
     }
-    Ok(())
+    Ok(bytes)
 }

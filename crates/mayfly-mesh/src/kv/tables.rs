@@ -74,6 +74,11 @@ impl Clock {
     }
 }
 
+/// What the state says of itself besides its revisions; 0 where nothing was said yet.
+pub(super) fn state_in(table: &impl ReadableTable<&'static str, i64>, name: &str) -> Result<i64, Fault> {
+    Ok(table.get(name)?.map_or(0, |guard| guard.value()))
+}
+
 /// Sees a key and what is there; false ends the visit.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], Found) -> bool;
 

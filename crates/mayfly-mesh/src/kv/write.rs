@@ -1,9 +1,13 @@
 //! One transaction's changes: they share a revision, and readers within it see them.
 
+use super::alarm::ALARMS;
+use super::history::{Gone, Most};
 use super::lease_table::Leases;
+use super::size;
 use super::span::Span;
 use super::tables::{
-    CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, visit_current, visit_versions,
+    CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, state_in, unseal, visit_current,
+    visit_versions,
 };
 use crate::module::Fault;
 use crate::proto::mvccpb::KeyValue;
@@ -16,6 +20,8 @@ pub(super) struct Writer<'t> {
     transaction: &'t WriteTransaction,
     /// Opened by the first that needs it.
     leases: Option<Leases<'t>>,
+    /// By how much the rows have grown.
+    grown: i64,
     state: Table<'t, &'static str, i64>,
     current: Table<'t, &'static [u8], (i64, u32, i64, i64, i64)>,
     versions: Table<'t, (&'static [u8], i64, u32), (i64, i64, i64)>,
@@ -30,11 +36,26 @@ impl<'t> Writer<'t> {
             changes: 0,
             transaction,
             leases: None,
+            grown: 0,
             state,
             current: transaction.open_table(CURRENT)?,
             versions: transaction.open_table(VERSIONS)?,
             history: transaction.open_table(HISTORY)?,
         })
+    }
+
+    pub(super) fn alarms(&self) -> Result<Table<'t, (i32, u64), ()>, Fault> {
+        Ok(self.transaction.open_table(ALARMS)?)
+    }
+
+    /// What the state says of itself besides its revisions.
+    pub(super) fn state(&self, name: &str) -> Result<i64, Fault> {
+        state_in(&self.state, name)
+    }
+
+    pub(super) fn set(&mut self, name: &'static str, value: i64) -> Result<(), Fault> {
+        self.state.insert(name, value)?;
+        Ok(())
     }
 
     pub(super) fn leases(&mut self) -> Result<&mut Leases<'t>, Fault> {
@@ -63,7 +84,17 @@ impl<'t> Writer<'t> {
         self.current.insert(key, found.to_row())?;
         self.versions.insert((key, place.main, place.sub), (create, version, lease))?;
         let record = KeyValue { value: value.to_vec(), ..found.describe(key) };
-        self.history.insert((place.main, place.sub), &seal(place, &record)[..])?;
+        let is_new = before.is_none();
+        self.keep(place, &record)?;
+        self.grown += if is_new { size::current(key) } else { 0 };
+        Ok(())
+    }
+
+    /// A change becomes history.
+    fn keep(&mut self, place: Place, record: &KeyValue) -> Result<(), Fault> {
+        let sealed = seal(place, record);
+        self.history.insert((place.main, place.sub), &sealed[..])?;
+        self.grown += size::version(&record.key, sealed.len());
         Ok(())
     }
 
@@ -88,49 +119,52 @@ impl<'t> Writer<'t> {
         let place = self.place();
         self.current.remove(key)?;
         self.versions.insert((key, place.main, place.sub), (0, 0, 0))?;
-        let record = KeyValue { key: key.to_vec(), mod_revision: place.main, ..KeyValue::default() };
-        self.history.insert((place.main, place.sub), &seal(place, &record)[..])?;
-        Ok(())
+        self.grown -= size::current(key);
+        self.keep(place, &KeyValue { key: key.to_vec(), mod_revision: place.main, ..KeyValue::default() })
     }
 
-    /// Forgets the versions that nobody may ask for any more, now that nothing before `revision` can be read.
+    /// From now on nobody may ask for what was before a revision. It is removed by and by: [`super::history`].
     pub(super) fn compact(&mut self, revision: i64) -> Result<(), Fault> {
         self.begin.compacted = revision;
-        self.state.insert("compacted", revision)?;
-        let mut gone = Vec::new();
-        for row in self.history.range((i64::MIN, 0)..=(revision, u32::MAX))? {
-            let (place, bytes) = row?;
-            let (main, sub) = place.value();
-            let place = Place { main, sub };
-            let record = super::tables::unseal(place, bytes.value())?;
-            if self.is_gone(&record, place, revision)? {
-                gone.push((place, record.key));
-            }
-        }
-        for (Place { main, sub }, key) in gone {
-            self.history.remove((main, sub))?;
-            self.versions.remove((&key[..], main, sub))?;
-        }
-        Ok(())
+        self.set("compacted", revision)
     }
 
-    /// Is there a later version up to `revision`, or was the key deleted before? A deletion at `revision` itself is kept for watchers that start there.
-    fn is_gone(&self, record: &KeyValue, place: Place, revision: i64) -> Result<bool, Fault> {
-        let key = &record.key[..];
-        let later = match place.sub.checked_add(1) {
-            Some(sub) => (key, place.main, sub),
-            None => (key, place.main + 1, 0),
-        };
-        let is_replaced =
-            later.1 <= revision && self.versions.range(later..=(key, revision, u32::MAX))?.next().is_some();
-        Ok(is_replaced || (record.version == 0 && place.main < revision))
+    /// Removes what is gone from a place on, so much of it; gives the place that is to be looked at next, if there is one.
+    pub(super) fn remove(&mut self, from: (i64, u32), upto: i64, most: Most) -> Result<Option<(i64, u32)>, Fault> {
+        let (mut gone, mut looked, mut bytes, mut next) = (Vec::new(), 0, 0, None);
+        let is_gone = Gone::new(&self.versions, upto, i64::MIN);
+        for row in self.history.range(from..=(upto, u32::MAX))? {
+            let (place, sealed) = row?;
+            let (main, sub) = place.value();
+            if looked >= most.versions || bytes >= most.bytes {
+                next = Some((main, sub));
+                break;
+            }
+            (looked, bytes) = (looked + 1, bytes + sealed.value().len());
+            let place = Place { main, sub };
+            let record = unseal(place, sealed.value())?;
+            if is_gone.is(&record, place)? {
+                gone.push((place, record.key, sealed.value().len()));
+            }
+        }
+        for (Place { main, sub }, key, len) in gone {
+            self.history.remove((main, sub))?;
+            self.versions.remove((&key[..], main, sub))?;
+            self.grown -= size::version(&key, len);
+        }
+        Ok(next)
     }
 
     /// Moves the revision, if anything was changed. Gives the revision after it.
     pub(super) fn finish(mut self) -> Result<(), Fault> {
         if self.changes > 0 {
             let revision = self.clock().revision;
-            self.state.insert("revision", revision)?;
+            self.set("revision", revision)?;
+        }
+        let grown = self.grown + self.leases.as_ref().map_or(0, |leases| leases.grown);
+        if grown != 0 {
+            let bytes = self.state(size::BYTES)? + grown;
+            self.set(size::BYTES, bytes)?;
         }
         Ok(())
     }

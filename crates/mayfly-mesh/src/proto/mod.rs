@@ -11,6 +11,18 @@ pub mod etcdserverpb {
     include!("generated/etcdserverpb.rs");
 }
 
+/// etcd's locks.
+#[cfg(feature = "grpc")]
+pub mod v3lockpb {
+    include!("generated/v3lockpb.rs");
+}
+
+/// etcd's elections.
+#[cfg(feature = "grpc")]
+pub mod v3electionpb {
+    include!("generated/v3electionpb.rs");
+}
+
 /// What entries of `kv` say.
 pub mod meshpb {
     include!("generated/meshpb.rs");

@@ -14,7 +14,7 @@ use crate::cluster;
 use crate::engine::{Engine, Member, MemberChange, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
-use crate::kv::Answer;
+use crate::kv::{Answer, KvHash};
 use crate::lease::{LeaseAsk, LeaseTime, Lessor};
 use crate::store::Store;
 use mayfly_wire::Transport;
@@ -225,6 +225,10 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
     async fn lease(&self, ask: LeaseAsk) -> Result<Option<LeaseTime>> {
         let _place = self.0.place()?;
         self.0.lease_anywhere(ask).await
+    }
+
+    async fn hash_of(&self, member: u64, revision: i64) -> Result<Answer<KvHash>> {
+        self.0.hash_over_there(member, revision).await
     }
 
     async fn ended(&self) -> MeshError {

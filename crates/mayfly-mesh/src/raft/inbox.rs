@@ -90,6 +90,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             },
             Question::Renew(id) => Ok(self.lease_told(LeaseAsk::Renew(id)).await),
             Question::TimeToLive(id) => Ok(self.lease_told(LeaseAsk::TimeToLive(id)).await),
+            Question::HashKv(revision) => Ok(self.hash_told(revision).await),
             Question::ReadIndex(_) => Ok(match self.confirmed().await {
                 Ok(index) => Answer::Index(index),
                 Err(error) => self.refusal(&error),

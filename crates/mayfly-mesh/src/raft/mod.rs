@@ -6,6 +6,7 @@ mod consensus;
 mod cut;
 mod desk;
 mod forward;
+mod hash;
 mod inbox;
 mod incoming;
 mod join;

@@ -61,7 +61,7 @@ impl<R: AsyncRuntime> Orders<R> {
         let (log, inbox) = mpsc::unbounded_channel(); // openraft bounds what it has under way
         start_log(inbox).map_err(|e| no_thread(&store, &e))?;
         let (state, inbox) = mpsc::unbounded_channel();
-        let writer = StateWriter::new(store.clone(), shelf.clone(), log.clone().downgrade());
+        let writer = StateWriter::new(store.clone(), log.downgrade());
         start::<R, _>(writer?, inbox, &ended, &work).map_err(|e| no_thread(&store, &e))?;
         Ok(Self { log, state, store, shelf, work, ended })
     }

@@ -3,7 +3,6 @@
 use super::desk::{Done, Order, Writer};
 use super::log_writer::LogOrder;
 use crate::error::{MeshError, Result};
-use crate::log::Shelf;
 use crate::logged::{Applied, Logged};
 use crate::store::Store;
 use openraft::AsyncRuntime;
@@ -43,7 +42,6 @@ impl Order for StateOrder {
 
 pub(super) struct StateWriter<R: AsyncRuntime> {
     store: Arc<Store>,
-    shelf: Arc<Shelf>,
     /// Weak: it ends when nobody else gives orders.
     log: WeakUnboundedSender<LogOrder<R>>,
     applied: Applied,
@@ -81,9 +79,9 @@ impl<R: AsyncRuntime> Writer for StateWriter<R> {
 }
 
 impl<R: AsyncRuntime> StateWriter<R> {
-    pub(super) fn new(store: Arc<Store>, shelf: Arc<Shelf>, log: WeakUnboundedSender<LogOrder<R>>) -> Result<Self> {
+    pub(super) fn new(store: Arc<Store>, log: WeakUnboundedSender<LogOrder<R>>) -> Result<Self> {
         let applied = store.applied()?;
-        Ok(Self { store, shelf, log, applied, flushed: applied, entries: 0, bytes: 0, purge: None })
+        Ok(Self { store, log, applied, flushed: applied, entries: 0, bytes: 0, purge: None })
     }
 
     /// Applies the entries of all orders up to the first of another kind.
@@ -97,10 +95,9 @@ impl<R: AsyncRuntime> StateWriter<R> {
             applied = entries.last().map_or(applied, |logged| logged.at);
         }
         let is_due = self.entries >= FLUSH_ENTRIES || self.bytes >= FLUSH_BYTES || self.purge.is_some();
-        let will_flush = is_due && self.shelf.flushed() >= applied.index;
-        let answers = self.store.write_together(|batch| {
-            if will_flush {
-                batch.must_flush();
+        let (answers, is_flushed) = self.store.write_together(|batch| {
+            if is_due {
+                batch.may_flush();
             }
             let applies = orders[..run].iter().map(|order| match order {
                 StateOrder::Apply(entries, _) => batch.apply(entries),
@@ -109,10 +106,7 @@ impl<R: AsyncRuntime> StateWriter<R> {
             applies.collect::<Result<Vec<_>>>()
         })?;
         self.applied = applied;
-        if will_flush {
-            self.is_flushed();
-            self.release();
-        }
+        self.note(is_flushed);
         for (order, answers) in orders.drain(..run).zip(answers) {
             if let StateOrder::Apply(_, done) = order {
                 let _ = done.send(Ok(answers)); // whoever asked may be gone
@@ -122,33 +116,30 @@ impl<R: AsyncRuntime> StateWriter<R> {
     }
 
     fn install(&mut self, bytes: &mut dyn io::Read) -> Result<()> {
-        self.store.write_together(|batch| batch.install(bytes))?;
+        let ((), is_flushed) = self.store.write_together(|batch| batch.install(bytes))?;
         self.applied = self.store.applied()?;
-        self.is_flushed();
-        self.release();
+        self.note(is_flushed);
         Ok(())
     }
 
     fn purge(&mut self, upto: Applied) -> Result<()> {
         self.purge = Some(upto);
-        if self.flushed.index < upto.index && self.may_flush() {
-            self.store.write_together(|batch| {
-                batch.must_flush();
+        if self.flushed.index < upto.index {
+            let ((), is_flushed) = self.store.write_together(|batch| {
+                batch.may_flush();
                 Ok(())
             })?;
-            self.is_flushed();
+            self.note(is_flushed);
         }
         self.release();
         Ok(())
     }
 
-    /// The state on the disk is never ahead of the log there: an entry may be applied because others have it, before it is flushed here.
-    fn may_flush(&self) -> bool {
-        self.shelf.flushed() >= self.applied.index
-    }
-
-    fn is_flushed(&mut self) {
-        (self.flushed, self.entries, self.bytes) = (self.applied, 0, 0);
+    fn note(&mut self, is_flushed: bool) {
+        if is_flushed {
+            (self.flushed, self.entries, self.bytes) = (self.applied, 0, 0);
+            self.release();
+        }
     }
 
     /// Tells the log what it may forget.

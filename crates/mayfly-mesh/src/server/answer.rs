@@ -6,11 +6,15 @@ use crate::error::MeshError;
 use crate::etcd_error::EtcdError;
 use crate::kv::{self, Answer};
 use crate::module::Fault;
-use crate::proto::etcdserverpb::ResponseHeader;
+use crate::proto::etcdserverpb::alarm_request::AlarmAction;
+use crate::proto::etcdserverpb::{AlarmRequest, AlarmType, ResponseHeader};
 use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response;
+use crate::upkeep::{Condition, Reserved};
 use redb::ReadTransaction;
-use tonic::{Request, Status};
+use std::sync::Arc;
+use std::time::Instant;
+use tonic::{Code, Request, Status};
 
 /// The longest request, counted as etcd counts: 1.5 MiB with what consensus adds.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -63,6 +67,40 @@ pub(super) async fn propose<E: Engine>(engine: &E, request: Command) -> Result<R
         Ok(answer) => Ok(answer?),
         Err(_) => Err(EtcdError::Corrupt.into()),
     }
+}
+
+/// Room for a request within the quota; where there is none, the alarm is raised first.
+async fn room<E: Engine>(engine: &E, condition: &Arc<Condition>, request: &Command) -> Result<Reserved, Status> {
+    if let Some(reserved) = condition.reserve(kv::cost(request)) {
+        return Ok(reserved);
+    }
+    if condition.needs_alarm() {
+        let member_id = engine.store().owner().member;
+        let (action, alarm) = (AlarmAction::Activate.into(), AlarmType::Nospace.into());
+        propose(engine, Command::Alarm(AlarmRequest { action, member_id, alarm })).await?;
+    }
+    Err(EtcdError::NoSpace.into())
+}
+
+/// Brings a request of a client into the order: within the quota, which etcd looks at before all else, and after a look at whether it makes sense.
+pub(super) async fn propose_within<E: Engine>(
+    engine: &E,
+    condition: &Arc<Condition>,
+    request: Command,
+) -> Result<Response, Status> {
+    let room = room(engine, condition, &request).await?;
+    kv::check(&request)?;
+    let begun = Instant::now();
+    let answer = propose(engine, request).await;
+    match &answer {
+        Ok(_) => {
+            room.written();
+            condition.proposals.add(begun.elapsed());
+        }
+        Err(status) if status.code() == Code::Unavailable => condition.count_failed(),
+        Err(_) => {}
+    }
+    answer
 }
 
 /// Reads from one state, on a thread that may wait for the disk.

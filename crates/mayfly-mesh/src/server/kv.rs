@@ -1,6 +1,6 @@
 //! `etcdserverpb.KV`.
 
-use super::answer::{fill, propose, read, status};
+use super::answer::{fill, propose_within, read, status};
 use crate::engine::Engine;
 use crate::etcd_error::EtcdError;
 use crate::kv;
@@ -12,10 +12,24 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response as Outcome;
+use crate::upkeep::Condition;
+use std::sync::Arc;
+use std::time::Duration;
 use tonic::{Request, Response, Status};
 
+#[derive(Clone)]
 pub(super) struct KvService<E> {
     pub(super) engine: E,
+    pub(super) condition: Arc<Condition>,
+}
+
+/// How often it is looked whether what was compacted is removed, for those who wait for that.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl<E: Engine> KvService<E> {
+    async fn propose(&self, request: Command) -> Result<Outcome, Status> {
+        propose_within(&self.engine, &self.condition, request).await
+    }
 }
 
 /// An outcome of another kind than its request: the module does not do that.
@@ -37,9 +51,7 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let request = request.into_inner();
-        kv::check_put(&request)?;
-        match propose(&self.engine, Command::Put(request)).await? {
+        match self.propose(Command::Put(request.into_inner())).await? {
             Outcome::Put(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -52,9 +64,7 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let request = request.into_inner();
-        kv::check_delete(&request)?;
-        match propose(&self.engine, Command::DeleteRange(request)).await? {
+        match self.propose(Command::DeleteRange(request.into_inner())).await? {
             Outcome::DeleteRange(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -65,14 +75,14 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let request = request.into_inner();
-        kv::check_txn(&request)?;
         let mut response = if kv::is_read_only(&request) {
+            kv::check_txn(&request)?;
             if !is_serializable(&request) {
                 self.engine.read_barrier().await.map_err(|e| status(&e))?;
             }
             read(&self.engine, move |transaction| kv::read_txn(transaction, &request)).await?
         } else {
-            match propose(&self.engine, Command::Txn(request)).await? {
+            match self.propose(Command::Txn(request)).await? {
                 Outcome::Txn(response) => response,
                 _ => return Err(mismatch()),
             }
@@ -82,8 +92,12 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
-        match propose(&self.engine, Command::Compaction(request.into_inner())).await? {
+        let request = request.into_inner();
+        match self.propose(Command::Compaction(request)).await? {
             Outcome::Compaction(mut response) => {
+                while request.physical && !read(&self.engine, |state| kv::is_removed(state).map(Ok)).await? {
+                    tokio::time::sleep(LOOK).await;
+                }
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
             }

@@ -1,6 +1,6 @@
 //! `etcdserverpb.Lease`.
 
-use super::answer::{fill, has_leader, header, needs_leader, propose, read, status};
+use super::answer::{fill, has_leader, header, needs_leader, propose_within, read, status};
 use crate::engine::Engine;
 use crate::etcd_error::EtcdError;
 use crate::kv;
@@ -12,15 +12,18 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response as Outcome;
+use crate::upkeep::Condition;
 use crate::watch::Hub;
 use futures_util::stream::{self, Stream};
 use std::pin::Pin;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
+#[derive(Clone)]
 pub(super) struct LeaseService<E> {
     pub(super) engine: E,
     pub(super) hub: Arc<Hub>,
+    pub(super) condition: Arc<Condition>,
 }
 
 /// An id that nobody has chosen: positive, as clients print it.
@@ -39,7 +42,7 @@ impl<E: Engine> lease_server::Lease for LeaseService<E> {
         if request.id == 0 {
             request.id = random_id()?;
         }
-        match propose(&self.engine, Command::Grant(request)).await? {
+        match propose_within(&self.engine, &self.condition, Command::Grant(request)).await? {
             Outcome::Grant(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -52,7 +55,7 @@ impl<E: Engine> lease_server::Lease for LeaseService<E> {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        match propose(&self.engine, Command::Revoke(request.into_inner())).await? {
+        match propose_within(&self.engine, &self.condition, Command::Revoke(request.into_inner())).await? {
             Outcome::Revoke(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))

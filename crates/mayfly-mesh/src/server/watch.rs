@@ -6,6 +6,7 @@ use crate::error::MeshError;
 use crate::etcd_error::EtcdError;
 use crate::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::proto::etcdserverpb::{WatchRequest, WatchResponse, watch_server};
+use crate::upkeep::Condition;
 use crate::watch::{Hub, Watching};
 use futures_util::stream::{self, Stream};
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ const MAX_WAITING: usize = 1_000;
 pub(super) struct WatchService<E> {
     pub(super) engine: E,
     pub(super) hub: Arc<Hub>,
+    pub(super) condition: Arc<Condition>,
 }
 
 #[tonic::async_trait]
@@ -40,8 +42,9 @@ impl<E: Engine> watch_server::Watch for WatchService<E> {
         }
         // One waits while the client takes the one before: what a slow client has not read stays in history.
         let (responses, told) = mpsc::channel(1);
-        let (engine, hub) = (self.engine.clone(), self.hub.clone());
-        let connection = Connection { watching: Watching::new(hub.clone()), engine, hub, waiting: VecDeque::new() };
+        let (engine, hub, condition) = (self.engine.clone(), self.hub.clone(), self.condition.clone());
+        let (watching, waiting) = (Watching::new(hub.clone()), VecDeque::new());
+        let connection = Connection { watching, engine, hub, condition, waiting };
         tokio::spawn(connection.run(request.into_inner(), responses, needs_leader));
         let told = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
         Ok(Response::new(Box::pin(told)))
@@ -53,6 +56,7 @@ struct Connection<E> {
     watching: Watching,
     engine: E,
     hub: Arc<Hub>,
+    condition: Arc<Condition>,
     /// What the client is to be told.
     waiting: VecDeque<WatchResponse>,
 }
@@ -94,7 +98,13 @@ impl<E: Engine> Connection<E> {
                 () = wake.notified(), if self.waiting.is_empty() => self.read().await?,
                 Ok(()) = compactions.changed() => self.watching.owe_progress(true),
                 _ = progress.tick() => self.watching.owe_progress(false),
-                _ = leader.tick(), if needs_leader => {
+                _ = leader.tick() => {
+                    if self.condition.differs() {
+                        return Err(EtcdError::Corrupt.into());
+                    }
+                    if !needs_leader {
+                        continue;
+                    }
                     without_leader = if has_leader(&self.engine) { 0 } else { without_leader + 1 };
                     if without_leader == NO_LEADER_CHECKS {
                         return Err(EtcdError::NoLeader.into());
@@ -146,7 +156,9 @@ impl<E: Engine> Connection<E> {
 }
 
 /// On a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, MeshError> + Send + 'static) -> Result<T, Status> {
+pub(super) async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, MeshError> + Send + 'static,
+) -> Result<T, Status> {
     let done = tokio::task::spawn_blocking(act).await;
     done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))
 }

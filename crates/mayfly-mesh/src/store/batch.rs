@@ -3,26 +3,40 @@
 use super::{Store, applied_in, log, note};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
+use crate::kv::{self, Most, Removal};
 use crate::logged::{Applied, Logged};
 use crate::module::Fault;
 use crate::mutant::Guard;
 use crate::store::APPLIED;
-use redb::{Durability, WriteTransaction};
+use redb::{Database, Durability, WriteTransaction};
+use std::sync::RwLockReadGuard;
+use std::time::Instant;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    No,
+    May,
+    Must,
+}
 
 /// Changes that are made together or not at all.
 pub(crate) struct Batch<'s> {
     store: &'s Store,
     transaction: WriteTransaction,
-    /// Something in it counts only once it is on the disk.
-    must_flush: bool,
+    /// The file is not made shorter before this is over.
+    database: RwLockReadGuard<'s, Database>,
+    /// Where the state stands after it, if that changes.
+    moved: Option<Applied>,
+    flush: Flush,
     /// The applied index, where a test keeps it apart from its effect.
     apart: Option<Applied>,
 }
 
 impl<'s> Batch<'s> {
     pub(super) fn begin(store: &'s Store) -> Result<Self> {
-        let transaction = store.database.begin_write().map_err(|e| store.failed("write", e.into()))?;
-        Ok(Self { store, transaction, must_flush: false, apart: None })
+        let database = store.database();
+        let transaction = database.begin_write().map_err(|e| store.failed("write", e.into()))?;
+        Ok(Self { store, transaction, database, moved: None, flush: Flush::No, apart: None })
     }
 
     /// Applies entries that follow on the last one, and moves the applied index.
@@ -47,6 +61,7 @@ impl<'s> Batch<'s> {
         } else {
             note(&self.transaction, applied).map_err(fail)?;
         }
+        self.moved = Some(applied);
         Ok(answers)
     }
 
@@ -60,31 +75,61 @@ impl<'s> Batch<'s> {
         })
     }
 
-    /// What is in it must be on the disk when [`Self::commit`] returns, and what came before.
-    pub(crate) fn must_flush(&mut self) {
-        self.must_flush = true;
+    /// What is in it, and what came before, must be on the disk when [`Self::commit`] returns.
+    pub(super) fn must_flush(&mut self) {
+        self.flush = Flush::Must;
+    }
+
+    /// It is time for a flush, unless the log beside the database is behind: the state on the disk is never ahead of the log there, although an
+    /// entry may be applied, because others have it, before it is flushed here.
+    pub(crate) fn may_flush(&mut self) {
+        if self.flush == Flush::No {
+            self.flush = Flush::May;
+        }
+    }
+
+    /// Removes some of what is gone; the last of it is flushed.
+    pub(super) fn remove_history(&mut self, most: Most) -> Result<Removal> {
+        let removal = kv::remove(&self.transaction, most).map_err(|fault| self.store.failed("write", fault))?;
+        if removal == Removal::Done {
+            self.may_flush();
+        }
+        Ok(removal)
     }
 
     /// Takes a snapshot of the same cluster in place of the state.
     pub(crate) fn install(&mut self, input: &mut dyn std::io::Read) -> Result<()> {
-        self.must_flush = true;
+        self.must_flush(); // it says where the log begins anew, so that this may be ahead of it
         self.apart = None;
         let at = self.store.take(&self.transaction, input).map_err(|fault| self.store.not_taken(fault))?;
+        self.moved = Some(at);
         log::note_base(&self.transaction, at).map_err(|fault| self.store.failed("write", fault))
     }
 
     /// Makes the changes visible, and flushes them to the disk where something in them asks for it; the others follow with the next flush.
-    pub(crate) fn commit(mut self) -> Result<()> {
+    /// Were they flushed?
+    pub(crate) fn commit(mut self) -> Result<bool> {
         let store = self.store;
         let fail = |fault| store.failed("write", fault);
-        if !self.must_flush {
+        let begun = Instant::now();
+        let is_flushed = match self.flush {
+            Flush::No => false,
+            Flush::May => store.log_has(self.moved.unwrap_or(store.applied()?)),
+            Flush::Must => true,
+        };
+        if !is_flushed {
             let set = self.transaction.set_durability(Durability::None);
             set.map_err(|e| fail(Fault::Damaged(e.to_string())))?;
         }
         self.transaction.commit().map_err(|e| fail(e.into()))?;
-        match self.apart {
-            Some(applied) => store.transact(|transaction| note(transaction, applied)),
-            None => Ok(()),
+        drop(self.database);
+        store.times.committed(is_flushed, begun.elapsed());
+        if let Some(applied) = self.apart {
+            store.transact(|transaction| note(transaction, applied))?;
         }
+        if let Some(applied) = self.moved {
+            store.set_applied(applied);
+        }
+        Ok(is_flushed)
     }
 }

@@ -20,8 +20,19 @@ impl Store {
         Ok(self.read(log_state)?.is_some())
     }
 
+    /// Has the log, if there is one, flushed an entry?
+    pub(super) fn log_has(&self, at: Applied) -> bool {
+        self.shelf.get().is_none_or(|shelf| shelf.flushed() >= at.index)
+    }
+
     /// Opens the log, or begins one beside the file of a cluster of one, or of a member that joins.
     pub(crate) fn open_log(&self) -> Result<Log> {
+        let log = self.find_log()?;
+        let _ = self.shelf.set(log.shelf()); // it is opened once
+        Ok(log)
+    }
+
+    fn find_log(&self) -> Result<Log> {
         let applied = self.applied()?;
         let Some((key, base)) = self.read(log_state)? else { return self.begin_log(applied) };
         let lost = || MeshError::Lost { path: self.log_disk.path(0) };

@@ -3,24 +3,25 @@
 mod batch;
 mod log;
 mod open;
+mod room;
 mod snapshot;
 
 pub(crate) use batch::Batch;
-#[cfg(feature = "raft")]
 pub(crate) use snapshot::View;
 
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::ids::Owner;
-use crate::log::LogDisk;
+use crate::log::{LogDisk, Shelf};
 use crate::logged::{Applied, Logged};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
+use crate::timing::Times;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 /// `index`, `term`: the last entry whose effect is here.
@@ -28,13 +29,19 @@ const APPLIED: TableDefinition<&str, u64> = TableDefinition::new("mesh.applied")
 
 /// The database of a node. One at a time writes; readers see what was committed.
 pub struct Store {
-    database: Database,
+    /// Held by readers and by the one who writes; alone, only to make the file shorter.
+    database: RwLock<Database>,
+    /// The last entry whose effect readers see, so that who asks for it waits for nothing.
+    applied: Mutex<Applied>,
+    times: Times,
     path: PathBuf,
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
     left_out: LeftOut,
     /// Where a log lies beside the database.
     log_disk: Arc<dyn LogDisk>,
+    /// What is known of that log, once it was opened.
+    shelf: OnceLock<Arc<Shelf>>,
     /// Told whenever something was committed.
     committed: watch::Sender<()>,
     /// Held for as long as this node lives in the folder.
@@ -58,20 +65,25 @@ impl Store {
         self._lock.as_ref().and_then(|_| self.path.parent())
     }
 
-    /// The size of the file in bytes.
-    pub fn bytes(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len())
-    }
-
     /// Up to which entry the state stands.
     ///
     /// # Errors
-    /// [`MeshError::Disk`], [`MeshError::Damaged`].
+    /// None; it was read when the file was opened.
     pub fn applied(&self) -> Result<Applied> {
-        self.read(|transaction| {
-            let table = transaction.open_table(APPLIED)?;
-            applied_in(&table)
-        })
+        Ok(*self.applied.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_applied(&self, applied: Applied) {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
+    }
+
+    /// How long its disk takes.
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Database> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner) // a panic is told to who met it
     }
 
     /// Applies entries that follow on the last one, all in one transaction together with the applied index, and flushes them to the disk.
@@ -100,22 +112,22 @@ impl Store {
         self.committed.subscribe()
     }
 
-    /// Makes changes together, and flushes what asks for it.
+    /// Makes changes together, and flushes them where something in them asks for it. Were they flushed?
     #[cfg(feature = "raft")]
-    pub(crate) fn write_together<T>(&self, act: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn write_together<T>(&self, act: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<(T, bool)> {
         guard(&self.path, || {
             let mut batch = Batch::begin(self)?;
             let outcome = act(&mut batch)?;
-            batch.commit()?;
+            let is_flushed = batch.commit()?;
             self.committed.send_replace(());
-            Ok(outcome)
+            Ok((outcome, is_flushed))
         })
     }
 
     fn transact(&self, act: impl FnOnce(&WriteTransaction) -> core::result::Result<(), Fault>) -> Result<()> {
         guard(&self.path, || {
             let fail = |fault| self.failed("write", fault);
-            let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
+            let transaction = self.database().begin_write().map_err(|e| fail(e.into()))?;
             act(&transaction).map_err(fail)?;
             transaction.commit().map_err(|e| fail(e.into()))
         })
@@ -139,7 +151,8 @@ impl Store {
     /// [`MeshError::Disk`], [`MeshError::Damaged`].
     pub fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> core::result::Result<T, Fault>) -> Result<T> {
         guard(&self.path, || {
-            let transaction = self.database.begin_read().map_err(|e| self.failed("read", e.into()))?;
+            let database = self.database();
+            let transaction = database.begin_read().map_err(|e| self.failed("read", e.into()))?;
             act(&transaction).map_err(|fault| self.failed("read", fault))
         })
     }
@@ -153,6 +166,20 @@ impl Store {
         self.read(|transaction| {
             let applied = applied_in(&transaction.open_table(APPLIED)?)?;
             Ok(Some((applied, module.hash(transaction)?)))
+        })
+    }
+
+    /// The hash of all modules' states.
+    ///
+    /// # Errors
+    /// [`MeshError::Disk`], [`MeshError::Damaged`].
+    pub fn hash_of_all(&self) -> Result<[u8; 32]> {
+        self.read(|transaction| {
+            let mut hasher = blake3::Hasher::new();
+            for module in &self.modules {
+                hasher.update(&[module.tag().0]).update(&module.hash(transaction)?);
+            }
+            Ok(*hasher.finalize().as_bytes())
         })
     }
 

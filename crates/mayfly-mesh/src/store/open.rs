@@ -1,6 +1,6 @@
 //! Founding and opening, and whose file it is.
 
-use super::{Store, failed, guard, note};
+use super::{APPLIED, Store, applied_in, failed, guard, note};
 use crate::cluster::{self, Cluster};
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
@@ -10,10 +10,11 @@ use crate::logged::Applied;
 use crate::member_file::{self, Stage};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
+use crate::timing::Times;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use tokio::sync::watch;
 
 /// `format`, `cluster`, `member`.
@@ -88,7 +89,7 @@ impl Store {
             member_file::write(folder, owner, Stage::Founded)?;
         }
         let log_disk = Arc::new(Folder(folder.into()));
-        Ok(Self::over(database, path, log_disk, owner, modules, Some(lock)))
+        Self::over(database, path, log_disk, owner, modules, Some(lock))
     }
 
     /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
@@ -113,7 +114,7 @@ impl Store {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         check(&database, &path, owner)?;
-        Ok(Self::over(database, path, log_disk, owner, modules, None))
+        Self::over(database, path, log_disk, owner, modules, None)
     }
 
     fn over(
@@ -123,9 +124,14 @@ impl Store {
         owner: Owner,
         modules: Vec<Box<dyn Module>>,
         _lock: Option<File>,
-    ) -> Self {
-        let (left_out, committed) = (LeftOut::default(), watch::Sender::new(()));
-        Self { database, path, owner, modules, left_out, log_disk, committed, _lock }
+    ) -> Result<Self> {
+        let (left_out, committed, times) = (LeftOut::default(), watch::Sender::new(()), Times::default());
+        let (database, applied) = (RwLock::new(database), Mutex::default());
+        let shelf = OnceLock::new();
+        let store =
+            Self { database, applied, times, path, owner, modules, left_out, log_disk, shelf, committed, _lock };
+        store.set_applied(store.read(|transaction| applied_in(&transaction.open_table(APPLIED)?))?);
+        Ok(store)
     }
 }
 

@@ -5,13 +5,11 @@ use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::logged::Applied;
 use crate::module::{Fault, Module};
-#[cfg(feature = "raft")]
-use redb::ReadableDatabase;
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::io::{Read, Write};
 
 const MAGIC: &[u8; 6] = b"mfmesh";
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 const END: u8 = 0xff;
 /// No record of a module is longer; a length read from outside is not believed beyond.
 const MAX_RECORD: u32 = 4 << 20;
@@ -31,11 +29,10 @@ impl Store {
     }
 
     /// The state as it stands now, kept as long as this is held.
-    #[cfg(feature = "raft")]
     pub(crate) fn view(&self) -> Result<View> {
         super::guard(&self.path, || {
             let fail = |fault| self.failed("read", fault);
-            let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+            let transaction = self.database().begin_read().map_err(|e| fail(e.into()))?;
             let table = transaction.open_table(APPLIED).map_err(|e| fail(e.into()))?;
             let applied = applied_in(&table).map_err(fail)?;
             let membership = crate::cluster::membership(&transaction).map_err(fail)?;
@@ -45,7 +42,6 @@ impl Store {
     }
 
     /// Writes the whole state as it stood when a view was taken.
-    #[cfg(feature = "raft")]
     pub(crate) fn snapshot_of(&self, view: &View, out: &mut dyn Write) -> Result<Applied> {
         super::guard(&self.path, || {
             let mut out = Sink { out, hasher: blake3::Hasher::new(), failed: None };
@@ -146,7 +142,6 @@ impl Store {
 }
 
 /// One committed state. Its pages are kept as long as it is held.
-#[cfg(feature = "raft")]
 pub(crate) struct View {
     transaction: ReadTransaction,
     pub(crate) applied: Applied,

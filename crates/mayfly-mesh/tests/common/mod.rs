@@ -36,7 +36,7 @@ pub fn apply(store: &Store, op: &Op) -> Result<Reply, mayfly_mesh::EtcdError> {
         Response::Compaction(response) => Reply::Compact(response),
         Response::Grant(response) => Reply::Grant(response),
         Response::Revoke(response) => Reply::Revoke(response),
-        Response::Done(_) => panic!("no client asked for it"),
+        Response::Alarm(_) | Response::Done(_) => panic!("no client asked for it"),
         Response::Refused(number) => panic!("refusal {number} was no answer"),
     })
 }

@@ -3,7 +3,7 @@
 use super::ops::{Op, Reply};
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
-use mayfly_mesh::{Clients, MeshError, Single, Store, modules, serve};
+use mayfly_mesh::{Clients, MeshError, Single, Store, UpkeepConfig, modules, serve_with};
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::sync::oneshot;
@@ -25,12 +25,16 @@ impl Node {
     }
 
     pub async fn over(store: Store) -> Self {
+        Self::with(store, UpkeepConfig::default()).await
+    }
+
+    pub async fn with(store: Store, config: UpkeepConfig) -> Self {
         let engine = Single::start(store).expect("a thread");
         let clients = Clients::loopback(0).bind().await.expect("a port");
         let address = clients.address();
         let (stop, stopped) = oneshot::channel();
         let until = async move { drop(stopped.await) };
-        let served = tokio::spawn(serve(engine.clone(), clients, until));
+        let served = tokio::spawn(serve_with(engine.clone(), clients, config, until));
         Self { address, engine, stop, served }
     }
 

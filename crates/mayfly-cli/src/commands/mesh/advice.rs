@@ -38,7 +38,14 @@ const ADVICE: &[(&str, &str)] = &[
     ("member not found", "`mayfly mesh member list` has the ids"),
     ("Peer URLs already exists", "another member has that URL: see `mayfly mesh member list`"),
     ("not leader", "another member leads by now: try again"),
-    ("corrupt cluster", "stop the node before it spreads, and see what it has logged"),
+    (
+        "database space exceeded",
+        "`mayfly mesh compact`, then `defrag` and `alarm disarm`; or delete, or raise its --quota",
+    ),
+    (
+        "corrupt cluster",
+        "its state is not what it was, or not that of the others: see `mayfly mesh check`, and let it join anew",
+    ),
 ];
 
 const NO_MAJORITY: &str = "no majority is within reach: see `mayfly mesh status`";

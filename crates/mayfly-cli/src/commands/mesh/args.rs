@@ -1,6 +1,6 @@
 //! The definitions of `mayfly mesh`.
 
-pub use super::groups::{LeaseCommand, MemberCommand};
+pub use super::groups::{AlarmCommand, LeaseCommand, MemberCommand, SnapshotCommand};
 pub use super::target::Target;
 use super::words::{lease_id, member_id};
 use clap::{Args, Subcommand, ValueEnum};
@@ -47,6 +47,23 @@ pub enum MeshCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Hold a lock, and run a command while it is held
+    ///
+    /// COMMAND is told the token of the lock in MAYFLY_LOCK_TOKEN, which is higher for every later holder: what it writes is to be guarded by it, since who
+    /// was stopped for longer than the lease lives has lost the lock without knowing. MAYFLY_LOCK_KEY and MAYFLY_LOCK_LEASE are the key and its lease.
+    Lock(LockArgs),
+    /// Lead, once nobody else does, until interrupted; or print who leads
+    Elect(ElectArgs),
+    /// The whole state as a file
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Give the free space of the endpoints' files back, one after the other: each waits meanwhile
+    Defrag(Target),
+    /// What keeps the mesh from taking more
+    #[command(subcommand)]
+    Alarm(AlarmCommand),
+    /// Compare the histories of all members
+    Check(Target),
     /// Let another member lead
     MoveLeader {
         /// Who is to lead (hexadecimal, as in `mayfly mesh member list`)
@@ -200,6 +217,33 @@ pub struct WatchArgs {
     pub target: Target,
 }
 
+#[derive(Args, Debug)]
+pub struct LockArgs {
+    /// The lock
+    pub name: OsString,
+    /// Seconds until others get it when this node or program is gone
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(i64).range(2..=86_400))]
+    pub ttl: i64,
+    #[command(flatten)]
+    pub target: Target,
+    /// What is run while it is held [default: it is held until interrupted]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub struct ElectArgs {
+    /// The election
+    pub name: OsString,
+    /// What to proclaim [default: none, and who leads is printed]
+    pub value: Option<OsString>,
+    /// Seconds until others lead when this node or program is gone
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(i64).range(2..=86_400))]
+    pub ttl: i64,
+    #[command(flatten)]
+    pub target: Target,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +280,16 @@ mod tests {
         assert_eq!((args.pair.value, args.pair.lease, args.pair.prev_kv), (Some("-5".into()), Some(255), true));
         let Ok(MeshCommand::Put(args)) = parse("put k --file f") else { panic!("no put") };
         assert_eq!((args.pair.value, args.file), (None, Some("f".into())));
+    }
+
+    #[test]
+    fn what_is_run_comes_last() {
+        let Ok(MeshCommand::Lock(args)) = parse("lock l --ttl 5 -- sleep --help 1") else { panic!("no lock") };
+        assert_eq!(
+            (args.name, args.ttl, args.command),
+            ("l".into(), 5, ["sleep", "--help", "1"].map(Into::into).into())
+        );
+        assert!(parse("lock l sleep 1").is_err() && parse("lock l --ttl 1").is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::etcdserverpb::watch_client::WatchClient;
 use mayfly_mesh::proto::etcdserverpb::{StatusRequest, StatusResponse};
+use mayfly_mesh::proto::v3electionpb::election_client::ElectionClient;
+use mayfly_mesh::proto::v3lockpb::lock_client::LockClient;
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
@@ -39,6 +41,14 @@ impl Reached {
 
     pub fn leases(&self) -> LeaseClient<Channel> {
         LeaseClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    pub fn locks(&self) -> LockClient<Channel> {
+        LockClient::new(self.channel.clone())
+    }
+
+    pub fn elections(&self) -> ElectionClient<Channel> {
+        ElectionClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     pub fn cluster(&self) -> ClusterClient<Channel> {

@@ -3,6 +3,7 @@
 use super::target::Target;
 use super::words::{lease_id, member_id};
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Subcommand, Debug)]
 pub enum LeaseCommand {
@@ -46,6 +47,25 @@ pub struct OneLease {
     pub id: i64,
     #[command(flatten)]
     pub target: Target,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum SnapshotCommand {
+    /// Write the state of a node into a file
+    Save {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum AlarmCommand {
+    /// List the alarms that are up
+    List(Target),
+    /// Take all of them back
+    Disarm(Target),
 }
 
 #[derive(Subcommand, Debug)]

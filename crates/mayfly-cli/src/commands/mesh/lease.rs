@@ -128,7 +128,7 @@ async fn renew_within(reached: &Reached, id: i64, most: Option<Duration>) -> Res
 }
 
 /// The seconds that the lease lives from now on; none when it is no more.
-async fn renew(reached: &Reached, id: i64) -> Result<i64, Status> {
+pub(super) async fn renew(reached: &Reached, id: i64) -> Result<i64, Status> {
     let mut leases = reached.leases();
     let call = async {
         let asked = stream::iter([LeaseKeepAliveRequest { id }]);
@@ -147,7 +147,7 @@ fn renewed(id: i64, ttl: i64, ui: Ui) -> Result<()> {
 }
 
 /// A third of the lease's time, so that two renewals may be lost.
-fn pause(ttl: i64) -> Duration {
+pub(super) fn pause(ttl: i64) -> Duration {
     (Duration::from_secs(ttl.max(0).unsigned_abs()) / 3).max(LEAST_PAUSE)
 }
 

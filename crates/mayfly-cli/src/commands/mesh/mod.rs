@@ -9,11 +9,13 @@ mod groups;
 mod keys;
 mod leader;
 mod lease;
+mod lock;
 mod member;
 mod requests;
 mod status;
 mod target;
 mod txn;
+mod upkeep;
 mod watch;
 mod words;
 
@@ -36,6 +38,12 @@ async fn talk(command: MeshCommand, ui: Ui) -> Result<()> {
         MeshCommand::Lease(command) => lease::run(command, ui).await,
         MeshCommand::Member(command) => member::run(command, ui).await,
         MeshCommand::Compact { revision, physical, target } => compact::run(revision, physical, &target, ui).await,
+        MeshCommand::Lock(args) => lock::lock(&args, ui).await,
+        MeshCommand::Elect(args) => lock::elect(&args, ui).await,
+        MeshCommand::Snapshot(command) => upkeep::snapshot(&command, ui).await,
+        MeshCommand::Defrag(target) => upkeep::defrag(&target, ui).await,
+        MeshCommand::Alarm(command) => upkeep::alarm(&command, ui).await,
+        MeshCommand::Check(target) => upkeep::check(&target, ui).await,
         MeshCommand::MoveLeader { id, target } => leader::run(id, &target, ui).await,
     }
 }

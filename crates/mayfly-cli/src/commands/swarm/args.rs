@@ -42,6 +42,12 @@ pub struct NodeArgs {
     /// Serve --clients in clear where other machines reach it: whoever does may read and write everything
     #[arg(long)]
     pub insecure_clients: bool,
+    /// Take nothing more into the mesh once its keys and their history are this much, as 500MB or 8GiB; 0 is no bound [default: 2GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub quota: Option<String>,
+    /// Keep this much history of keys while this node leads: so many revisions, or so long, as 10000 or 1h [default: all]
+    #[arg(long, value_name = "HOW MUCH")]
+    pub compact_keep: Option<String>,
     /// What this node can do, in words that members see
     #[arg(long, value_name = "WORD,…", value_delimiter = ',')]
     pub capabilities: Vec<String>,

@@ -3,7 +3,8 @@
 use super::args::MeshRole;
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::{
-    Arrival, Bound, Clients, Consensus, ConsensusConfig, InClear, Owner, Seat, Store, Surroundings, modules, serve,
+    Arrival, Bound, Clients, Consensus, ConsensusConfig, InClear, Owner, Seat, Store, Surroundings, UpkeepConfig,
+    modules, serve_with,
 };
 use mayfly_wire::{Endpoint, Lane, Peer, Transport};
 use std::future::Future;
@@ -37,11 +38,18 @@ pub struct Wanted {
     role: MeshRole,
     folder: PathBuf,
     clients: Bound,
+    upkeep: UpkeepConfig,
 }
 
 impl Wanted {
     /// Opens the address for clients.
-    pub async fn new(role: MeshRole, data: &Path, address: Option<SocketAddr>, insecure: bool) -> Result<Self> {
+    pub async fn new(
+        role: MeshRole,
+        data: &Path,
+        address: Option<SocketAddr>,
+        insecure: bool,
+        upkeep: UpkeepConfig,
+    ) -> Result<Self> {
         let in_clear = if insecure { InClear::Anywhere } else { InClear::Loopback };
         let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)));
         let clients = Clients { address, in_clear, ..Clients::loopback(0) };
@@ -58,7 +66,7 @@ impl Wanted {
                 folder.display()
             );
         }
-        Ok(Self { role, folder, clients })
+        Ok(Self { role, folder, clients, upkeep })
     }
 
     /// Where clients will be served.
@@ -83,7 +91,7 @@ pub async fn take_part(
     others: impl Others,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
-    let Wanted { role, folder, clients } = wanted;
+    let Wanted { role, folder, clients, upkeep } = wanted;
     let peer = Peer { id: lane.id(), addr: advertise.unwrap_or_else(|| lane.addr()) };
     // Where clients are served on every address of this machine, others find them where they find its links.
     let mut address = clients.address();
@@ -109,7 +117,7 @@ pub async fn take_part(
         clients = %clients.address(),
         "takes part in the mesh"
     );
-    let served = serve(mesh.clone(), clients, async {
+    let served = serve_with(mesh.clone(), clients, upkeep, async {
         shutdown.await;
         mesh.step_down(HANDING_OVER).await;
     })

@@ -12,6 +12,7 @@ pub mod node;
 mod picture;
 mod relay;
 mod simulate;
+mod upkeep;
 
 use crate::support::ui::Ui;
 use anyhow::Result;

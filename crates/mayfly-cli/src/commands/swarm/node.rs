@@ -4,7 +4,7 @@ use super::Node;
 use super::args::NodeArgs;
 use super::folder::{Folder, KEY, MEMORY, Means};
 use super::mesh::{self, Wanted};
-use super::{control, key, metrics};
+use super::{control, key, metrics, upkeep};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, bail};
 
@@ -43,6 +43,8 @@ impl NodeArgs {
             mesh: self.mesh.or(file.mesh),
             clients: self.clients.or(file.clients),
             insecure_clients: self.insecure_clients || file.insecure_clients,
+            quota: self.quota.or(file.quota),
+            compact_keep: self.compact_keep.or(file.compact_keep),
             capabilities: list(self.capabilities, file.capabilities),
             log: self.log.or(file.log),
             new_memory: self.new_memory,
@@ -182,7 +184,13 @@ struct Started {
 /// What is asked of the mesh.
 async fn wanted(args: &NodeArgs, data: &Path) -> Result<Option<Wanted>> {
     match args.mesh {
-        Some(role) => Ok(Some(Wanted::new(role, data, args.clients, args.insecure_clients).await?)),
+        Some(role) => {
+            let upkeep = upkeep::config(args.quota.as_deref(), args.compact_keep.as_deref())?;
+            Ok(Some(Wanted::new(role, data, args.clients, args.insecure_clients, upkeep).await?))
+        }
+        None if args.quota.is_some() || args.compact_keep.is_some() => {
+            bail!("--quota and --compact-keep are for the mesh: add --mesh")
+        }
         None if args.clients.is_some() || args.insecure_clients => {
             bail!("--clients is for the mesh: add --mesh")
         }

@@ -8,7 +8,7 @@ pub struct Ask {
     pub from: u64,
     #[prost(uint64, tag = "3")]
     pub to: u64,
-    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20")]
     pub question: ::core::option::Option<ask::Question>,
 }
 /// Nested message and enum types in `Ask`.
@@ -40,12 +40,15 @@ pub mod ask {
         Join(super::Join),
         #[prost(message, tag = "14")]
         Change(super::MemberChange),
+        /// of the history up to this revision
+        #[prost(int64, tag = "20")]
+        HashKv(i64),
     }
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Told {
-    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20")]
     pub answer: ::core::option::Option<told::Answer>,
 }
 /// Nested message and enum types in `Told`.
@@ -73,6 +76,8 @@ pub mod told {
         Joined(super::Joined),
         #[prost(message, tag = "10")]
         Changed(super::MemberChanged),
+        #[prost(message, tag = "20")]
+        Hashed(super::Hashed),
     }
 }
 #[allow(clippy::all)]
@@ -275,6 +280,22 @@ pub struct Lease {
     pub granted_seconds: i64,
     #[prost(int64, tag = "4")]
     pub remaining_seconds: i64,
+}
+/// What a member's history comes to.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hashed {
+    /// BLAKE3
+    #[prost(bytes = "vec", tag = "1")]
+    pub hash: ::prost::alloc::vec::Vec<u8>,
+    /// that it has come to
+    #[prost(int64, tag = "2")]
+    pub revision: i64,
+    #[prost(int64, tag = "3")]
+    pub compacted: i64,
+    /// the number of the error; 0: none
+    #[prost(uint32, tag = "4")]
+    pub refused: u32,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

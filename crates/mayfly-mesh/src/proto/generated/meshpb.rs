@@ -2,7 +2,7 @@
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Request", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "command::Request", tags = "1, 2, 3, 4, 5, 6, 7, 8, 20")]
     pub request: ::core::option::Option<command::Request>,
 }
 /// Nested message and enum types in `Command`.
@@ -26,6 +26,8 @@ pub mod command {
         Expire(super::Expire),
         #[prost(message, tag = "8")]
         Checkpoint(super::Checkpoint),
+        #[prost(message, tag = "20")]
+        Alarm(super::super::etcdserverpb::AlarmRequest),
     }
 }
 /// A lease as it was granted: its id may be given again.
@@ -73,7 +75,7 @@ pub struct Done {}
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Outcome {
-    #[prost(oneof = "outcome::Response", tags = "1, 2, 3, 4, 6, 7, 8, 5")]
+    #[prost(oneof = "outcome::Response", tags = "1, 2, 3, 4, 6, 7, 8, 20, 5")]
     pub response: ::core::option::Option<outcome::Response>,
 }
 /// Nested message and enum types in `Outcome`.
@@ -96,6 +98,8 @@ pub mod outcome {
         /// of what no client asked for
         #[prost(message, tag = "8")]
         Done(super::Done),
+        #[prost(message, tag = "20")]
+        Alarm(super::super::etcdserverpb::AlarmResponse),
         /// the number of the error: the same everywhere, since applying is
         #[prost(uint32, tag = "5")]
         Refused(u32),

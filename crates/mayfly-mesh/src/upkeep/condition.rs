@@ -1,0 +1,156 @@
+//! What a node knows of its own condition, for whoever answers a client.
+
+use crate::proto::etcdserverpb::{AlarmMember, AlarmType};
+use crate::timing::Histogram;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Kept up to date by [`super::Upkeep`].
+#[derive(Debug)]
+pub(crate) struct Condition {
+    quota: u64,
+    /// Bytes of rows, as the state had them last, and of what was asked since.
+    used: AtomicU64,
+    /// What is on its way into the order.
+    coming: AtomicU64,
+    /// This member's alarms are up: that nothing more is taken, that it differs from the others.
+    own_no_space: AtomicBool,
+    differs: AtomicBool,
+    leader: Mutex<(Option<u64>, u64)>,
+    /// Requests that wait, those that failed, and how long the others took.
+    pending: AtomicI64,
+    failed: AtomicU64,
+    pub(crate) proposals: Histogram,
+}
+
+impl Condition {
+    pub(crate) fn new(quota: u64) -> Self {
+        Self {
+            quota,
+            used: AtomicU64::new(0),
+            coming: AtomicU64::new(0),
+            own_no_space: AtomicBool::new(false),
+            differs: AtomicBool::new(false),
+            leader: Mutex::default(),
+            pending: AtomicI64::new(0),
+            failed: AtomicU64::new(0),
+            proposals: Histogram::default(),
+        }
+    }
+
+    /// What the state has.
+    pub(super) fn note(&self, own: u64, used: u64, alarms: &[AlarmMember]) {
+        let has = |kind: AlarmType| alarms.iter().any(|alarm| alarm.alarm() == kind && alarm.member_id == own);
+        self.used.store(used, Ordering::Relaxed);
+        self.own_no_space.store(has(AlarmType::Nospace), Ordering::Relaxed);
+        self.differs.store(has(AlarmType::Corrupt), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_leader(&self, leader: Option<u64>) {
+        let mut known = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if leader.is_some() && leader != known.0 {
+            *known = (leader, known.1 + 1);
+        }
+    }
+
+    /// How often another member was found to lead.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn leader_changes(&self) -> u64 {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// Does this member differ from the others? Then it serves nobody.
+    pub(crate) fn differs(&self) -> bool {
+        self.differs.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// Is there more than there may be, and has nobody said so yet?
+    pub(super) fn must_alarm(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.quota && !self.own_no_space.load(Ordering::Relaxed)
+    }
+
+    /// Room for a request that may take so much; none where the quota has none.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "clients alone are bound by it"))]
+    pub(crate) fn reserve(self: &Arc<Self>, cost: u64) -> Option<Reserved> {
+        let coming = self.coming.fetch_add(cost, Ordering::Relaxed) + cost;
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        let reserved = Reserved { condition: self.clone(), cost };
+        let used = self.used.load(Ordering::Relaxed);
+        (cost == 0 || used.saturating_add(coming) < self.quota).then_some(reserved)
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that wait, and those that failed.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn requests(&self) -> (i64, u64) {
+        (self.pending.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// A request did not fit: as good as full.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn needs_alarm(&self) -> bool {
+        !self.own_no_space.load(Ordering::Relaxed)
+    }
+}
+
+/// Room that is taken until the request is in the state, or is none any more.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    condition: Arc<Condition>,
+    cost: u64,
+}
+
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "clients alone are bound by it"))]
+impl Reserved {
+    /// The request is in the state: it counts as used until that is looked at again.
+    pub(crate) fn written(self) {
+        self.condition.used.fetch_add(self.cost, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.condition.coming.fetch_sub(self.cost, Ordering::Relaxed);
+        self.condition.pending.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Condition;
+    use crate::proto::etcdserverpb::{AlarmMember, AlarmType};
+    use std::sync::Arc;
+
+    #[test]
+    fn together_requests_get_no_more_than_the_quota() {
+        let condition = Arc::new(Condition::new(1_000));
+        let held: Vec<_> = (0..20).filter_map(|_| condition.reserve(100)).collect();
+        assert_eq!(held.len(), 9);
+        assert!(condition.reserve(0).is_some(), "what needs no room needs no quota");
+        held.into_iter().for_each(super::Reserved::written);
+        assert!(condition.reserve(100).is_none(), "nobody has looked at the state since");
+        condition.note(1, 500, &[]);
+        for _ in 0..20 {
+            assert!(condition.reserve(100).is_some(), "what was refused gives its room back");
+        }
+    }
+
+    #[test]
+    fn alarms_of_others_are_not_one_s_own() {
+        let condition = Condition::new(1_000);
+        let alarm = |member_id, kind: AlarmType| AlarmMember { member_id, alarm: kind.into() };
+        condition.note(1, 2_000, &[alarm(2, AlarmType::Nospace), alarm(2, AlarmType::Corrupt)]);
+        assert!(condition.must_alarm() && !condition.differs());
+        condition.note(1, 2_000, &[alarm(1, AlarmType::Nospace), alarm(1, AlarmType::Corrupt)]);
+        assert!(!condition.must_alarm() && condition.differs());
+    }
+}
