@@ -68,6 +68,13 @@ pub enum Command {
     /// Talk to a running mesh (in builds with the feature swarm)
     #[cfg(not(feature = "swarm"))]
     Mesh(Absent),
+    /// The registry of models that a mesh keeps: push, promote, try, roll back
+    #[cfg(feature = "swarm")]
+    #[command(subcommand)]
+    Model(Box<crate::commands::registry::args::ModelCommand>),
+    /// The registry of models that a mesh keeps (in builds with the feature swarm)
+    #[cfg(not(feature = "swarm"))]
+    Model(Absent),
     /// Signed packs of WebAssembly kernels: make, check, run, install, upgrade
     #[cfg(feature = "packs")]
     Pack {

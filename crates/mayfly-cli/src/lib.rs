@@ -48,6 +48,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Swarm(command) => commands::swarm::run(command, ui),
         #[cfg(feature = "swarm")]
         Command::Mesh(command) => commands::mesh::run(command, ui),
+        #[cfg(feature = "swarm")]
+        Command::Model(command) => commands::registry::run(*command, ui),
         #[cfg(feature = "packs")]
         Command::Pack { command } => commands::pack::run(command, ui),
         #[cfg(not(feature = "forecast"))]
@@ -60,6 +62,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Swarm(_) => absent("swarm", "swarm"),
         #[cfg(not(feature = "swarm"))]
         Command::Mesh(_) => absent("mesh", "swarm"),
+        #[cfg(not(feature = "swarm"))]
+        Command::Model(_) => absent("model", "swarm"),
         #[cfg(not(feature = "packs"))]
         Command::Pack(_) => absent("pack", "packs"),
         Command::Completions { shell } => completions(shell),

@@ -27,6 +27,7 @@ mod lease;
 mod log;
 mod logged;
 mod member_file;
+pub mod models;
 mod module;
 mod mutant;
 pub mod proto;
@@ -58,7 +59,7 @@ pub use store::Store;
 pub use upkeep::{Keep, Pace, Upkeep, UpkeepConfig};
 pub use watch::{Hub, Watching};
 
-/// The state machines of a node: keys and values.
+/// The state machines of a node: keys and values, and models.
 pub fn modules() -> Vec<Box<dyn Module>> {
-    vec![Box::new(kv::Kv)]
+    vec![Box::new(kv::Kv), Box::new(models::Models)]
 }

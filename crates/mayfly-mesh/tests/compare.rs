@@ -17,6 +17,7 @@ use mayfly_mesh::{
 };
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
 use prost::Message;
+use redb::ReadableTable;
 use std::time::{Duration, Instant};
 
 type Member = Consensus<MemoryEndpoint>;
@@ -81,7 +82,7 @@ async fn alarms(member: &Member) -> Vec<(u64, AlarmType)> {
 
 /// Another value in history, with the sum that it would have had: what a program with an error would have written.
 fn falsify(disk: &Disk) {
-    let database = redb::Database::builder().create_with_backend(disk.clone()).expect("opened");
+    let database = redb::Database::builder().create_with_backend(disk.database()).expect("opened");
     let transaction = database.begin_write().expect("begun");
     {
         let history = redb::TableDefinition::<(i64, u32), &[u8]>::new("kv.history");
@@ -111,7 +112,7 @@ async fn who_differs_is_found() {
         let link = endpoint(place);
         let owner = Member::join(&link, &[peer(1)], &seat(place), Arrival::First).await;
         let owner = owner.expect("let in").expect("somebody leads");
-        let store = Store::on_backend(disk.clone(), owner, modules()).expect("a store");
+        let store = disk.store(owner).expect("a store");
         others.push((owner, start(link, store, place).await));
     }
     until("all have votes", async || a.members().iter().filter(|member| member.is_voter).count() == 3).await;
@@ -134,7 +135,7 @@ async fn who_differs_is_found() {
     drop(member);
     let disk = disks[1].after_kill();
     falsify(&disk);
-    let store = Store::on_backend(disk, owner, modules()).expect("it opens");
+    let store = disk.store(owner).expect("it opens");
     let member = start(endpoint(3), store, 3).await;
     let want = (owner.member, AlarmType::Corrupt);
     until("it is found", async || alarms(&a).await == [want]).await;

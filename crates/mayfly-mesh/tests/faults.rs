@@ -7,13 +7,12 @@ use common::ops::Op;
 use common::{apply_bytes, entry, seeds};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::meshpb::command::Request;
-use mayfly_mesh::{Engine, MeshError, Owner, Single, Store, Tag, kv, modules};
-use std::sync::Arc;
+use mayfly_mesh::{Engine, MeshError, Owner, Single, Store, Tag, kv};
 
 const OWNER: Owner = Owner { cluster: 7, member: 1 };
 
 fn store(disk: &Disk) -> Result<Store, MeshError> {
-    Store::on_backend(disk.database(), Arc::new(disk.clone()), OWNER, modules())
+    disk.store(OWNER)
 }
 
 /// A failed flush ends the node, for everyone who waited and everyone after, and is never tried again.

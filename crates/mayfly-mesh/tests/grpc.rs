@@ -14,8 +14,7 @@ use mayfly_mesh::proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest,
     TxnRequest,
 };
-use mayfly_mesh::{Clients, ETCD_LEVEL, InClear, MeshError, Owner, Store, modules};
-use std::sync::Arc;
+use mayfly_mesh::{Clients, ETCD_LEVEL, InClear, MeshError, Owner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
@@ -169,9 +168,7 @@ async fn strangers_do_not_disturb_clients() {
 async fn a_node_that_ends_says_why() {
     let disk = Disk::default();
     let owner = Owner { cluster: 7, member: 1 };
-    let node =
-        Node::over(Store::on_backend(disk.database(), Arc::new(disk.clone()), owner, modules()).expect("a store"))
-            .await;
+    let node = Node::over(disk.store(owner).expect("a store")).await;
     let mut client = node.client().await;
     client.put(put("a", "1")).await.expect("written");
     disk.fail_next_flush();

@@ -108,7 +108,7 @@ async fn a_snapshot_is_whole_and_says_how_much_is_to_come() {
     let hash = mayfly_mesh::Engine::store(&node.engine).hash_of_all().expect("readable");
     let owner = mayfly_mesh::Engine::store(&node.engine).owner();
     node.stop().await.expect("a good end");
-    let other = Store::on_backend(common::disk::Disk::default(), owner, modules()).expect("a store");
+    let other = common::disk::Disk::default().store(owner).expect("a store");
     other.restore(&mut &bytes[..]).expect("restored");
     assert_eq!(other.hash_of_all().expect("readable"), hash);
 }

@@ -124,7 +124,7 @@ fn a_removal_that_is_cut_off_changes_nothing() {
     let mut rng = mayfly_base::Rng::new(3);
     for steps in (0..60).step_by(3) {
         let disk = Disk::default();
-        let store = Store::on_backend(disk.clone(), owner, modules()).expect("a store");
+        let store = disk.store(owner).expect("a store");
         for i in 0..150 {
             apply(&store, &put(&format!("{}", i % 10), &[b'x'; 40])).expect("written");
         }
@@ -134,7 +134,7 @@ fn a_removal_that_is_cut_off_changes_nothing() {
         let _ = store.remove_history(); // the power goes somewhere in it, or after it
         disk.go_dark();
         drop(store);
-        let store = Store::on_backend(disk.after_power_loss(&mut rng), owner, modules()).expect("it opens again");
+        let store = disk.after_power_loss(&mut rng).store(owner).expect("it opens again");
         assert_eq!(store.hash(Tag::KV).expect("readable"), hash, "power lost after {steps} steps");
         while store.remove_history().expect("removed") {}
         assert_eq!(store.hash(Tag::KV).expect("readable"), hash);

@@ -7,6 +7,8 @@ pub mod mesh;
 pub mod model;
 #[cfg(feature = "packs")]
 pub mod pack;
+#[cfg(feature = "swarm")]
+pub mod registry;
 #[cfg(feature = "run")]
 pub mod run;
 #[cfg(feature = "swarm")]

@@ -28,6 +28,11 @@ pub mod meshpb {
     include!("generated/meshpb.rs");
 }
 
+/// The registry of models.
+pub mod modelspb {
+    include!("generated/modelspb.rs");
+}
+
 /// What members ask each other.
 #[cfg(feature = "raft")]
 pub mod linkpb {

@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::orders::{Orders, Surroundings};
 use super::rounds::Rounds;
 use super::spool::Spool;
+use super::state_writer::StateOrder;
 use super::types::{Seat, Types};
 use crate::cluster;
 use crate::engine::{Engine, Member, MemberChange, Standing};
@@ -136,6 +137,8 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
     /// Ends the member. The transport is closed, too.
     pub async fn close(&self) {
         let _ = self.0.raft.shutdown().await; // it fails only when it has ended already
+        let orders = &self.0.orders;
+        let _ = orders.wait(|done| orders.state(StateOrder::Flush(done))).await; // without it, the next start applies some again
         self.0.links.transport.close().await;
     }
 

@@ -21,6 +21,8 @@ pub(super) enum StateOrder {
     Install(Box<dyn io::Read + Send>, Done<()>),
     /// The log may forget the entries up to this one, once the state on the disk has them. Not waited for.
     Purge(Applied),
+    /// What was applied is flushed, for a member that ends in order: its next start has nothing to apply again.
+    Flush(Done<()>),
 }
 
 impl Order for StateOrder {
@@ -34,7 +36,7 @@ impl Order for StateOrder {
     fn fail(self, error: &MeshError) {
         match self {
             Self::Apply(_, done) => drop(done.send(Err(error.clone()))),
-            Self::Install(_, done) => drop(done.send(Err(error.clone()))),
+            Self::Install(_, done) | Self::Flush(done) => drop(done.send(Err(error.clone()))),
             Self::Purge(_) => {}
         }
     }
@@ -64,6 +66,12 @@ impl<R: AsyncRuntime> Writer for StateWriter<R> {
                 StateOrder::Install(bytes, _) => {
                     self.install(bytes)?;
                     if let StateOrder::Install(_, done) = orders.remove(0) {
+                        let _ = done.send(Ok(())); // whoever asked may be gone
+                    }
+                }
+                StateOrder::Flush(_) => {
+                    self.flush()?;
+                    if let StateOrder::Flush(done) = orders.remove(0) {
                         let _ = done.send(Ok(())); // whoever asked may be gone
                     }
                 }
@@ -101,7 +109,7 @@ impl<R: AsyncRuntime> StateWriter<R> {
             }
             let applies = orders[..run].iter().map(|order| match order {
                 StateOrder::Apply(entries, _) => batch.apply(entries),
-                StateOrder::Install(..) | StateOrder::Purge(_) => Ok(Vec::new()),
+                _ => Ok(Vec::new()), // the run has no others
             });
             applies.collect::<Result<Vec<_>>>()
         })?;
@@ -125,13 +133,18 @@ impl<R: AsyncRuntime> StateWriter<R> {
     fn purge(&mut self, upto: Applied) -> Result<()> {
         self.purge = Some(upto);
         if self.flushed.index < upto.index {
-            let ((), is_flushed) = self.store.write_together(|batch| {
-                batch.may_flush();
-                Ok(())
-            })?;
-            self.note(is_flushed);
+            self.flush()?;
         }
         self.release();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let ((), is_flushed) = self.store.write_together(|batch| {
+            batch.may_flush();
+            Ok(())
+        })?;
+        self.note(is_flushed);
         Ok(())
     }
 

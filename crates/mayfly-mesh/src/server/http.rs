@@ -67,7 +67,7 @@ async fn metrics<E: Engine>(shared: &Shared<E>) -> impl IntoResponse + use<E> {
 }
 
 async fn gather<E: Engine>(shared: &Shared<E>) -> Result<String, tonic::Status> {
-    let Shared { engine, hub, condition } = shared;
+    let Shared { engine, hub, condition, .. } = shared;
     let standing = engine.standing().map_err(|e| super::answer::status(&e))?;
     let (clock, used, leases) =
         read(engine, |state| Ok(Ok((kv::clock(state)?, kv::used(state)?, kv::count(state)?)))).await?;

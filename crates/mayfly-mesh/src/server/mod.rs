@@ -11,6 +11,7 @@ mod lease;
 mod line;
 mod lock;
 mod maintenance;
+mod models;
 mod snapshot;
 mod watch;
 
@@ -20,11 +21,13 @@ pub use maintenance::ETCD_LEVEL;
 use crate::engine::Engine;
 use crate::error::{MeshError, Result};
 use crate::etcd_error::EtcdError;
+use crate::models::{CHUNK, ModelHost};
 use crate::proto::etcdserverpb::cluster_server::ClusterServer;
 use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::lease_server::LeaseServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::proto::etcdserverpb::watch_server::WatchServer;
+use crate::proto::modelspb::models_server::ModelsServer;
 use crate::proto::v3electionpb::election_server::ElectionServer;
 use crate::proto::v3lockpb::lock_server::LockServer;
 use crate::upkeep::{Condition, Threads, Upkeep, UpkeepConfig};
@@ -93,7 +96,7 @@ impl Clients {
         let fail = |e: std::io::Error| MeshError::Listen { address, reason: e.to_string() };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Bound { listener, address, name: self.name })
+        Ok(Bound { listener, address, name: self.name, models: None })
     }
 }
 
@@ -103,9 +106,16 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     name: String,
+    models: Option<ModelHost>,
 }
 
 impl Bound {
+    /// Serves the registry of models, too.
+    #[must_use]
+    pub fn with_models(self, models: ModelHost) -> Self {
+        Self { models: Some(models), ..self }
+    }
+
     /// The address, with its port.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -130,11 +140,11 @@ pub async fn serve_with<E: Engine>(
     config: UpkeepConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
-    let Bound { listener, address, name } = clients;
+    let Bound { listener, address, name, models } = clients;
     let (ends, is_ending) = told::channel(false);
     let upkeep = Upkeep::new(engine.clone(), Threads { ends: is_ending, begun: Instant::now() }, config);
     let hub = Hub::new(engine.store())?;
-    let shared = Shared { engine: engine.clone(), hub: hub.clone(), condition: upkeep.condition() };
+    let shared = Shared { engine: engine.clone(), hub: hub.clone(), condition: upkeep.condition(), models };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = shared.routes(name, address).add_service(health_service);
@@ -191,11 +201,12 @@ struct Shared<E> {
     engine: E,
     hub: Arc<Hub>,
     condition: Arc<Condition>,
+    models: Option<ModelHost>,
 }
 
 impl<E: Engine> Shared<E> {
     fn routes(&self, name: String, address: SocketAddr) -> Routes {
-        let Self { engine, hub, condition } = self;
+        let Self { engine, hub, condition, models } = self;
         let [for_kv, for_cluster, for_maintenance, for_lease, for_watch] = [(); 5].map(|()| engine.clone());
         let kv = kv::KvService { engine: for_kv, condition: condition.clone() };
         let lease = lease::LeaseService { engine: for_lease, hub: hub.clone(), condition: condition.clone() };
@@ -213,6 +224,11 @@ impl<E: Engine> Shared<E> {
             .add_service(InterceptedService::new(ElectionServer::new(election), fit))
             .add_service(ClusterServer::new(cluster))
             .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(for_maintenance)));
+        if let Some(host) = models.clone() {
+            let service = models::ModelsService { engine: engine.clone(), hub: hub.clone(), host };
+            let service = ModelsServer::new(service).max_decoding_message_size(2 * CHUNK);
+            routes = routes.add_service(InterceptedService::new(service, Fit(condition.clone())));
+        }
         let router = std::mem::take(routes.axum_router_mut());
         *routes.axum_router_mut() = http::add(router, self);
         routes

@@ -1,7 +1,7 @@
 //! A disk in memory that loses what was not flushed, tears what was, and fails when told to.
 
 use mayfly_base::Rng;
-use mayfly_mesh::{LogDisk, SlotFile};
+use mayfly_mesh::{LogDisk, MeshError, Owner, SlotFile, Store, modules};
 use redb::StorageBackend;
 use std::collections::BTreeMap;
 use std::io;
@@ -52,6 +52,11 @@ impl Disk {
             state.files.entry(DATABASE).or_default();
         });
         OnDisk(self.clone(), DATABASE)
+    }
+
+    /// A node on this disk.
+    pub fn store(&self, owner: Owner) -> Result<Store, MeshError> {
+        Store::on_backend(self.database(), Arc::new(self.clone()), owner, modules())
     }
 
     /// Every flush from now on fails once, and then succeeds again: as Linux does.

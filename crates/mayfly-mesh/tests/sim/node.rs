@@ -5,9 +5,7 @@ use super::net::{Endpoint, Net};
 use super::runtime::{Gate, Rt, behind};
 use crate::common::disk::Disk;
 use mayfly_base::{NodeId, Rng};
-use mayfly_mesh::{
-    Arrival, Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, Surroundings, modules,
-};
+use mayfly_mesh::{Arrival, Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, Surroundings};
 use mayfly_wire::Peer;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
@@ -95,7 +93,7 @@ impl Node {
             (self.member, self.is_wiped) = (member, false);
         }
         let owner = Owner { cluster: CLUSTER, member: self.member };
-        let store = make(Store::on_backend(self.disk.database(), Arc::new(self.disk.clone()), owner, modules())?);
+        let store = make(self.disk.store(owner)?);
         let rng = Mutex::new(Rng::new(seed));
         let pause = move || {
             let mut rng = rng.lock().expect("no panic");

@@ -9,6 +9,7 @@ use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::etcdserverpb::watch_client::WatchClient;
 use mayfly_mesh::proto::etcdserverpb::{StatusRequest, StatusResponse};
+use mayfly_mesh::proto::modelspb::models_client::ModelsClient;
 use mayfly_mesh::proto::v3electionpb::election_client::ElectionClient;
 use mayfly_mesh::proto::v3lockpb::lock_client::LockClient;
 use std::time::Duration;
@@ -49,6 +50,10 @@ impl Reached {
 
     pub fn elections(&self) -> ElectionClient<Channel> {
         ElectionClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    pub fn models(&self) -> ModelsClient<Channel> {
+        ModelsClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     pub fn cluster(&self) -> ClusterClient<Channel> {

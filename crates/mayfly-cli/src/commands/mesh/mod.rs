@@ -19,6 +19,9 @@ mod upkeep;
 mod watch;
 mod words;
 
+pub use connect::{Reached, connect};
+pub use target::Target;
+
 use crate::support::ui::Ui;
 use anyhow::Result;
 use args::MeshCommand;

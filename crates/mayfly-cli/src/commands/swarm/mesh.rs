@@ -2,18 +2,22 @@
 
 use super::args::MeshRole;
 use anyhow::{Context, Result, bail};
+use mayfly_mesh::models::{Blobs, ModelHost};
 use mayfly_mesh::{
     Arrival, Bound, Clients, Consensus, ConsensusConfig, InClear, Owner, Seat, Store, Surroundings, UpkeepConfig,
     modules, serve_with,
 };
-use mayfly_wire::{Endpoint, Lane, Peer, Transport};
+use mayfly_wire::{Endpoint, Lane, Peer, Transport, TrustStore};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a node keeps what it knows as a member.
 const FOLDER: &str = "mesh";
+/// Where in it the bytes of models are.
+const MODELS: &str = "models";
 /// Between two tries to be let in, and how many of them are made in silence.
 const AGAIN: Duration = Duration::from_secs(1);
 const SILENT: u32 = 3;
@@ -81,6 +85,8 @@ pub trait Others: Send + Sync {
     fn peers(&self) -> Vec<Peer>;
     /// Is nobody else in the swarm's trust list?
     fn is_alone(&self) -> bool;
+    /// Whose signatures count.
+    fn trust(&self) -> Arc<TrustStore>;
 }
 
 /// Takes part until `shutdown`.
@@ -92,6 +98,7 @@ pub async fn take_part(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     let Wanted { role, folder, clients, upkeep } = wanted;
+    let trust = others.trust();
     let peer = Peer { id: lane.id(), addr: advertise.unwrap_or_else(|| lane.addr()) };
     // Where clients are served on every address of this machine, others find them where they find its links.
     let mut address = clients.address();
@@ -117,6 +124,9 @@ pub async fn take_part(
         clients = %clients.address(),
         "takes part in the mesh"
     );
+    let blobs = Blobs::open(&folder.join(MODELS)).context("the folder of models")?;
+    let models = ModelHost { blobs, trusts: Arc::new(move |id| trust.member(*id).is_ok()) };
+    let clients = clients.with_models(models);
     let served = serve_with(mesh.clone(), clients, upkeep, async {
         shutdown.await;
         mesh.step_down(HANDING_OVER).await;

@@ -14,6 +14,9 @@ mod relay;
 mod simulate;
 mod upkeep;
 
+pub use folder::KEY;
+pub use key::passphrase;
+
 use crate::support::ui::Ui;
 use anyhow::Result;
 use args::SwarmCommand;

@@ -229,6 +229,10 @@ impl mesh::Others for InSwarm {
     fn is_alone(&self) -> bool {
         self.0.transport().trust().member_count() <= 1
     }
+
+    fn trust(&self) -> Arc<TrustStore> {
+        self.0.transport().trust().clone()
+    }
 }
 
 /// Others have to be able to call this node.
