@@ -145,6 +145,9 @@ fn rollback(tables: &Tables<'_>, at: Applied, request: RollbackRequest) -> Answe
         retire(tables, at, &name, row.live, &asked)?;
     }
     row.live = before;
+    if row.canary == before {
+        row.canary = 0;
+    }
     change(tables, at, &row, version, Stage::Live, None, &asked)
 }
 

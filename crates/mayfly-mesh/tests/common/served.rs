@@ -3,7 +3,7 @@
 use super::ops::{Op, Reply};
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
-use mayfly_mesh::{Clients, MeshError, Single, Store, UpkeepConfig, modules, serve_with};
+use mayfly_mesh::{Bound, Clients, MeshError, Single, Store, UpkeepConfig, modules, serve_with};
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::sync::oneshot;
@@ -29,8 +29,17 @@ impl Node {
     }
 
     pub async fn with(store: Store, config: UpkeepConfig) -> Self {
+        Self::of(store, config, Clients::loopback(0).bind().await.expect("a port")).await
+    }
+
+    #[cfg(feature = "raft")]
+    pub async fn with_models(store: Store, models: mayfly_mesh::models::ModelHost) -> Self {
+        let clients = Clients::loopback(0).bind().await.expect("a port").with_models(models);
+        Self::of(store, UpkeepConfig::default(), clients).await
+    }
+
+    async fn of(store: Store, config: UpkeepConfig, clients: Bound) -> Self {
         let engine = Single::start(store).expect("a thread");
-        let clients = Clients::loopback(0).bind().await.expect("a port");
         let address = clients.address();
         let (stop, stopped) = oneshot::channel();
         let until = async move { drop(stopped.await) };
