@@ -17,6 +17,7 @@ use mayfly_mesh::{
 };
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
 use prost::Message;
+use redb::ReadableTable;
 use std::time::{Duration, Instant};
 
 type Member = Consensus<MemoryEndpoint>;

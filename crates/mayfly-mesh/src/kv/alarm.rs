@@ -24,7 +24,7 @@ const CORRUPT: i64 = 2;
 ///
 /// # Errors
 /// The database.
-pub(crate) fn alarms(transaction: &ReadTransaction) -> Result<Vec<AlarmMember>, Fault> {
+pub fn alarms(transaction: &ReadTransaction) -> Result<Vec<AlarmMember>, Fault> {
     list(&transaction.open_table(ALARMS)?, AlarmType::None)
 }
 

@@ -16,7 +16,8 @@ mod tables;
 mod txn;
 mod write;
 
-pub(crate) use alarm::{alarms, cost};
+pub use alarm::alarms;
+pub(crate) use alarm::cost;
 pub(crate) use changes::{before, changes, clock};
 pub use check::{MAX_OPS, check, check_delete, check_put, check_range, check_txn};
 pub use history::{KvHash, hash};
