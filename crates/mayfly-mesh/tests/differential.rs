@@ -306,9 +306,10 @@ async fn maintained(address: SocketAddr) -> Vec<String> {
         let status = client.status(StatusRequest {}).await.expect("a status").into_inner();
         let mut errors = status.errors;
         errors.sort();
+        let is_corrupt = errors.iter().any(|error| error.contains("CORRUPT"));
         told.push(format!("{action} {member_id} {alarm}: {up:?} {errors:?}"));
         // CORRUPT stops everybody in etcd, and here the member that it names.
-        if alarm != 2 {
+        if !is_corrupt {
             let put = kv.put(PutRequest { key: "b".into(), ..PutRequest::default() }).await;
             told.push(put.map_or_else(|status| refused(&status), |_| "written".into()));
         }
@@ -578,7 +579,7 @@ async fn etcdctl_keeps_us_going() {
     assert_eq!(leads, "me\n");
     let saved = format!("Snapshot saved at {file}\n");
     let (is_ok, text) = run(&["snapshot", "save", &file]).await;
-    assert!(is_ok && text.ends_with(&saved), "{text}");
+    assert!(is_ok && text.starts_with(&saved), "{text}");
     assert_eq!(run(&["defrag"]).await, (true, format!("Finished defragmenting etcd member[{address}]\n")));
     assert_eq!(run(&["alarm", "list"]).await, (true, String::new()));
     MaintenanceClient::new(channel(address).await)
