@@ -19,17 +19,18 @@ pub async fn ask(member: &Member, what: What) -> Result<Answer, MeshError> {
 }
 
 /// What every revision has changed that is not known yet, up to one, from the state of a member.
-pub fn learn(member: &Member, changes: &mut Changes, upto: i64) {
-    let upto = upto.min(member.store().read(kv::revision).expect("readable"));
+pub fn learn(member: &Member, changes: &mut Changes, upto: i64) -> Result<(), MeshError> {
+    let upto = upto.min(member.store().read(kv::revision)?);
     for revision in changes.found.len() as i64 + 2..=upto {
-        let state = member.store().read(|transaction| kv::range(transaction, &everything(revision)));
-        changes.add(&state.expect("readable").expect("not compacted"));
+        let state = member.store().read(|transaction| kv::range(transaction, &everything(revision)))?;
+        changes.add(&state.expect("not compacted"));
     }
+    Ok(())
 }
 
 /// All of it.
 pub fn changes(member: &Member, mut known: Changes) -> Vec<Change> {
-    learn(member, &mut known, i64::MAX);
+    learn(member, &mut known, i64::MAX).expect("readable");
     known.found
 }
 

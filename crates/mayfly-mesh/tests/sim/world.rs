@@ -619,7 +619,9 @@ impl World {
                     }
                     let Some((gate, engine)) = shared.any(&mut rng) else { continue };
                     let told = shared.told.iter().map(Told::next).min().unwrap_or(2) - 1;
-                    client::learn(&engine, &mut shared.known, told);
+                    if client::learn(&engine, &mut shared.known, told).is_err() {
+                        continue; // its disk has failed
+                    }
                     (gate, engine, told.min(shared.known.found.len() as i64 + 1))
                 };
                 if upto > 1 {
