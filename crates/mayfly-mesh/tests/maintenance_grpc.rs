@@ -308,6 +308,6 @@ async fn monitors_are_answered_on_the_port_of_the_clients() {
         .map(|line| line.rsplit(' ').next().expect("a value").trim().parse().expect("a number"))
         .collect();
     assert!(steps.is_sorted() && steps.last().is_some_and(|last| *last >= 3), "{steps:?}");
-    assert_eq!(http(&node, "/nothing").await.0 && http(&node, "/nothing").await.1.contains("health"), false);
+    assert!(!http(&node, "/nothing").await.1.contains("health"));
     node.stop().await.expect("a good end");
 }

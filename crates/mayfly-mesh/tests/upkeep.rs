@@ -95,6 +95,28 @@ fn finish(store: &Store, kept: Option<Vec<u8>>, before: u64) {
     assert_eq!(value(apply(store, &get("key/0", 4_001))), kept);
 }
 
+/// More that is kept than a turn looks at does not hold the removal up, also not after a restart in the midst of it.
+#[test]
+fn what_is_kept_does_not_hold_the_removal_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = filled(folder.path(), 2_500, 1);
+    for i in 0..100 {
+        apply(&store, &put("one", format!("{i}").as_bytes())).expect("written");
+    }
+    let before = store.bytes_in_use().expect("readable");
+    apply(&store, &compact(2_601)).expect("compacted");
+    let mut turns = 1;
+    while store.remove_history().expect("removed") {
+        turns += 1;
+        apply(&store, &put("other", b"1")).expect("written");
+        drop(store);
+        store = Store::open(folder.path(), modules()).expect("it opens again");
+        assert!(turns < 10, "it looks at the same again and again");
+    }
+    assert_eq!(turns, 3);
+    assert!(store.bytes_in_use().expect("readable") < before);
+}
+
 /// Members that removed more or less tell the same; members whose history differs do not.
 #[test]
 fn hashes_tell_histories_apart() {

@@ -1,7 +1,7 @@
 //! Alarms: what keeps the cluster from taking more, as state that is the same everywhere.
 
 use super::refusal::Stop;
-use super::tables::Reader;
+use super::tables::{ALARMS, Reader};
 use super::write::Writer;
 use crate::etcd_error::EtcdError;
 use crate::module::Fault;
@@ -11,10 +11,8 @@ use crate::proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, PutRequest, RequestOp, ResponseHeader, TxnRequest,
 };
 use crate::proto::meshpb::command::Request;
-use redb::{ReadTransaction, ReadableTable, TableDefinition};
+use redb::{ReadTransaction, ReadableTable};
 
-/// Kind and member. Whether an alarm is about all members, member 0 says.
-pub(super) const ALARMS: TableDefinition<(i32, u64), ()> = TableDefinition::new("kv.alarms");
 /// Of `kv.state`: which alarms are up, so that an entry need not look at them all.
 pub(super) const MASK: &str = "alarms";
 const NO_SPACE: i64 = 1;
@@ -24,7 +22,7 @@ const CORRUPT: i64 = 2;
 ///
 /// # Errors
 /// The database.
-pub(crate) fn alarms(transaction: &ReadTransaction) -> Result<Vec<AlarmMember>, Fault> {
+pub fn alarms(transaction: &ReadTransaction) -> Result<Vec<AlarmMember>, Fault> {
     list(&transaction.open_table(ALARMS)?, AlarmType::None)
 }
 

@@ -1,12 +1,12 @@
 //! History beyond what may be asked for: it is removed bit by bit, each member as it gets to it, and nothing that anyone is told depends on how far that has come.
 
+use super::gone::{Gone, Most};
 use super::tables::{Clock, HISTORY, Place, Reader, STATE, VERSIONS, View, state_in, unseal};
 use super::write::Writer;
 use crate::etcd_error::EtcdError;
 use crate::kv::Answer;
 use crate::module::Fault;
-use crate::proto::mvccpb::KeyValue;
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, WriteTransaction};
 
 /// Of `kv.state`: up to which revision the removal is done; for which it is under way, and what it looks at next.
 pub(super) const REMOVED: &str = "removed";
@@ -14,48 +14,11 @@ const GOAL: &str = "removing";
 const NEXT_MAIN: &str = "removing.main";
 const NEXT_SUB: &str = "removing.sub";
 
-/// Versions, and bytes of them, that are looked at in one turn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Most {
-    pub(crate) versions: usize,
-    pub(crate) bytes: usize,
-}
-
 /// Is there something left to remove?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
     Done,
     Unfinished,
-}
-
-/// Where history is compacted and not removed yet, the versions that are gone are told apart from those that are kept.
-pub(super) struct Gone<'v, V> {
-    versions: &'v V,
-    compacted: i64,
-    /// Everything that is gone up to here is removed.
-    removed: i64,
-}
-
-impl<'v, V: ReadableTable<(&'static [u8], i64, u32), (i64, i64, i64)>> Gone<'v, V> {
-    pub(super) fn new(versions: &'v V, compacted: i64, removed: i64) -> Self {
-        Self { versions, compacted, removed }
-    }
-
-    /// Is there a later version up to where history is compacted, or was the key deleted before? A deletion at that revision itself is kept for watchers
-    /// that start there.
-    pub(super) fn is(&self, record: &KeyValue, place: Place) -> Result<bool, Fault> {
-        if place.main > self.compacted || self.removed >= self.compacted {
-            return Ok(false);
-        }
-        let key = &record.key[..];
-        let later = match place.sub.checked_add(1) {
-            Some(sub) => (key, place.main, sub),
-            None => (key, place.main + 1, 0),
-        };
-        let is_replaced =
-            later.1 <= self.compacted && self.versions.range(later..=(key, self.compacted, u32::MAX))?.next().is_some();
-        Ok(is_replaced || (record.version == 0 && place.main < self.compacted))
-    }
 }
 
 /// Removes what nobody may ask for any more, so much of it.

@@ -3,9 +3,11 @@
 mod alarm;
 mod changes;
 mod check;
+mod gone;
 mod history;
 mod lease;
 mod lease_table;
+mod measure;
 mod put_delete;
 mod range;
 mod refusal;
@@ -16,14 +18,16 @@ mod tables;
 mod txn;
 mod write;
 
-pub(crate) use alarm::{alarms, cost};
+pub use alarm::alarms;
+pub(crate) use alarm::cost;
 pub(crate) use changes::{before, changes, clock};
 pub use check::{MAX_OPS, check, check_delete, check_put, check_range, check_txn};
+pub(crate) use gone::Most;
 pub use history::{KvHash, hash};
-pub(crate) use history::{Most, Removal, is_removed, remove};
+pub(crate) use history::{Removal, is_removed, remove};
 pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
+pub use measure::measure;
 pub use refusal::Answer;
-pub use size::measure;
 pub(crate) use size::used;
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;
@@ -38,12 +42,11 @@ use crate::proto::etcdserverpb::{
 use crate::proto::meshpb::command::Request;
 use crate::proto::meshpb::outcome::Response;
 use crate::proto::meshpb::{Command, Outcome};
-use alarm::ALARMS;
 use lease_table::Leases;
 use prost::Message;
 use redb::{ReadTransaction, WriteTransaction};
 use refusal::{Stop, settle};
-use tables::{CURRENT, HISTORY, Reader, STATE, VERSIONS, View};
+use tables::{ALARMS, CURRENT, HISTORY, Reader, STATE, VERSIONS, View};
 use write::Writer;
 
 /// The module.

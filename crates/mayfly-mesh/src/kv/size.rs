@@ -1,9 +1,8 @@
 //! What the rows of the module take: it is counted as they come and go, since a database says only how long its file is.
 
-use super::lease_table::{ATTACHED, LEASES};
-use super::tables::{CURRENT, HISTORY, STATE, VERSIONS, state_in};
+use super::tables::{STATE, state_in};
 use crate::module::Fault;
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+use redb::ReadTransaction;
 
 /// Of `kv.state`.
 pub(super) const BYTES: &str = "bytes";
@@ -39,26 +38,4 @@ pub(super) fn attached(key: &[u8]) -> i64 {
 /// The database.
 pub(crate) fn used(transaction: &ReadTransaction) -> Result<u64, Fault> {
     Ok(state_in(&transaction.open_table(STATE)?, BYTES)?.unsigned_abs())
-}
-
-/// The same, counted anew.
-///
-/// # Errors
-/// The database.
-pub fn measure(transaction: &ReadTransaction) -> Result<u64, Fault> {
-    let mut bytes = 0;
-    for row in transaction.open_table(CURRENT)?.iter()? {
-        bytes += current(row?.0.value());
-    }
-    for row in transaction.open_table(VERSIONS)?.iter()? {
-        bytes += version(row?.0.value().0, 0);
-    }
-    for row in transaction.open_table(HISTORY)?.iter()? {
-        bytes += row?.1.value().len() as i64;
-    }
-    bytes += transaction.open_table(LEASES)?.len()? as i64 * lease();
-    for row in transaction.open_table(ATTACHED)?.iter()? {
-        bytes += attached(row?.0.value().1);
-    }
-    Ok(bytes.unsigned_abs())
 }

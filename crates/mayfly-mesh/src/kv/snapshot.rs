@@ -1,10 +1,10 @@
 //! The state as records: the revisions, leases and alarms, then history, from which the other tables follow.
 
-use super::alarm::{self, ALARMS, MASK};
+use super::alarm::{self, MASK};
 use super::history::{self, REMOVED};
 use super::lease_table::{ATTACHED, GRANTED, LEASES, Lease, Leases, leases};
 use super::size;
-use super::tables::{CURRENT, Clock, Found, HISTORY, Place, STATE, VERSIONS, unseal};
+use super::tables::{ALARMS, CURRENT, Clock, Found, HISTORY, Place, STATE, VERSIONS, unseal};
 use crate::module::{Emit, Fault, Next};
 use crate::proto::etcdserverpb::AlarmType;
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};

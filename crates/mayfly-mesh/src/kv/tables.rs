@@ -17,6 +17,9 @@ pub(super) const CURRENT: TableDefinition<&[u8], At> = TableDefinition::new("kv.
 pub(super) const VERSIONS: TableDefinition<(&[u8], i64, u32), Version> = TableDefinition::new("kv.versions");
 pub(super) const HISTORY: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("kv.history");
 
+/// Kind and member. An alarm of member 0 is about all of them.
+pub(super) const ALARMS: TableDefinition<(i32, u64), ()> = TableDefinition::new("kv.alarms");
+
 /// A place in history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {

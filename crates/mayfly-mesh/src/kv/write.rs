@@ -1,13 +1,12 @@
 //! One transaction's changes: they share a revision, and readers within it see them.
 
-use super::alarm::ALARMS;
-use super::history::{Gone, Most};
+use super::gone::{Gone, Most};
 use super::lease_table::Leases;
 use super::size;
 use super::span::Span;
 use super::tables::{
-    CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, state_in, unseal, visit_current,
-    visit_versions,
+    ALARMS, CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, state_in, unseal,
+    visit_current, visit_versions,
 };
 use crate::module::Fault;
 use crate::proto::mvccpb::KeyValue;

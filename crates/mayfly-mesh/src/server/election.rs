@@ -45,8 +45,13 @@ impl<E: Engine> Election for ElectionService<E> {
         let (key, rev) = (&contender.key, contender.made);
         if contender.before.as_ref().is_some_and(|before| before.value != value) {
             let renewed = if_made(key, rev, vec![put(key, value, contender.lease)], Vec::new());
-            if !self.0.txn(&caller, renewed).await?.succeeded {
-                return Err(Status::unknown(NOT_LEADER));
+            let renewed = self.0.txn(&caller, renewed).await;
+            if let Some(refused) =
+                renewed.map_or_else(Some, |done| (!done.succeeded).then(|| Status::unknown(NOT_LEADER)))
+            {
+                // As etcd's clients do: who cannot say what it stands for does not stand.
+                let left = self.0.txn(&caller, if_made(key, rev, vec![delete(key)], Vec::new())).await;
+                return left.and(Err(refused));
             }
         }
         if !contender.is_first {

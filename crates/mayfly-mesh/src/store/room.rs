@@ -69,6 +69,9 @@ impl Store {
             let mut batch = Batch::begin(self)?;
             let removal = batch.remove_history(TURN)?;
             batch.commit()?;
+            if removal == Removal::Done {
+                self.committed.send_replace(()); // less is in use
+            }
             Ok(removal == Removal::Unfinished)
         })
     }

@@ -3,6 +3,8 @@
 use super::node::Engine as Member;
 use crate::check::kv::{Changes, answer, everything, got, range, request};
 use crate::check::{Answer, Change, What};
+use mayfly_mesh::proto::etcdserverpb::CompactionRequest;
+use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{Engine, MeshError, kv};
 
 /// Asks a member.
@@ -16,12 +18,24 @@ pub async fn ask(member: &Member, what: What) -> Result<Answer, MeshError> {
     Ok(answer(kv::outcome(&outcome).expect("an outcome").expect("no error of a client's")))
 }
 
-/// What every revision changed, from the state of a member.
-pub fn changes(member: &Member) -> Vec<Change> {
-    let mut changes = Changes::default();
-    for revision in 2..=member.store().read(kv::revision).expect("readable") {
-        let state = member.store().read(|transaction| kv::range(transaction, &everything(revision)));
-        changes.add(&state.expect("readable").expect("not compacted"));
+/// What every revision has changed that is not known yet, up to one, from the state of a member.
+pub fn learn(member: &Member, changes: &mut Changes, upto: i64) -> Result<(), MeshError> {
+    let upto = upto.min(member.store().read(kv::revision)?);
+    for revision in changes.found.len() as i64 + 2..=upto {
+        let state = member.store().read(|transaction| kv::range(transaction, &everything(revision)))?;
+        changes.add(&state.expect("not compacted"));
     }
-    changes.found
+    Ok(())
+}
+
+/// All of it.
+pub fn changes(member: &Member, mut known: Changes) -> Vec<Change> {
+    learn(member, &mut known, i64::MAX).expect("readable");
+    known.found
+}
+
+/// Compacts; whether that was done or was done before is all the same.
+pub async fn compact(member: &Member, revision: i64) -> Result<(), MeshError> {
+    let compaction = CompactionRequest { revision, physical: false };
+    member.propose(kv::entry(Request::Compaction(compaction))).await.map(drop)
 }

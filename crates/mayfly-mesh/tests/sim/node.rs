@@ -5,7 +5,10 @@ use super::net::{Endpoint, Net};
 use super::runtime::{Gate, Rt, behind};
 use crate::common::disk::Disk;
 use mayfly_base::{NodeId, Rng};
-use mayfly_mesh::{Arrival, Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Seat, Store, Surroundings};
+use mayfly_mesh::{
+    Arrival, Clock, Consensus, ConsensusConfig, DiskWork, MeshError, Owner, Pace, Seat, Store, Surroundings, Upkeep,
+    UpkeepConfig,
+};
 use mayfly_wire::Peer;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
@@ -36,6 +39,28 @@ pub struct Node {
 
 /// What makes a member out of a store, so that a test can leave a guard out.
 pub type Make = fn(Store) -> Store;
+
+/// Virtual time, and no threads.
+#[derive(Clone)]
+struct Virtual;
+
+impl Pace for Virtual {
+    async fn pause(&self, time: Duration) -> bool {
+        Rt::sleep(time).await;
+        true
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(Rt::now_ns())
+    }
+
+    async fn aside<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T, MeshError> + Send + 'static,
+    ) -> Result<T, MeshError> {
+        act()
+    }
+}
 
 pub fn peer(place: u8) -> Peer {
     Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
@@ -104,7 +129,11 @@ impl Node {
         let surroundings = Surroundings { work: DiskWork::Between(Arc::new(pause)), clock: self.clock() };
         let start = async move { Engine::start(store, endpoint, seat, config(), surroundings).await };
         let started = self.run(start).await;
-        self.engine = Some(started.expect("nobody killed it")?);
+        let engine = started.expect("nobody killed it")?;
+        let config = UpkeepConfig { compare_every: Duration::from_secs(1), ..UpkeepConfig::default() };
+        let upkeep = Upkeep::new(engine.clone(), Virtual, config);
+        drop(self.run(async move { upkeep.run().await })); // what its disk refuses, its writer meets, too
+        self.engine = Some(engine);
         Ok(true)
     }
 

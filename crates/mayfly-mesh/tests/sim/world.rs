@@ -6,6 +6,7 @@ use super::net::{FAIR, Net, Weather};
 use super::node::{Make, Node, run_behind, seat};
 use super::runtime::{Gate, Rt};
 use super::watcher::{Stream, Told};
+use crate::check::kv::Changes;
 use crate::check::{Answer, Call, HELD, History, What};
 use mayfly_base::Rng;
 use mayfly_mesh::{Engine, LeaseAsk, MemberChange, MeshError, Tag, kv};
@@ -79,6 +80,8 @@ struct Shared {
     last_value: u64,
     /// By watcher.
     told: Vec<Told>,
+    /// What was changed, as far as history may be compacted by now.
+    known: Changes,
     promises: Vec<Promise>,
     /// What a lessee was told and must not be.
     broken: Vec<String>,
@@ -218,6 +221,7 @@ pub fn run(plan: Plan) -> Report {
             calls: Vec::new(),
             last_value: 0,
             told,
+            known: Changes::default(),
             promises: Vec::new(),
             broken: Vec::new(),
             is_over: false,
@@ -237,6 +241,7 @@ pub fn run(plan: Plan) -> Report {
         let mut clients: Vec<_> = (0..CLIENTS).map(|client| SimRuntime::spawn(world.client(client))).collect();
         clients.extend((0..LESSEES).map(|lessee| SimRuntime::spawn(world.lessee(lessee))));
         clients.extend((0..WATCHERS).map(|watcher| SimRuntime::spawn(world.watcher(watcher))));
+        clients.push(SimRuntime::spawn(world.compactor()));
         world.suffer().await;
         world.recover().await;
         world.shared().is_over = true;
@@ -319,8 +324,9 @@ impl World {
         }
         for i in 0..self.nodes.len() {
             if let Some(error) = self.nodes[i].ended().await {
+                // The last is what its disk says after a failure that it met beside its writer.
                 let is_expected = matches!(&error, MeshError::Disk { reason, .. }
-                    if reason.contains("the power is gone") || reason.contains("refused to flush"));
+                    if ["the power is gone", "refused to flush", "Previous I/O error"].iter().any(|is| reason.contains(is)));
                 if !is_expected {
                     self.trouble.push(format!("member {i} ended: {error}"));
                 }
@@ -600,6 +606,32 @@ impl World {
         }
     }
 
+    /// Compacts what every watcher has been told, through any member; what it was is noted before.
+    fn compactor(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut rng, shared) = (Rng::stream(self.plan.seed, 400), self.shared.clone());
+        async move {
+            loop {
+                Rt::sleep(Duration::from_millis(100 + rng.below(1_500))).await;
+                let (gate, engine, upto) = {
+                    let mut shared = shared.lock().expect("no panic");
+                    if shared.is_over {
+                        return;
+                    }
+                    let Some((gate, engine)) = shared.any(&mut rng) else { continue };
+                    let told = shared.told.iter().map(Told::next).min().unwrap_or(2) - 1;
+                    if client::learn(&engine, &mut shared.known, told).is_err() {
+                        continue; // its disk has failed
+                    }
+                    (gate, engine, told.min(shared.known.found.len() as i64 + 1))
+                };
+                if upto > 1 {
+                    let compacted = run_behind(gate, async move { client::compact(&engine, upto).await });
+                    drop(Rt::timeout(PATIENCE, compacted).await); // others may have gone on
+                }
+            }
+        }
+    }
+
     /// In the end every watcher was told everything, once and in order.
     fn check_watchers(&mut self, changes: &[crate::check::Change]) {
         let Some(engine) = self.nodes[0].engine.clone() else { return };
@@ -613,13 +645,23 @@ impl World {
         }
     }
 
+    /// Members that compare their histories find no difference.
+    fn check_alarms(&mut self) {
+        let Some(engine) = &self.nodes[0].engine else { return };
+        let alarms = engine.store().read(kv::alarms).expect("readable");
+        if !alarms.is_empty() {
+            self.trouble.push(format!("alarms are up: {alarms:?}"));
+        }
+    }
+
     async fn report(mut self) -> Report {
         let calls = std::mem::take(&mut self.shared().calls).into_iter().flatten().collect();
         let hashes = self.hashes();
         let changes = match self.nodes[0].engine.as_ref() {
-            Some(engine) => client::changes(engine),
+            Some(engine) => client::changes(engine, std::mem::take(&mut self.shared().known)),
             None => Vec::new(),
         };
+        self.check_alarms();
         self.check_watchers(&changes);
         let history = History { calls, changes };
         let (promises, broken) = {

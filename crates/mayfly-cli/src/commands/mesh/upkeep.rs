@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::Code;
 
@@ -31,7 +31,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub async fn snapshot(command: &SnapshotCommand, ui: Ui) -> Result<()> {
     let SnapshotCommand::Save { file, target } = command;
     let reached = connect(target).await?;
-    let part = file.with_extension("part");
+    let mut part = file.clone().into_os_string();
+    part.push(".part");
+    let part = PathBuf::from(part);
     let bytes = match save(&reached, &part).await {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -44,10 +46,18 @@ pub async fn snapshot(command: &SnapshotCommand, ui: Ui) -> Result<()> {
     ui.result(&text, &json!({ "file": file, "bytes": bytes }))
 }
 
+/// Its owner's alone: values lie in it in clear.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.write(true).create(true).truncate(true).open(path)
+}
+
 /// Writes a snapshot to the disk, whole and with the sum that it says it has.
 async fn save(reached: &Reached, path: &Path) -> Result<usize> {
     let unwritten = || format!("cannot write {}", path.display());
-    let mut file = File::create(path).with_context(unwritten)?;
+    let mut file = private(path).with_context(unwritten)?;
     let mut stream = reached.ask(reached.maintenance().snapshot(SnapshotRequest {})).await?;
     let (mut hasher, mut tail, mut bytes) = (Sha256::new(), Vec::new(), 0);
     while let Some(message) = reached.within(stream.message()).await.map_err(|status| reached.failed(&status))? {
