@@ -9,6 +9,8 @@ impl Tag {
     pub const CLUSTER: Self = Self(0);
     /// Keys and values.
     pub const KV: Self = Self(1);
+    /// Users, roles and tokens.
+    pub const AUTH: Self = Self(3);
 }
 
 /// The version of the outer form: one byte of format, one of tag, then the module's own.

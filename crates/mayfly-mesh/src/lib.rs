@@ -12,6 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod auth;
 mod cluster;
 mod engine;
 mod entry;
@@ -27,6 +28,7 @@ mod mutant;
 pub mod proto;
 #[cfg(feature = "raft")]
 mod raft;
+mod refusal;
 #[cfg(feature = "grpc")]
 mod server;
 mod store;
@@ -45,11 +47,11 @@ pub use mutant::Guard;
 #[cfg(feature = "raft")]
 pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Seat, Surroundings};
 #[cfg(feature = "grpc")]
-pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve};
+pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, Tls, serve};
 pub use store::Store;
 pub use watch::{Hub, Watching};
 
-/// The state machines of a node: keys and values.
+/// The state machines of a node: keys and values; users and roles.
 pub fn modules() -> Vec<Box<dyn Module>> {
-    vec![Box::new(kv::Kv)]
+    vec![Box::new(kv::Kv), Box::new(auth::Auth)]
 }

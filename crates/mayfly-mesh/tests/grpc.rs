@@ -135,7 +135,7 @@ async fn what_is_not_served_is_unimplemented() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(folder.path()).await;
     let mut grpc = tonic::client::Grpc::new(channel(node.address).await);
-    for path in ["/etcdserverpb.Auth/AuthEnable", "/etcdserverpb.Maintenance/Hash"] {
+    for path in ["/etcdserverpb.Maintenance/Downgrade", "/etcdserverpb.Maintenance/Hash"] {
         grpc.ready().await.expect("a connection");
         let path = path.parse().expect("a path");
         let codec = tonic_prost::ProstCodec::<StatusRequest, StatusRequest>::default();

@@ -4,14 +4,15 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 4] = ["mvccpb.rs", "etcdserverpb.rs", "meshpb.rs", "linkpb.rs"];
+const FILES: [&str; 5] = ["mvccpb.rs", "authpb.rs", "etcdserverpb.rs", "meshpb.rs", "linkpb.rs"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let kept = root.join("src/proto/generated");
     let scratch = std::env::temp_dir().join(format!("mayfly-mesh-codegen-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
-    let protos = ["kv.proto", "rpc.proto", "mesh.proto", "link.proto"].map(|name| root.join("proto").join(name));
+    let protos = ["kv.proto", "rpc.proto", "auth.proto", "auth_rpc.proto", "mesh.proto", "link.proto"];
+    let protos = protos.map(|name| root.join("proto").join(name));
     tonic_prost_build::configure()
         .out_dir(&scratch)
         .build_transport(false)

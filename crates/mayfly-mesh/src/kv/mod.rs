@@ -4,19 +4,20 @@ mod changes;
 mod check;
 mod lease;
 mod lease_table;
+mod permit;
 mod put_delete;
 mod range;
-mod refusal;
 mod snapshot;
 mod span;
 mod tables;
 mod txn;
 mod write;
 
+pub use crate::refusal::Answer;
 pub(crate) use changes::{before, changes, clock};
 pub use check::{MAX_OPS, check_delete, check_put, check_range, check_txn};
 pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
-pub use refusal::Answer;
+pub(crate) use permit::{may_keep, may_look, read_txn as permit_read_txn};
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;
 
@@ -29,11 +30,11 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::meshpb::command::Request;
 use crate::proto::meshpb::outcome::Response;
-use crate::proto::meshpb::{Command, Outcome};
+use crate::proto::meshpb::{Caller, Command, Outcome};
+use crate::refusal::{self, Stop, settle};
 use lease_table::Leases;
 use prost::Message;
 use redb::{ReadTransaction, WriteTransaction};
-use refusal::{Stop, settle};
 use tables::{CURRENT, HISTORY, Reader, STATE, VERSIONS, View};
 use write::Writer;
 
@@ -61,7 +62,8 @@ impl Module for Kv {
         let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
         let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
         let mut writer = Writer::open(transaction)?;
-        let response = match settle(run(&mut writer, at, &request))? {
+        let permitted = permit::command(transaction, &mut writer, command.caller.as_ref(), &request);
+        let response = match settle(permitted.and_then(|()| run(&mut writer, at, &request)))? {
             Ok(response) => response,
             Err(error) => Response::Refused(error.number()),
         };
@@ -104,9 +106,14 @@ fn compact(writer: &mut Writer<'_>, request: &CompactionRequest) -> Result<Compa
     Ok(CompactionResponse { header: Some(ResponseHeader { revision, ..ResponseHeader::default() }) })
 }
 
-/// The entry of a request.
+/// The entry of a request by nobody who has said who they are.
 pub fn entry(request: Request) -> Entry {
-    Entry { tag: Tag::KV, payload: Command { request: Some(request) }.encode_to_vec() }
+    entry_by(None, request)
+}
+
+/// The entry of a request, by whoever asks.
+pub fn entry_by(caller: Option<Caller>, request: Request) -> Entry {
+    Entry { tag: Tag::KV, payload: Command { request: Some(request), caller }.encode_to_vec() }
 }
 
 /// The outcome of an entry of this module.

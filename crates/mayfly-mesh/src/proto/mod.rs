@@ -6,12 +6,17 @@ pub mod mvccpb {
     include!("generated/mvccpb.rs");
 }
 
+/// etcd's users and roles.
+pub mod authpb {
+    include!("generated/authpb.rs");
+}
+
 /// etcd's services.
 pub mod etcdserverpb {
     include!("generated/etcdserverpb.rs");
 }
 
-/// What entries of `kv` say.
+/// What entries say.
 pub mod meshpb {
     include!("generated/meshpb.rs");
 }

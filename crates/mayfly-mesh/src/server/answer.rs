@@ -1,5 +1,7 @@
 //! What all services share: headers, errors, and the way of a request to the engine.
 
+use super::who::Who;
+use crate::auth::{self, Rights};
 use crate::engine::Engine;
 use crate::entry::Entry;
 use crate::error::MeshError;
@@ -9,6 +11,7 @@ use crate::module::Fault;
 use crate::proto::etcdserverpb::ResponseHeader;
 use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response;
+use crate::proto::meshpb::{Caller, auth_command};
 use redb::ReadTransaction;
 use tonic::{Request, Status};
 
@@ -53,25 +56,65 @@ pub(super) fn has_leader<E: Engine>(engine: &E) -> bool {
 }
 
 /// Brings a request into the order of entries and gives what it was answered.
-pub(super) async fn propose<E: Engine>(engine: &E, request: Command) -> Result<Response, Status> {
-    let entry: Entry = kv::entry(request);
-    if entry.payload.len() + ADDED_BYTES > MAX_REQUEST_BYTES {
-        return Err(EtcdError::RequestTooLarge.into());
-    }
-    let outcome = engine.propose(entry).await.map_err(|e| status(&e))?;
-    match kv::outcome(&outcome) {
+pub(super) async fn propose<E: Engine>(engine: &E, who: &Who, request: Command) -> Result<Response, Status> {
+    let entry = kv::entry_by(caller(engine, who).await?, request);
+    match kv::outcome(&bring(engine, entry).await?) {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(EtcdError::Corrupt.into()),
     }
 }
 
+/// The same for users, roles and tokens. Gives the index of the entry.
+pub(super) async fn propose_auth<E: Engine>(
+    engine: &E,
+    request: auth_command::Request,
+    caller: Option<Caller>,
+) -> Result<Answer<u64>, Status> {
+    let outcome = bring(engine, auth::entry(request, caller)).await?;
+    auth::outcome(&outcome).map_err(|_| EtcdError::Corrupt.into())
+}
+
+async fn bring<E: Engine>(engine: &E, entry: Entry) -> Result<Vec<u8>, Status> {
+    if entry.payload.len() + ADDED_BYTES > MAX_REQUEST_BYTES {
+        return Err(EtcdError::RequestTooLarge.into());
+    }
+    engine.propose(entry).await.map_err(|e| status(&e))
+}
+
+/// Who stands in an entry. Who shows nothing needs no look at the state.
+pub(super) async fn caller<E: Engine>(engine: &E, who: &Who) -> Result<Option<Caller>, Status> {
+    match who {
+        Who::Nobody => Ok(None),
+        who => {
+            let who = who.clone();
+            Ok(in_state(engine, move |transaction| who.caller(transaction)).await??)
+        }
+    }
+}
+
 /// Reads from one state, on a thread that may wait for the disk.
+pub(super) async fn in_state<E: Engine, T: Send + 'static>(
+    engine: &E,
+    act: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Status> {
+    let engine = engine.clone();
+    let done = tokio::task::spawn_blocking(move || engine.store().read(act)).await;
+    done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))
+}
+
+/// Reads from one state what may be refused.
 pub(super) async fn read<E: Engine, T: Send + 'static>(
     engine: &E,
     act: impl FnOnce(&ReadTransaction) -> Result<Answer<T>, Fault> + Send + 'static,
 ) -> Result<T, Status> {
-    let engine = engine.clone();
-    let done = tokio::task::spawn_blocking(move || engine.store().read(act)).await;
-    let answer = done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))?;
-    Ok(answer?)
+    Ok(in_state(engine, act).await??)
+}
+
+/// Reads from one state what a caller may read there.
+pub(super) async fn read_as<E: Engine, T: Send + 'static>(
+    engine: &E,
+    who: Who,
+    act: impl FnOnce(&ReadTransaction, &Rights) -> Result<Answer<T>, Fault> + Send + 'static,
+) -> Result<T, Status> {
+    read(engine, move |transaction| act(transaction, &who.rights(transaction)?)).await
 }

@@ -1,6 +1,7 @@
 //! `etcdserverpb.KV`.
 
-use super::answer::{fill, propose, read, status};
+use super::answer::{fill, propose, read_as, status};
+use super::who::Who;
 use crate::engine::Engine;
 use crate::etcd_error::EtcdError;
 use crate::kv;
@@ -26,20 +27,26 @@ fn mismatch() -> Status {
 #[tonic::async_trait]
 impl<E: Engine> kv_server::Kv for KvService<E> {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         kv::check_range(&request)?;
         if !request.serializable {
             self.engine.read_barrier().await.map_err(|e| status(&e))?;
         }
-        let mut response = read(&self.engine, move |transaction| kv::range(transaction, &request)).await?;
+        let range = read_as(&self.engine, who, move |transaction, rights| {
+            match rights.may_read(&request.key, &request.range_end) {
+                Ok(()) => kv::range(transaction, &request),
+                Err(error) => Ok(Err(error)),
+            }
+        });
+        let mut response = range.await?;
         response.header = fill(&self.engine, response.header);
         Ok(Response::new(response))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         kv::check_put(&request)?;
-        match propose(&self.engine, Command::Put(request)).await? {
+        match propose(&self.engine, &who, Command::Put(request)).await? {
             Outcome::Put(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -52,9 +59,9 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         kv::check_delete(&request)?;
-        match propose(&self.engine, Command::DeleteRange(request)).await? {
+        match propose(&self.engine, &who, Command::DeleteRange(request)).await? {
             Outcome::DeleteRange(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -64,15 +71,20 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         kv::check_txn(&request)?;
         let mut response = if kv::is_read_only(&request) {
             if !is_serializable(&request) {
                 self.engine.read_barrier().await.map_err(|e| status(&e))?;
             }
-            read(&self.engine, move |transaction| kv::read_txn(transaction, &request)).await?
+            let read =
+                read_as(&self.engine, who, move |transaction, rights| match kv::permit_read_txn(rights, &request) {
+                    Ok(()) => kv::read_txn(transaction, &request),
+                    Err(error) => Ok(Err(error)),
+                });
+            read.await?
         } else {
-            match propose(&self.engine, Command::Txn(request)).await? {
+            match propose(&self.engine, &who, Command::Txn(request)).await? {
                 Outcome::Txn(response) => response,
                 _ => return Err(mismatch()),
             }
@@ -82,7 +94,8 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
-        match propose(&self.engine, Command::Compaction(request.into_inner())).await? {
+        let who = Who::of(&request);
+        match propose(&self.engine, &who, Command::Compaction(request.into_inner())).await? {
             Outcome::Compaction(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))

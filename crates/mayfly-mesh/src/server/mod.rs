@@ -1,35 +1,47 @@
 //! The gRPC face: etcd's services over an [`Engine`].
 
 mod answer;
+mod auth;
 mod cluster;
+mod gate;
 mod kv;
 mod lease;
 mod line;
 mod maintenance;
+mod subject;
+mod tls;
+mod tokens;
 mod watch;
+mod who;
 
 pub use answer::MAX_REQUEST_BYTES;
 pub use maintenance::ETCD_LEVEL;
+pub use tls::Tls;
 
 use crate::engine::Engine;
 use crate::error::{MeshError, Result};
+use crate::proto::etcdserverpb::auth_server::AuthServer;
 use crate::proto::etcdserverpb::cluster_server::ClusterServer;
 use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::lease_server::LeaseServer;
 use crate::proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::proto::etcdserverpb::watch_server::WatchServer;
 use crate::watch::Hub;
-use futures_util::StreamExt;
-use line::Line;
+use futures_util::{Stream, StreamExt};
+use gate::Gated;
+use line::{ClientInfo, Line};
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Greeter;
+use tokens::Used;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch as told};
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Router, TcpIncoming};
 
 /// What a message may be longer than its request, as in etcd.
 const OVERHEAD_BYTES: usize = 512 << 10;
@@ -41,6 +53,10 @@ const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long clients have to take what they were answered once the node ends.
 const GRACE: Duration = Duration::from_secs(5);
+/// Clients that may be greeting at once, with TLS.
+const MAX_GREETINGS: usize = 1_000;
+/// How long a token lives that nobody uses: etcd's time.
+const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// From where clients are served without encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +72,12 @@ pub enum InClear {
 pub struct Clients {
     /// The address.
     pub address: SocketAddr,
-    /// Which addresses are allowed.
+    /// Which addresses are allowed without TLS.
     pub in_clear: InClear,
+    /// TLS, if clients are to speak it.
+    pub tls: Option<Tls>,
+    /// How long a token lives that nobody uses. What the member says that leads is what counts.
+    pub token_life: Duration,
     /// The member's name in lists.
     pub name: String,
 }
@@ -65,22 +85,24 @@ pub struct Clients {
 impl Clients {
     /// On this machine only.
     pub fn loopback(port: u16) -> Self {
-        Self { address: (Ipv4Addr::LOCALHOST, port).into(), in_clear: InClear::Loopback, name: "default".into() }
+        let (address, in_clear) = ((Ipv4Addr::LOCALHOST, port).into(), InClear::Loopback);
+        Self { address, in_clear, tls: None, token_life: TOKEN_LIFE, name: "default".into() }
     }
 
     /// Opens the address; connections wait from now on.
     ///
     /// # Errors
-    /// [`MeshError::InClear`], [`MeshError::Listen`].
+    /// [`MeshError::InClear`], [`MeshError::Certificate`], [`MeshError::Listen`].
     pub async fn bind(self) -> Result<Bound> {
         let address = self.address;
-        if self.in_clear == InClear::Loopback && !address.ip().is_loopback() {
+        if self.in_clear == InClear::Loopback && self.tls.is_none() && !address.ip().is_loopback() {
             return Err(MeshError::InClear { address });
         }
+        let greeter = self.tls.map(Greeter::new).transpose()?.map(Arc::new);
         let fail = |e: std::io::Error| MeshError::Listen { address, reason: e.to_string() };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Bound { listener, address, name: self.name })
+        Ok(Bound { listener, address, greeter, token_life: self.token_life, name: self.name })
     }
 }
 
@@ -89,6 +111,8 @@ impl Clients {
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    greeter: Option<Arc<Greeter>>,
+    token_life: Duration,
     name: String,
 }
 
@@ -97,6 +121,17 @@ impl Bound {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// The same as a URL.
+    pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The URL of another address that leads here.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.greeter.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
 }
 
 /// Serves clients until `shutdown`, or until the node cannot go on.
@@ -104,22 +139,22 @@ impl Bound {
 /// # Errors
 /// Why the node ended; [`MeshError::Listen`].
 pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
-    let Bound { listener, address, name } = clients;
+    let address = clients.address;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let max = MAX_REQUEST_BYTES + OVERHEAD_BYTES;
-    let kv = KvServer::new(kv::KvService { engine: engine.clone() }).max_decoding_message_size(max);
-    let cluster = ClusterServer::new(cluster::ClusterService { engine: engine.clone(), name, address });
-    let maintenance = MaintenanceServer::new(maintenance::MaintenanceService { engine: engine.clone() });
-    let hub = Hub::new(engine.store())?;
-    let lease = LeaseServer::new(lease::LeaseService { engine: engine.clone(), hub: hub.clone() });
-    let watch = WatchServer::new(watch::WatchService { engine: engine.clone(), hub: hub.clone() });
+    let (hub, used) = (Hub::new(engine.store())?, Arc::new(Used::default()));
+    let mut server = Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(SILENCE))
+        .http2_keepalive_timeout(Some(ANSWER));
+    let server = add_services(server.add_service(health_service), &engine, &clients, &hub, &used);
     let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
             () = shutdown => {}
             reason = engine.ended() => ended = Some(reason),
             reason = look_out(&engine, &hub) => ended = Some(reason),
+            never = tokens::keep(&engine, &used, clients.token_life) => match never {},
         }
         // Streams of watchers would never end by themselves.
         hub.end(ended.clone().unwrap_or_else(|| MeshError::Stopped { reason: "it was closed".into() }));
@@ -127,21 +162,9 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     };
     let (cut, is_cut) = told::channel(false);
-    let lines = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let lines = lines.map(move |stream| stream.map(|stream| Line::new(stream, is_cut.clone())));
     let served = {
-        let serving = Server::builder()
-            .max_concurrent_streams(MAX_STREAMS)
-            .http2_keepalive_interval(Some(SILENCE))
-            .http2_keepalive_timeout(Some(ANSWER))
-            .add_service(health_service)
-            .add_service(kv)
-            .add_service(watch)
-            .add_service(lease)
-            .add_service(cluster)
-            .add_service(maintenance)
-            .serve_with_incoming_shutdown(lines, until);
-        let mut serving = pin!(serving);
+        let mut serving =
+            pin!(server.serve_with_incoming_shutdown(lines(clients.listener, clients.greeter, is_cut), until));
         tokio::select! {
             served = &mut serving => served,
             () = async { over.notified().await; tokio::time::sleep(GRACE).await } => {
@@ -154,6 +177,57 @@ pub async fn serve<E: Engine>(engine: E, clients: Bound, shutdown: impl Future<O
         Some(reason) => Err(reason),
         None => served.map_err(|e| MeshError::Listen { address, reason: e.to_string() }),
     }
+}
+
+/// All services, each behind the gate.
+fn add_services<E: Engine>(router: Router, engine: &E, clients: &Bound, hub: &Arc<Hub>, used: &Arc<Used>) -> Router {
+    let max = MAX_REQUEST_BYTES + OVERHEAD_BYTES;
+    let (name, url) = (clients.name.clone(), clients.url());
+    let [one, two, three] = [(); 3].map(|()| (engine.clone(), hub.clone()));
+    let kv = KvServer::new(kv::KvService { engine: engine.clone() }).max_decoding_message_size(max);
+    let watch = WatchServer::new(watch::WatchService { engine: one.0, hub: one.1 });
+    let lease = LeaseServer::new(lease::LeaseService { engine: two.0, hub: two.1 });
+    let cluster = ClusterServer::new(cluster::ClusterService { engine: three.0, name, url });
+    let maintenance = MaintenanceServer::new(maintenance::MaintenanceService { engine: engine.clone() });
+    let auth = AuthServer::new(auth::AuthService::new(engine.clone()));
+    router
+        .add_service(gated(engine, used, kv))
+        .add_service(gated(engine, used, watch))
+        .add_service(gated(engine, used, lease))
+        .add_service(gated(engine, used, cluster))
+        .add_service(gated(engine, used, maintenance))
+        .add_service(gated(engine, used, auth))
+}
+
+fn gated<E: Engine, S>(engine: &E, used: &Arc<Used>, service: S) -> Gated<E, S> {
+    Gated { engine: engine.clone(), used: used.clone(), service }
+}
+
+/// Connections of clients, as they come.
+fn lines(
+    listener: TcpListener,
+    greeter: Option<Arc<Greeter>>,
+    cut: told::Receiver<bool>,
+) -> impl Stream<Item = io::Result<Line>> {
+    let streams = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let greeted = streams.map(move |stream| {
+        let (greeter, cut) = (greeter.clone(), cut.clone());
+        async move {
+            match (stream, greeter) {
+                (Ok(stream), None) => Some(Ok(Line::new(Box::new(stream), ClientInfo::default(), cut))),
+                (Ok(stream), Some(greeter)) => match greeter.greet(stream, cut).await {
+                    Ok(line) => Some(Ok(line)),
+                    Err(error) => {
+                        tracing::debug!(%error, "a client is not let in");
+                        None
+                    }
+                },
+                (Err(error), _) => Some(Err(error)),
+            }
+        }
+    });
+    // A client that greets slowly keeps nobody else waiting.
+    greeted.buffer_unordered(MAX_GREETINGS).filter_map(std::future::ready)
 }
 
 /// Wakes watchers for what is committed, until that cannot be read.

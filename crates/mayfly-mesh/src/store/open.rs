@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// `format`, `cluster`, `member`.
 const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Bytes of pages kept in memory.
 const CACHE: usize = 64 << 20;
 

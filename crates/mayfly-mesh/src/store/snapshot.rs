@@ -11,7 +11,7 @@ use redb::{ReadTransaction, WriteTransaction};
 use std::io::{Read, Write};
 
 const MAGIC: &[u8; 6] = b"mfmesh";
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 const END: u8 = 0xff;
 /// No record of a module is longer; a length read from outside is not believed beyond.
 const MAX_RECORD: u32 = 4 << 20;

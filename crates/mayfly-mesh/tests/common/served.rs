@@ -6,6 +6,7 @@ use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::{Clients, MeshError, Single, Store, modules, serve};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -25,8 +26,18 @@ impl Node {
     }
 
     pub async fn over(store: Store) -> Self {
+        Self::serving(store, Clients::loopback(0)).await
+    }
+
+    /// With tokens of another life.
+    pub async fn start_with(folder: &Path, token_life: Duration) -> Self {
+        let store = Store::open(folder, modules()).expect("a store");
+        Self::serving(store, Clients { token_life, ..Clients::loopback(0) }).await
+    }
+
+    pub async fn serving(store: Store, clients: Clients) -> Self {
         let engine = Single::start(store).expect("a thread");
-        let clients = Clients::loopback(0).bind().await.expect("a port");
+        let clients = clients.bind().await.expect("a port");
         let address = clients.address();
         let (stop, stopped) = oneshot::channel();
         let until = async move { drop(stopped.await) };
