@@ -318,11 +318,18 @@ fn users_and_permissions_are_those_of_the_model() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut store = Store::open(folder.path(), modules()).expect("a store");
         let mut model = Model { revision: 1, ..Model::default() };
+        let begin = [AuthOp::UserAdd("root".into(), false), AuthOp::GrantRole("root".into(), "root".into())];
+        let begin = begin.into_iter().chain((0..40).map(|_| AuthOp::random(&mut rng))).chain([AuthOp::Enable]);
+        for op in begin.collect::<Vec<_>>() {
+            let Some(command) = op.command() else { continue };
+            let root = Some(Caller { user: "root".into(), auth_revision: 0 });
+            assert_eq!(apply(&store, command, root.clone()).map(drop), model.change(&op, root.as_ref()), "{op:?}");
+        }
         for _ in 0..150 {
             let user = if rng.below(12) == 0 { "nobody".into() } else { pick(&mut rng, &USERS).to_string() };
             let auth_revision = model.revision - if model.revision > 1 { u64::from(rng.below(15) == 0) } else { 0 };
             let caller = (rng.below(10) > 0).then_some(Caller { user, auth_revision });
-            if rng.below(2) == 0 {
+            if rng.below(3) == 0 {
                 let op = AuthOp::random(&mut rng);
                 let Some(command) = op.command() else { continue };
                 let root = (rng.below(3) > 0).then(|| Caller { user: "root".into(), auth_revision: 0 });
@@ -356,7 +363,9 @@ fn tokens_end() {
         let digest = vec![user.as_bytes()[0]; 32];
         apply(&store, Command::NewToken(NewToken { user: user.into(), auth_revision, digest }), None)
     };
-    let tick = |from| apply(&store, Command::Tick(Tick { from }), None).expect("done");
+    let tick = |from| {
+        apply(&store, Command::Tick(Tick { from }), None).expect("done");
+    };
     // By the digests in a snapshot: of u1, and of root.
     let tokens = || {
         let mut bytes = Vec::new();
@@ -373,17 +382,17 @@ fn tokens_end() {
     let first = token("u1", 4).expect("a token");
     token("root", 4).expect("a token");
     assert_eq!(tokens(), [1, 1]);
-    (0..6).for_each(|from| drop(tick(from)));
+    (0..6).for_each(tick);
     let before = store.hash(Tag::AUTH).expect("readable").expect("a module").1;
     tick(0);
     tick(7);
     assert_eq!(store.hash(Tag::AUTH).expect("readable").expect("a module").1, before, "a tick counts once");
     apply(&store, Command::UsedTokens(UsedTokens { token: vec![first, 99] }), None).expect("done");
-    (6..10).for_each(|from| drop(tick(from)));
+    (6..10).for_each(tick);
     assert_eq!(tokens(), [1, 1]);
     tick(10);
     assert_eq!(tokens(), [1, 0], "the one that was not used is gone");
-    (11..16).for_each(|from| drop(tick(from)));
+    (11..16).for_each(tick);
     assert_eq!(tokens(), [1, 0]);
     tick(16);
     assert_eq!(tokens(), [0, 0]);
