@@ -166,6 +166,10 @@ async fn methods_are_for_whom_etcd_says() {
             refused(ask(&mut auth, token, &op).await, want);
         }
     }
+    // etcd takes who says no name for the user without one.
+    let nameless = (Code::FailedPrecondition, "etcdserver: user name not found");
+    refused(ask(&mut auth, None, &AuthOp::UserGet(String::new())).await, nameless);
+    refused(ask(&mut auth, Some("no.1"), &AuthOp::UserGet(String::new())).await, NO_TOKEN);
     // What is one's own may be seen.
     assert_eq!(ask(&mut auth, u1, &AuthOp::UserGet("u1".into())).await.expect("permitted"), r#"["r1"]"#);
     ask(&mut auth, u1, &AuthOp::RoleGet("r1".into())).await.expect("permitted");

@@ -100,7 +100,9 @@ impl Model {
             }
             AuthOp::RoleDelete(name) => {
                 self.roles.remove(name).ok_or(EtcdError::RoleNotFound)?;
-                self.users.values_mut().for_each(|roles| drop(roles.remove(name)));
+                for roles in self.users.values_mut() {
+                    roles.remove(name);
+                }
             }
             AuthOp::Grant(name, permission) => {
                 let role = self.roles.get_mut(name).ok_or(EtcdError::RoleNotFound)?;

@@ -279,15 +279,26 @@ impl Side {
     }
 }
 
-/// What etcd 3.4 does not look at, and later ones do: transactions within others, leases and `prev_kv` of puts in transactions.
+/// Does etcd 3.4 look at all of it, as later ones do? It does not at transactions within others, and leases and `prev_kv` of puts in transactions.
+/// And whether a range that ends before it begins is permitted depends on the shape of a tree there.
 fn is_looked_at(op: &Op) -> bool {
     use mayfly_mesh::proto::etcdserverpb::request_op::Request;
-    let Op::Txn(txn) = op else { return true };
-    txn.success.iter().chain(&txn.failure).all(|op| match &op.request {
+    let is_range = |key: &[u8], end: &[u8]| end.is_empty() || end == [0] || key < end;
+    let txn = match op {
+        Op::Range(range) => return is_range(&range.key, &range.range_end),
+        Op::Delete(delete) => return is_range(&delete.key, &delete.range_end),
+        Op::Txn(txn) => txn,
+        _ => return true,
+    };
+    let mut ops = txn.success.iter().chain(&txn.failure);
+    let is_looked_at = ops.all(|op| match &op.request {
         Some(Request::RequestTxn(_)) => false,
         Some(Request::RequestPut(put)) => put.lease == 0 && !put.prev_kv,
-        _ => true,
-    })
+        Some(Request::RequestRange(range)) => is_range(&range.key, &range.range_end),
+        Some(Request::RequestDeleteRange(delete)) => is_range(&delete.key, &delete.range_end),
+        None => true,
+    });
+    is_looked_at && txn.compare.iter().all(|compare| is_range(&compare.key, &compare.range_end))
 }
 
 /// Random users change users, roles and permissions, and ask for keys and leases.
@@ -493,7 +504,7 @@ async fn etcdctl_manages_users(address: SocketAddr) {
         ("", &["role", "grant-permission", "r1", "readwrite", "foo", "--prefix"], "Role r1 updated\n"),
         ("", &["role", "grant-permission", "r1", "read", "q", "--from-key"], "Role r1 updated\n"),
         ("", &["user", "grant-role", "u1", "r1"], "Role r1 is granted to user u1\n"),
-        ("", &["auth", "enable"], "Authentication Enabled\n"),
+        ("", &["auth", "enable"], "Authentication Enabled"), // after a warning of its own: it makes the role root
         ("root:r", &["role", "list"], "r1\nroot\n"),
         ("root:r", &["user", "list"], "bare\nroot\nu1\n"),
         ("u1:p", &["put", "foo1", "v"], "OK\n"),

@@ -211,7 +211,7 @@ impl<E: Engine> auth_server::Auth for AuthService<E> {
         let (who, name) = (Who::of(&request), request.into_inner().name);
         let found = self.read(move |transaction| {
             if let Err(error) = who.admin(transaction)?
-                && who.user(transaction)?.ok().flatten().is_none_or(|user| user != name)
+                && !who.user(transaction)?.is_ok_and(|user| user.unwrap_or_default() == name)
             {
                 return Ok(Err(error));
             }

@@ -1,7 +1,7 @@
 //! `mayfly mesh status`.
 
 use super::advice::said;
-use super::connect::{nobody, reach};
+use super::connect::{Way, nobody};
 use super::target::Target;
 use super::words;
 use crate::support::exit::Detailed;
@@ -12,7 +12,6 @@ use futures_util::future::join_all;
 use mayfly_mesh::proto::etcdserverpb::StatusResponse;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// What an endpoint answered, or why it did not.
 struct Look {
@@ -21,7 +20,8 @@ struct Look {
 }
 
 pub async fn run(target: &Target, ui: Ui) -> Result<()> {
-    let looks = join_all(target.endpoints.iter().map(|endpoint| look(endpoint, target.limit()))).await;
+    let way = Way::new(target)?;
+    let looks = join_all(target.endpoints.iter().map(|endpoint| look(endpoint, &way))).await;
     let silent: Vec<&Look> = looks.iter().filter(|look| look.answer.is_err()).collect();
     let object = json!({ "endpoints": looks.iter().map(object_of).collect::<Vec<_>>() });
     let failure = match silent.len() {
@@ -38,8 +38,8 @@ pub async fn run(target: &Target, ui: Ui) -> Result<()> {
     bail!(failure)
 }
 
-async fn look(endpoint: &str, limit: Duration) -> Look {
-    let answer = match reach(endpoint, limit).await {
+async fn look(endpoint: &str, way: &Way) -> Look {
+    let answer = match way.reach(endpoint).await {
         Ok(reached) => reached.standing().await.map_err(|status| said(&status)),
         Err(reason) => Err(reason),
     };
