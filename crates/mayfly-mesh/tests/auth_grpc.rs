@@ -102,6 +102,9 @@ async fn keys_are_those_of_ones_roles() {
             }
         }
     }
+    // Who asks for nothing needs nothing, but shows no false token either; so in etcd.
+    kv.txn(TxnRequest::default()).await.expect("nothing is asked");
+    refused(kv.txn(by(Some("no.1"), TxnRequest::default())).await, NO_TOKEN);
     refused(kv.range(by(u1, get("a", "c"))).await, DENIED);
     refused(kv.range(by(u1, get("a", "\0"))).await, DENIED);
     kv.range(by(u1, get("a", "b"))).await.expect("permitted");

@@ -122,7 +122,7 @@ async fn a_certificate_says_who_one_is() {
     for own in [None, Some(strangers.certify("root")), Some(servers.certify("root"))] {
         if let Ok(channel) = dial(&node, &servers, own.as_ref()).await {
             let status = KvClient::new(channel).put(put("b")).await.expect_err("not let in");
-            assert!(matches!(status.code(), Code::Unknown | Code::Unavailable), "{status}");
+            assert!(matches!(status.code(), Code::Unknown | Code::Unavailable | Code::Cancelled), "{status}");
         }
     }
     assert!(dial(&node, &strangers, Some(&u1)).await.is_err(), "the node is not whom this client knows");

@@ -116,5 +116,9 @@ pub(super) async fn read_as<E: Engine, T: Send + 'static>(
     who: Who,
     act: impl FnOnce(&ReadTransaction, &Rights) -> Result<Answer<T>, Fault> + Send + 'static,
 ) -> Result<T, Status> {
-    read(engine, move |transaction| act(transaction, &who.rights(transaction)?)).await
+    read(engine, move |transaction| match who.rights(transaction)? {
+        Ok(rights) => act(transaction, &rights),
+        Err(error) => Ok(Err(error)),
+    })
+    .await
 }

@@ -92,7 +92,7 @@ async fn admit<E: Engine>(engine: &E, who: &Who, need: Need) -> Result<(), Statu
     match need {
         Need::Nothing => Ok(()),
         Need::User => {
-            let rights = in_state(engine, move |transaction| asker.rights(transaction)).await?;
+            let rights = in_state(engine, move |transaction| asker.rights(transaction)).await??;
             Ok(rights.is_user()?)
         }
         Need::Admin => {

@@ -2,6 +2,7 @@
 
 use super::answer::{fill, has_leader, in_state, needs_leader, status};
 use super::who::Who;
+use crate::auth::Rights;
 use crate::engine::Engine;
 use crate::error::MeshError;
 use crate::etcd_error::EtcdError;
@@ -135,8 +136,8 @@ impl<E: Engine> Connection<E> {
     /// May these keys be watched? Asked when a watcher begins, and not again, as in etcd.
     async fn permitted(&self, request: &WatchCreateRequest) -> Result<Answer<()>, Status> {
         let (who, keys) = (self.who.clone(), watched(request));
-        in_state(&self.engine, move |transaction| Ok(who.rights(transaction)?.may_read(&keys.key, &keys.range_end)))
-            .await
+        let may = move |rights: Rights| rights.may_read(&keys.key, &keys.range_end);
+        in_state(&self.engine, move |transaction| Ok(who.rights(transaction)?.and_then(may))).await
     }
 
     /// What is new for the client's watchers.

@@ -71,11 +71,11 @@ impl Who {
         Ok(self.user(transaction)?.map(caller))
     }
 
-    /// What it may do in this state.
-    pub(super) fn rights(&self, transaction: &ReadTransaction) -> Result<Rights, Fault> {
+    /// What it may do in this state. What is no token is refused, even by those who ask for nothing.
+    pub(super) fn rights(&self, transaction: &ReadTransaction) -> Result<Answer<Rights>, Fault> {
         match self.caller(transaction)? {
-            Ok(caller) => Rights::of(transaction, caller.as_ref()),
-            Err(error) => Ok(Rights::Nothing(error)),
+            Ok(caller) => Rights::of(transaction, caller.as_ref()).map(Ok),
+            Err(error) => Ok(Err(error)),
         }
     }
 
