@@ -25,8 +25,9 @@ fn all() -> Op {
 fn node(count: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path()).expect("a store");
+    let value = "value".repeat(300); // so that much of the file is in use
     for i in 0..count {
-        apply(&store, &put(&format!("key {i}"), "value")).expect("written");
+        apply(&store, &put(&format!("key {i}"), &value)).expect("written");
     }
     folder
 }
@@ -85,9 +86,9 @@ fn later_formats_are_refused_with_both_numbers() {
         transaction.open_table(mark).expect("a table").insert("format", &[format][..]).expect("written");
         transaction.commit().expect("committed");
     };
-    mark(3);
+    mark(4);
     match open(folder.path()).map(drop) {
-        Err(MeshError::NewerFormat { found: 3, known: 2, .. }) => {}
+        Err(MeshError::NewerFormat { found: 4, known: 3, .. }) => {}
         other => panic!("{other:?}"),
     }
     mark(1);

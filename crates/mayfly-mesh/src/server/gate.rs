@@ -1,7 +1,7 @@
 //! Who may call which method. Methods that look at keys look themselves, in the state that they read or change; what is not named here is for administrators.
 
 use super::answer::{in_state, status};
-use super::tokens::Used;
+use super::used::Used;
 use super::who::Who;
 use crate::auth::Look;
 use crate::engine::Engine;

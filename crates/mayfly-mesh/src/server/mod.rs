@@ -11,6 +11,7 @@ mod maintenance;
 mod subject;
 mod tls;
 mod tokens;
+mod used;
 mod watch;
 mod who;
 
@@ -37,11 +38,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Greeter;
-use tokens::Used;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch as told};
 use tonic::transport::Server;
 use tonic::transport::server::{Router, TcpIncoming};
+use used::Used;
 
 /// What a message may be longer than its request, as in etcd.
 const OVERHEAD_BYTES: usize = 512 << 10;

@@ -2,34 +2,16 @@
 //! member which tokens were used with it.
 
 use super::answer::{in_state, propose_auth};
+use super::used::Used;
 use crate::auth::{self, Look, TICKS};
 use crate::engine::Engine;
 use crate::proto::meshpb::auth_command::Request;
 use crate::proto::meshpb::{Tick, UsedTokens};
-use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::Status;
-
-/// Tokens that were used here since that was last said.
-#[derive(Debug, Default)]
-pub(super) struct Used(Mutex<BTreeSet<u64>>);
-
-impl Used {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn note(&self, index: u64) {
-        self.lock().insert(index);
-    }
-
-    fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.lock()).into_iter().collect()
-    }
-}
 
 /// For as long as it is let.
 pub(super) async fn keep<E: Engine>(engine: &E, used: &Arc<Used>, life: Duration) -> Infallible {

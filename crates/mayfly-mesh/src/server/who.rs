@@ -1,7 +1,7 @@
 //! Who asks: what a client shows, and whose it is in one state.
 
 use super::line::ClientInfo;
-use super::tokens::Used;
+use super::used::Used;
 use crate::auth::{Look, Rights, Shown, admin};
 use crate::etcd_error::EtcdError;
 use crate::kv::Answer;
