@@ -315,7 +315,7 @@ fn disturb(rng: &mut Rng, store: Store, folder: &std::path::Path) -> Store {
 #[test]
 fn users_and_permissions_are_those_of_the_model() {
     let mut counts = [0_u64; 4];
-    for seed in 0..seeds(40) {
+    for seed in 0..seeds(15) {
         let mut rng = Rng::new(seed);
         let folder = tempfile::tempdir().expect("a folder");
         let mut store = Store::open(folder.path(), modules()).expect("a store");
@@ -349,7 +349,7 @@ fn users_and_permissions_are_those_of_the_model() {
     }
     let [changed, not_changed, done, refused] = counts;
     println!("{changed} changes, {not_changed} refused; {done} requests let through, {refused} refused");
-    assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 100), "{counts:?}");
 }
 
 /// Whose tokens are gone: those of a user that is deleted or has a new password, all when callers are looked at no more, and what nobody used for a life.

@@ -48,19 +48,17 @@ mod tests {
         assert!(is_right("", Some(&hash("").unwrap())));
     }
 
-    /// The shortest of some, since others use the processor as well.
+    /// The shortest of some, since others use the processor as well. To leave the work out would be a thousand times faster.
     #[test]
     fn unknown_users_take_as_long_as_wrong_passwords() {
         let kept = hash("pw").unwrap();
-        let shortest = |hash: Option<&str>| {
-            let time = |_| {
-                let start = Instant::now();
-                assert!(!is_right("other", hash));
-                start.elapsed()
-            };
-            (0..7).map(time).min().unwrap()
+        let time = |hash: Option<&str>| {
+            let start = Instant::now();
+            assert!(!is_right("other", hash));
+            start.elapsed()
         };
-        let (wrong, unknown) = (shortest(Some(&kept)), shortest(None));
-        assert!(unknown < wrong * 2 && wrong < unknown * 2, "{wrong:?} {unknown:?}");
+        let (wrong, unknown) = (0..9).map(|_| (time(Some(&kept)), time(None))).unzip::<_, _, Vec<_>, Vec<_>>();
+        let (wrong, unknown) = (wrong.iter().min().unwrap(), unknown.iter().min().unwrap());
+        assert!(*unknown < *wrong * 4 && *wrong < *unknown * 4, "{wrong:?} {unknown:?}");
     }
 }
