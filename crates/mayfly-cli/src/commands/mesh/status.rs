@@ -13,6 +13,9 @@ use mayfly_mesh::proto::etcdserverpb::StatusResponse;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// What a node says to those who do not say who they are.
+const NAMELESS: &str = "etcdserver: user name is empty";
+
 /// What an endpoint answered, or why it did not.
 struct Look {
     endpoint: String,
@@ -26,6 +29,9 @@ pub async fn run(target: &Target, ui: Ui) -> Result<()> {
     let object = json!({ "endpoints": looks.iter().map(object_of).collect::<Vec<_>>() });
     let failure = match silent.len() {
         0 => return ui.result(&table(&looks), &object),
+        n if n == looks.len() && looks.iter().all(asks_who) => {
+            format!("{}: {NAMELESS}: --user says who asks", plain(&looks[0].endpoint))
+        }
         n if n == looks.len() => nobody(&silent.iter().map(|look| reason(look)).collect::<Vec<_>>()).to_string(),
         n => format!("{n} of {} without an answer", counted(looks.len(), "endpoint")),
     };
@@ -44,6 +50,11 @@ async fn look(endpoint: &str, way: &Way) -> Look {
         Err(reason) => Err(reason),
     };
     Look { endpoint: endpoint.into(), answer }
+}
+
+/// Is it there, and tells only those who have a name?
+fn asks_who(look: &Look) -> bool {
+    look.answer.as_ref().is_err_and(|reason| reason == NAMELESS)
 }
 
 fn reason(look: &Look) -> String {
