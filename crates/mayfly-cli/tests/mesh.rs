@@ -192,7 +192,129 @@ fn options_that_cannot_be_are_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert!(node(&["--mesh", "--clients", &address]).contains("--clients ADDR"));
+    assert!(node(&["--mesh", "--client-cert", "a"]).contains("--client-key"));
+    let missing = ["--mesh", "--clients", "127.0.0.1:0", "--client-cert", "/no/such", "--client-key", "/no/such"];
+    assert!(node(&missing).contains("/no/such"));
     assert!(node(&["--mesh=often"]).contains("often"));
     assert!(!Path::new(data).exists(), "nothing was written");
     assert!(refused(&free(), &["get", "k"]).contains("mayfly node --mesh"));
+}
+
+/// Runs `mayfly mesh` with words in the environment; gives what it printed.
+fn mesh_with(at: &str, variables: &[(&str, &str)], args: &[&str], input: &str) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly"));
+    command.arg("mesh").args(args).args(["--endpoints", at]).envs(variables.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let out = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out.status.success(), text)
+}
+
+#[test]
+fn users_do_what_their_roles_allow() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new(folder.path(), "n");
+    node.process.start(None);
+    until("it serves", || node.serves());
+    let at = &node.clients[..];
+    let (none, root) = (&[][..], &[("MAYFLY_MESH_PASSWORD", "r")][..]);
+    let new = &[("MAYFLY_MESH_NEW_PASSWORD", "u"), ("MAYFLY_MESH_PASSWORD", "r")][..];
+    for (variables, line, input, want) in [
+        (none, "put k 0", "", Ok("stored")),
+        (none, "auth enable", "", Err("user add root")),
+        (none, "user add root", "r\n", Ok("user root is added")),
+        (none, "user grant-role root root", "", Ok("user root has role root")),
+        (none, "auth enable", "", Ok("looked at who asks")),
+        (none, "put k 1", "", Err("--user says who asks")),
+        (root, "put k 1 --user root", "", Ok("stored")),
+        (root, "auth status --user root", "", Ok("looked at who asks (users and roles are at revision 3)")),
+        (&[("MAYFLY_MESH_PASSWORD", "x")], "get k --user root", "", Err("the name or the password is another one")),
+        (none, "get k --user root:r", "", Ok("k\n1")),
+        (new, "user add u1 --user root", "", Ok("user u1 is added")),
+        (root, "role add r1 --user root", "", Ok("role r1 is added")),
+        (
+            root,
+            "role grant-permission r1 readwrite a/ --prefix --user root",
+            "",
+            Ok("read and write keys that begin with a/"),
+        ),
+        (root, "role get r1 --user root", "", Ok("read and write keys that begin with a/\n")),
+        (root, "user grant-role u1 r1 --user root", "", Ok("user u1 has role r1")),
+        (none, "put a/1 1 --user u1:u", "", Ok("stored")),
+        (none, "put k 2 --user u1:u", "", Err("somebody whose roles allow it")),
+        (none, "user list --user u1:u", "", Err("permission denied")),
+        (none, "user get u1 --user u1:u", "", Ok("r1\n")),
+        (root, "user list --user root", "", Ok("root\nu1\n")),
+        (root, "role revoke-permission r1 a/ --user root", "", Err("permission is not granted to the role")),
+        (root, "role revoke-permission r1 a/ --prefix --user root", "", Ok("keys that begin with a/")),
+        (none, "put a/1 1 --user u1:u", "", Err("permission denied")),
+        (root, "user passwd u1 --user root", "another\n", Ok("user u1 has another password")),
+        (none, "get a/1 --user u1:u", "", Err("authentication failed")),
+        (root, "role delete r1 --user root", "", Ok("role r1 is deleted")),
+        (root, "user delete u1 --user root", "", Ok("user u1 is deleted")),
+        (root, "user delete root --user root", "", Err("invalid auth management")),
+        (root, "auth disable --user root", "", Ok("everybody may do everything")),
+        (none, "get k", "", Ok("k\n1")),
+        (root, "get k --user root", "", Ok("k\n1")),
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        let (is_ok, text) = mesh_with(at, variables, &args, input);
+        let wanted = want.unwrap_or_else(|error| error);
+        assert_eq!((is_ok, text.contains(wanted)), (want.is_ok(), true), "{line}: {text}");
+    }
+}
+
+/// A certificate of `openssl`; needs it.
+#[test]
+fn clients_speak_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let certify = |name: &str, extra: &[&str]| {
+        let (cert, key) = (file(&format!("{name}.pem")), file(&format!("{name}.key")));
+        let subject = format!("/CN={name}");
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        command.args(["-keyout", &key, "-out", &cert, "-subj", &subject]).args(extra);
+        assert!(command.output().is_ok_and(|out| out.status.success()), "openssl makes no certificate");
+        (cert, key)
+    };
+    let (ca, ca_key) = certify("authority", &[]);
+    let signed = |name: &str| {
+        certify(
+            name,
+            &[
+                "-CA",
+                &ca,
+                "-CAkey",
+                &ca_key,
+                "-addext",
+                "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ],
+        )
+    };
+    let (node_cert, node_key) = signed("node");
+    let (cert, key) = signed("root");
+    let mut node = Node::new(folder.path(), "n");
+    node.process
+        .more
+        .extend(["--client-cert", &node_cert, "--client-key", &node_key, "--client-ca", &ca].map(String::from));
+    node.process.start(None);
+    let tls = [&["--cacert", &ca[..]][..], &["--cert", &cert, "--key", &key]].concat();
+    let run = |args: &[&str], tls: &[&str]| mesh_with(&node.clients, &[], &[args, tls].concat(), "r\n");
+    until("it serves", || run(&["put", "k", "1"], &tls).0);
+    let at = format!("https://{}", node.clients);
+    assert!(mesh_with(&at, &[], &[&["get", "k"][..], &tls].concat(), "").1.contains("k\n1"));
+    assert!(run(&["member", "list"], &tls).1.contains(&at), "members tell URLs with https");
+    assert!(run(&["user", "add", "root"], &tls).0 && run(&["user", "grant-role", "root", "root"], &tls).0);
+    assert!(run(&["auth", "enable"], &tls).0);
+    let (is_ok, text) = run(&["put", "k", "2"], &tls);
+    assert!(is_ok, "the certificate says that it is root: {text}");
+    assert!(!run(&["get", "k"], &[]).0, "in clear");
+    assert!(!run(&["get", "k"], &["--cacert", &ca]).0, "without a certificate");
+    let (_, text) = mesh_with(&at, &[], &["get", "k"], "");
+    assert!(text.contains("--cacert"), "{text}");
 }

@@ -11,6 +11,8 @@ impl Tag {
     pub const KV: Self = Self(1);
     /// The registry of models.
     pub const MODELS: Self = Self(2);
+    /// Users, roles and tokens.
+    pub const AUTH: Self = Self(3);
 }
 
 /// The version of the outer form: one byte of format, one of tag, then the module's own.

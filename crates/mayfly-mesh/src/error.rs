@@ -151,6 +151,14 @@ pub enum MeshError {
         /// The address.
         address: std::net::SocketAddr,
     },
+    /// Clients cannot be served with these certificates.
+    #[error("cannot serve clients with {path}: {reason}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The address cannot be listened on, or serving ended with an error.
     #[error("cannot serve clients on {address}: {reason}")]
     Listen {

@@ -70,6 +70,32 @@ etcd_errors! {
     BadLeaderTransferee = 27, FailedPrecondition, "etcdserver: bad leader transferee";
     NoSpace = 60, ResourceExhausted, "etcdserver: mvcc: database space exceeded";
     LeaderTransferTimeout = 28, Unavailable, "etcdserver: request timed out, leader transfer took too long";
+    UserEmpty = 50, InvalidArgument, "etcdserver: user name is empty";
+    RoleEmpty = 51, InvalidArgument, "etcdserver: role name is empty";
+    AuthFailed = 52, InvalidArgument, "etcdserver: authentication failed, invalid user ID or password";
+    PermissionNotGiven = 53, InvalidArgument, "etcdserver: permission not given";
+    InvalidAuthManagement = 54, InvalidArgument, "etcdserver: invalid auth management";
+    AuthOldRevision = 55, InvalidArgument, "etcdserver: revision of auth store is old";
+    RootUserNotFound = 56, FailedPrecondition, "etcdserver: root user does not exist";
+    RootRoleNotFound = 57, FailedPrecondition, "etcdserver: root user does not have root role";
+    UserExists = 58, FailedPrecondition, "etcdserver: user name already exists";
+    UserNotFound = 59, FailedPrecondition, "etcdserver: user name not found";
+    RoleExists = 60, FailedPrecondition, "etcdserver: role name already exists";
+    RoleNotFound = 61, FailedPrecondition, "etcdserver: role name not found";
+    RoleNotGranted = 62, FailedPrecondition, "etcdserver: role is not granted to the user";
+    PermissionNotGranted = 63, FailedPrecondition, "etcdserver: permission is not granted to the role";
+    AuthNotEnabled = 64, FailedPrecondition, "etcdserver: authentication is not enabled";
+    PermissionDenied = 65, PermissionDenied, "etcdserver: permission denied";
+    InvalidAuthToken = 66, Unauthenticated, "etcdserver: invalid auth token";
+    NoPasswordUser = 67, Unknown, "auth: authentication failed, password was given for no password user";
+}
+
+#[cfg(feature = "grpc")]
+impl EtcdError {
+    /// As Go prints it, which is what etcd tells within an answer: "rpc error: code = … desc = …".
+    pub(crate) fn in_words_of_go(self) -> String {
+        format!("rpc error: code = {:?} desc = {}", self.code(), self.text())
+    }
 }
 
 #[cfg(feature = "grpc")]

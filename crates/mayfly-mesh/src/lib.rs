@@ -15,6 +15,7 @@
 #[cfg(test)]
 extern crate self as mayfly_mesh;
 
+pub mod auth;
 mod ballot;
 mod cluster;
 mod engine;
@@ -33,6 +34,7 @@ mod mutant;
 pub mod proto;
 #[cfg(feature = "raft")]
 mod raft;
+mod refusal;
 #[cfg(feature = "grpc")]
 mod server;
 mod store;
@@ -54,12 +56,12 @@ pub use mutant::Guard;
 #[cfg(feature = "raft")]
 pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Seat, Surroundings};
 #[cfg(feature = "grpc")]
-pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, serve, serve_with};
+pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, Tls, serve, serve_with};
 pub use store::Store;
 pub use upkeep::{Keep, Pace, Upkeep, UpkeepConfig};
 pub use watch::{Hub, Watching};
 
-/// The state machines of a node: keys and values, and models.
+/// The state machines of a node: keys and values; models; users and roles.
 pub fn modules() -> Vec<Box<dyn Module>> {
-    vec![Box::new(kv::Kv), Box::new(models::Models)]
+    vec![Box::new(kv::Kv), Box::new(models::Models), Box::new(auth::Auth)]
 }

@@ -25,8 +25,9 @@ fn all() -> Op {
 fn node(count: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path()).expect("a store");
+    let value = "value".repeat(300); // so that much of the file is in use
     for i in 0..count {
-        apply(&store, &put(&format!("key {i}"), "value")).expect("written");
+        apply(&store, &put(&format!("key {i}"), &value)).expect("written");
     }
     folder
 }

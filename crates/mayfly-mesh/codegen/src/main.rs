@@ -4,10 +4,27 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 7] =
-    ["mvccpb.rs", "etcdserverpb.rs", "meshpb.rs", "linkpb.rs", "v3lockpb.rs", "v3electionpb.rs", "modelspb.rs"];
-const PROTOS: [&str; 7] =
-    ["kv.proto", "rpc.proto", "mesh.proto", "link.proto", "v3lock.proto", "v3election.proto", "models.proto"];
+const FILES: [&str; 8] = [
+    "mvccpb.rs",
+    "authpb.rs",
+    "etcdserverpb.rs",
+    "meshpb.rs",
+    "linkpb.rs",
+    "v3lockpb.rs",
+    "v3electionpb.rs",
+    "modelspb.rs",
+];
+const PROTOS: [&str; 9] = [
+    "kv.proto",
+    "rpc.proto",
+    "auth.proto",
+    "auth_rpc.proto",
+    "mesh.proto",
+    "link.proto",
+    "v3lock.proto",
+    "v3election.proto",
+    "models.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -1,6 +1,5 @@
 //! Alarms: what keeps the cluster from taking more, as state that is the same everywhere.
 
-use super::refusal::Stop;
 use super::tables::{ALARMS, Reader};
 use super::write::Writer;
 use crate::etcd_error::EtcdError;
@@ -11,6 +10,7 @@ use crate::proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, PutRequest, RequestOp, ResponseHeader, TxnRequest,
 };
 use crate::proto::meshpb::command::Request;
+use crate::refusal::Stop;
 use redb::{ReadTransaction, ReadableTable};
 
 /// Of `kv.state`: which alarms are up, so that an entry need not look at them all.

@@ -1,11 +1,11 @@
 //! History in its order: what watchers are told.
 
 use super::range::range;
-use super::refusal::settle;
 use super::tables::{Clock, HISTORY, Place, STATE, View, unseal};
 use crate::module::Fault;
 use crate::proto::etcdserverpb::RangeRequest;
 use crate::proto::mvccpb::KeyValue;
+use crate::refusal::settle;
 use redb::ReadTransaction;
 
 /// The revisions of a state.

@@ -1,7 +1,6 @@
 //! Leases: they are granted, and end. When one is over, its leader says: [`crate::lease`].
 
 use super::lease_table::{Lease, MAX_SECONDS};
-use super::refusal::Stop;
 use super::tables::Reader;
 use super::write::Writer;
 use crate::etcd_error::EtcdError;
@@ -11,6 +10,7 @@ use crate::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse, ResponseHeader,
 };
 use crate::proto::meshpb::{Checkpoint, Done, Expire, Granted};
+use crate::refusal::Stop;
 
 /// The shortest time to live, in seconds: etcd's, with its usual election timeout.
 const MIN_SECONDS: i64 = 2;

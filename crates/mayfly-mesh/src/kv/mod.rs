@@ -8,9 +8,9 @@ mod history;
 mod lease;
 mod lease_table;
 mod measure;
+mod permit;
 mod put_delete;
 mod range;
-mod refusal;
 mod size;
 mod snapshot;
 mod span;
@@ -18,6 +18,7 @@ mod tables;
 mod txn;
 mod write;
 
+pub use crate::refusal::Answer;
 pub use alarm::alarms;
 pub(crate) use alarm::cost;
 pub(crate) use changes::{before, changes, clock};
@@ -27,7 +28,7 @@ pub use history::{KvHash, hash};
 pub(crate) use history::{Removal, is_removed, remove};
 pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
 pub use measure::measure;
-pub use refusal::Answer;
+pub(crate) use permit::{may_keep, may_look, read_txn as permit_read_txn};
 pub(crate) use size::used;
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;
@@ -41,11 +42,11 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::meshpb::command::Request;
 use crate::proto::meshpb::outcome::Response;
-use crate::proto::meshpb::{Command, Outcome};
+use crate::proto::meshpb::{Caller, Command, Outcome};
+use crate::refusal::{Stop, settle};
 use lease_table::Leases;
 use prost::Message;
 use redb::{ReadTransaction, WriteTransaction};
-use refusal::{Stop, settle};
 use tables::{ALARMS, CURRENT, HISTORY, Reader, STATE, VERSIONS, View};
 use write::Writer;
 
@@ -74,7 +75,8 @@ impl Module for Kv {
         let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
         let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
         let mut writer = Writer::open(transaction)?;
-        let response = match settle(run(&mut writer, at, &request))? {
+        let permitted = permit::command(transaction, &mut writer, command.caller.as_ref(), &request);
+        let response = match settle(permitted.and_then(|()| run(&mut writer, at, &request)))? {
             Ok(response) => response,
             Err(error) => Response::Refused(error.number()),
         };
@@ -119,9 +121,19 @@ fn compact(writer: &mut Writer<'_>, request: &CompactionRequest) -> Result<Compa
     Ok(CompactionResponse { header: Some(ResponseHeader { revision, ..ResponseHeader::default() }) })
 }
 
-/// The entry of a request.
+/// The entry of a request by nobody who has said who they are.
 pub fn entry(request: Request) -> Entry {
-    Entry { tag: Tag::KV, payload: Command { request: Some(request) }.encode_to_vec() }
+    entry_by(None, request)
+}
+
+/// The entry of what a member asks for by itself: no user may forbid it.
+pub(crate) fn entry_of_member(request: Request) -> Entry {
+    entry_by(Some(Caller { is_member: true, ..Caller::default() }), request)
+}
+
+/// The entry of a request, by whoever asks.
+pub fn entry_by(caller: Option<Caller>, request: Request) -> Entry {
+    Entry { tag: Tag::KV, payload: Command { request: Some(request), caller }.encode_to_vec() }
 }
 
 /// The outcome of an entry of this module.

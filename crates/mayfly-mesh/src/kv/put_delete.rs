@@ -1,7 +1,6 @@
 //! Put and DeleteRange.
 
 use super::range::range;
-use super::refusal::Stop;
 use super::span::Span;
 use super::tables::{Found, Reader};
 use super::write::Writer;
@@ -10,6 +9,7 @@ use crate::proto::etcdserverpb::{
     DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, ResponseHeader,
 };
 use crate::proto::mvccpb::KeyValue;
+use crate::refusal::Stop;
 
 /// What is there now, if the request has to know; refused where it must be there and is not.
 pub(super) fn existing(reader: &dyn Reader, request: &PutRequest) -> Result<Option<Found>, Stop> {

@@ -1,12 +1,12 @@
 //! Range.
 
-use super::refusal::Stop;
 use super::span::Span;
 use super::tables::{Clock, Found, Reader};
 use crate::etcd_error::EtcdError;
 use crate::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
 use crate::proto::mvccpb::KeyValue;
+use crate::refusal::Stop;
 use std::cmp::Ordering;
 
 /// What is asked for, without a header's ids.

@@ -3,7 +3,6 @@
 use super::check::is_deleted;
 use super::put_delete::{check_lease, delete, existing, put};
 use super::range::range;
-use super::refusal::Stop;
 use super::span::Span;
 use super::tables::Reader;
 use super::write::Writer;
@@ -16,6 +15,7 @@ use crate::proto::etcdserverpb::{
     Compare, RangeRequest, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
 };
 use crate::proto::mvccpb::KeyValue;
+use crate::refusal::Stop;
 use std::cmp::Ordering;
 
 /// Which side of a transaction runs, and of those within it.

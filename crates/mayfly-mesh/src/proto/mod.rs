@@ -6,6 +6,11 @@ pub mod mvccpb {
     include!("generated/mvccpb.rs");
 }
 
+/// etcd's users and roles.
+pub mod authpb {
+    include!("generated/authpb.rs");
+}
+
 /// etcd's services.
 pub mod etcdserverpb {
     include!("generated/etcdserverpb.rs");
@@ -23,7 +28,7 @@ pub mod v3electionpb {
     include!("generated/v3electionpb.rs");
 }
 
-/// What entries of `kv` say.
+/// What entries say.
 pub mod meshpb {
     include!("generated/meshpb.rs");
 }

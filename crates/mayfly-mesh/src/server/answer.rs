@@ -1,5 +1,7 @@
 //! What all services share: headers, errors, and the way of a request to the engine.
 
+use super::who::Who;
+use crate::auth::{self, Rights};
 use crate::engine::Engine;
 use crate::entry::Entry;
 use crate::error::MeshError;
@@ -10,6 +12,7 @@ use crate::proto::etcdserverpb::alarm_request::AlarmAction;
 use crate::proto::etcdserverpb::{AlarmRequest, AlarmType, ResponseHeader};
 use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response;
+use crate::proto::meshpb::{Caller, auth_command};
 use crate::upkeep::{Condition, Reserved};
 use redb::ReadTransaction;
 use std::sync::Arc;
@@ -57,13 +60,14 @@ pub(super) fn has_leader<E: Engine>(engine: &E) -> bool {
 }
 
 /// Brings a request into the order of entries and gives what it was answered.
-pub(super) async fn propose<E: Engine>(engine: &E, request: Command) -> Result<Response, Status> {
-    let entry: Entry = kv::entry(request);
-    if entry.payload.len() + ADDED_BYTES > MAX_REQUEST_BYTES {
-        return Err(EtcdError::RequestTooLarge.into());
-    }
-    let outcome = engine.propose(entry).await.map_err(|e| status(&e))?;
-    match kv::outcome(&outcome) {
+pub(super) async fn propose<E: Engine>(engine: &E, who: &Who, request: Command) -> Result<Response, Status> {
+    let entry = kv::entry_by(caller(engine, who).await?, request);
+    told(&bring(engine, entry).await?)
+}
+
+/// What an entry of keys was answered.
+fn told(outcome: &[u8]) -> Result<Response, Status> {
+    match kv::outcome(outcome) {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(EtcdError::Corrupt.into()),
     }
@@ -77,7 +81,8 @@ async fn room<E: Engine>(engine: &E, condition: &Arc<Condition>, request: &Comma
     if condition.needs_alarm() {
         let member_id = engine.store().owner().member;
         let (action, alarm) = (AlarmAction::Activate.into(), AlarmType::Nospace.into());
-        propose(engine, Command::Alarm(AlarmRequest { action, member_id, alarm })).await?;
+        let alarm = Command::Alarm(AlarmRequest { action, member_id, alarm });
+        told(&bring(engine, kv::entry_of_member(alarm)).await?)?;
     }
     Err(EtcdError::NoSpace.into())
 }
@@ -86,12 +91,13 @@ async fn room<E: Engine>(engine: &E, condition: &Arc<Condition>, request: &Comma
 pub(super) async fn propose_within<E: Engine>(
     engine: &E,
     condition: &Arc<Condition>,
+    who: &Who,
     request: Command,
 ) -> Result<Response, Status> {
     let room = room(engine, condition, &request).await?;
     kv::check(&request)?;
     let begun = Instant::now();
-    let answer = propose(engine, request).await;
+    let answer = propose(engine, who, request).await;
     match &answer {
         Ok(_) => {
             room.written();
@@ -103,13 +109,61 @@ pub(super) async fn propose_within<E: Engine>(
     answer
 }
 
+/// The same for users, roles and tokens. Gives the index of the entry.
+pub(super) async fn propose_auth<E: Engine>(
+    engine: &E,
+    request: auth_command::Request,
+    caller: Option<Caller>,
+) -> Result<Answer<u64>, Status> {
+    let outcome = bring(engine, auth::entry(request, caller)).await?;
+    auth::outcome(&outcome).map_err(|_| EtcdError::Corrupt.into())
+}
+
+async fn bring<E: Engine>(engine: &E, entry: Entry) -> Result<Vec<u8>, Status> {
+    if entry.payload.len() + ADDED_BYTES > MAX_REQUEST_BYTES {
+        return Err(EtcdError::RequestTooLarge.into());
+    }
+    engine.propose(entry).await.map_err(|e| status(&e))
+}
+
+/// Who stands in an entry. Who shows nothing needs no look at the state.
+pub(super) async fn caller<E: Engine>(engine: &E, who: &Who) -> Result<Option<Caller>, Status> {
+    match who {
+        Who::Nobody => Ok(None),
+        who => {
+            let who = who.clone();
+            Ok(in_state(engine, move |transaction| who.caller(transaction)).await??)
+        }
+    }
+}
+
 /// Reads from one state, on a thread that may wait for the disk.
+pub(super) async fn in_state<E: Engine, T: Send + 'static>(
+    engine: &E,
+    act: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Status> {
+    let engine = engine.clone();
+    let done = tokio::task::spawn_blocking(move || engine.store().read(act)).await;
+    done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))
+}
+
+/// Reads from one state what may be refused.
 pub(super) async fn read<E: Engine, T: Send + 'static>(
     engine: &E,
     act: impl FnOnce(&ReadTransaction) -> Result<Answer<T>, Fault> + Send + 'static,
 ) -> Result<T, Status> {
-    let engine = engine.clone();
-    let done = tokio::task::spawn_blocking(move || engine.store().read(act)).await;
-    let answer = done.map_err(|_| Status::from(EtcdError::Stopped))?.map_err(|e| status(&e))?;
-    Ok(answer?)
+    Ok(in_state(engine, act).await??)
+}
+
+/// Reads from one state what a caller may read there.
+pub(super) async fn read_as<E: Engine, T: Send + 'static>(
+    engine: &E,
+    who: Who,
+    act: impl FnOnce(&ReadTransaction, &Rights) -> Result<Answer<T>, Fault> + Send + 'static,
+) -> Result<T, Status> {
+    read(engine, move |transaction| match who.rights(transaction)? {
+        Ok(rights) => act(transaction, &rights),
+        Err(error) => Ok(Err(error)),
+    })
+    .await
 }

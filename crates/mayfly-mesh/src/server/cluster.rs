@@ -7,13 +7,12 @@ use crate::proto::etcdserverpb::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
     MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
 };
-use std::net::SocketAddr;
 use tonic::{Request, Response, Status};
 
 pub(super) struct ClusterService<E> {
     pub(super) engine: E,
     pub(super) name: String,
-    pub(super) address: SocketAddr,
+    pub(super) url: String,
 }
 
 impl<E: Engine> ClusterService<E> {
@@ -30,7 +29,7 @@ impl<E: Engine> ClusterService<E> {
             };
             if shown.id == own && shown.client_ur_ls.is_empty() {
                 shown.name.clone_from(&self.name);
-                shown.client_ur_ls = vec![format!("http://{}", self.address)];
+                shown.client_ur_ls = vec![self.url.clone()];
             }
             shown
         };

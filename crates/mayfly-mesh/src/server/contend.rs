@@ -4,6 +4,7 @@ use super::answer::propose;
 use super::follow::{Follow, News};
 use super::kv::KvService;
 use super::lease::LeaseService;
+use super::who::Who;
 use crate::engine::Engine;
 use crate::lease::LeaseAsk;
 use crate::proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -37,6 +38,10 @@ impl Caller {
     pub(super) fn of<T>(request: Request<T>) -> (Self, T) {
         let (metadata, extensions, message) = request.into_parts();
         (Self { metadata, extensions }, message)
+    }
+
+    fn who(&self) -> Who {
+        self.extensions.get().cloned().unwrap_or(Who::Nobody)
     }
 
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
@@ -170,8 +175,8 @@ impl<E: Engine> Contend<E> {
         contender: &Contender,
         gone: &'static str,
     ) -> Result<Option<ResponseHeader>, Status> {
-        let mut leaving =
-            Leaving { engine: self.engine.clone(), contender: Some((contender.key.clone(), contender.made)) };
+        let contending = Some((contender.key.clone(), contender.made));
+        let mut leaving = Leaving { engine: self.engine.clone(), who: caller.who(), contender: contending };
         loop {
             let before = RangeRequest {
                 max_create_revision: contender.made - 1,
@@ -203,6 +208,7 @@ impl<E: Engine> Contend<E> {
 /// Takes a contender out that nobody waits for any more, as when its client is gone.
 struct Leaving<E: Engine> {
     engine: E,
+    who: Who,
     contender: Option<(Vec<u8>, i64)>,
 }
 
@@ -211,9 +217,9 @@ impl<E: Engine> Drop for Leaving<E> {
         let Some((key, made)) = self.contender.take() else { return };
         let delete = DeleteRangeRequest { key: key.clone(), ..DeleteRangeRequest::default() };
         let leave = if_made(&key, made, vec![Op::RequestDeleteRange(delete)], Vec::new());
-        let engine = self.engine.clone();
+        let (engine, who) = (self.engine.clone(), self.who.clone());
         tokio::spawn(async move {
-            if let Err(status) = propose(&engine, Command::Txn(leave)).await {
+            if let Err(status) = propose(&engine, &who, Command::Txn(leave)).await {
                 tracing::debug!(%status, "a contender that gave up stays until its lease ends");
             }
         });

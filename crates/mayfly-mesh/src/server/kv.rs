@@ -1,6 +1,7 @@
 //! `etcdserverpb.KV`.
 
-use super::answer::{fill, propose_within, read, status};
+use super::answer::{fill, propose_within, read, read_as, status};
+use super::who::Who;
 use crate::engine::Engine;
 use crate::etcd_error::EtcdError;
 use crate::kv;
@@ -27,8 +28,8 @@ pub(super) struct KvService<E> {
 const LOOK: Duration = Duration::from_millis(20);
 
 impl<E: Engine> KvService<E> {
-    async fn propose(&self, request: Command) -> Result<Outcome, Status> {
-        propose_within(&self.engine, &self.condition, request).await
+    async fn propose(&self, who: &Who, request: Command) -> Result<Outcome, Status> {
+        propose_within(&self.engine, &self.condition, who, request).await
     }
 }
 
@@ -40,18 +41,25 @@ fn mismatch() -> Status {
 #[tonic::async_trait]
 impl<E: Engine> kv_server::Kv for KvService<E> {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         kv::check_range(&request)?;
         if !request.serializable {
             self.engine.read_barrier().await.map_err(|e| status(&e))?;
         }
-        let mut response = read(&self.engine, move |transaction| kv::range(transaction, &request)).await?;
+        let range = read_as(&self.engine, who, move |transaction, rights| {
+            match rights.may_read(&request.key, &request.range_end) {
+                Ok(()) => kv::range(transaction, &request),
+                Err(error) => Ok(Err(error)),
+            }
+        });
+        let mut response = range.await?;
         response.header = fill(&self.engine, response.header);
         Ok(Response::new(response))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        match self.propose(Command::Put(request.into_inner())).await? {
+        let who = Who::of(&request);
+        match self.propose(&who, Command::Put(request.into_inner())).await? {
             Outcome::Put(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -64,7 +72,8 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        match self.propose(Command::DeleteRange(request.into_inner())).await? {
+        let who = Who::of(&request);
+        match self.propose(&who, Command::DeleteRange(request.into_inner())).await? {
             Outcome::DeleteRange(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -74,15 +83,20 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         let mut response = if kv::is_read_only(&request) {
             kv::check_txn(&request)?;
             if !is_serializable(&request) {
                 self.engine.read_barrier().await.map_err(|e| status(&e))?;
             }
-            read(&self.engine, move |transaction| kv::read_txn(transaction, &request)).await?
+            let read =
+                read_as(&self.engine, who, move |transaction, rights| match kv::permit_read_txn(rights, &request) {
+                    Ok(()) => kv::read_txn(transaction, &request),
+                    Err(error) => Ok(Err(error)),
+                });
+            read.await?
         } else {
-            match self.propose(Command::Txn(request)).await? {
+            match self.propose(&who, Command::Txn(request)).await? {
                 Outcome::Txn(response) => response,
                 _ => return Err(mismatch()),
             }
@@ -92,8 +106,8 @@ impl<E: Engine> kv_server::Kv for KvService<E> {
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
-        let request = request.into_inner();
-        match self.propose(Command::Compaction(request)).await? {
+        let (who, request) = (Who::of(&request), request.into_inner());
+        match self.propose(&who, Command::Compaction(request)).await? {
             Outcome::Compaction(mut response) => {
                 while request.physical && !read(&self.engine, |state| kv::is_removed(state).map(Ok)).await? {
                     tokio::time::sleep(LOOK).await;

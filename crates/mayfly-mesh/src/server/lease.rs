@@ -1,6 +1,7 @@
 //! `etcdserverpb.Lease`.
 
-use super::answer::{fill, has_leader, header, needs_leader, propose_within, read, status};
+use super::answer::{fill, has_leader, header, needs_leader, propose_within, read_as, status};
+use super::who::Who;
 use crate::engine::Engine;
 use crate::etcd_error::EtcdError;
 use crate::kv;
@@ -38,11 +39,11 @@ impl<E: Engine> lease_server::Lease for LeaseService<E> {
     type LeaseKeepAliveStream = Pin<Box<dyn Stream<Item = Result<LeaseKeepAliveResponse, Status>> + Send>>;
 
     async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Result<Response<LeaseGrantResponse>, Status> {
-        let mut request = request.into_inner();
+        let (who, mut request) = (Who::of(&request), request.into_inner());
         if request.id == 0 {
             request.id = random_id()?;
         }
-        match propose_within(&self.engine, &self.condition, Command::Grant(request)).await? {
+        match propose_within(&self.engine, &self.condition, &who, Command::Grant(request)).await? {
             Outcome::Grant(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -55,7 +56,8 @@ impl<E: Engine> lease_server::Lease for LeaseService<E> {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        match propose_within(&self.engine, &self.condition, Command::Revoke(request.into_inner())).await? {
+        let who = Who::of(&request);
+        match propose_within(&self.engine, &self.condition, &who, Command::Revoke(request.into_inner())).await? {
             Outcome::Revoke(mut response) => {
                 response.header = fill(&self.engine, response.header);
                 Ok(Response::new(response))
@@ -71,16 +73,16 @@ impl<E: Engine> lease_server::Lease for LeaseService<E> {
         if needs_leader(&request) && !has_leader(&self.engine) {
             return Err(EtcdError::NoLeader.into());
         }
-        let (engine, hub) = (self.engine.clone(), self.hub.clone());
+        let (engine, hub, who) = (self.engine.clone(), self.hub.clone(), Who::of(&request));
         let answers = stream::try_unfold(request.into_inner(), move |mut asked| {
-            let (engine, hub) = (engine.clone(), hub.clone());
+            let (engine, hub, who) = (engine.clone(), hub.clone(), who.clone());
             async move {
                 let request = tokio::select! {
                     reason = hub.ended() => return Err(status(&reason)),
                     request = asked.message() => request?,
                 };
                 let Some(LeaseKeepAliveRequest { id }) = request else { return Ok(None) };
-                Ok(Some((keep_alive(&engine, id).await?, asked)))
+                Ok(Some((keep_alive(&engine, who, id).await?, asked)))
             }
         });
         Ok(Response::new(Box::pin(answers)))
@@ -90,28 +92,39 @@ impl<E: Engine> lease_server::Lease for LeaseService<E> {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let LeaseTimeToLiveRequest { id, keys } = request.into_inner();
+        let (who, LeaseTimeToLiveRequest { id, keys }) = (Who::of(&request), request.into_inner());
         let time = self.engine.lease(LeaseAsk::TimeToLive(id)).await.map_err(|e| status(&e))?;
+        let found = read_as(&self.engine, who, move |transaction, rights| {
+            let permitted = if keys { kv::may_look(transaction, rights, Some(id))? } else { rights.is_user() };
+            let attached = if keys { kv::attached(transaction, id)? } else { Vec::new() };
+            Ok(permitted.and(Ok(attached)))
+        });
+        let attached = found.await?;
         let mut response = LeaseTimeToLiveResponse { id, ttl: -1, ..LeaseTimeToLiveResponse::default() };
         if let Some(time) = time {
             (response.ttl, response.granted_ttl) = (time.remaining_s, time.granted_s);
-            if keys {
-                response.keys = read(&self.engine, move |transaction| kv::attached(transaction, id).map(Ok)).await?;
-            }
+            response.keys = attached;
         }
         response.header = header(&self.engine).await?;
         Ok(Response::new(response))
     }
 
-    async fn lease_leases(&self, _: Request<LeaseLeasesRequest>) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let leases = read(&self.engine, |transaction| kv::leases(transaction).map(Ok)).await?;
+    async fn lease_leases(
+        &self,
+        request: Request<LeaseLeasesRequest>,
+    ) -> Result<Response<LeaseLeasesResponse>, Status> {
+        let found = read_as(&self.engine, Who::of(&request), |transaction, rights| {
+            Ok(kv::may_look(transaction, rights, None)?.and(Ok(kv::leases(transaction)?)))
+        });
+        let leases = found.await?;
         let leases = leases.into_iter().map(|lease| LeaseStatus { id: lease.id }).collect();
         Ok(Response::new(LeaseLeasesResponse { header: header(&self.engine).await?, leases }))
     }
 }
 
 /// The revision is from before, so that a client that sees it knows its lease to have been alive then.
-async fn keep_alive<E: Engine>(engine: &E, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+async fn keep_alive<E: Engine>(engine: &E, who: Who, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+    read_as(engine, who, move |transaction, rights| kv::may_keep(transaction, rights, id)).await?;
     let header = header(engine).await?;
     let time = engine.lease(LeaseAsk::Renew(id)).await.map_err(|e| status(&e))?;
     Ok(LeaseKeepAliveResponse { header, id, ttl: time.map_or(0, |time| time.granted_s) })

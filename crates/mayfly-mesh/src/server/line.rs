@@ -3,24 +3,37 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+/// What a client's connection is made of.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// A client's connection. Once it is cut it ends for whoever serves it, even if the client takes nothing.
 pub(super) struct Line {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
+    client: ClientInfo,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     is_cut: bool,
 }
 
+/// What is known of a client before it says anything.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClientInfo {
+    /// The name in its certificate, which was verified.
+    pub(super) common_name: Option<Arc<str>>,
+}
+
 impl Line {
     /// The connection, until `cut` says true.
-    pub(super) fn new(stream: TcpStream, mut cut: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(stream: Box<dyn Wire>, client: ClientInfo, mut cut: watch::Receiver<bool>) -> Self {
         let cut = Box::pin(async move { drop(cut.wait_for(|cut| *cut).await) });
-        Self { stream, cut, is_cut: false }
+        Self { stream, client, cut, is_cut: false }
     }
 
     /// Whoever waits for the client is woken when it is cut.
@@ -29,10 +42,10 @@ impl Line {
         self.is_cut
     }
 
-    fn stream(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut dyn Wire>> {
         match self.is_cut(cx) {
             true => Err(io::ErrorKind::ConnectionAborted.into()),
-            false => Ok(Pin::new(&mut self.stream)),
+            false => Ok(Pin::new(&mut *self.stream)),
         }
     }
 }
@@ -58,9 +71,9 @@ impl AsyncWrite for Line {
 }
 
 impl Connected for Line {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = ClientInfo;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> ClientInfo {
+        self.client.clone()
     }
 }

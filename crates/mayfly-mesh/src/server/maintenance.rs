@@ -2,6 +2,7 @@
 
 use super::answer::{fill, header, propose, read, status};
 use super::snapshot;
+use super::who::Who;
 use crate::engine::Engine;
 use crate::error::MeshError;
 use crate::etcd_error::EtcdError;
@@ -72,7 +73,7 @@ impl<E: Engine> Maintenance for MaintenanceService<E> {
 
     /// What is only read is no entry here, as it is in etcd; but a member asks the others first.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
-        let request = request.into_inner();
+        let (who, request) = (Who::of(&request), request.into_inner());
         let kind = AlarmType::try_from(request.alarm);
         let (Ok(action), Ok(kind)) = (AlarmAction::try_from(request.action), kind) else {
             return Err(Status::invalid_argument("this action or kind of alarm is not known"));
@@ -83,7 +84,7 @@ impl<E: Engine> Maintenance for MaintenanceService<E> {
             alarms.retain(|alarm| kind == AlarmType::None || alarm.alarm() == kind);
             AlarmResponse { header: header(&self.engine).await?, alarms }
         } else {
-            match propose(&self.engine, Command::Alarm(request)).await? {
+            match propose(&self.engine, &who, Command::Alarm(request)).await? {
                 Outcome::Alarm(response) => response,
                 _ => return Err(EtcdError::Corrupt.into()),
             }

@@ -1,10 +1,12 @@
 //! The gRPC face: etcd's services over an [`Engine`].
 
 mod answer;
+mod auth;
 mod cluster;
 mod contend;
 mod election;
 mod follow;
+mod gate;
 mod http;
 mod kv;
 mod lease;
@@ -13,15 +15,21 @@ mod lock;
 mod maintenance;
 mod models;
 mod snapshot;
+mod subject;
+mod tls;
+mod tokens;
+mod used;
 mod watch;
+mod who;
 
 pub use answer::MAX_REQUEST_BYTES;
 pub use maintenance::ETCD_LEVEL;
+pub use tls::Tls;
 
 use crate::engine::Engine;
 use crate::error::{MeshError, Result};
-use crate::etcd_error::EtcdError;
 use crate::models::{CHUNK, ModelHost};
+use crate::proto::etcdserverpb::auth_server::AuthServer;
 use crate::proto::etcdserverpb::cluster_server::ClusterServer;
 use crate::proto::etcdserverpb::kv_server::KvServer;
 use crate::proto::etcdserverpb::lease_server::LeaseServer;
@@ -32,20 +40,22 @@ use crate::proto::v3electionpb::election_server::ElectionServer;
 use crate::proto::v3lockpb::lock_server::LockServer;
 use crate::upkeep::{Condition, Threads, Upkeep, UpkeepConfig};
 use crate::watch::Hub;
-use futures_util::StreamExt;
-use line::Line;
+use futures_util::{Stream, StreamExt};
+use gate::Gated;
+use line::{ClientInfo, Line};
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tls::Greeter;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch as told};
-use tonic::service::interceptor::InterceptedService;
-use tonic::service::{Interceptor, Routes};
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Status};
+use used::Used;
 
 /// What a message may be longer than its request, as in etcd.
 const OVERHEAD_BYTES: usize = 512 << 10;
@@ -57,6 +67,10 @@ const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long clients have to take what they were answered once the node ends.
 const GRACE: Duration = Duration::from_secs(5);
+/// Clients that may be greeting at once, with TLS.
+const MAX_GREETINGS: usize = 1_000;
+/// How long a token lives that nobody uses: etcd's time.
+const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// From where clients are served without encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +86,12 @@ pub enum InClear {
 pub struct Clients {
     /// The address.
     pub address: SocketAddr,
-    /// Which addresses are allowed.
+    /// Which addresses are allowed without TLS.
     pub in_clear: InClear,
+    /// TLS, if clients are to speak it.
+    pub tls: Option<Tls>,
+    /// How long a token lives that nobody uses. What the member says that leads is what counts.
+    pub token_life: Duration,
     /// The member's name in lists.
     pub name: String,
 }
@@ -81,22 +99,24 @@ pub struct Clients {
 impl Clients {
     /// On this machine only.
     pub fn loopback(port: u16) -> Self {
-        Self { address: (Ipv4Addr::LOCALHOST, port).into(), in_clear: InClear::Loopback, name: "default".into() }
+        let (address, in_clear) = ((Ipv4Addr::LOCALHOST, port).into(), InClear::Loopback);
+        Self { address, in_clear, tls: None, token_life: TOKEN_LIFE, name: "default".into() }
     }
 
     /// Opens the address; connections wait from now on.
     ///
     /// # Errors
-    /// [`MeshError::InClear`], [`MeshError::Listen`].
+    /// [`MeshError::InClear`], [`MeshError::Certificate`], [`MeshError::Listen`].
     pub async fn bind(self) -> Result<Bound> {
         let address = self.address;
-        if self.in_clear == InClear::Loopback && !address.ip().is_loopback() {
+        if self.in_clear == InClear::Loopback && self.tls.is_none() && !address.ip().is_loopback() {
             return Err(MeshError::InClear { address });
         }
+        let greeter = self.tls.map(Greeter::new).transpose()?.map(Arc::new);
         let fail = |e: std::io::Error| MeshError::Listen { address, reason: e.to_string() };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Bound { listener, address, name: self.name, models: None })
+        Ok(Bound { listener, address, greeter, token_life: self.token_life, name: self.name, models: None })
     }
 }
 
@@ -105,6 +125,8 @@ impl Clients {
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    greeter: Option<Arc<Greeter>>,
+    token_life: Duration,
     name: String,
     models: Option<ModelHost>,
 }
@@ -119,6 +141,17 @@ impl Bound {
     /// The address, with its port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same as a URL.
+    pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The URL of another address that leads here.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.greeter.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     }
 }
 
@@ -140,14 +173,16 @@ pub async fn serve_with<E: Engine>(
     config: UpkeepConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
-    let Bound { listener, address, name, models } = clients;
+    let url = clients.url();
+    let Bound { listener, address, greeter, token_life, name, models } = clients;
     let (ends, is_ending) = told::channel(false);
     let upkeep = Upkeep::new(engine.clone(), Threads { ends: is_ending, begun: Instant::now() }, config);
-    let hub = Hub::new(engine.store())?;
-    let shared = Shared { engine: engine.clone(), hub: hub.clone(), condition: upkeep.condition(), models };
+    let (hub, used) = (Hub::new(engine.store())?, Arc::new(Used::default()));
+    let condition = upkeep.condition();
+    let shared = Shared { engine: engine.clone(), hub: hub.clone(), used: used.clone(), condition, models };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let routes = shared.routes(name, address).add_service(health_service);
+    let routes = shared.routes(name, url).add_service(health_service);
     let mut kept = tokio::spawn(async move { upkeep.run().await });
     let (mut ended, over) = (None, Notify::new());
     let until = async {
@@ -156,6 +191,7 @@ pub async fn serve_with<E: Engine>(
             reason = engine.ended() => ended = Some(reason),
             reason = look_out(&engine, &hub) => ended = Some(reason),
             Ok(Some(reason)) = &mut kept => ended = Some(reason),
+            never = tokens::keep(&engine, &used, token_life) => match never {},
         }
         ends.send_replace(true);
         // Streams of watchers would never end by themselves.
@@ -164,9 +200,8 @@ pub async fn serve_with<E: Engine>(
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     };
     let (cut, is_cut) = told::channel(false);
-    let lines = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let lines = lines.map(move |stream| stream.map(|stream| Line::new(stream, is_cut.clone())));
     let served = {
+        let lines = lines(listener, greeter, is_cut);
         let mut serving = pin!(server().add_routes(routes).serve_with_incoming_shutdown(lines, until));
         tokio::select! {
             served = &mut serving => served,
@@ -200,13 +235,16 @@ fn server() -> Server {
 struct Shared<E> {
     engine: E,
     hub: Arc<Hub>,
+    /// Tokens that clients showed.
+    used: Arc<Used>,
     condition: Arc<Condition>,
     models: Option<ModelHost>,
 }
 
 impl<E: Engine> Shared<E> {
-    fn routes(&self, name: String, address: SocketAddr) -> Routes {
-        let Self { engine, hub, condition, models } = self;
+    /// All services, each behind the gate.
+    fn routes(&self, name: String, url: String) -> Routes {
+        let Self { engine, hub, condition, models, .. } = self;
         let [for_kv, for_cluster, for_maintenance, for_lease, for_watch] = [(); 5].map(|()| engine.clone());
         let kv = kv::KvService { engine: for_kv, condition: condition.clone() };
         let lease = lease::LeaseService { engine: for_lease, hub: hub.clone(), condition: condition.clone() };
@@ -214,35 +252,63 @@ impl<E: Engine> Shared<E> {
             contend::Contend { kv: kv.clone(), lease: lease.clone(), engine: engine.clone(), hub: hub.clone() };
         let (lock, election) = (lock::LockService(contend.clone()), election::ElectionService(contend));
         let watch = watch::WatchService { engine: for_watch, hub: hub.clone(), condition: condition.clone() };
-        let cluster = cluster::ClusterService { engine: for_cluster, name, address };
-        let fit = Fit(condition.clone());
+        let cluster = cluster::ClusterService { engine: for_cluster, name, url };
+        let auth = AuthServer::new(auth::AuthService::new(engine.clone()));
         let kv = KvServer::new(kv).max_decoding_message_size(MAX_REQUEST_BYTES + OVERHEAD_BYTES);
-        let mut routes = Routes::new(InterceptedService::new(kv, fit.clone()))
-            .add_service(InterceptedService::new(WatchServer::new(watch), fit.clone()))
-            .add_service(InterceptedService::new(LeaseServer::new(lease), fit.clone()))
-            .add_service(InterceptedService::new(LockServer::new(lock), fit.clone()))
-            .add_service(InterceptedService::new(ElectionServer::new(election), fit))
-            .add_service(ClusterServer::new(cluster))
-            .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(for_maintenance)));
+        let mut routes = Routes::new(self.fit(kv))
+            .add_service(self.fit(WatchServer::new(watch)))
+            .add_service(self.fit(LeaseServer::new(lease)))
+            .add_service(self.fit(LockServer::new(lock)))
+            .add_service(self.fit(ElectionServer::new(election)))
+            .add_service(self.fit(auth))
+            .add_service(self.gated(ClusterServer::new(cluster)))
+            .add_service(self.gated(MaintenanceServer::new(maintenance::MaintenanceService::new(for_maintenance))));
         if let Some(host) = models.clone() {
             let service = models::ModelsService { engine: engine.clone(), hub: hub.clone(), host };
             let service = ModelsServer::new(service).max_decoding_message_size(2 * CHUNK);
-            routes = routes.add_service(InterceptedService::new(service, Fit(condition.clone())));
+            routes = routes.add_service(self.fit(service));
         }
         let router = std::mem::take(routes.axum_router_mut());
         *routes.axum_router_mut() = http::add(router, self);
         routes
     }
+
+    /// Nobody passes who may not.
+    fn gated<S>(&self, service: S) -> Gated<E, S> {
+        Gated { engine: self.engine.clone(), used: self.used.clone(), condition: None, service }
+    }
+
+    /// And nobody to a member that differs from the others.
+    fn fit<S>(&self, service: S) -> Gated<E, S> {
+        Gated { condition: Some(self.condition.clone()), ..self.gated(service) }
+    }
 }
 
-/// Lets nobody through to a member that differs from the others.
-#[derive(Clone)]
-struct Fit(Arc<Condition>);
-
-impl Interceptor for Fit {
-    fn call(&mut self, request: Request<()>) -> std::result::Result<Request<()>, Status> {
-        if self.0.differs() { Err(EtcdError::Corrupt.into()) } else { Ok(request) }
-    }
+/// Connections of clients, as they come.
+fn lines(
+    listener: TcpListener,
+    greeter: Option<Arc<Greeter>>,
+    cut: told::Receiver<bool>,
+) -> impl Stream<Item = io::Result<Line>> {
+    let streams = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let greeted = streams.map(move |stream| {
+        let (greeter, cut) = (greeter.clone(), cut.clone());
+        async move {
+            match (stream, greeter) {
+                (Ok(stream), None) => Some(Ok(Line::new(Box::new(stream), ClientInfo::default(), cut))),
+                (Ok(stream), Some(greeter)) => match greeter.greet(stream, cut).await {
+                    Ok(line) => Some(Ok(line)),
+                    Err(error) => {
+                        tracing::debug!(%error, "a client is not let in");
+                        None
+                    }
+                },
+                (Err(error), _) => Some(Err(error)),
+            }
+        }
+    });
+    // A client that greets slowly keeps nobody else waiting.
+    greeted.buffer_unordered(MAX_GREETINGS).filter_map(std::future::ready)
 }
 
 /// Wakes watchers for what is committed, until that cannot be read.

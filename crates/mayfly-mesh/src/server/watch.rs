@@ -1,13 +1,16 @@
 //! `etcdserverpb.Watch`.
 
-use super::answer::{fill, has_leader, needs_leader, status};
+use super::answer::{fill, has_leader, in_state, needs_leader, status};
+use super::who::Who;
+use crate::auth::Rights;
 use crate::engine::Engine;
 use crate::error::MeshError;
 use crate::etcd_error::EtcdError;
+use crate::kv::Answer;
 use crate::proto::etcdserverpb::watch_request::RequestUnion;
-use crate::proto::etcdserverpb::{WatchRequest, WatchResponse, watch_server};
+use crate::proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse, watch_server};
 use crate::upkeep::Condition;
-use crate::watch::{Hub, Watching};
+use crate::watch::{Hub, Watching, watched};
 use futures_util::stream::{self, Stream};
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -43,8 +46,8 @@ impl<E: Engine> watch_server::Watch for WatchService<E> {
         // One waits while the client takes the one before: what a slow client has not read stays in history.
         let (responses, told) = mpsc::channel(1);
         let (engine, hub, condition) = (self.engine.clone(), self.hub.clone(), self.condition.clone());
-        let (watching, waiting) = (Watching::new(hub.clone()), VecDeque::new());
-        let connection = Connection { watching, engine, hub, condition, waiting };
+        let (watching, who) = (Watching::new(hub.clone()), Who::of(&request));
+        let connection = Connection { watching, engine, hub, condition, who, waiting: VecDeque::new() };
         tokio::spawn(connection.run(request.into_inner(), responses, needs_leader));
         let told = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
         Ok(Response::new(Box::pin(told)))
@@ -57,6 +60,7 @@ struct Connection<E> {
     engine: E,
     hub: Arc<Hub>,
     condition: Arc<Condition>,
+    who: Who,
     /// What the client is to be told.
     waiting: VecDeque<WatchResponse>,
 }
@@ -121,7 +125,10 @@ impl<E: Engine> Connection<E> {
         blocking(move || hub.advance(engine.store())).await?;
         match request {
             Some(RequestUnion::CreateRequest(request)) => {
-                let response = self.watching.create(&request);
+                let response = match self.permitted(&request).await? {
+                    Ok(()) => self.watching.create(&request),
+                    Err(error) => self.watching.refuse(&error.in_words_of_go()),
+                };
                 self.tell(response);
             }
             Some(RequestUnion::CancelRequest(request)) => {
@@ -133,6 +140,13 @@ impl<E: Engine> Connection<E> {
             None => {}
         }
         Ok(())
+    }
+
+    /// May these keys be watched? Asked when a watcher begins, and not again, as in etcd.
+    async fn permitted(&self, request: &WatchCreateRequest) -> Result<Answer<()>, Status> {
+        let (who, keys) = (self.who.clone(), watched(request));
+        let may = move |rights: Rights| rights.may_read(&keys.key, &keys.range_end);
+        in_state(&self.engine, move |transaction| Ok(who.rights(transaction)?.and_then(may))).await
     }
 
     /// What is new for the client's watchers.

@@ -95,7 +95,7 @@ impl<E: Engine, P: Pace> Upkeep<E, P> {
 
     /// Brings a request into the order.
     async fn propose(&self, request: Request) -> Result<Answer<Response>> {
-        let outcome = self.engine.propose(kv::entry(request)).await?;
+        let outcome = self.engine.propose(kv::entry_of_member(request)).await?;
         kv::outcome(&outcome).map_err(|_| MeshError::Stopped { reason: "an outcome cannot be read".into() })
     }
 

@@ -13,9 +13,9 @@ pub(super) struct Index<T> {
 
 /// Keys, as `key` and `range_end` say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Keys {
-    pub(super) key: Vec<u8>,
-    pub(super) range_end: Vec<u8>,
+pub(crate) struct Keys {
+    pub(crate) key: Vec<u8>,
+    pub(crate) range_end: Vec<u8>,
 }
 
 impl Keys {

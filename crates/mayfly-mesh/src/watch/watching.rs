@@ -76,6 +76,12 @@ fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }
 
+/// The keys that a watcher is to watch. No key is less than \0, so that is where all keys begin.
+pub(crate) fn watched(request: &WatchCreateRequest) -> Keys {
+    let key = if request.key.is_empty() { vec![0] } else { request.key.clone() };
+    Keys { key, range_end: request.range_end.clone() }
+}
+
 impl Watching {
     /// A client without watchers.
     pub fn new(hub: Arc<Hub>) -> Self {
@@ -96,16 +102,12 @@ impl Watching {
             created: true,
             ..WatchResponse::default()
         };
-        let now = self.hub.revision();
-        let refuse = |why: &str| WatchResponse { canceled: true, cancel_reason: why.into(), ..answer(NO_WATCHER, now) };
-        // No key is less than \0, so that is where all keys begin.
-        let key = if request.key.is_empty() { vec![0] } else { request.key.clone() };
-        let keys = Keys { key, range_end: request.range_end.clone() };
+        let keys = watched(request);
         if keys.is_empty() {
-            return refuse("mvcc: watcher range is empty");
+            return self.refuse("mvcc: watcher range is empty");
         }
         if request.watch_id != 0 && self.is_taken(request.watch_id) {
-            return refuse("mvcc: duplicate watch ID provided on the WatchStream");
+            return self.refuse("mvcc: duplicate watch ID provided on the WatchStream");
         }
         let has = |filter: FilterType| request.filters.contains(&i32::from(filter));
         let skips = Filters { puts: has(FilterType::Noput), deletes: has(FilterType::Nodelete) };
@@ -114,6 +116,18 @@ impl Watching {
         let (prev_kv, fragment, wants_progress) = (request.prev_kv, request.fragment, request.progress_notify);
         self.watchers.insert(id, Watcher { place, next, prev_kv, fragment, wants_progress, is_fresh: false });
         answer(id, revision)
+    }
+
+    /// What a client is answered whose watcher is not made.
+    pub fn refuse(&self, why: &str) -> WatchResponse {
+        WatchResponse {
+            header: header(self.hub.revision()),
+            watch_id: NO_WATCHER,
+            created: true,
+            canceled: true,
+            cancel_reason: why.into(),
+            ..WatchResponse::default()
+        }
     }
 
     fn is_taken(&self, id: i64) -> bool {

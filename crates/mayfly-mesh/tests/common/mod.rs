@@ -1,6 +1,8 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+#[cfg(feature = "grpc")]
+pub mod auth;
 pub mod disk;
 pub mod model;
 pub mod ops;

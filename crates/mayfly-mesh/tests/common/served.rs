@@ -1,11 +1,13 @@
 //! Nodes in this process that serve clients, and such clients.
 
+use super::auth::by;
 use super::ops::{Op, Reply};
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::{Bound, Clients, MeshError, Single, Store, UpkeepConfig, modules, serve_with};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -36,6 +38,16 @@ impl Node {
     pub async fn with_models(store: Store, models: mayfly_mesh::models::ModelHost) -> Self {
         let clients = Clients::loopback(0).bind().await.expect("a port").with_models(models);
         Self::of(store, UpkeepConfig::default(), clients).await
+    }
+
+    /// With tokens of another life.
+    pub async fn start_with(folder: &Path, token_life: Duration) -> Self {
+        let store = Store::open(folder, modules()).expect("a store");
+        Self::serving(store, Clients { token_life, ..Clients::loopback(0) }).await
+    }
+
+    pub async fn serving(store: Store, clients: Clients) -> Self {
+        Self::of(store, UpkeepConfig::default(), clients.bind().await.expect("a port")).await
     }
 
     async fn of(store: Store, config: UpkeepConfig, clients: Bound) -> Self {
@@ -89,14 +101,19 @@ pub async fn client(address: SocketAddr) -> Client {
 
 /// Asks over gRPC.
 pub async fn ask(client: &mut Client, op: &Op) -> Result<Reply, Status> {
+    ask_by(client, None, op).await
+}
+
+/// Asks over gRPC, with a token.
+pub async fn ask_by(client: &mut Client, token: Option<&str>, op: &Op) -> Result<Reply, Status> {
     let Client { kv: client, leases } = client;
     Ok(match op.clone() {
-        Op::Range(request) => Reply::Range(client.range(request).await?.into_inner()),
-        Op::Put(request) => Reply::Put(client.put(request).await?.into_inner()),
-        Op::Delete(request) => Reply::Delete(client.delete_range(request).await?.into_inner()),
-        Op::Txn(request) => Reply::Txn(client.txn(request).await?.into_inner()),
-        Op::Compact(request) => Reply::Compact(client.compact(request).await?.into_inner()),
-        Op::Grant(request) => Reply::Grant(leases.lease_grant(request).await?.into_inner()),
-        Op::Revoke(request) => Reply::Revoke(leases.lease_revoke(request).await?.into_inner()),
+        Op::Range(request) => Reply::Range(client.range(by(token, request)).await?.into_inner()),
+        Op::Put(request) => Reply::Put(client.put(by(token, request)).await?.into_inner()),
+        Op::Delete(request) => Reply::Delete(client.delete_range(by(token, request)).await?.into_inner()),
+        Op::Txn(request) => Reply::Txn(client.txn(by(token, request)).await?.into_inner()),
+        Op::Compact(request) => Reply::Compact(client.compact(by(token, request)).await?.into_inner()),
+        Op::Grant(request) => Reply::Grant(leases.lease_grant(by(token, request)).await?.into_inner()),
+        Op::Revoke(request) => Reply::Revoke(leases.lease_revoke(by(token, request)).await?.into_inner()),
     })
 }

@@ -38,6 +38,24 @@ const ADVICE: &[(&str, &str)] = &[
     ("member not found", "`mayfly mesh member list` has the ids"),
     ("Peer URLs already exists", "another member has that URL: see `mayfly mesh member list`"),
     ("not leader", "another member leads by now: try again"),
+    ("user name is empty", "--user says who asks; if a user is to be made, it needs a name"),
+    ("authentication failed", "the name or the password is another one"),
+    ("password was given for no password user", "this user has no password: only a certificate can say who it is"),
+    ("invalid auth token", "users have changed meanwhile: try again"),
+    ("revision of auth store is old", "users or roles have changed meanwhile: try again"),
+    ("authentication is not enabled", "`mayfly mesh auth enable` begins to look at who asks"),
+    ("root user does not exist", "first `mayfly mesh user add root`, and `mayfly mesh user grant-role root root`"),
+    ("root user does not have root role", "first `mayfly mesh user grant-role root root`"),
+    ("user name already exists", "choose another name: `mayfly mesh user list` has those that are taken"),
+    ("user name not found", "`mayfly mesh user list` has the names"),
+    ("role name already exists", "choose another name: `mayfly mesh role list` has those that are taken"),
+    ("role name not found", "`mayfly mesh role list` has the names"),
+    ("role is not granted to the user", "`mayfly mesh user get NAME` has those that are"),
+    ("permission is not granted to the role", "`mayfly mesh role get NAME` has those that are, each with its range"),
+    (
+        "invalid auth management",
+        "user and role root stay as long as it is looked at who asks; a range ends behind its key",
+    ),
     (
         "database space exceeded",
         "`mayfly mesh compact`, then `defrag` and `alarm disarm`; or delete, or raise its --quota",
@@ -80,7 +98,9 @@ pub fn cause(error: &(dyn Cause + 'static)) -> String {
 /// Could another node answer, or this one a little later?
 pub fn is_passing(status: &Status) -> bool {
     use Code::{Aborted, Cancelled, DeadlineExceeded, Internal, Unavailable, Unknown};
-    matches!(status.code(), Aborted | Cancelled | DeadlineExceeded | Internal | Unavailable | Unknown)
+    // A token that is not known any more: one asks for another.
+    let is_token = status.code() == Code::Unauthenticated;
+    is_token || matches!(status.code(), Aborted | Cancelled | DeadlineExceeded | Internal | Unavailable | Unknown)
 }
 
 fn advice(code: Code, said: &str) -> Option<&'static str> {
@@ -93,7 +113,7 @@ fn advice(code: Code, said: &str) -> Option<&'static str> {
             Some("what was asked may have been done all the same; --timeout waits longer, `mayfly mesh status` shows who answers")
         }
         Code::PermissionDenied | Code::Unauthenticated => {
-            Some("the node lets only clients that it knows do this, and `mayfly mesh` comes without a name")
+            Some("--user says who asks: somebody whose roles allow it, or root for users, roles and members")
         }
         Code::Unimplemented => Some("this node does not offer it: an older version, or no node of a mesh"),
         _ => None,

@@ -1,6 +1,8 @@
 //! The definitions of `mayfly mesh`.
 
+pub use super::auth_args::{AuthCommand, RoleCommand, UserCommand};
 pub use super::groups::{AlarmCommand, LeaseCommand, MemberCommand, SnapshotCommand};
+pub use super::range::Range;
 pub use super::target::Target;
 use super::words::{lease_id, member_id};
 use clap::{Args, Subcommand, ValueEnum};
@@ -36,6 +38,15 @@ pub enum MeshCommand {
     /// The members of the cluster
     #[command(subcommand)]
     Member(MemberCommand),
+    /// Whether it is looked at who asks
+    #[command(subcommand)]
+    Auth(AuthCommand),
+    /// Users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Roles: what users may read and write
+    #[command(subcommand)]
+    Role(RoleCommand),
     /// Forget what keys held before a revision
     Compact {
         /// The revision
@@ -72,21 +83,6 @@ pub enum MeshCommand {
         #[command(flatten)]
         target: Target,
     },
-}
-
-/// One key or many.
-#[derive(Args, Debug)]
-pub struct Range {
-    /// The key, or the first one of a range
-    pub key: OsString,
-    /// Where the range ends: the first key that does not belong to it
-    pub range_end: Option<OsString>,
-    /// All keys that start with KEY
-    #[arg(long, conflicts_with_all = ["range_end", "from_key"])]
-    pub prefix: bool,
-    /// All keys from KEY on
-    #[arg(long, conflicts_with = "range_end")]
-    pub from_key: bool,
 }
 
 /// What is read.
@@ -275,6 +271,20 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_stands_beside_whom_it_is_about() {
+        let line = "role grant-permission r readwrite k --prefix --user root --cacert a --cert b --key c";
+        let Ok(MeshCommand::Role(RoleCommand::GrantPermission { name, range, target, .. })) = parse(line) else {
+            panic!("no grant")
+        };
+        assert_eq!((&name[..], range.key, range.prefix), ("r", "k".into(), true));
+        assert_eq!((target.login.as_deref(), target.own_key), (Some("root"), Some("c".into())));
+        let Ok(MeshCommand::User(UserCommand::GrantRole { name, role, .. })) = parse("user grant-role u1 r1") else {
+            panic!("no grant")
+        };
+        assert_eq!((&name[..], &role[..]), ("u1", "r1"));
+    }
+
+    #[test]
     fn values_may_start_with_a_hyphen() {
         let Ok(MeshCommand::Put(args)) = parse("put k -5 --lease ff --prev-kv") else { panic!("no put") };
         assert_eq!((args.pair.value, args.pair.lease, args.pair.prev_kv), (Some("-5".into()), Some(255), true));
@@ -305,6 +315,11 @@ mod tests {
             "lease show xyz",
             "member add a",
             "compact 0",
+            "get a --cert f",
+            "get a --cacert f --cert f",
+            "get a --key f",
+            "role grant-permission r often k",
+            "role grant-permission r read k e --prefix",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,6 +1,6 @@
 //! `mayfly mesh move-leader`.
 
-use super::connect::{Reached, connect, reach};
+use super::connect::{Reached, Way, connect_by};
 use super::target::Target;
 use super::words;
 use crate::support::ui::Ui;
@@ -21,7 +21,8 @@ pub async fn run(heir: u64, target: &Target, ui: Ui) -> Result<()> {
 
 /// The member that leads: only it can step back for another one.
 async fn leader(target: &Target) -> Result<(Reached, u64)> {
-    let first = connect(target).await?;
+    let way = Way::new(target)?;
+    let first = connect_by(&way, target).await?;
     let standing = first.standing().await.map_err(|status| first.failed(&status))?;
     let leader = standing.leader;
     if leader == 0 {
@@ -36,7 +37,7 @@ async fn leader(target: &Target) -> Result<(Reached, u64)> {
     // What members tell may be an address that only they reach: the endpoints are asked as well.
     let addresses: Vec<String> = told.chain(target.endpoints.iter().cloned()).collect();
     for address in &addresses {
-        let Ok(reached) = reach(address, target.limit()).await else { continue };
+        let Ok(reached) = way.reach(address).await else { continue };
         if let Ok(standing) = reached.standing().await
             && leads(&standing)
         {

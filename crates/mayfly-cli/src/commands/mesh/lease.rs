@@ -2,7 +2,7 @@
 
 use super::advice::{is_passing, said};
 use super::args::LeaseCommand;
-use super::connect::{Reached, again, connect};
+use super::connect::{Reached, Way, again, connect, connect_by};
 use super::target::Target;
 use super::words::{self, line};
 use crate::support::text::plain;
@@ -93,7 +93,8 @@ async fn renew_once(id: i64, target: &Target, ui: Ui) -> Result<()> {
 
 /// Goes on at another node when one goes away; a new leader gives leases their whole time again.
 async fn keep_alive(id: i64, target: &Target, ui: Ui) -> Result<()> {
-    let mut reached = connect(target).await?;
+    let way = Way::new(target)?;
+    let mut reached = connect_by(&way, target).await?;
     let (mut begun, mut away) = (false, false);
     // A renewal that takes longer than until the next one is lost: another node may still be in time.
     let mut most = None;
@@ -115,7 +116,7 @@ async fn keep_alive(id: i64, target: &Target, ui: Ui) -> Result<()> {
                     ui.note(format!("{address} does not renew it ({reason}): trying on"));
                 }
                 away = true;
-                reached = again(target, &reached.address).await;
+                reached = again(&way, target, &reached.address).await?;
             }
         }
     }

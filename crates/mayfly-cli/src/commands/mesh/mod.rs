@@ -3,6 +3,8 @@
 mod advice;
 mod answers;
 pub mod args;
+mod auth;
+mod auth_args;
 mod compact;
 mod connect;
 mod groups;
@@ -10,10 +12,13 @@ mod keys;
 mod leader;
 mod lease;
 mod lock;
+mod login;
 mod member;
+mod range;
 mod requests;
 mod status;
 mod target;
+mod tls;
 mod txn;
 mod upkeep;
 mod watch;
@@ -40,6 +45,9 @@ async fn talk(command: MeshCommand, ui: Ui) -> Result<()> {
         MeshCommand::Watch(args) => watch::run(&args, ui).await,
         MeshCommand::Lease(command) => lease::run(command, ui).await,
         MeshCommand::Member(command) => member::run(command, ui).await,
+        MeshCommand::Auth(command) => auth::auth(command, ui).await,
+        MeshCommand::User(command) => auth::user(command, ui).await,
+        MeshCommand::Role(command) => auth::role(command, ui).await,
         MeshCommand::Compact { revision, physical, target } => compact::run(revision, physical, &target, ui).await,
         MeshCommand::Lock(args) => lock::lock(&args, ui).await,
         MeshCommand::Elect(args) => lock::elect(&args, ui).await,

@@ -24,7 +24,7 @@ pub fn bounds(range: &Range) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The first key behind all those that start with the prefix.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let Some(last) = prefix.iter().rposition(|byte| *byte != 0xff) else { return OPEN_END.to_vec() };
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;

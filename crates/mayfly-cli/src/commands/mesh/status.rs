@@ -1,7 +1,7 @@
 //! `mayfly mesh status`.
 
 use super::advice::said;
-use super::connect::{nobody, reach};
+use super::connect::{Way, nobody};
 use super::target::Target;
 use super::words;
 use crate::support::exit::Detailed;
@@ -12,7 +12,9 @@ use futures_util::future::join_all;
 use mayfly_mesh::proto::etcdserverpb::StatusResponse;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::time::Duration;
+
+/// What a node says to those who do not say who they are.
+const NAMELESS: &str = "etcdserver: user name is empty";
 
 /// What an endpoint answered, or why it did not.
 struct Look {
@@ -21,11 +23,15 @@ struct Look {
 }
 
 pub async fn run(target: &Target, ui: Ui) -> Result<()> {
-    let looks = join_all(target.endpoints.iter().map(|endpoint| look(endpoint, target.limit()))).await;
+    let way = Way::new(target)?;
+    let looks = join_all(target.endpoints.iter().map(|endpoint| look(endpoint, &way))).await;
     let silent: Vec<&Look> = looks.iter().filter(|look| look.answer.is_err()).collect();
     let object = json!({ "endpoints": looks.iter().map(object_of).collect::<Vec<_>>() });
     let failure = match silent.len() {
         0 => return ui.result(&table(&looks), &object),
+        n if n == looks.len() && looks.iter().all(asks_who) => {
+            format!("{}: {NAMELESS}: --user says who asks", plain(&looks[0].endpoint))
+        }
         n if n == looks.len() => nobody(&silent.iter().map(|look| reason(look)).collect::<Vec<_>>()).to_string(),
         n => format!("{n} of {} without an answer", counted(looks.len(), "endpoint")),
     };
@@ -38,12 +44,17 @@ pub async fn run(target: &Target, ui: Ui) -> Result<()> {
     bail!(failure)
 }
 
-async fn look(endpoint: &str, limit: Duration) -> Look {
-    let answer = match reach(endpoint, limit).await {
+async fn look(endpoint: &str, way: &Way) -> Look {
+    let answer = match way.reach(endpoint).await {
         Ok(reached) => reached.standing().await.map_err(|status| said(&status)),
         Err(reason) => Err(reason),
     };
     Look { endpoint: endpoint.into(), answer }
+}
+
+/// Is it there, and tells only those who have a name?
+fn asks_who(look: &Look) -> bool {
+    look.answer.as_ref().is_err_and(|reason| reason == NAMELESS)
 }
 
 fn reason(look: &Look) -> String {

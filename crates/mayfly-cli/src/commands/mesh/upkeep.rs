@@ -1,7 +1,7 @@
 //! `mayfly mesh snapshot`, `defrag`, `alarm` and `check`.
 
 use super::args::{AlarmCommand, SnapshotCommand};
-use super::connect::{Reached, connect, reach};
+use super::connect::{Reached, Way, connect, connect_by};
 use super::target::Target;
 use super::words;
 use crate::support::exit::Detailed;
@@ -77,9 +77,10 @@ async fn save(reached: &Reached, path: &Path) -> Result<usize> {
 
 /// One endpoint after the other: each serves nobody while its file gets shorter.
 pub async fn defrag(target: &Target, ui: Ui) -> Result<()> {
+    let way = Way::new(target)?;
     let mut done = Vec::new();
     for endpoint in &target.endpoints {
-        let reached = reach(endpoint, target.limit()).await.map_err(|reason| anyhow!("{endpoint}: {reason}"))?;
+        let reached = way.reach(endpoint).await.map_err(|reason| anyhow!("{endpoint}: {reason}"))?;
         let size = async || {
             let standing = reached.standing().await.map_err(|status| reached.failed(&status))?;
             Ok::<_, anyhow::Error>(usize::try_from(standing.db_size).unwrap_or(0))
@@ -138,7 +139,8 @@ fn objects(alarms: &[AlarmMember]) -> Vec<Value> {
 
 /// Do all members have the same history? Each is asked for the hash of its own, at one revision.
 pub async fn check(target: &Target, ui: Ui) -> Result<()> {
-    let first = connect(target).await?;
+    let way = Way::new(target)?;
+    let first = connect_by(&way, target).await?;
     let revision = {
         let told = first.ask(first.maintenance().hash_kv(HashKvRequest { revision: 0 })).await?;
         words::revision(told.header.as_ref())
@@ -149,7 +151,7 @@ pub async fn check(target: &Target, ui: Ui) -> Result<()> {
     endpoints.extend(told);
     let mut looks = Vec::new();
     for endpoint in &endpoints {
-        let look = look(endpoint, revision, target.limit()).await;
+        let look = look(endpoint, revision, &way).await;
         let same = |other: &Look| matches!((&other.hash, &look.hash), (Ok(a), Ok(b)) if member(a) == member(b));
         if !looks.iter().any(same) {
             looks.push(look);
@@ -168,9 +170,9 @@ fn member(told: &HashKvResponse) -> u64 {
     told.header.as_ref().map_or(0, |header| header.member_id)
 }
 
-async fn look(endpoint: &str, revision: i64, limit: Duration) -> Look {
+async fn look(endpoint: &str, revision: i64, way: &Way) -> Look {
     let hash = async {
-        let reached = reach(endpoint, limit).await?;
+        let reached = way.reach(endpoint).await?;
         let mut tries = 0;
         loop {
             tries += 1;

@@ -2,7 +2,7 @@
 
 use super::advice::{is_passing, said};
 use super::args::WatchArgs;
-use super::connect::{Reached, again, connect};
+use super::connect::{Reached, Way, again, connect_by};
 use super::requests;
 use super::words::{self, kv_json, line};
 use crate::support::text::plain;
@@ -44,7 +44,8 @@ struct Watch<'a> {
 }
 
 pub async fn run(args: &WatchArgs, ui: Ui) -> Result<()> {
-    let mut reached = connect(&args.target).await?;
+    let way = Way::new(&args.target)?;
+    let mut reached = connect_by(&way, &args.target).await?;
     let mut watch = Watch { args, ui, next: args.rev, begun: false, away: false };
     loop {
         let Err(stop) = watch.follow(&reached).await;
@@ -54,7 +55,7 @@ pub async fn run(args: &WatchArgs, ui: Ui) -> Result<()> {
             Stop::Lost(status) => status,
         };
         watch.leave(&reached, &status);
-        reached = again(&args.target, &reached.address).await;
+        reached = again(&way, &args.target, &reached.address).await?;
     }
 }
 

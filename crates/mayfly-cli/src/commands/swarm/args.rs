@@ -39,7 +39,16 @@ pub struct NodeArgs {
     /// Serve etcd's API here, with --mesh [default: 127.0.0.1:2379]
     #[arg(long, value_name = "ADDR")]
     pub clients: Option<SocketAddr>,
-    /// Serve --clients in clear where other machines reach it: whoever does may read and write everything
+    /// Serve --clients over TLS, with this certificate (PEM) and those that lead to the one that clients know
+    #[arg(long, value_name = "FILE")]
+    pub client_cert: Option<PathBuf>,
+    /// The key of --client-cert (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// Serve only clients with a certificate that is signed with one of these (PEM): its common name is the user
+    #[arg(long, value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+    /// Serve --clients in clear where other machines reach it: passwords and values can be read on the way
     #[arg(long)]
     pub insecure_clients: bool,
     /// Take nothing more into the mesh once its keys and their history are this much, as 500MB or 8GiB; 0 is no bound [default: 2GiB]

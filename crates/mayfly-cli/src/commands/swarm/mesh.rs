@@ -4,7 +4,7 @@ use super::args::MeshRole;
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::models::{Blobs, ModelHost};
 use mayfly_mesh::{
-    Arrival, Bound, Clients, Consensus, ConsensusConfig, InClear, Owner, Seat, Store, Surroundings, UpkeepConfig,
+    Arrival, Bound, Clients, Consensus, ConsensusConfig, MeshError, Owner, Seat, Store, Surroundings, UpkeepConfig,
     modules, serve_with,
 };
 use mayfly_wire::{Endpoint, Lane, Peer, Transport, TrustStore};
@@ -47,20 +47,14 @@ pub struct Wanted {
 
 impl Wanted {
     /// Opens the address for clients.
-    pub async fn new(
-        role: MeshRole,
-        data: &Path,
-        address: Option<SocketAddr>,
-        insecure: bool,
-        upkeep: UpkeepConfig,
-    ) -> Result<Self> {
-        let in_clear = if insecure { InClear::Anywhere } else { InClear::Loopback };
-        let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)));
-        let clients = Clients { address, in_clear, ..Clients::loopback(0) };
+    pub async fn new(role: MeshRole, data: &Path, clients: Clients, upkeep: UpkeepConfig) -> Result<Self> {
         let clients = clients.bind().await.map_err(|error| match error {
-            mayfly_mesh::MeshError::InClear { address } => anyhow::anyhow!(
-                "--clients {address}: other machines reach it, and would be served in clear: --insecure-clients allows that"
+            MeshError::InClear { address } => anyhow::anyhow!(
+                "--clients {address}: other machines reach it, and would be served in clear: --client-cert and --client-key serve TLS, --insecure-clients allows it"
             ),
+            error @ MeshError::Certificate { .. } => {
+                anyhow::Error::from(error).context("--client-cert, --client-key and --client-ca name files in PEM")
+            }
             error => anyhow::Error::from(error).context("--clients ADDR chooses another address"),
         })?;
         let folder = data.join(FOLDER);
@@ -108,7 +102,7 @@ pub async fn take_part(
     let seat = Seat {
         peer: Some(peer),
         name: peer.id.short().to_string(),
-        clients: vec![format!("http://{address}")],
+        clients: vec![clients.url_at(address)],
         wants_vote: role != MeshRole::Learner,
     };
     let mut shutdown = std::pin::pin!(shutdown);

@@ -8,7 +8,7 @@ use super::{control, key, metrics, upkeep};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, bail};
 
-use mayfly_mesh::MESH_TOPIC;
+use mayfly_mesh::{Clients, InClear, MESH_TOPIC, Tls};
 use mayfly_swarm::membership::Metadata;
 use mayfly_swarm::memory::MemoryLimits;
 use mayfly_swarm::{Disk, Loaded, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
@@ -42,6 +42,9 @@ impl NodeArgs {
             metrics: self.metrics.or(file.metrics),
             mesh: self.mesh.or(file.mesh),
             clients: self.clients.or(file.clients),
+            client_cert: self.client_cert.or(file.client_cert),
+            client_key: self.client_key.or(file.client_key),
+            client_ca: self.client_ca.or(file.client_ca),
             insecure_clients: self.insecure_clients || file.insecure_clients,
             quota: self.quota.or(file.quota),
             compact_keep: self.compact_keep.or(file.compact_keep),
@@ -181,17 +184,29 @@ struct Started {
     lane: Lane<Endpoint>,
 }
 
+/// Where and how clients of the mesh are served.
+fn clients_of(args: &NodeArgs) -> Result<Clients> {
+    let in_clear = if args.insecure_clients { InClear::Anywhere } else { InClear::Loopback };
+    let address = args.clients.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)));
+    let tls = match (args.client_cert.clone(), args.client_key.clone(), args.client_ca.clone()) {
+        (Some(cert), Some(key), client_ca) => Some(Tls { cert, key, client_ca }),
+        (None, None, None) => None,
+        _ => bail!("TLS for clients needs --client-cert and --client-key, and may have --client-ca"),
+    };
+    Ok(Clients { address, in_clear, tls, ..Clients::loopback(0) })
+}
+
 /// What is asked of the mesh.
 async fn wanted(args: &NodeArgs, data: &Path) -> Result<Option<Wanted>> {
     match args.mesh {
         Some(role) => {
             let upkeep = upkeep::config(args.quota.as_deref(), args.compact_keep.as_deref())?;
-            Ok(Some(Wanted::new(role, data, args.clients, args.insecure_clients, upkeep).await?))
+            Ok(Some(Wanted::new(role, data, clients_of(args)?, upkeep).await?))
         }
         None if args.quota.is_some() || args.compact_keep.is_some() => {
             bail!("--quota and --compact-keep are for the mesh: add --mesh")
         }
-        None if args.clients.is_some() || args.insecure_clients => {
+        None if args.clients.is_some() || args.insecure_clients || args.client_cert.is_some() => {
             bail!("--clients is for the mesh: add --mesh")
         }
         None => Ok(None),

@@ -2,6 +2,9 @@
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
+    /// missing: nobody said who they are
+    #[prost(message, optional, tag = "9")]
+    pub caller: ::core::option::Option<Caller>,
     #[prost(oneof = "command::Request", tags = "1, 2, 3, 4, 5, 6, 7, 8, 20")]
     pub request: ::core::option::Option<command::Request>,
 }
@@ -28,6 +31,130 @@ pub mod command {
         Checkpoint(super::Checkpoint),
         #[prost(message, tag = "20")]
         Alarm(super::super::etcdserverpb::AlarmRequest),
+    }
+}
+/// Who asks, as whoever took the request knew it.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Caller {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// when what was asked has changed since, it is refused
+    #[prost(uint64, tag = "2")]
+    pub auth_revision: u64,
+    /// a member asks by itself, and not for a client: it may do everything
+    #[prost(bool, tag = "3")]
+    pub is_member: bool,
+}
+/// What the module `auth` is told by an entry. Passwords come hashed, and tokens as digests.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthCommand {
+    #[prost(message, optional, tag = "1")]
+    pub caller: ::core::option::Option<Caller>,
+    #[prost(
+        oneof = "auth_command::Request",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+    )]
+    pub request: ::core::option::Option<auth_command::Request>,
+}
+/// Nested message and enum types in `AuthCommand`.
+pub mod auth_command {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        #[prost(message, tag = "2")]
+        Enable(super::super::etcdserverpb::AuthEnableRequest),
+        #[prost(message, tag = "3")]
+        Disable(super::super::etcdserverpb::AuthDisableRequest),
+        #[prost(message, tag = "4")]
+        NewUser(super::NewUser),
+        #[prost(message, tag = "5")]
+        DeleteUser(super::super::etcdserverpb::AuthUserDeleteRequest),
+        #[prost(message, tag = "6")]
+        NewPassword(super::NewPassword),
+        #[prost(message, tag = "7")]
+        GrantRole(super::super::etcdserverpb::AuthUserGrantRoleRequest),
+        #[prost(message, tag = "8")]
+        RevokeRole(super::super::etcdserverpb::AuthUserRevokeRoleRequest),
+        #[prost(message, tag = "9")]
+        NewRole(super::super::etcdserverpb::AuthRoleAddRequest),
+        #[prost(message, tag = "10")]
+        DeleteRole(super::super::etcdserverpb::AuthRoleDeleteRequest),
+        #[prost(message, tag = "11")]
+        GrantPermission(super::super::etcdserverpb::AuthRoleGrantPermissionRequest),
+        #[prost(message, tag = "12")]
+        RevokePermission(super::super::etcdserverpb::AuthRoleRevokePermissionRequest),
+        #[prost(message, tag = "13")]
+        NewToken(super::NewToken),
+        #[prost(message, tag = "14")]
+        UsedTokens(super::UsedTokens),
+        #[prost(message, tag = "15")]
+        Tick(super::Tick),
+    }
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NewUser {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// empty: it has no password, and none can be given to it
+    #[prost(string, tag = "2")]
+    pub hash: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NewPassword {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub hash: ::prost::alloc::string::String,
+}
+/// A password was found to be right. The token is named by the index of its entry.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NewToken {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// what the password was compared with is of this revision
+    #[prost(uint64, tag = "2")]
+    pub auth_revision: u64,
+    /// 32 bytes
+    #[prost(bytes = "vec", tag = "3")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+}
+/// These were used since the last tick.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UsedTokens {
+    #[prost(uint64, repeated, tag = "1")]
+    pub token: ::prost::alloc::vec::Vec<u64>,
+}
+/// A tenth of a token's life is over.
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tick {
+    /// of two that say the same, one counts
+    #[prost(uint64, tag = "1")]
+    pub from: u64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthOutcome {
+    #[prost(oneof = "auth_outcome::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<auth_outcome::Response>,
+}
+/// Nested message and enum types in `AuthOutcome`.
+pub mod auth_outcome {
+    #[allow(clippy::all)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Response {
+        /// the index of the entry
+        #[prost(uint64, tag = "1")]
+        Done(u64),
+        /// the number of the error
+        #[prost(uint32, tag = "2")]
+        Refused(u32),
     }
 }
 /// A lease as it was granted: its id may be given again.

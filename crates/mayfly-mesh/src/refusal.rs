@@ -4,7 +4,7 @@ use crate::etcd_error::EtcdError;
 use crate::module::Fault;
 
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Refused(EtcdError),
     Fault(Fault),
 }
@@ -24,7 +24,7 @@ impl From<Fault> for Stop {
 /// What a request is answered.
 pub type Answer<T> = Result<T, EtcdError>;
 
-pub(super) fn settle<T>(result: Result<T, Stop>) -> Result<Answer<T>, Fault> {
+pub(crate) fn settle<T>(result: Result<T, Stop>) -> Result<Answer<T>, Fault> {
     match result {
         Ok(answer) => Ok(Ok(answer)),
         Err(Stop::Refused(error)) => Ok(Err(error)),
