@@ -68,7 +68,7 @@ etcd_errors! {
     MemberNotLearner = 25, FailedPrecondition, "etcdserver: can only promote a learner member";
     NotLeader = 26, FailedPrecondition, "etcdserver: not leader";
     BadLeaderTransferee = 27, FailedPrecondition, "etcdserver: bad leader transferee";
-    NoSpace = 60, ResourceExhausted, "etcdserver: mvcc: database space exceeded";
+    NoSpace = 70, ResourceExhausted, "etcdserver: mvcc: database space exceeded";
     LeaderTransferTimeout = 28, Unavailable, "etcdserver: request timed out, leader transfer took too long";
     UserEmpty = 50, InvalidArgument, "etcdserver: user name is empty";
     RoleEmpty = 51, InvalidArgument, "etcdserver: role name is empty";

@@ -129,6 +129,34 @@ async fn members_agree_on_who_may_do_what() {
     }
 }
 
+/// A token that was made while a member was away is waited for there, and is not taken for a false one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_not_known_yet_is_waited_for() {
+    let net = MemoryNet::new(4);
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let mut served = three(&net, &folders).await;
+    enable(&mut served[0].auth).await;
+    all_equal(&served).await;
+    for other in [1, 2] {
+        net.cut(peer(3).id, peer(other).id);
+    }
+    let token = log_in(&mut served[0].auth, "u1", &password("u1")).await.expect("a token");
+    let (mut away, shown) = (served[2].kv.clone(), token.clone());
+    let here = RangeRequest { serializable: true, ..get("a") };
+    let read = tokio::spawn(async move { away.range(by(Some(&shown), here)).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!read.is_finished(), "it has no answer yet");
+    for other in [1, 2] {
+        net.heal(peer(3).id, peer(other).id);
+    }
+    read.await.expect("no panic").expect("permitted");
+    // One that nobody will ever make is no token after a while.
+    refused(served[2].kv.put(by(Some("0.999999"), put("a"))).await, "etcdserver: invalid auth token");
+    for one in &served {
+        one.member.close().await;
+    }
+}
+
 /// etcd #14571: a request was let through by the member that took it, and the permission is taken away before it is applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_forbidden_meanwhile_is_not_done() {

@@ -23,14 +23,17 @@ pub struct Closed;
 #[derive(Debug)]
 pub struct Interrupted(pub u8);
 
-/// A command that was run has ended so.
+/// What this command stood for is over: the exit code says how.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "swarm"), allow(dead_code))] // `mayfly mesh lock` makes them
-pub struct Ended(pub u8);
+pub struct Ended {
+    pub code: u8,
+    pub how: &'static str,
+}
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the command has ended with exit code {}", self.0)
+        write!(f, "{} (exit code {})", self.how, self.code)
     }
 }
 

@@ -46,7 +46,7 @@ fn code(error: &anyhow::Error) -> u8 {
     match find::<Interrupted>(error) {
         Some(Interrupted(signal)) => SIGNALLED + signal,
         None if find::<Usage>(error).is_some() => USAGE,
-        None => find::<Ended>(error).map_or(FAILED, |ended| ended.0),
+        None => find::<Ended>(error).map_or(FAILED, |ended| ended.code),
     }
 }
 

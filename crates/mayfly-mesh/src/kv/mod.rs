@@ -9,6 +9,8 @@ mod lease;
 mod lease_table;
 mod measure;
 mod permit;
+#[cfg(feature = "grpc")]
+mod permit_read;
 mod put_delete;
 mod range;
 mod size;
@@ -28,7 +30,8 @@ pub use history::{KvHash, hash};
 pub(crate) use history::{Removal, is_removed, remove};
 pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
 pub use measure::measure;
-pub(crate) use permit::{may_keep, may_look, read_txn as permit_read_txn};
+#[cfg(feature = "grpc")]
+pub(crate) use permit_read::{may_keep, may_look, read_txn as permit_read_txn};
 pub(crate) use size::used;
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;

@@ -19,6 +19,8 @@ use tonic::Status;
 
 /// The least time between two renewals.
 const LEAST_PAUSE: Duration = Duration::from_millis(300);
+/// The most: a token that shows who one is ends five minutes after it was last used.
+const MOST_PAUSE: Duration = Duration::from_secs(120);
 
 pub async fn run(command: LeaseCommand, ui: Ui) -> Result<()> {
     match command {
@@ -147,9 +149,9 @@ fn renewed(id: i64, ttl: i64, ui: Ui) -> Result<()> {
     ui.result(&format!("lease {id} lives {ttl} s from now"), &json!({ "id": id, "ttl": ttl }))
 }
 
-/// A third of the lease's time, so that two renewals may be lost.
+/// A third of the lease's time, so that two renewals may be lost, or less.
 pub(super) fn pause(ttl: i64) -> Duration {
-    (Duration::from_secs(ttl.max(0).unsigned_abs()) / 3).max(LEAST_PAUSE)
+    (Duration::from_secs(ttl.max(0).unsigned_abs()) / 3).clamp(LEAST_PAUSE, MOST_PAUSE)
 }
 
 #[cfg(test)]
@@ -161,6 +163,7 @@ mod tests {
         assert_eq!(pause(30), Duration::from_secs(10));
         assert_eq!(pause(1), Duration::from_secs(1) / 3);
         assert_eq!(pause(0), LEAST_PAUSE);
+        assert_eq!(pause(86_400), MOST_PAUSE);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::args::{ElectArgs, LockArgs};
 use super::connect::{Reached, connect};
 use super::lease::{pause, renew};
 use super::words;
-use crate::support::exit::{Ended, Interrupted};
+use crate::support::exit::Ended;
 use crate::support::ui::Ui;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest, RangeRequest};
@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-const SIGINT: u8 = 2;
-const SIGTERM: u8 = 15;
+/// Exit codes of what was told to end.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 /// What a command that a terminal has interrupted may still do.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -93,7 +94,7 @@ async fn run(
         stopped = stopped() => {
             let stopped = stopped?;
             // A terminal has told both.
-            let late = stopped.0 != SIGINT || tokio::time::timeout(LAST_WORDS, child.wait()).await.is_err();
+            let late = stopped.code != INTERRUPTED || tokio::time::timeout(LAST_WORDS, child.wait()).await.is_err();
             if !late {
                 return Err(stopped.into());
             }
@@ -112,7 +113,7 @@ fn ended(status: ExitStatus) -> Result<()> {
     }
     let signalled = status.signal().map(|signal| 128 + signal);
     let code = status.code().or(signalled).and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    Err(Ended(code).into())
+    Err(Ended { code, how: "the command has failed" }.into())
 }
 
 pub async fn elect(args: &ElectArgs, ui: Ui) -> Result<()> {
@@ -179,12 +180,13 @@ async fn give_up(reached: &Reached, lease: i64) {
 }
 
 /// Until somebody wants this to end.
-async fn stopped() -> Result<Interrupted> {
+async fn stopped() -> Result<Ended> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(Interrupted(tokio::select! {
-        _ = interrupt.recv() => SIGINT,
-        _ = terminate.recv() => SIGTERM,
-    }))
+    let code = tokio::select! {
+        _ = interrupt.recv() => INTERRUPTED,
+        _ = terminate.recv() => TERMINATED,
+    };
+    Ok(Ended { code, how: "it was told to end, and has given up what it held" })
 }
 
 #[cfg(test)]
