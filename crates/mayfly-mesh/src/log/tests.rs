@@ -1,7 +1,7 @@
 //! A log on a disk that forgets, against what it must have.
 
 #[allow(dead_code, reason = "other tests need more of it")]
-#[path = "../../tests/common/disk.rs"]
+#[path = "../../tests/it/common/disk.rs"]
 mod disk;
 
 use super::{Change, Key, Known, Log};

@@ -163,12 +163,17 @@ impl<T> Served<T> {
     pub fn call<A, E>(&self, call: impl FnOnce(&T) -> Result<A, E>, is_fit: impl FnOnce(&A) -> bool) -> Result<A, E> {
         let begun = Instant::now();
         let outcome = call(&self.model);
-        self.seen.times.add(begun.elapsed());
+        self.note(begun.elapsed(), outcome.as_ref().is_ok_and(is_fit));
+        outcome
+    }
+
+    /// Notes a call that was made otherwise.
+    pub fn note(&self, time: Duration, is_fit: bool) {
+        self.seen.times.add(time);
         self.seen.calls.fetch_add(1, Ordering::Relaxed);
-        if !outcome.as_ref().is_ok_and(is_fit) {
+        if !is_fit {
             self.seen.errors.fetch_add(1, Ordering::Relaxed);
         }
-        outcome
     }
 
     /// Calls and failures so far.

@@ -1,10 +1,8 @@
 //! Disks that fail and power that goes.
 
-mod common;
-
-use common::disk::Disk;
-use common::ops::Op;
-use common::{apply_bytes, entry, seeds};
+use crate::common::disk::Disk;
+use crate::common::ops::Op;
+use crate::common::{apply_bytes, entry, seeds};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{Engine, MeshError, Owner, Single, Store, Tag, kv};

@@ -1,11 +1,9 @@
 //! Watchers against the model that keeps every state: what they are told, one after the other, leads from each state to the next; nothing is left out, nothing
 //! comes twice, and what compaction took is said.
 
-mod common;
-
-use common::model::{Keys, Model, is_meant};
-use common::ops::Op;
-use common::{apply, apply_bytes};
+use crate::common::model::{Keys, Model, is_meant};
+use crate::common::ops::Op;
+use crate::common::{apply, apply_bytes};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::watch_create_request::FilterType;
 use mayfly_mesh::proto::etcdserverpb::{

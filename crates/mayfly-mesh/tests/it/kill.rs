@@ -1,11 +1,7 @@
 //! kill -9 in the middle of writes: every acknowledged write is there after the restart.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::seeds;
-use common::served::client;
+use crate::common::seeds;
+use crate::common::served::client;
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
 use mayfly_mesh::{Clients, Single, Store, modules, serve};
@@ -47,7 +43,7 @@ impl Drop for Process {
 fn start(folder: &Path) -> (Process, SocketAddr) {
     let program = std::env::current_exe().expect("this test");
     let mut command = Command::new(program);
-    command.args(["--exact", "process", "--ignored", "--nocapture"]).env(FOLDER, folder).stdout(Stdio::piped());
+    command.args(["--exact", "kill::process", "--ignored", "--nocapture"]).env(FOLDER, folder).stdout(Stdio::piped());
     let mut child = command.spawn().expect("a process");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let process = Process(child);

@@ -1,10 +1,6 @@
 //! Three members on tokio and the network in memory: the code of a node, with files and threads.
 
-#![cfg(feature = "raft")]
-
-mod common;
-
-use common::ops::{Op, Reply};
+use crate::common::ops::{Op, Reply};
 use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
@@ -88,7 +84,7 @@ async fn three_members_agree_and_go_on_without_their_leader() {
     // What a cluster of one wrote before is there, and is too much for one message.
     let single = Single::start(Store::open(folders[0].path(), modules()).expect("a store")).expect("a thread");
     for i in 0..5 {
-        common::entry(&single, format!("before {i}").as_bytes(), &vec![i; 700_000]).await.expect("written");
+        crate::common::entry(&single, format!("before {i}").as_bytes(), &vec![i; 700_000]).await.expect("written");
     }
     single.close().await;
 
@@ -148,7 +144,8 @@ async fn a_member_returns_and_is_no_cluster_of_one_any_more() {
     assert!(matches!(Single::start(store), Err(MeshError::NotAlone { .. })));
     let a = founder(&net, folder.path()).await;
     assert_eq!(get(&a, "key").await, Some(b"1".to_vec()));
-    let reply = common::apply(a.store(), &Op::Range(RangeRequest { key: b"key".to_vec(), ..RangeRequest::default() }));
+    let reply =
+        crate::common::apply(a.store(), &Op::Range(RangeRequest { key: b"key".to_vec(), ..RangeRequest::default() }));
     assert!(matches!(reply, Ok(Reply::Range(range)) if range.kvs[0].mod_revision == 2));
 }
 

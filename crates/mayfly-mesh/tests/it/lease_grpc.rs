@@ -1,10 +1,6 @@
 //! Leases over gRPC, as clients use them.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::served::Node;
+use crate::common::served::Node;
 use mayfly_mesh::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest,
     PutRequest, RangeRequest,

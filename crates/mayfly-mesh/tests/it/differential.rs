@@ -1,13 +1,9 @@
 //! The same requests to Debian's etcd and to us: the same answers. Needs `etcd` and `etcdctl` (`apt-get install etcd-server etcd-client`), so these
 //! are run by name: `cargo test -p mayfly-mesh --test differential -- --ignored`; `MAYFLY_OPS` says how many requests.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::auth::{self, AuthOp};
-use common::ops::{LEASES, Op, Reply};
-use common::served::{Client, Node, ask, ask_by, channel, client};
+use crate::common::auth::{self, AuthOp};
+use crate::common::ops::{LEASES, Op, Reply};
+use crate::common::served::{Client, Node, ask, ask_by, channel, client};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::auth_client::AuthClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;

@@ -1,9 +1,7 @@
 //! What a store does beside answering: history that is compacted, alarms, and room.
 
-mod common;
-
-use common::ops::{Op, Reply};
-use common::{apply, apply_bytes};
+use crate::common::ops::{Op, Reply};
+use crate::common::{apply, apply_bytes};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
 use mayfly_mesh::proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmType, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest,
@@ -141,7 +139,7 @@ fn hashes_tell_histories_apart() {
 /// Removal that is cut off by a loss of power at any step of the disk leaves the same state as one that is not.
 #[test]
 fn a_removal_that_is_cut_off_changes_nothing() {
-    use common::disk::Disk;
+    use crate::common::disk::Disk;
     let owner = Owner { cluster: 7, member: 1 };
     let mut rng = mayfly_base::Rng::new(3);
     for steps in (0..60).step_by(3) {

@@ -1,10 +1,6 @@
 //! etcd's Maintenance, quota and alarms as clients meet them.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::served::{Node, channel};
+use crate::common::served::{Node, channel};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
@@ -108,7 +104,7 @@ async fn a_snapshot_is_whole_and_says_how_much_is_to_come() {
     let hash = mayfly_mesh::Engine::store(&node.engine).hash_of_all().expect("readable");
     let owner = mayfly_mesh::Engine::store(&node.engine).owner();
     node.stop().await.expect("a good end");
-    let other = common::disk::Disk::default().store(owner).expect("a store");
+    let other = crate::common::disk::Disk::default().store(owner).expect("a store");
     other.restore(&mut &bytes[..]).expect("restored");
     assert_eq!(other.hash_of_all().expect("readable"), hash);
 }

@@ -1,10 +1,8 @@
 //! The state machine against a naive store that keeps every state: the same requests, the same answers, also after restarts and snapshots.
 
-mod common;
-
-use common::model::Model;
-use common::ops::Op;
-use common::{apply, apply_bytes};
+use crate::common::model::Model;
+use crate::common::ops::Op;
+use crate::common::{apply, apply_bytes};
 use mayfly_base::Rng;
 use mayfly_mesh::{Applied, Store, Tag, kv, modules};
 use proptest::prelude::*;

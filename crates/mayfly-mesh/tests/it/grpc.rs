@@ -1,12 +1,8 @@
 //! What clients meet, over gRPC.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::disk::Disk;
-use common::ops::Op;
-use common::served::{Node, ask, channel};
+use crate::common::disk::Disk;
+use crate::common::ops::Op;
+use crate::common::served::{Node, ask, channel};
 use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::etcdserverpb::request_op::Request;

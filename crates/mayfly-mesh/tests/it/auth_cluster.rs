@@ -1,11 +1,7 @@
 //! Users and roles in a cluster of three: whichever member is asked, and whatever changes while it is.
 
-#![cfg(all(feature = "grpc", feature = "raft"))]
-
-mod common;
-
-use common::auth::{AuthOp, ask, by, enable, log_in, password};
-use common::served::channel;
+use crate::common::auth::{AuthOp, ask, by, enable, log_in, password};
+use crate::common::served::channel;
 use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::auth_client::AuthClient;
 use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;

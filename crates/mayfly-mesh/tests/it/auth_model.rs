@@ -1,11 +1,7 @@
 //! Users, roles and permissions against a small model: the same answers, the same state, also after restarts and snapshots; and who may do what with keys.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::auth::{AuthOp, RANGES, USERS, apply};
-use common::{apply_bytes, seeds};
+use crate::common::auth::{AuthOp, RANGES, USERS, apply};
+use crate::common::{apply_bytes, seeds};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::authpb::Permission;
 use mayfly_mesh::proto::authpb::permission::Type;
@@ -131,10 +127,11 @@ impl Model {
         let granted: Vec<_> = roles.iter().filter_map(|role| self.roles.get(role)).flatten().collect();
         let is_granted = |one: &[u8]| {
             granted.iter().any(|((key, end), has)| {
-                (**has == kind || **has == Type::Readwrite) && common::model::is_meant(one, key, end)
+                (**has == kind || **has == Type::Readwrite) && crate::common::model::is_meant(one, key, end)
             })
         };
-        let asked: Vec<Vec<u8>> = universe().into_iter().filter(|one| common::model::is_meant(one, key, end)).collect();
+        let asked: Vec<Vec<u8>> =
+            universe().into_iter().filter(|one| crate::common::model::is_meant(one, key, end)).collect();
         match roles.contains("root") || asked.iter().all(|one| is_granted(one)) {
             true => Ok(()),
             false => Err(EtcdError::PermissionDenied),

@@ -1,14 +1,9 @@
 //! Three processes on QUIC over loopback, and kill -9 of the leader: what clients saw is linearizable, so no acknowledged write is lost.
 
-#![cfg(all(feature = "grpc", feature = "raft"))]
-
-mod check;
-mod common;
-
-use check::kv::{Changes, answer, everything, got, range, request};
-use check::{Answer, Call, History, What};
-use common::seeds;
-use common::served::{channel, client};
+use crate::check::kv::{Changes, answer, everything, got, range, request};
+use crate::check::{Answer, Call, History, What};
+use crate::common::seeds;
+use crate::common::served::{channel, client};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::StatusRequest;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
@@ -136,7 +131,7 @@ impl Drop for Process {
 impl Process {
     fn start(folder: &Path, who: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this test"));
-        command.args(["--exact", "process", "--ignored", "--nocapture"]).env(FOLDER, folder).env(WHO, who);
+        command.args(["--exact", "processes::process", "--ignored", "--nocapture"]).env(FOLDER, folder).env(WHO, who);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a process");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (send, lines) = std::sync::mpsc::channel();
@@ -280,14 +275,14 @@ async fn kills(seed: u64) {
     let history = History { calls, changes: changes(&processes).await };
     let answered = history.calls.iter().filter(|call| call.answered.is_some()).count();
     println!("seed {seed}: {} calls, {answered} answered, {} revisions", history.calls.len(), history.changes.len());
-    if let Err(verdict) = check::revision::check(&history) {
+    if let Err(verdict) = crate::check::revision::check(&history) {
         panic!("seed {seed}: {verdict}");
     }
     assert!(answered > 200, "hardly anything was answered");
 }
 
 /// What every revision changed; the same from every member.
-async fn changes(processes: &[Option<Process>]) -> Vec<check::Change> {
+async fn changes(processes: &[Option<Process>]) -> Vec<crate::check::Change> {
     let mut all = Vec::new();
     for process in processes.iter().flatten() {
         let mut client = client(process.address).await.kv;

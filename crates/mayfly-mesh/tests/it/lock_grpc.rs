@@ -1,10 +1,6 @@
 //! etcd's locks and elections as services.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::served::{Node, channel};
+use crate::common::served::{Node, channel};
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::proto::etcdserverpb::{

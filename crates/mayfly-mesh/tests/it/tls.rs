@@ -1,13 +1,9 @@
 //! Clients that speak TLS, and whom their certificates say they are.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
+use crate::common::auth::{by, enable};
+use crate::common::served::Node;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::auth::{by, enable};
-use common::served::Node;
 use mayfly_mesh::proto::etcdserverpb::PutRequest;
 use mayfly_mesh::proto::etcdserverpb::auth_client::AuthClient;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;

@@ -1,13 +1,7 @@
 //! Whole clusters under faults, from seeds: what clients saw is linearizable, and members end in one state.
 
-#![cfg(feature = "raft")]
-
-mod check;
-mod common;
-mod sim;
-
-use common::seeds;
-use sim::world::{Plan, run};
+use crate::common::seeds;
+use crate::sim::world::{Plan, run};
 use std::collections::BTreeMap;
 
 /// At night, 50 times as many.

@@ -1,9 +1,7 @@
 //! Files that are not this node's, or not what was written: each has its own error.
 
-mod common;
-
-use common::ops::Op;
-use common::{apply, apply_bytes, seeds};
+use crate::common::ops::Op;
+use crate::common::{apply, apply_bytes, seeds};
 use mayfly_base::Rng;
 use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
 use mayfly_mesh::{MeshError, Store, Tag, modules};

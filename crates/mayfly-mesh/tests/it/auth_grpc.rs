@@ -1,11 +1,7 @@
 //! Users, roles and tokens over gRPC, as clients meet them.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::auth::{AuthOp, ask, by, enable, log_in, password, permission};
-use common::served::{Node, channel};
+use crate::common::auth::{AuthOp, ask, by, enable, log_in, password, permission};
+use crate::common::served::{Node, channel};
 use futures_util::stream;
 use mayfly_mesh::proto::authpb::permission::Type;
 use mayfly_mesh::proto::etcdserverpb::auth_client::AuthClient;

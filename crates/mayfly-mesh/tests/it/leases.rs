@@ -1,8 +1,6 @@
 //! Leases: what they hold, when they end, and what is left of their time after a restart.
 
-mod common;
-
-use common::apply_bytes;
+use crate::common::apply_bytes;
 use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;

@@ -1,10 +1,8 @@
 //! The checkers of histories: they agree, let through what can have happened, and convict what cannot.
 
-mod check;
-
-use check::revision::check;
-use check::search::is_possible;
-use check::{Answer, Call, Change, History, What};
+use crate::check::revision::check;
+use crate::check::search::is_possible;
+use crate::check::{Answer, Call, Change, History, What};
 use mayfly_base::Rng;
 
 /// A history that did happen: calls take effect at one time between question and answer; some answers are lost, some calls never happen.
@@ -95,7 +93,7 @@ fn what_happened_is_possible_and_both_checkers_agree_on_what_did_not() {
     assert!(convicted > 500 && let_through > 500, "{convicted} convicted, {let_through} let through");
 }
 
-const fn answer(revision: i64, wrote: bool, found: check::Found) -> Answer {
+const fn answer(revision: i64, wrote: bool, found: crate::check::Found) -> Answer {
     Answer { revision, wrote, found }
 }
 

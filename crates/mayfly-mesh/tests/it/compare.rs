@@ -1,10 +1,6 @@
 //! A member whose history is not that of the others is found, and serves nobody any more.
 
-#![cfg(feature = "raft")]
-
-mod common;
-
-use common::disk::Disk;
+use crate::common::disk::Disk;
 use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
 use mayfly_mesh::proto::etcdserverpb::{AlarmRequest, AlarmResponse, AlarmType, PutRequest};

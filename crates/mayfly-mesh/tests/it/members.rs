@@ -1,9 +1,5 @@
 //! Members come, go, return, and are found elsewhere.
 
-#![cfg(feature = "raft")]
-
-mod common;
-
 use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::PutRequest;
 use mayfly_mesh::proto::meshpb::command::Request;

@@ -1,10 +1,6 @@
 //! Watching over gRPC, as clients do.
 
-#![cfg(feature = "grpc")]
-
-mod common;
-
-use common::served::{Node, channel};
+use crate::common::served::{Node, channel};
 use mayfly_mesh::proto::etcdserverpb::watch_client::WatchClient;
 use mayfly_mesh::proto::etcdserverpb::watch_request::RequestUnion;
 use mayfly_mesh::proto::etcdserverpb::{
