@@ -42,7 +42,7 @@ mod timing;
 mod upkeep;
 mod watch;
 
-pub use engine::{Engine, Member, MemberChange, Single, Standing};
+pub use engine::{Engine, Member, MemberChange, Piece, PieceAsk, Single, Standing};
 pub use entry::{Entry, FORMAT, Tag};
 pub use error::{MeshError, Result};
 pub use etcd_error::EtcdError;

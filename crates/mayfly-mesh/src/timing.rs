@@ -43,7 +43,7 @@ impl Histogram {
 /// How long a disk takes.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    /// Transactions that were flushed.
+    /// Flushes that clients wait for: of the log, or of the database where there is none.
     pub(crate) flushes: Histogram,
     /// All transactions.
     pub(crate) commits: Histogram,

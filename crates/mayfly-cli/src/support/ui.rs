@@ -74,6 +74,7 @@ pub fn grouped(n: usize) -> String {
 }
 
 /// So many of something that is called by a regular noun.
+#[cfg_attr(not(any(feature = "forecast", feature = "swarm")), allow(dead_code))]
 pub fn counted(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }

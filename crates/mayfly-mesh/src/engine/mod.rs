@@ -1,9 +1,11 @@
 //! Who brings entries into an order and to disk: cluster of one does so alone; consensus will take its place behind the same trait.
 
 mod members;
+mod pieces;
 mod single;
 
 pub use members::{Member, MemberChange};
+pub use pieces::{Piece, PieceAsk};
 pub use single::Single;
 
 use crate::entry::Entry;
@@ -11,6 +13,7 @@ use crate::error::{MeshError, Result};
 use crate::kv::{Answer, KvHash};
 use crate::lease::{LeaseAsk, LeaseTime};
 use crate::logged::Applied;
+use crate::models::Blobs;
 use crate::store::Store;
 use std::future::Future;
 
@@ -66,6 +69,15 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`MeshError::Unsure`] when it does not answer.
     fn hash_of(&self, member: u64, revision: i64) -> impl Future<Output = Result<Answer<KvHash>>> + Send;
+
+    /// Where this member keeps artefacts, so that others get them.
+    fn keep_artefacts(&self, blobs: Blobs);
+
+    /// Asks another member about an artefact.
+    ///
+    /// # Errors
+    /// [`MeshError::Unsure`] when it does not answer, or does not do it.
+    fn piece(&self, member: u64, ask: PieceAsk) -> impl Future<Output = Result<Piece>> + Send;
 
     /// Returns when the node can no longer go on, with the reason.
     fn ended(&self) -> impl Future<Output = MeshError> + Send;

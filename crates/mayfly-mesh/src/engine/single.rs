@@ -1,12 +1,13 @@
 //! A cluster of one: one thread writes, and everyone who waits at the same time shares one flush.
 
-use super::{Engine, Member, MemberChange, Standing};
+use super::{Engine, Member, MemberChange, Piece, PieceAsk, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
 use crate::etcd_error::EtcdError;
 use crate::kv::{Answer, KvHash};
 use crate::lease::{self, CHECKPOINT, Clock, LeaseAsk, LeaseTime, Lessor};
 use crate::logged::{Applied, Logged};
+use crate::models::Blobs;
 use crate::store::Store;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -123,6 +124,12 @@ impl Engine for Single {
     }
 
     async fn hash_of(&self, member: u64, _: i64) -> Result<Answer<KvHash>> {
+        Err(MeshError::Unsure { reason: format!("there is no member {member:x} beside this one") })
+    }
+
+    fn keep_artefacts(&self, _: Blobs) {} // nobody asks
+
+    async fn piece(&self, member: u64, _: PieceAsk) -> Result<Piece> {
         Err(MeshError::Unsure { reason: format!("there is no member {member:x} beside this one") })
     }
 

@@ -117,13 +117,14 @@ impl Log {
     }
 
     /// Writes a change. What must be on the disk is there when this returns; when it fails, nobody knows what is, and the member must end.
-    pub(crate) fn write(&mut self, change: Change) -> Result<()> {
+    /// Was there something?
+    pub(crate) fn write(&mut self, change: Change) -> Result<bool> {
         let Change { after, entries, known, is_due } = change;
         let vote = if self.left_out.is(Guard::KeptVote) { self.known.vote } else { known.vote };
         self.known = Known { vote, ..known };
         self.last = after;
         if !is_due {
-            return Ok(());
+            return Ok(false);
         }
         let mut rest = &entries[..];
         loop {
@@ -132,7 +133,7 @@ impl Log {
             (now, rest) = rest.split_at(self.fitting(rest));
             self.put(now)?;
             if rest.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
         }
     }

@@ -15,7 +15,7 @@ pub use manifest::{Lineage, MAX_MANIFEST, Manifest, SIGNED_AS, check_name};
 pub use refusal::ModelRefusal;
 #[cfg(feature = "raft")]
 pub use signed::{Unfit, check, check_bytes};
-pub use tables::{Told, Which, events, version, versions, wanted};
+pub use tables::{Told, Which, event_count, events, version, versions, wanted};
 
 use crate::entry::{Entry, Tag};
 use crate::logged::Applied;

@@ -4,7 +4,7 @@ use super::refusal::ModelRefusal;
 use crate::module::Fault;
 use crate::proto::modelspb::{Event, Name, Version};
 use prost::Message;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 pub(super) const NAMES: TableDefinition<&str, &[u8]> = TableDefinition::new("models.names");
 pub(super) const VERSIONS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("models.versions");
@@ -108,7 +108,12 @@ pub fn events(transaction: &ReadTransaction, name: &str) -> Result<Vec<Event>, F
     table.range((name, 0)..=(name, u64::MAX))?.map(|row| read(row?.1.value())).collect()
 }
 
-/// The versions whose bytes are not wanted any more, and those whose are.
+/// How much has happened: when this is the same, nothing has come.
+pub fn event_count(transaction: &ReadTransaction) -> Result<u64, Fault> {
+    Ok(transaction.open_table(EVENTS)?.len()?)
+}
+
+/// The versions whose bytes are kept.
 pub fn wanted(transaction: &ReadTransaction) -> Result<Vec<Version>, Fault> {
     Ok(versions(transaction, "")?.into_iter().filter(|version| !version.forgotten).collect())
 }

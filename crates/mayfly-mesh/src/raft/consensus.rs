@@ -12,11 +12,12 @@ use super::spool::Spool;
 use super::state_writer::StateOrder;
 use super::types::{Seat, Types};
 use crate::cluster;
-use crate::engine::{Engine, Member, MemberChange, Standing};
+use crate::engine::{Engine, Member, MemberChange, Piece, PieceAsk, Standing};
 use crate::entry::Entry;
 use crate::error::{MeshError, Result};
 use crate::kv::{Answer, KvHash};
 use crate::lease::{LeaseAsk, LeaseTime, Lessor};
+use crate::models::Blobs;
 use crate::store::Store;
 use mayfly_wire::Transport;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -53,6 +54,8 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     pub(super) changing: Arc<Mutex<()>>,
     /// A term in which this member leads, and since when it is known.
     pub(super) since: std::sync::Mutex<Option<(u64, R::Instant)>>,
+    /// Where artefacts are kept, if they are.
+    pub(super) blobs: OnceLock<Blobs>,
     /// Why it ended, if neither its disk nor openraft is the reason.
     gone: OnceLock<MeshError>,
     waiting: AtomicUsize,
@@ -101,7 +104,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
         let (incoming, waiting) = (Mutex::default(), AtomicUsize::new(0));
         let lessor = Arc::new(Lessor::new(clock, Duration::from_millis(config.lease_checkpoint_ms)));
         let asked = AtomicUsize::new(0);
-        let (reads, confirms, gone) = (Arc::default(), Arc::default(), OnceLock::new());
+        let (reads, confirms, blobs, gone) = (Arc::default(), Arc::default(), OnceLock::new(), OnceLock::new());
         let shared = Arc::new(Shared {
             raft,
             orders,
@@ -115,6 +118,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
             heard: std::sync::Mutex::default(),
             changing: Arc::default(),
             since: std::sync::Mutex::default(),
+            blobs,
             gone,
             waiting,
             asked,
@@ -232,6 +236,14 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
 
     async fn hash_of(&self, member: u64, revision: i64) -> Result<Answer<KvHash>> {
         self.0.hash_over_there(member, revision).await
+    }
+
+    fn keep_artefacts(&self, blobs: Blobs) {
+        let _ = self.0.blobs.set(blobs); // it is served once
+    }
+
+    async fn piece(&self, member: u64, ask: PieceAsk) -> Result<Piece> {
+        self.0.piece_over_there(member, ask).await
     }
 
     async fn ended(&self) -> MeshError {

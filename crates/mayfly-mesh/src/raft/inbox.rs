@@ -31,9 +31,10 @@ const UNREADABLE: u16 = 1;
 pub(super) const NOT_FOR_US: u16 = 2;
 const ENDED: u16 = 3;
 const BUSY: u16 = 4;
+pub(super) const NOT_KEPT: u16 = 6;
 
 /// Why a question is not answered.
-type Refusal = (u16, String);
+pub(super) type Refusal = (u16, String);
 
 impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// Takes what comes over the transport until that is closed.
@@ -91,6 +92,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             Question::Renew(id) => Ok(self.lease_told(LeaseAsk::Renew(id)).await),
             Question::TimeToLive(id) => Ok(self.lease_told(LeaseAsk::TimeToLive(id)).await),
             Question::HashKv(revision) => Ok(self.hash_told(revision).await),
+            Question::Piece(piece) => self.piece_told(piece).await,
+            Question::Give(piece) => self.piece_given(piece).await,
             Question::ReadIndex(_) => Ok(match self.confirmed().await {
                 Ok(index) => Answer::Index(index),
                 Err(error) => self.refusal(&error),

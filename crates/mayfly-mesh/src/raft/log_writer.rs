@@ -6,8 +6,11 @@ use crate::ballot::Ballot;
 use crate::error::{MeshError, Result};
 use crate::log::Log;
 use crate::logged::{Applied, Logged};
+use crate::store::Store;
 use openraft::AsyncRuntime;
 use openraft::storage::IOFlushed;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// What can be ordered.
 pub(super) enum LogOrder<R: AsyncRuntime> {
@@ -39,12 +42,13 @@ impl<R: AsyncRuntime> Order for LogOrder<R> {
 
 pub(super) struct LogWriter<R> {
     log: Log,
+    store: Arc<Store>,
     runtime: std::marker::PhantomData<fn() -> R>,
 }
 
 impl<R> LogWriter<R> {
-    pub(super) fn new(log: Log) -> Self {
-        Self { log, runtime: std::marker::PhantomData }
+    pub(super) fn new(log: Log, store: Arc<Store>) -> Self {
+        Self { log, store, runtime: std::marker::PhantomData }
     }
 }
 
@@ -63,7 +67,10 @@ impl<R: AsyncRuntime> Writer for LogWriter<R> {
                 LogOrder::Committed(at) => change.committed(*at),
             }
         }
-        self.log.write(change)?;
+        let begun = Instant::now();
+        if self.log.write(change)? {
+            self.store.times().flushes.add(begun.elapsed());
+        }
         for order in orders.drain(..) {
             match order {
                 LogOrder::Append(_, flushed) => flushed.io_completed(Ok(())),

@@ -17,6 +17,7 @@ mod log_writer;
 mod machine;
 mod members;
 mod orders;
+mod pieces;
 mod rounds;
 mod spool;
 mod state_writer;

@@ -57,7 +57,7 @@ impl<R: AsyncRuntime> Orders<R> {
     pub(super) fn start(store: Arc<Store>, work: DiskWork) -> Result<Self> {
         let log = store.open_log()?;
         let (shelf, ended) = (log.shelf(), Ended::default());
-        let start_log = |inbox| start::<R, _>(LogWriter::new(log), inbox, &ended, &work);
+        let start_log = |inbox| start::<R, _>(LogWriter::new(log, store.clone()), inbox, &ended, &work);
         let (log, inbox) = mpsc::unbounded_channel(); // openraft bounds what it has under way
         start_log(inbox).map_err(|e| no_thread(&store, &e))?;
         let (state, inbox) = mpsc::unbounded_channel();

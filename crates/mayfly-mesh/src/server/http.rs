@@ -94,7 +94,11 @@ async fn gather<E: Engine>(shared: &Shared<E>) -> Result<String, tonic::Status> 
     text.gauge("etcd_debugging_mvcc_watcher_total", "Watchers", hub.watchers() as u64);
     text.gauge("mayfly_mesh_leases", "Leases that live", leases);
     let times = engine.store().times();
-    text.histogram("etcd_disk_wal_fsync_duration_seconds", "Transactions that are flushed", &times.flushes);
+    text.histogram(
+        "etcd_disk_wal_fsync_duration_seconds",
+        "Flushes of the log, or of the database where there is none",
+        &times.flushes,
+    );
     text.histogram("etcd_disk_backend_commit_duration_seconds", "All transactions", &times.commits);
     text.histogram("mayfly_mesh_request_duration_seconds", "Writes, from the asking on", &condition.proposals);
     Ok(text.0)

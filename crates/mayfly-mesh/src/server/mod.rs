@@ -4,6 +4,7 @@ mod answer;
 mod auth;
 mod cluster;
 mod contend;
+mod copies;
 mod election;
 mod follow;
 mod gate;
@@ -184,6 +185,9 @@ pub async fn serve_with<E: Engine>(
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = shared.routes(name, url).add_service(health_service);
     let mut kept = tokio::spawn(async move { upkeep.run().await });
+    let copies = shared.models.clone().map(|host| {
+        tokio::spawn(copies::Copies { engine: engine.clone(), host }.run()) // until the node ends
+    });
     let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
@@ -211,6 +215,10 @@ pub async fn serve_with<E: Engine>(
             }
         }
     };
+    if let Some(copies) = copies {
+        copies.abort();
+        let _ = copies.await; // it was told to end
+    }
     // What it holds of the node is let go when its last step is over.
     if !kept.is_finished() {
         let _ = tokio::time::timeout(GRACE, kept).await;
@@ -264,7 +272,8 @@ impl<E: Engine> Shared<E> {
             .add_service(self.gated(ClusterServer::new(cluster)))
             .add_service(self.gated(MaintenanceServer::new(maintenance::MaintenanceService::new(for_maintenance))));
         if let Some(host) = models.clone() {
-            let service = models::ModelsService { engine: engine.clone(), hub: hub.clone(), host };
+            let copies = copies::Copies { engine: engine.clone(), host: host.clone() };
+            let service = models::ModelsService { engine: engine.clone(), hub: hub.clone(), host, copies };
             let service = ModelsServer::new(service).max_decoding_message_size(2 * CHUNK);
             routes = routes.add_service(self.fit(service));
         }

@@ -1,6 +1,7 @@
 //! `modelspb.Models`: the registry of models.
 
 use super::answer::{read, status};
+use super::copies::Copies;
 use crate::engine::Engine;
 use crate::models::{self, CHUNK, ModelHost, ModelRefusal, Told, Which};
 use crate::proto::modelspb::command::Request as Command;
@@ -25,6 +26,7 @@ pub(super) struct ModelsService<E> {
     pub(super) engine: E,
     pub(super) hub: Arc<Hub>,
     pub(super) host: ModelHost,
+    pub(super) copies: Copies<E>,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -99,7 +101,7 @@ impl<E: Engine> ModelsService<E> {
             let what = format!("the artefact {digest} of {} bytes is not here: upload it first", manifest.size);
             return Err(Status::failed_precondition(what));
         }
-        Ok(())
+        self.copies.give(digest, manifest.size).await
     }
 }
 
@@ -233,7 +235,8 @@ impl<E: Engine> Models for ModelsService<E> {
         let DownloadRequest { digest, offset } = request.into_inner();
         let digest = digest_of(&digest)?;
         let size = self.aside(move |blobs| blobs.len(digest)).await?;
-        let Some(size) = size else { return Err(Status::not_found(format!("the artefact {digest} is not here"))) };
+        let size = if size.is_some() { size } else { self.copies.find(digest).await };
+        let Some(size) = size else { return Err(Status::not_found(format!("no member has the artefact {digest}"))) };
         let blobs = self.host.blobs.clone();
         let parts = stream::iter((offset..size).step_by(CHUNK)).then(move |offset| {
             let blobs = blobs.clone();

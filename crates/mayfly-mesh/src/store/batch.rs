@@ -123,7 +123,8 @@ impl<'s> Batch<'s> {
         }
         self.transaction.commit().map_err(|e| fail(e.into()))?;
         drop(self.database);
-        store.times.committed(is_flushed, begun.elapsed());
+        // Where there is a log, its flushes are those that clients wait for.
+        store.times.committed(is_flushed && store.shelf.get().is_none(), begun.elapsed());
         if let Some(applied) = self.apart {
             store.transact(|transaction| note(transaction, applied))?;
         }

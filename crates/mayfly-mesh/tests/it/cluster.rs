@@ -233,3 +233,26 @@ async fn what_is_not_meant_for_a_member_is_refused() {
     }
     put(&a, "key", b"1").await.expect("it goes on");
 }
+
+/// The log does not grow with the bytes of its entries: its slots are used again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_cut_by_bytes() {
+    let (net, folder) = (MemoryNet::new(1), tempfile::tempdir().expect("a folder"));
+    let config = ConsensusConfig { log_bytes: 8 << 20, log_keep_bytes: 2 << 20, ..ConsensusConfig::default() };
+    let store = Store::open(folder.path(), modules()).expect("a store");
+    let member = Member::start(store, endpoint(&net, 1), seat(1), config, Surroundings::default()).await;
+    let member = member.expect("started");
+    until("the founder leads", || member.leader() == Some(1)).await;
+    let slots = || {
+        let names = std::fs::read_dir(folder.path()).expect("a folder").map(|file| file.expect("a file").file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
+    };
+    let mut most = 0;
+    for i in 0..60 {
+        put(&member, "key", &vec![i; 1_000_000]).await.expect("written");
+        most = most.max(slots());
+        tokio::time::sleep(Duration::from_millis(60)).await; // the length is looked at once a second
+    }
+    assert!(most < 7, "{most} slots of 8 MiB for 60 MB: none was used again");
+    member.close().await;
+}

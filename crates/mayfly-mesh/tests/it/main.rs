@@ -14,6 +14,8 @@ mod cluster;
 mod common;
 #[cfg(feature = "raft")]
 mod compare;
+#[cfg(all(feature = "grpc", feature = "raft"))]
+mod copies;
 #[cfg(feature = "grpc")]
 mod differential;
 mod faults;

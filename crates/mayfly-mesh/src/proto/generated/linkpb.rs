@@ -8,7 +8,10 @@ pub struct Ask {
     pub from: u64,
     #[prost(uint64, tag = "3")]
     pub to: u64,
-    #[prost(oneof = "ask::Question", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20")]
+    #[prost(
+        oneof = "ask::Question",
+        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21, 22"
+    )]
     pub question: ::core::option::Option<ask::Question>,
 }
 /// Nested message and enum types in `Ask`.
@@ -43,12 +46,16 @@ pub mod ask {
         /// of the history up to this revision
         #[prost(int64, tag = "20")]
         HashKv(i64),
+        #[prost(message, tag = "21")]
+        Piece(super::Piece),
+        #[prost(message, tag = "22")]
+        Give(super::GivePiece),
     }
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Told {
-    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20")]
+    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21")]
     pub answer: ::core::option::Option<told::Answer>,
 }
 /// Nested message and enum types in `Told`.
@@ -78,6 +85,8 @@ pub mod told {
         Changed(super::MemberChanged),
         #[prost(message, tag = "20")]
         Hashed(super::Hashed),
+        #[prost(message, tag = "21")]
+        Piece(super::PieceTold),
     }
 }
 #[allow(clippy::all)]
@@ -296,6 +305,42 @@ pub struct Hashed {
     /// the number of the error; 0: none
     #[prost(uint32, tag = "4")]
     pub refused: u32,
+}
+/// Bytes of an artefact, from an offset on.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Piece {
+    /// BLAKE3
+    #[prost(bytes = "vec", tag = "1")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+}
+/// Here are some, to be kept.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GivePiece {
+    #[prost(bytes = "vec", tag = "1")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// of the whole
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub bytes: ::prost::alloc::vec::Vec<u8>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PieceTold {
+    /// of the whole, where it is here; otherwise 0
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    /// how much of it has come so far
+    #[prost(uint64, tag = "2")]
+    pub received: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    pub bytes: ::prost::alloc::vec::Vec<u8>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,0 +1,199 @@
+//! Copies of artefacts: each lies on two members before it is registered, on the two that its digest chooses, and on all while it is live or tried.
+
+use super::answer::read;
+use crate::engine::{Engine, Piece, PieceAsk};
+use crate::models::{self, Blobs, CHUNK, Manifest, ModelHost};
+use crate::proto::modelspb::Stage;
+use blake3::Hash;
+use std::io;
+use std::time::Duration;
+use tokio::time::Instant;
+use tonic::Status;
+
+/// Members that keep an artefact which nobody uses.
+const KEEPERS: usize = 2;
+/// After a change, for others that come with it.
+const MOMENT: Duration = Duration::from_millis(50);
+/// What could not be fetched is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often what nobody wants is let go of, and how old it must be.
+const SWEEP: Duration = Duration::from_secs(600);
+const YOUNG: Duration = Duration::from_secs(3_600);
+
+pub(super) struct Copies<E> {
+    pub(super) engine: E,
+    pub(super) host: ModelHost,
+}
+
+/// An artefact that is wanted.
+struct Wanted {
+    digest: Hash,
+    size: u64,
+    /// On every member.
+    is_used: bool,
+}
+
+impl<E: Engine> Copies<E> {
+    async fn aside<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Blobs) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let blobs = self.host.blobs.clone();
+        tokio::task::spawn_blocking(move || act(&blobs)).await.map_err(io::Error::other)?
+    }
+
+    /// The members in the order in which they are to keep an artefact.
+    fn ranked(&self, digest: Hash) -> Vec<u64> {
+        let weight = |member: u64| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(digest.as_bytes()).update(&member.to_be_bytes());
+            *hasher.finalize().as_bytes()
+        };
+        let members = self.engine.members().into_iter().filter(|member| !member.name.is_empty());
+        let mut ranked: Vec<u64> = members.map(|member| member.id).collect();
+        ranked.sort_by_key(|member| weight(*member));
+        ranked
+    }
+
+    fn own(&self) -> u64 {
+        self.engine.store().owner().member
+    }
+
+    /// Gives an artefact to one other member at least, where there are others.
+    pub(super) async fn give(&self, digest: Hash, size: u64) -> Result<(), Status> {
+        let own = self.own();
+        let mut why = None;
+        for member in self.ranked(digest).into_iter().filter(|member| *member != own) {
+            match self.give_to(member, digest, size).await {
+                Ok(()) => return Ok(()),
+                Err(error) => why = Some(format!("{member:x}: {error}")),
+            }
+        }
+        why.map_or(Ok(()), |why| Err(Status::unavailable(format!("no other member has taken a copy: {why}"))))
+    }
+
+    async fn give_to(&self, member: u64, digest: Hash, size: u64) -> Result<(), String> {
+        let ask = PieceAsk::Get { digest: *digest.as_bytes(), offset: u64::MAX };
+        let mut there = self.engine.piece(member, ask).await.map_err(|e| e.to_string())?;
+        while there.size != size {
+            let offset = there.received;
+            let bytes = self.aside(move |blobs| blobs.read(digest, offset, CHUNK)).await.map_err(|e| e.to_string())?;
+            if bytes.is_empty() {
+                return Err("it has more of it than there is".into());
+            }
+            let ask = PieceAsk::Give { digest: *digest.as_bytes(), size, offset, bytes };
+            there = self.engine.piece(member, ask).await.map_err(|e| e.to_string())?;
+            if there.size != size && there.received <= offset {
+                return Err("it does not take it".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Gets an artefact that somebody has, of whatever length. Its length, if it is here then.
+    pub(super) async fn find(&self, digest: Hash) -> Option<u64> {
+        let own = self.own();
+        for member in self.ranked(digest).into_iter().filter(|member| *member != own) {
+            let ask = PieceAsk::Get { digest: *digest.as_bytes(), offset: u64::MAX };
+            let Ok(Piece { size: size @ 1.., .. }) = self.engine.piece(member, ask).await else { continue };
+            if self.fetch_from(member, digest, size).await == Ok(true) {
+                return Some(size);
+            }
+        }
+        None
+    }
+
+    /// Gets an artefact from whoever has it. Is it here then?
+    async fn fetch(&self, digest: Hash, size: u64) -> bool {
+        let own = self.own();
+        for member in self.ranked(digest).into_iter().filter(|member| *member != own) {
+            match self.fetch_from(member, digest, size).await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(%digest, member = format!("{member:x}"), %error, "an artefact has not come")
+                }
+            }
+        }
+        false
+    }
+
+    async fn fetch_from(&self, member: u64, digest: Hash, size: u64) -> Result<bool, String> {
+        loop {
+            let offset = self.aside(move |blobs| blobs.received(digest)).await.map_err(|e| e.to_string())?;
+            let ask = PieceAsk::Get { digest: *digest.as_bytes(), offset };
+            let Piece { size: there, bytes, .. } = self.engine.piece(member, ask).await.map_err(|e| e.to_string())?;
+            if there != size || (bytes.is_empty() && offset < size) {
+                return Ok(false);
+            }
+            let took = self.aside(move |blobs| {
+                if blobs.receive(digest, offset, &bytes)? < size {
+                    return Ok(false);
+                }
+                blobs.finish(digest)?;
+                Ok(true)
+            });
+            if took.await.map_err(|e| e.to_string())? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Keeps what this member is to keep, for as long as it is let.
+    pub(super) async fn run(self) {
+        self.engine.keep_artefacts(self.host.blobs.clone());
+        let mut commits = self.engine.store().commits();
+        let (mut seen, mut swept) = (None, Instant::now());
+        loop {
+            let members: Vec<u64> = self.engine.members().into_iter().map(|member| member.id).collect();
+            let now =
+                read(&self.engine, |state| models::event_count(state).map(Ok)).await.ok().map(|count| (count, members));
+            if now != seen && self.catch_up().await {
+                seen = now;
+            }
+            if swept.elapsed() > SWEEP {
+                swept = Instant::now();
+                self.sweep().await;
+            }
+            tokio::select! {
+                changed = commits.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
+
+    async fn wanted(&self) -> Result<Vec<Wanted>, Status> {
+        let versions = read(&self.engine, |state| models::wanted(state).map(Ok)).await?;
+        let wanted = versions.into_iter().filter_map(|version| {
+            let is_used = matches!(version.stage(), Stage::Live | Stage::Canary);
+            let manifest = Manifest::read(&version.signed?.manifest).ok()?;
+            Some(Wanted { digest: manifest.digest().ok()?, size: manifest.size, is_used })
+        });
+        Ok(wanted.collect())
+    }
+
+    /// Is all here that is to be here?
+    async fn catch_up(&self) -> bool {
+        let Ok(wanted) = self.wanted().await else { return false };
+        let mut is_all = true;
+        for Wanted { digest, size, is_used } in wanted {
+            let keeps = is_used || self.ranked(digest).iter().take(KEEPERS).any(|member| *member == self.own());
+            let is_here = self.aside(move |blobs| blobs.len(digest)).await.is_ok_and(|len| len == Some(size));
+            if keeps && !is_here {
+                is_all &= self.fetch(digest, size).await;
+            }
+        }
+        is_all
+    }
+
+    async fn sweep(&self) {
+        let Ok(wanted) = self.wanted().await else { return };
+        let wanted: Vec<Hash> = wanted.into_iter().map(|wanted| wanted.digest).collect();
+        match self.aside(move |blobs| blobs.sweep(&wanted, YOUNG)).await {
+            Ok(0) => {}
+            Ok(bytes) => tracing::info!(bytes, "let go of artefacts that nobody wants"),
+            Err(error) => tracing::warn!(%error, "artefacts that nobody wants are not let go of"),
+        }
+    }
+}
