@@ -25,6 +25,7 @@ mod etcd_error;
 mod ids;
 pub mod kv;
 mod lease;
+#[cfg_attr(not(feature = "raft"), allow(dead_code, unused_imports, reason = "only consensus keeps a log"))]
 mod log;
 mod logged;
 mod member_file;

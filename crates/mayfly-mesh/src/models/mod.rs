@@ -5,7 +5,7 @@ mod blobs;
 mod live;
 mod manifest;
 mod refusal;
-#[cfg(feature = "raft")]
+#[cfg(any(feature = "raft", feature = "grpc"))]
 mod signed;
 mod tables;
 
@@ -13,7 +13,7 @@ pub use blobs::{Blobs, CHUNK};
 pub use live::{Chosen, Live, Served};
 pub use manifest::{Lineage, MAX_MANIFEST, Manifest, SIGNED_AS, check_name};
 pub use refusal::ModelRefusal;
-#[cfg(feature = "raft")]
+#[cfg(any(feature = "raft", feature = "grpc"))]
 pub use signed::{Unfit, check, check_bytes};
 pub use tables::{Told, Which, event_count, events, version, versions, wanted};
 
@@ -123,7 +123,7 @@ pub fn answer(bytes: &[u8]) -> Result<Told<Version>, String> {
 
 /// What a member needs to keep artefacts.
 #[derive(Clone)]
-#[cfg(feature = "raft")]
+#[cfg(any(feature = "raft", feature = "grpc"))]
 pub struct ModelHost {
     /// Where they lie.
     pub blobs: Blobs,
@@ -131,7 +131,7 @@ pub struct ModelHost {
     pub trusts: std::sync::Arc<dyn Fn(&mayfly_base::NodeId) -> bool + Send + Sync>,
 }
 
-#[cfg(feature = "raft")]
+#[cfg(any(feature = "raft", feature = "grpc"))]
 impl std::fmt::Debug for ModelHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ModelHost").field("blobs", &self.blobs).finish_non_exhaustive()
