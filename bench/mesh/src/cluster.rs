@@ -5,6 +5,7 @@ use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::etcdserverpb::{MemberListRequest, PutRequest, StatusRequest};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ pub struct Cluster {
     program: PathBuf,
     /// Where clients are served.
     pub addresses: Vec<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
@@ -78,7 +79,7 @@ impl Cluster {
             Kind::Etcd => ("etcd".into(), etcd(folder.path(), &clients, &peers)),
         };
         let mut cluster =
-            Self { processes: (0..MEMBERS).map(|_| None).collect(), commands, program, addresses, _folder: folder };
+            Self { processes: (0..MEMBERS).map(|_| None).collect(), commands, program, addresses, folder };
         cluster.start_one(0)?;
         for i in 1..MEMBERS {
             if let Kind::Mayfly(_) = kind {
@@ -92,10 +93,22 @@ impl Cluster {
 
     pub fn start_one(&mut self, i: usize) -> Result<()> {
         let mut command = Command::new(&self.program);
-        command.args(&self.commands[i]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let words = File::options().append(true).create(true).open(self.words_of(i))?;
+        command.args(&self.commands[i]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
         let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
         self.processes[i] = Some(Process { child });
         Ok(())
+    }
+
+    /// What a process said.
+    fn words_of(&self, i: usize) -> PathBuf {
+        self.folder.path().join(format!("{i}.log"))
+    }
+
+    /// Keeps what the processes wrote and said, for whoever looks into a failure. Says where.
+    pub fn keep(&mut self) -> String {
+        self.folder.disable_cleanup(true);
+        format!("logs and data are kept in {}", self.folder.path().display())
     }
 
     /// SIGKILL.
@@ -183,7 +196,7 @@ fn mayfly(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS]) -> Ve
         let data = folder.join(i.to_string()).display().to_string();
         let token = if i > 0 { format!("--token {data}.token") } else { String::new() };
         words(&format!(
-            "node --data {data} --listen 127.0.0.1:{} --mesh --clients 127.0.0.1:{} --log error {token}",
+            "node --data {data} --listen 127.0.0.1:{} --mesh --clients 127.0.0.1:{} --log warn {token}",
             peers[i], clients[i]
         ))
     };

@@ -77,3 +77,35 @@ async fn long_lists_become_equal_and_a_revocation_arrives() {
     until("its links are gone", || a.runtime.links().iter().chain(&b.runtime.links()).all(|l| l.peer.id != c.peer.id))
         .await;
 }
+
+/// Waits for news about trust: the digest, and how many records.
+async fn next_news(endpoint: &Endpoint) -> ([u8; 32], usize) {
+    const TOPIC_TRUST: u16 = 3;
+    loop {
+        let event = tokio::time::timeout(LONG, endpoint.next()).await.expect("news").expect("an open endpoint");
+        if let Event::Request { topic: TOPIC_TRUST, payload, reply, .. } = event {
+            let asked: TrustAsk = from_payload("news", &payload).unwrap();
+            reply.refuse(1, "heard");
+            if let TrustAsk::Take { digest, records } = asked {
+                return (digest, records.len());
+            }
+        }
+    }
+}
+
+/// Whoever has a link, and is not alive in anybody's eyes yet, is told which list there is, and of everybody who is let in from then on: two who were let in one
+/// after the other know each other before the one who let them in can be gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_calls_is_told_of_the_list_at_once() {
+    let founder = identity(0);
+    let mut list = TrustList::found(&founder, 1).unwrap();
+    list.admit(&founder, identity(1).public_key(), 2).unwrap();
+    let before = Arc::new(TrustStore::in_memory(list.clone()));
+    list.admit(&founder, identity(2).public_key(), 3).unwrap();
+    let a = start(0, &list, &[]).await;
+    let caller = Endpoint::bind(identity(1), before, EndpointConfig::new("127.0.0.1:0".parse().unwrap())).unwrap();
+    caller.connect(a.peer).await.unwrap();
+    assert_eq!(next_news(&caller).await, (a.trust.digest(), 0));
+    a.trust.admit(&founder, identity(3).public_key(), 4).unwrap();
+    assert_eq!(next_news(&caller).await, (a.trust.digest(), 1));
+}

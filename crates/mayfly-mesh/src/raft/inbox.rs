@@ -94,6 +94,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             Question::HashKv(revision) => Ok(self.hash_told(revision).await),
             Question::Piece(piece) => self.piece_told(piece).await,
             Question::Give(piece) => self.piece_given(piece).await,
+            Question::Reach(member) => Ok(Answer::Reached(self.reaches(member).await)),
             Question::ReadIndex(_) => Ok(match self.confirmed().await {
                 Ok(index) => Answer::Index(index),
                 Err(error) => self.refusal(&error),

@@ -217,6 +217,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// While this member leads, learners that want a vote get one as soon as they have what it has.
     pub(super) async fn promote_learners(self: Arc<Self>) {
         let mut metrics = self.raft.metrics();
+        let mut said = String::new(); // once for each reason
         loop {
             let (learners, is_half_way): (Vec<u64>, bool) = {
                 let metrics = metrics.borrow_watched();
@@ -238,6 +239,10 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 match self.change_here(&Wish::Promote(*id)).await {
                     Ok(Ok(_)) => tracing::info!(member = format!("{id:x}"), "has a vote now"),
                     Ok(Err(error)) => tracing::debug!(%error, "a learner waits for its vote"),
+                    Err(MeshError::Membership { reason }) if reason != said => {
+                        tracing::warn!(reason, "a learner waits for its vote");
+                        said = reason;
+                    }
                     Err(error) => tracing::debug!(%error, "a learner waits for its vote"),
                 }
             }

@@ -72,7 +72,7 @@ impl<T: Transport> Links<T> {
         *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
     }
 
-    fn found(&self, member: u64) -> Option<Peer> {
+    pub(super) fn found(&self, member: u64) -> Option<Peer> {
         self.book.read().unwrap_or_else(PoisonError::into_inner).get(&member).copied()
     }
 

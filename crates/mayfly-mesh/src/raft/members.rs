@@ -41,7 +41,7 @@ pub(super) enum Wish {
 pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] tokio::sync::OwnedMutexGuard<()>);
 
 /// What the leader knows of members.
-struct Known {
+pub(super) struct Known {
     seats: BTreeMap<u64, Seat>,
     voters: BTreeSet<u64>,
     /// Members that were heard from of late, this one too.
@@ -69,6 +69,12 @@ impl Known {
     fn is_taken(&self, peer: Peer, but: u64) -> bool {
         let is_it = |other: Peer| other.id == peer.id || other.addr == peer.addr;
         self.seats.iter().any(|(id, seat)| *id != but && seat.peer.is_some_and(is_it))
+    }
+
+    /// Voters that are heard from, and where they are found.
+    pub(super) fn heard_voters(&self) -> impl Iterator<Item = (u64, Peer)> + '_ {
+        let heard = self.voters.intersection(&self.active);
+        heard.filter_map(|id| Some((*id, self.seats.get(id)?.peer?)))
     }
 
     /// Of these, the one that is heard from and has most of the log.
@@ -329,6 +335,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         if !known.can_decide(&voters)? {
             return Ok(Err(EtcdError::UnhealthyCluster));
         }
+        self.reached_by_voters(known, id).await?;
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([id]))).await.map(|()| Ok(id))
     }
 

@@ -18,6 +18,7 @@ mod machine;
 mod members;
 mod orders;
 mod pieces;
+mod reach;
 mod rounds;
 mod spool;
 mod state_writer;

@@ -5,8 +5,8 @@ use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{
-    Arrival, Consensus, ConsensusConfig, Engine, LeaseAsk, LeaseTime, MESH_TOPIC, MeshError, Seat, Single, Store,
-    Surroundings, Tag, kv, modules,
+    Arrival, Consensus, ConsensusConfig, Engine, EtcdError, LeaseAsk, LeaseTime, MESH_TOPIC, MemberChange, MeshError,
+    Seat, Single, Store, Surroundings, Tag, kv, modules,
 };
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
 use std::path::Path;
@@ -125,6 +125,37 @@ async fn three_members_agree_and_go_on_without_their_leader() {
     let mut left: Vec<_> = left.collect();
     left.sort();
     assert_eq!(left, ["lock", "member.json", "mesh-0.log", "mesh.redb"], "spools are gone");
+}
+
+/// Three members of whom two do not reach each other would stand still as soon as the third is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_is_for_whom_all_voters_reach() {
+    let net = MemoryNet::new(5);
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let a = founder(&net, folders[0].path()).await;
+    let (id_b, b) = join(&net, folders[1].path(), 2).await;
+    until("b has a vote", || voters(&a) == 2).await;
+    net.cut(peer(2).id, peer(3).id);
+    let (id_c, c) = join(&net, folders[2].path(), 3).await;
+    let is_started = || a.members().iter().any(|member| member.id == id_c && member.name == "m3");
+    until("c has said its name", is_started).await;
+    put(&c, "key", b"1").await.expect("written by a learner");
+    let refused = loop {
+        match a.change_members(MemberChange::Promote(id_c)).await {
+            Ok(Err(EtcdError::LearnerNotReady)) => tokio::time::sleep(Duration::from_millis(20)).await, // it catches up
+            other => break other,
+        }
+    };
+    let Err(MeshError::Membership { reason }) = refused else { panic!("{refused:?}") };
+    let both = [format!("member {id_c:x} gets a vote when"), format!("{id_b:x} does not")];
+    assert!(both.iter().all(|part| reason.contains(part)), "{reason}");
+    assert_eq!(voters(&a), 2);
+    net.heal(peer(2).id, peer(3).id);
+    until("c has a vote", || voters(&b) == 3).await;
+    for other in [2, 3] {
+        net.cut(peer(1).id, peer(other).id);
+    }
+    until("another one leads", || b.leader().is_some_and(|id| id != 1) && b.leader() == c.leader()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,10 @@ impl<T: Transport> Runtime<T> {
                 }
                 Event::Request { from, topic: TOPIC_TRUST, payload, reply } => self.answer_trust(from, payload, reply),
                 Event::Request { reply, .. } => reply.refuse(REFUSED, "nothing here answers to this topic"),
-                Event::Up { peer } => debug!(peer = %peer.id.short(), addr = %peer.addr, "link up"),
+                Event::Up { peer } => {
+                    debug!(peer = %peer.id.short(), addr = %peer.addr, "link up");
+                    self.greet_with_trust(peer);
+                }
                 Event::Down { id, why } => debug!(peer = %id.short(), ?why, "link down"),
                 _ => {}
             }

@@ -1,12 +1,15 @@
-//! The trust list, kept equal among members: news are told when there are some, and the list is compared with somebody's every two seconds.
+//! The trust list, kept equal among members: news are told when there are some and to everyone whom a link comes up to, and the list is compared with
+//! somebody's every two seconds.
 //! All of it in messages of bounded size (`mayfly_wire::TrustExchange`).
 
 use super::Runtime;
 use super::node_loop::{REFUSED, TOPIC_TRUST};
+use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
-use mayfly_base::Rng;
+use mayfly_base::{NodeId, Rng};
 use mayfly_wire::{Peer, Reply, Transport, TrustAsk, TrustExchange, TrustStore, WireError, from_payload};
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -33,10 +36,32 @@ impl<T: Transport> Runtime<T> {
                     return reply.refuse(REFUSED, error.to_string());
                 }
             }
-            if told.is_some_and(|digest| digest != trust.digest()) {
-                runtime.equalise(&trust, from).await;
+            if let Some(told) = told {
+                runtime.equalise_unless(&trust, from, || told == trust.digest()).await;
             }
         });
+    }
+
+    /// Says which list this node has. Whoever was let in a moment before others were, and called here only now, would otherwise not know them until the next
+    /// comparison; and two who do not know each other find no way to learn it when everyone else is gone.
+    pub(super) fn greet_with_trust(&self, peer: Peer) {
+        let Some(trust) = self.0.trust.clone() else { return };
+        match trust.news(trust.record_count(), self.0.transport.id()) {
+            Ok(news) => self.tell(vec![peer], news.message),
+            Err(error) => warn!(%error, "the trust list cannot be told of"),
+        }
+    }
+
+    fn tell(&self, to: Vec<Peer>, message: Vec<u8>) {
+        let message = Arc::new(message);
+        for to in to {
+            let (runtime, message) = (self.clone(), message.clone());
+            tokio::spawn(async move {
+                if let Err(error) = runtime.0.transport.request(to, TOPIC_TRUST, &message).await {
+                    complain(to, &error); // the next comparison with it makes up for this
+                }
+            });
+        }
     }
 
     pub(super) async fn spread_trust(self, trust: Arc<TrustStore>) {
@@ -67,6 +92,15 @@ impl<T: Transport> Runtime<T> {
         alive.map(|member| Peer { id: member.id, addr: member.addr }).collect()
     }
 
+    /// Those alive, and those whose link is up although nobody has said so yet.
+    fn within_reach(&self) -> Vec<Peer> {
+        let mut peers = self.alive();
+        let known: BTreeSet<NodeId> = peers.iter().map(|peer| peer.id).collect();
+        let linked = self.0.transport.links().into_iter().map(|link| link.peer);
+        peers.extend(linked.filter(|peer| !known.contains(&peer.id)));
+        peers
+    }
+
     /// Whoever is no member any more is dropped at once; the others hear of it. Returns how many records they have been told of.
     fn tell_trust(&self, trust: &TrustStore, told: usize, rng: &mut Rng) -> usize {
         let known: Vec<_> = self.node().members().map(|member| member.id).collect();
@@ -78,26 +112,26 @@ impl<T: Transport> Runtime<T> {
                 return told;
             }
         };
-        let mut to = self.alive();
+        let mut to = self.within_reach();
         if !news.is_own {
             rng.shuffle(&mut to);
             to.truncate(PASSED_ON_TO);
         }
-        let message = Arc::new(news.message);
-        for to in to {
-            let (runtime, message) = (self.clone(), message.clone());
-            tokio::spawn(async move {
-                if let Err(error) = runtime.0.transport.request(to, TOPIC_TRUST, &message).await {
-                    complain(to, &error); // the next comparison with it makes up for this
-                }
-            });
-        }
+        self.tell(to, news.message);
         news.known
     }
 
     /// Fetches what is missing here and not there.
     async fn equalise(&self, trust: &Arc<TrustStore>, with: Peer) {
-        let Ok(_turn) = self.0.trust_turn.try_lock() else { return };
+        self.equalise_unless(trust, with, || false).await;
+    }
+
+    /// One at a time: what one has fetched, the next need not.
+    async fn equalise_unless(&self, trust: &Arc<TrustStore>, with: Peer, is_equal: impl FnOnce() -> bool) {
+        let _turn = self.0.trust_turn.lock().await;
+        if is_equal() {
+            return;
+        }
         match self.fetch_trust(trust, with).await {
             Ok(0) => {}
             Ok(taken) => info!(peer = %with.id.short(), records = taken, "trust list grew"),

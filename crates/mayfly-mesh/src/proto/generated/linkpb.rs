@@ -10,7 +10,7 @@ pub struct Ask {
     pub to: u64,
     #[prost(
         oneof = "ask::Question",
-        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21, 22"
+        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21, 22, 23"
     )]
     pub question: ::core::option::Option<ask::Question>,
 }
@@ -50,12 +50,15 @@ pub mod ask {
         Piece(super::Piece),
         #[prost(message, tag = "22")]
         Give(super::GivePiece),
+        /// do you reach this member? Asked of itself: yes
+        #[prost(uint64, tag = "23")]
+        Reach(u64),
     }
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Told {
-    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21")]
+    #[prost(oneof = "told::Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22")]
     pub answer: ::core::option::Option<told::Answer>,
 }
 /// Nested message and enum types in `Told`.
@@ -87,6 +90,8 @@ pub mod told {
         Hashed(super::Hashed),
         #[prost(message, tag = "21")]
         Piece(super::PieceTold),
+        #[prost(message, tag = "22")]
+        Reached(super::Reached),
     }
 }
 #[allow(clippy::all)]
@@ -341,6 +346,13 @@ pub struct PieceTold {
     pub received: u64,
     #[prost(bytes = "vec", tag = "3")]
     pub bytes: ::prost::alloc::vec::Vec<u8>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reached {
+    /// why not; empty: it is
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
