@@ -37,6 +37,16 @@ pub struct Process {
     child: Child,
 }
 
+impl Process {
+    /// In clock ticks of 10 ms, as Linux reports it.
+    fn cpu_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after_name = stat.rsplit_once(')').context("no name in /proc")?.1;
+        let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill(); // SIGKILL
@@ -109,6 +119,11 @@ impl Cluster {
     pub fn keep(&mut self) -> String {
         self.folder.disable_cleanup(true);
         format!("logs and data are kept in {}", self.folder.path().display())
+    }
+
+    /// What all processes have had of the processors so far.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        self.processes.iter().flatten().map(|process| process.cpu_time()).sum()
     }
 
     /// SIGKILL.

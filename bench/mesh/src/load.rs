@@ -31,6 +31,8 @@ pub struct Loaded {
     pub per_second: f64,
     /// Of every answer, in milliseconds.
     pub ms: Vec<f64>,
+    /// Processor time of all members for one answer, in microseconds.
+    pub cpu_us: f64,
 }
 
 fn key(i: usize) -> Vec<u8> {
@@ -77,11 +79,16 @@ pub async fn run(cluster: &Cluster, what: What, clients: usize, time: Duration) 
             }
         });
     }
+    tokio::time::sleep_until(begin.into()).await;
+    let before = cluster.cpu_time()?;
+    tokio::time::sleep_until(end.into()).await;
+    let cpu = cluster.cpu_time()?.saturating_sub(before);
     let mut ms = Vec::new();
     while let Some(done) = tasks.join_next().await {
         ms.extend(done??);
     }
-    Ok(Loaded { per_second: ms.len() as f64 / time.as_secs_f64(), ms })
+    let cpu_us = cpu.as_secs_f64() * 1e6 / ms.len().max(1) as f64;
+    Ok(Loaded { per_second: ms.len() as f64 / time.as_secs_f64(), ms, cpu_us })
 }
 
 /// From the answer to a write at one member to its event at another one, in milliseconds; below zero where the event came first.

@@ -87,4 +87,5 @@ async fn measure(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)>> {
 fn add(rows: &mut Vec<(String, Vec<f64>)>, name: &str, loaded: load::Loaded) {
     rows.push((format!("{name}, 1/s"), vec![loaded.per_second]));
     rows.push((format!("{name}, ms"), loaded.ms));
+    rows.push((format!("{name}, processor us of all members"), vec![loaded.cpu_us]));
 }

@@ -26,11 +26,11 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// Rates: the median of the rounds. Times: percentiles of all answers of all rounds.
+/// Rates and processor time: the median of the rounds. Times: percentiles of all answers of all rounds.
 fn figures(row: &Row, whose: &str) -> Vec<(&'static str, f64)> {
     let Some(rounds) = row.rounds.get(whose) else { return Vec::new() };
     let all = sorted(rounds.concat());
-    match row.name.ends_with("1/s") {
+    match row.name.ends_with("1/s") || row.name.contains("processor") {
         true => vec![("median", percentile(&all, 50))],
         false => {
             [("p50", 50), ("p95", 95), ("p99", 99)].map(|(name, percent)| (name, percentile(&all, percent))).into()

@@ -17,6 +17,8 @@ extern crate self as mayfly_mesh;
 
 pub mod auth;
 mod ballot;
+#[cfg(feature = "raft")]
+mod bell;
 mod cluster;
 mod engine;
 mod entry;
@@ -55,7 +57,7 @@ pub use module::{Emit, Fault, Module, Next};
 #[cfg(feature = "mutants")]
 pub use mutant::Guard;
 #[cfg(feature = "raft")]
-pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Seat, Surroundings};
+pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Profile, Seat, Surroundings};
 #[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, Tls, serve, serve_with};
 pub use store::Store;

@@ -51,6 +51,21 @@ pub trait Module: Send + Sync {
     /// Only what ends the node: the database, or a payload that this version cannot read.
     fn apply(&self, transaction: &WriteTransaction, at: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault>;
 
+    /// Applies entries that follow each other, as [`Self::apply`] would one by one; a module may open its tables once for all of them.
+    ///
+    /// # Errors
+    /// Those of [`Self::apply`], with how many entries came before.
+    fn apply_all(
+        &self,
+        transaction: &WriteTransaction,
+        entries: &[(Applied, &[u8])],
+    ) -> Result<Vec<Vec<u8>>, (usize, Fault)> {
+        let apply = |(i, (at, payload)): (usize, &(Applied, &[u8]))| {
+            self.apply(transaction, *at, payload).map_err(|fault| (i, fault))
+        };
+        entries.iter().enumerate().map(apply).collect()
+    }
+
     /// Emits the whole state, the same records in the same order wherever the same entries were applied.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ mod token;
 pub(crate) use command::{TICKS, has_no_password};
 #[cfg(feature = "grpc")]
 pub(crate) use password::{hash, is_right};
-pub(crate) use rights::{Rights, admin};
+pub(crate) use rights::{Rights, admin, is_enabled};
 #[cfg(feature = "grpc")]
 pub(crate) use tables::Look;
 #[cfg(feature = "grpc")]

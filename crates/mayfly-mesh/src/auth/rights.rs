@@ -30,6 +30,14 @@ pub(crate) struct Granted {
     writes: Ranges,
 }
 
+/// Are callers looked at?
+///
+/// # Errors
+/// The database.
+pub(crate) fn is_enabled(look: &impl Look) -> Result<bool, Fault> {
+    Ok(look.state()?.enabled)
+}
+
 impl Rights {
     /// What a caller may do whose request was taken when auth had the revision that it names. `None`: nobody said who they are.
     ///

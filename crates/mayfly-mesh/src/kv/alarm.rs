@@ -10,7 +10,7 @@ use crate::proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, PutRequest, RequestOp, ResponseHeader, TxnRequest,
 };
 use crate::proto::meshpb::command::Request;
-use crate::refusal::Stop;
+use crate::refusal::Answer;
 use redb::{ReadTransaction, ReadableTable};
 
 /// Of `kv.state`: which alarms are up, so that an entry need not look at them all.
@@ -54,7 +54,7 @@ pub(super) fn apply(writer: &mut Writer<'_>, request: &AlarmRequest) -> Result<A
     };
     let mask = mask(&table)?;
     drop(table);
-    writer.set(MASK, mask)?;
+    writer.set_alarm_mask(mask);
     Ok(AlarmResponse { header: header(writer), alarms })
 }
 
@@ -72,18 +72,18 @@ pub(super) fn mask(table: &impl ReadableTable<(i32, u64), ()>) -> Result<i64, Fa
 }
 
 /// Refuses what the alarms that are up do not let through.
-pub(super) fn check(writer: &Writer<'_>, request: &Request) -> Result<(), Stop> {
+pub(super) fn check(writer: &Writer<'_>, request: &Request) -> Answer<()> {
     let (grows, writes) = match request {
         Request::Put(_) | Request::Grant(_) => (true, true),
         Request::Txn(txn) => (cost_of_txn(txn) > 0, true),
         Request::DeleteRange(_) | Request::Compaction(_) | Request::Revoke(_) => (false, true),
         Request::Expire(_) | Request::Checkpoint(_) | Request::Alarm(_) => (false, false),
     };
-    let mask = if writes { writer.state(MASK)? } else { 0 };
+    let mask = if writes { writer.alarm_mask() } else { 0 };
     if mask & CORRUPT != 0 {
-        Err(EtcdError::Corrupt.into())
+        Err(EtcdError::Corrupt)
     } else if grows && mask & NO_SPACE != 0 {
-        Err(EtcdError::NoSpace.into())
+        Err(EtcdError::NoSpace)
     } else {
         Ok(())
     }

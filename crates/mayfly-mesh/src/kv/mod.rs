@@ -36,6 +36,7 @@ pub(crate) use size::used;
 pub(crate) use span::Span;
 pub(crate) use tables::Clock;
 
+use crate::auth::is_enabled;
 use crate::entry::{Entry, Tag};
 use crate::etcd_error::EtcdError;
 use crate::logged::Applied;
@@ -75,16 +76,26 @@ impl Module for Kv {
     }
 
     fn apply(&self, transaction: &WriteTransaction, at: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault> {
-        let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
-        let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
-        let mut writer = Writer::open(transaction)?;
-        let permitted = permit::command(transaction, &mut writer, command.caller.as_ref(), &request);
-        let response = match settle(permitted.and_then(|()| run(&mut writer, at, &request)))? {
-            Ok(response) => response,
-            Err(error) => Response::Refused(error.number()),
-        };
-        writer.finish()?;
-        Ok(Outcome { response: Some(response) }.encode_to_vec())
+        let answers = self.apply_all(transaction, &[(at, payload)]).map_err(|(_, fault)| fault)?;
+        Ok(answers.into_iter().next().unwrap_or_default())
+    }
+
+    fn apply_all(
+        &self,
+        transaction: &WriteTransaction,
+        entries: &[(Applied, &[u8])],
+    ) -> Result<Vec<Vec<u8>>, (usize, Fault)> {
+        let all = |fault| (0, fault);
+        let mut writer = Writer::open(transaction).map_err(all)?;
+        let is_looked_at = is_enabled(transaction).map_err(all)?;
+        let mut answers = Vec::with_capacity(entries.len());
+        for (i, (at, payload)) in entries.iter().enumerate() {
+            let permit = is_looked_at.then_some(transaction);
+            answers.push(apply_one(&mut writer, permit, *at, payload).map_err(|fault| (i, fault))?);
+            writer.next_entry();
+        }
+        writer.finish().map_err(all)?;
+        Ok(answers)
     }
 
     fn snapshot(&self, transaction: &ReadTransaction, emit: Emit<'_>) -> Result<(), Fault> {
@@ -94,6 +105,23 @@ impl Module for Kv {
     fn restore(&self, transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
         snapshot::restore(transaction, next)
     }
+}
+
+/// With a transaction, its caller is looked up there.
+fn apply_one(
+    writer: &mut Writer<'_>,
+    permit: Option<&WriteTransaction>,
+    at: Applied,
+    payload: &[u8],
+) -> Result<Vec<u8>, Fault> {
+    let command = Command::decode(payload).map_err(|e| Fault::Unreadable(e.to_string()))?;
+    let request = command.request.ok_or_else(|| Fault::Unreadable("its command is of a kind not known".into()))?;
+    let permitted = permit.map_or(Ok(()), |look| permit::command(look, writer, command.caller.as_ref(), &request));
+    let response = match settle(permitted.and_then(|()| run(writer, at, &request)))? {
+        Ok(response) => response,
+        Err(error) => Response::Refused(error.number()),
+    };
+    Ok(Outcome { response: Some(response) }.encode_to_vec())
 }
 
 /// A refusal comes before the first change.

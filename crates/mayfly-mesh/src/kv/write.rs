@@ -1,5 +1,6 @@
 //! One transaction's changes: they share a revision, and readers within it see them.
 
+use super::alarm::MASK;
 use super::gone::{Gone, Most};
 use super::lease_table::Leases;
 use super::size;
@@ -16,6 +17,9 @@ pub(super) struct Writer<'t> {
     /// Before the first change.
     begin: Clock,
     changes: u32,
+    /// Revision and alarms as the table has them, and as they are.
+    was: (i64, i64),
+    alarms: i64,
     transaction: &'t WriteTransaction,
     /// Opened by the first that needs it.
     leases: Option<Leases<'t>>,
@@ -30,9 +34,13 @@ pub(super) struct Writer<'t> {
 impl<'t> Writer<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
         let state = transaction.open_table(STATE)?;
+        let begin = Clock::read(&state)?;
+        let alarms = state_in(&state, MASK)?;
         Ok(Self {
-            begin: Clock::read(&state)?,
+            begin,
             changes: 0,
+            was: (begin.revision, alarms),
+            alarms,
             transaction,
             leases: None,
             grown: 0,
@@ -41,6 +49,15 @@ impl<'t> Writer<'t> {
             versions: transaction.open_table(VERSIONS)?,
             history: transaction.open_table(HISTORY)?,
         })
+    }
+
+    /// Which alarms are up.
+    pub(super) fn alarm_mask(&self) -> i64 {
+        self.alarms
+    }
+
+    pub(super) fn set_alarm_mask(&mut self, mask: i64) {
+        self.alarms = mask;
     }
 
     pub(super) fn alarms(&self) -> Result<Table<'t, (i32, u64), ()>, Fault> {
@@ -154,11 +171,21 @@ impl<'t> Writer<'t> {
         Ok(next)
     }
 
-    /// Moves the revision, if anything was changed. Gives the revision after it.
+    /// What comes now is another entry: it has the next revision, if this one changed anything.
+    pub(super) fn next_entry(&mut self) {
+        self.begin = self.clock();
+        self.changes = 0;
+    }
+
+    /// Writes down what all entries have come to.
     pub(super) fn finish(mut self) -> Result<(), Fault> {
-        if self.changes > 0 {
-            let revision = self.clock().revision;
+        self.next_entry();
+        let (revision, alarms) = (self.begin.revision, self.alarms);
+        if revision != self.was.0 {
             self.set("revision", revision)?;
+        }
+        if alarms != self.was.1 {
+            self.set(MASK, alarms)?;
         }
         let grown = self.grown + self.leases.as_ref().map_or(0, |leases| leases.grown);
         if grown != 0 {

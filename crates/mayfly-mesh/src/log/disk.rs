@@ -39,6 +39,11 @@ pub trait LogDisk: Send + Sync + Debug {
     /// What the system said.
     fn remove(&self, slot: u32) -> io::Result<()>;
 
+    /// Bytes that whoever runs this node may still write there; none where nobody can say.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// What a slot is called in messages.
     fn path(&self, slot: u32) -> PathBuf;
 }
@@ -87,6 +92,10 @@ impl LogDisk for Folder {
 
     fn remove(&self, slot: u32) -> io::Result<()> {
         std::fs::remove_file(self.path(slot))
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        fs4::available_space(&self.0).ok()
     }
 
     fn path(&self, slot: u32) -> PathBuf {

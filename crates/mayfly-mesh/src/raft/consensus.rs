@@ -8,9 +8,11 @@ use super::log::Log;
 use super::machine::Machine;
 use super::orders::{Orders, Surroundings};
 use super::rounds::Rounds;
+use super::situation::Situation;
 use super::spool::Spool;
 use super::state_writer::StateOrder;
 use super::types::{Seat, Types};
+use crate::bell::Bell;
 use crate::cluster;
 use crate::engine::{Engine, Member, MemberChange, Piece, PieceAsk, Standing};
 use crate::entry::Entry;
@@ -50,6 +52,7 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     pub(super) confirms: Arc<Rounds>,
     /// When this member last heard from a leader.
     pub(super) heard: std::sync::Mutex<Option<R::Instant>>,
+    pub(super) situation: Bell<Situation>,
     /// Held by whoever changes the members.
     pub(super) changing: Arc<Mutex<()>>,
     /// A term in which this member leads, and since when it is known.
@@ -116,6 +119,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
             reads,
             confirms,
             heard: std::sync::Mutex::default(),
+            situation: Bell::default(),
             changing: Arc::default(),
             since: std::sync::Mutex::default(),
             blobs,
@@ -123,6 +127,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
             waiting,
             asked,
         });
+        drop(R::spawn(shared.clone().follow_metrics()));
         drop(R::spawn(shared.clone().take_events()));
         drop(R::spawn(shared.clone().keep_seat()));
         drop(R::spawn(shared.clone().promote_learners()));
@@ -209,7 +214,7 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
         let entry = entry.encode();
         self.0.check_len(&entry)?;
         let _place = self.0.place()?;
-        self.0.propose_anywhere(entry).await
+        Box::pin(self.0.propose_anywhere(entry)).await // short for those who carry it about
     }
 
     async fn read_barrier(&self) -> Result<()> {
@@ -247,14 +252,10 @@ impl<T: Transport, R: AsyncRuntime> Engine for Consensus<T, R> {
     }
 
     async fn ended(&self) -> MeshError {
-        let mut metrics = self.0.raft.metrics();
-        loop {
-            if let Err(fatal) = &metrics.borrow_watched().running_state {
-                return self.0.fatal(fatal);
-            }
-            if metrics.changed().await.is_err() {
-                return self.0.stopped();
-            }
+        self.0.ends().await;
+        match &self.0.raft.metrics().borrow_watched().running_state {
+            Err(fatal) => self.0.fatal(fatal),
+            Ok(()) => self.0.stopped(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! How what is asked here gets to the leader, and when it is certain that nothing happened.
 
-use super::codec::place_or_none;
 use super::consensus::Shared;
 use super::link::NoAnswer;
 use super::types::{Command, Types};
@@ -16,7 +15,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::{AsyncRuntime, Instant, ReadPolicy};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -63,7 +62,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     async fn try_propose(&self, entry: &[u8]) -> Result<std::result::Result<(u64, Vec<u8>), Elsewhere>> {
-        let written = self.raft.client_write(Command(entry.to_vec()));
+        let written = pin!(self.raft.client_write(Command(entry.to_vec())));
         match self.while_hopeful(written).await? {
             Ok(done) => Ok(Ok((done.log_id.index, done.data))),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => Ok(Err(self.elsewhere(forward))),
@@ -84,10 +83,12 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     /// Waits for an answer, but not when there is no hope for one: nobody is elected, or this leader hears from no majority, for two elections.
-    pub(super) async fn while_hopeful<X: Send>(&self, answer: impl Future<Output = X> + Send) -> Result<X> {
+    pub(super) async fn while_hopeful<X: Send>(
+        &self,
+        mut answer: Pin<&mut (impl Future<Output = X> + Send)>,
+    ) -> Result<X> {
         let start = R::Instant::now();
         let mut hopeful_at = start;
-        let mut answer = pin!(answer);
         let patience = self.config.patience();
         loop {
             if let Ok(answer) = R::timeout(self.config.moment() * 4, answer.as_mut()).await {
@@ -233,15 +234,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         question: Question,
         time: Duration,
     ) -> std::result::Result<Answer, NoAnswer> {
-        let mut metrics = self.raft.metrics();
-        let is_over = async {
-            while metrics.borrow_watched().current_leader == Some(leader.0) {
-                if metrics.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        match R::select2(self.links.ask::<R>(leader, question, time), is_over).await {
+        match R::select2(self.links.ask::<R>(leader, question, time), self.deposed(leader.0)).await {
             Select2::First(answer) => answer,
             Select2::Second(()) => Err(NoAnswer::Unsure(format!("member {:x} leads no more", leader.0))),
         }
@@ -249,14 +242,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// Waits until an entry is applied here.
     pub(super) async fn wait_applied(&self, index: u64) -> Result<()> {
-        let mut metrics = self.raft.metrics();
         let applied = async {
-            while place_or_none(metrics.borrow_watched().last_applied).index < index {
-                if metrics.changed().await.is_err() {
-                    return Err(self.stopped());
-                }
+            match R::select2(self.orders.applied.wait_for(|applied| *applied >= index), self.ends()).await {
+                Select2::First(_) => Ok(()),
+                Select2::Second(()) => Err(self.stopped()),
             }
-            Ok(())
         };
         let behind = || MeshError::Unsure { reason: format!("this member has not come to entry {index}") };
         R::timeout(self.config.request(), applied).await.map_err(|_| behind())?

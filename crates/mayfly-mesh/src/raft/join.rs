@@ -6,6 +6,7 @@ use super::consensus::{Consensus, Shared};
 use super::inbox::NOT_FOR_US;
 use super::link::{Links, NoAnswer, ask_over};
 use super::members::Wish;
+use super::situation::Situation;
 use super::types::Seat;
 use crate::cluster;
 use crate::error::{MeshError, Result};
@@ -23,6 +24,9 @@ use tokio::sync::watch;
 
 /// Between two tries to say where this member is found.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two looks at the members where nothing seems to change.
+const CALM: Duration = Duration::from_secs(60);
 
 /// What the mesh says to a newcomer.
 type Admission = std::result::Result<Owner, String>;
@@ -158,13 +162,14 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// Tells the others where this member is found, and what it is called, whenever they know something else.
     pub(super) async fn keep_seat(self: Arc<Self>) {
-        let mut metrics = self.raft.metrics();
         let mut was_told = false; // once at every start, so that one that was taken out learns it
         loop {
-            let (leader, known, is_ended) = {
+            let situation = self.situation.get();
+            let Situation { leader, is_ended, .. } = situation;
+            let known = {
+                let metrics = self.raft.metrics();
                 let metrics = metrics.borrow_watched();
-                let known = metrics.membership_config.get_node(&self.links.member).cloned();
-                (metrics.current_leader, known, metrics.running_state.is_err())
+                metrics.membership_config.get_node(&self.links.member).cloned()
             };
             if is_ended {
                 return;
@@ -172,9 +177,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             let is_own = |known: &Seat| Seat { wants_vote: self.seat.wants_vote, ..known.clone() } == self.seat;
             let is_told = known.as_ref().is_none_or(is_own) && (was_told || known.is_none());
             if is_told || leader.is_none() {
-                if metrics.changed().await.is_err() {
-                    return;
-                }
+                self.situation.changed_from(&situation).await;
                 continue;
             }
             let told = match leader == Some(self.links.member) {
@@ -216,14 +219,15 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// While this member leads, learners that want a vote get one as soon as they have what it has.
     pub(super) async fn promote_learners(self: Arc<Self>) {
-        let mut metrics = self.raft.metrics();
         let mut said = String::new(); // once for each reason
         loop {
+            let situation = self.situation.get();
+            if situation.is_ended {
+                return;
+            }
             let (learners, is_half_way): (Vec<u64>, bool) = {
+                let metrics = self.raft.metrics();
                 let metrics = metrics.borrow_watched();
-                if metrics.running_state.is_err() {
-                    return;
-                }
                 let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
                 let leads = metrics.current_leader == Some(self.links.member);
                 let waits =
@@ -249,32 +253,31 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             if R::timeout(self.config.moment() * 8, self.ends()).await.is_ok() {
                 return;
             }
-            if learners.is_empty() && metrics.changed().await.is_err() {
-                return;
+            if learners.is_empty() {
+                self.situation.changed_from(&situation).await;
             }
         }
     }
 
     /// Notes where the others are found, and ends when this member has been taken out.
     pub(super) async fn watch_members(self: Arc<Self>) {
-        let mut metrics = self.raft.metrics();
         let mut told = self.links.removed.subscribe();
         let mut led = None;
         loop {
-            let (is_member, is_ended) = {
-                let metrics = metrics.borrow_watched();
-                if led != metrics.current_leader {
-                    led = metrics.current_leader;
-                    match led {
-                        Some(id) => {
-                            tracing::info!(leader = format!("{id:x}"), term = metrics.current_term, "the mesh is led")
-                        }
-                        None => tracing::debug!(term = metrics.current_term, "the mesh elects a leader"),
-                    }
+            let situation = self.situation.get();
+            let Situation { leader, term, is_ended, .. } = situation;
+            if led != leader {
+                led = leader;
+                match led {
+                    Some(id) => tracing::info!(leader = format!("{id:x}"), term, "the mesh is led"),
+                    None => tracing::debug!(term, "the mesh elects a leader"),
                 }
+            }
+            let is_member = {
+                let metrics = self.raft.metrics();
+                let metrics = metrics.borrow_watched();
                 self.links.note(metrics.membership_config.nodes());
-                let is_member = metrics.membership_config.get_node(&self.links.member).is_some();
-                (is_member, metrics.running_state.is_err())
+                metrics.membership_config.get_node(&self.links.member).is_some()
             };
             if is_ended {
                 return;
@@ -285,9 +288,10 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 self.remove_self().await;
                 return;
             }
-            if let Select2::First(Err(_)) = R::select2(metrics.changed(), told.changed()).await {
-                return;
-            }
+            let changes = R::select2(self.situation.changed_from(&situation), told.changed());
+            // Who is none any more as far as its log goes looks again whether that holds.
+            let within = if is_member { CALM } else { self.config.patience() };
+            let _ = R::timeout(within, changes).await; // either way it looks again
         }
     }
 }

@@ -73,16 +73,6 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         (metrics.current_leader == Some(self.links.member)).then_some(metrics.current_term)
     }
 
-    /// Until the member has ended.
-    pub(super) async fn ends(&self) {
-        let mut metrics = self.raft.metrics();
-        while metrics.borrow_watched().running_state.is_ok() {
-            if metrics.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
     /// Asks whoever leads.
     pub(super) async fn lease_anywhere(self: &Arc<Self>, ask: LeaseAsk) -> Result<Option<LeaseTime>> {
         let until = R::Instant::now() + self.config.patience();

@@ -21,6 +21,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{AsyncRuntime, ChangeMembers, Instant};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 
 /// A cluster has at most so many voters: more would only be slower.
@@ -420,7 +421,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     async fn change(&self, change: ChangeMembers<u64, Seat>) -> Result<()> {
-        self.changed(self.while_hopeful(self.raft.change_membership(change, false)).await?.map(drop))
+        let changed = pin!(self.raft.change_membership(change, false));
+        self.changed(self.while_hopeful(changed).await?.map(drop))
     }
 
     fn changed(&self, done: std::result::Result<(), RaftError<Types<R>, ClientWriteError<Types<R>>>>) -> Result<()> {

@@ -20,11 +20,12 @@ mod orders;
 mod pieces;
 mod reach;
 mod rounds;
+mod situation;
 mod spool;
 mod state_writer;
 mod types;
 
-pub use config::ConsensusConfig;
+pub use config::{ConsensusConfig, Profile};
 pub use consensus::Consensus;
 pub use desk::DiskWork;
 pub use join::Arrival;

@@ -3,6 +3,7 @@
 use super::desk::{DiskWork, Done, Ended, Order, start};
 use super::log_writer::{LogOrder, LogWriter};
 use super::state_writer::{StateOrder, StateWriter};
+use crate::bell::Bell;
 use crate::error::{MeshError, Result};
 use crate::lease::Clock;
 use crate::log::Shelf;
@@ -35,18 +36,21 @@ pub(super) struct Orders<R: AsyncRuntime> {
     pub(super) store: Arc<Store>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) work: DiskWork,
+    /// The last entry that is applied.
+    pub(super) applied: Arc<Bell<u64>>,
     ended: Ended,
 }
 
 impl<R: AsyncRuntime> Clone for Orders<R> {
     fn clone(&self) -> Self {
-        let Self { log, state, store, shelf, work, ended } = self;
+        let Self { log, state, store, shelf, work, applied, ended } = self;
         Self {
             log: log.clone(),
             state: state.clone(),
             store: store.clone(),
             shelf: shelf.clone(),
             work: work.clone(),
+            applied: applied.clone(),
             ended: ended.clone(),
         }
     }
@@ -61,9 +65,10 @@ impl<R: AsyncRuntime> Orders<R> {
         let (log, inbox) = mpsc::unbounded_channel(); // openraft bounds what it has under way
         start_log(inbox).map_err(|e| no_thread(&store, &e))?;
         let (state, inbox) = mpsc::unbounded_channel();
-        let writer = StateWriter::new(store.clone(), log.downgrade());
+        let applied = Arc::new(Bell::new(store.applied()?.index));
+        let writer = StateWriter::new(store.clone(), log.downgrade(), applied.clone());
         start::<R, _>(writer?, inbox, &ended, &work).map_err(|e| no_thread(&store, &e))?;
-        Ok(Self { log, state, store, shelf, work, ended })
+        Ok(Self { log, state, store, shelf, work, applied, ended })
     }
 
     pub(super) fn log(&self, order: LogOrder<R>) {

@@ -2,6 +2,7 @@
 
 use super::desk::{Done, Order, Writer};
 use super::log_writer::LogOrder;
+use crate::bell::Bell;
 use crate::error::{MeshError, Result};
 use crate::logged::{Applied, Logged};
 use crate::store::Store;
@@ -47,6 +48,8 @@ pub(super) struct StateWriter<R: AsyncRuntime> {
     /// Weak: it ends when nobody else gives orders.
     log: WeakUnboundedSender<LogOrder<R>>,
     applied: Applied,
+    /// Told of it.
+    told: Arc<Bell<u64>>,
     /// Up to where the state on the disk stands.
     flushed: Applied,
     entries: usize,
@@ -87,9 +90,9 @@ impl<R: AsyncRuntime> Writer for StateWriter<R> {
 }
 
 impl<R: AsyncRuntime> StateWriter<R> {
-    pub(super) fn new(store: Arc<Store>, log: WeakUnboundedSender<LogOrder<R>>) -> Result<Self> {
+    pub(super) fn new(store: Arc<Store>, log: WeakUnboundedSender<LogOrder<R>>, told: Arc<Bell<u64>>) -> Result<Self> {
         let applied = store.applied()?;
-        Ok(Self { store, log, applied, flushed: applied, entries: 0, bytes: 0, purge: None })
+        Ok(Self { store, log, applied, told, flushed: applied, entries: 0, bytes: 0, purge: None })
     }
 
     /// Applies the entries of all orders up to the first of another kind.
@@ -149,6 +152,7 @@ impl<R: AsyncRuntime> StateWriter<R> {
     }
 
     fn note(&mut self, is_flushed: bool) {
+        self.told.set(|told| *told = self.applied.index);
         if is_flushed {
             (self.flushed, self.entries, self.bytes) = (self.applied, 0, 0);
             self.release();

@@ -1,7 +1,7 @@
 //! One transaction of the one who writes: everything that waited, in its order.
 
 use super::{Store, applied_in, log, note};
-use crate::entry::Entry;
+use crate::entry::{Entry, Tag};
 use crate::error::{MeshError, Result};
 use crate::kv::{self, Most, Removal};
 use crate::logged::{Applied, Logged};
@@ -18,6 +18,9 @@ enum Flush {
     May,
     Must,
 }
+
+/// Entries of one module that follow each other.
+type Run<'e> = Option<(Tag, Vec<(Applied, &'e [u8])>)>;
 
 /// Changes that are made together or not at all.
 pub(crate) struct Batch<'s> {
@@ -48,14 +51,21 @@ impl<'s> Batch<'s> {
         };
         applied = self.apart.unwrap_or(applied);
         let mut answers = Vec::with_capacity(entries.len());
+        let mut run: Run<'_> = None;
         for Logged { at, entry } in entries {
             if at.index != applied.index + 1 || at.term < applied.term {
                 let what = format!("it does not follow on entry {} of term {}", applied.index, applied.term);
                 return Err(MeshError::UnreadableEntry { index: at.index, what });
             }
-            answers.push(self.apply_one(*at, entry)?);
+            let unreadable = |what| MeshError::UnreadableEntry { index: at.index, what };
+            let (tag, payload) = Entry::decode(entry).map_err(unreadable)?;
+            match &mut run {
+                Some((of, run)) if *of == tag => run.push((*at, payload)),
+                other => answers.extend(self.apply_run(other.replace((tag, vec![(*at, payload)])))?),
+            }
             applied = *at;
         }
+        answers.extend(self.apply_run(run)?);
         if self.store.left_out.is(Guard::IndexWithEffect) {
             self.apart = Some(applied);
         } else {
@@ -65,12 +75,12 @@ impl<'s> Batch<'s> {
         Ok(answers)
     }
 
-    fn apply_one(&self, at: Applied, entry: &[u8]) -> Result<Vec<u8>> {
-        let unreadable = |what| MeshError::UnreadableEntry { index: at.index, what };
-        let (tag, payload) = Entry::decode(entry).map_err(unreadable)?;
-        let module = self.store.module(tag).ok_or_else(|| unreadable(format!("no module has the tag {}", tag.0)))?;
-        module.apply(&self.transaction, at, payload).map_err(|fault| match fault {
-            Fault::Unreadable(what) => unreadable(what),
+    fn apply_run(&self, run: Run<'_>) -> Result<Vec<Vec<u8>>> {
+        let Some((tag, entries)) = run else { return Ok(Vec::new()) };
+        let unreadable = |i: usize, what| MeshError::UnreadableEntry { index: entries[i].0.index, what };
+        let module = self.store.module(tag).ok_or_else(|| unreadable(0, format!("no module has the tag {}", tag.0)))?;
+        module.apply_all(&self.transaction, &entries).map_err(|(i, fault)| match fault {
+            Fault::Unreadable(what) => unreadable(i, what),
             fault => self.store.failed("write", fault),
         })
     }

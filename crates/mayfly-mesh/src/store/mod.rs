@@ -107,6 +107,11 @@ impl Store {
         })
     }
 
+    /// Bytes that may still be written to its disk; none where nobody can say.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        self.log_disk.free_bytes()
+    }
+
     /// Is told of every commit, as soon as readers see it.
     pub fn commits(&self) -> watch::Receiver<()> {
         self.committed.subscribe()

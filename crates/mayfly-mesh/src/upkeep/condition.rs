@@ -15,6 +15,9 @@ pub(crate) struct Condition {
     coming: AtomicU64,
     /// This member's alarms are up: that nothing more is taken, that it differs from the others.
     own_no_space: AtomicBool,
+    /// The disk has hardly any room; and the alarm is up for that reason alone.
+    disk_full: AtomicBool,
+    raised_for_disk: AtomicBool,
     differs: AtomicBool,
     leader: Mutex<(Option<u64>, u64)>,
     /// Requests that wait, those that failed, and how long the others took.
@@ -30,6 +33,8 @@ impl Condition {
             used: AtomicU64::new(0),
             coming: AtomicU64::new(0),
             own_no_space: AtomicBool::new(false),
+            disk_full: AtomicBool::new(false),
+            raised_for_disk: AtomicBool::new(false),
             differs: AtomicBool::new(false),
             leader: Mutex::default(),
             pending: AtomicI64::new(0),
@@ -69,9 +74,37 @@ impl Condition {
         self.quota
     }
 
+    pub(super) fn note_disk(&self, is_full: bool) {
+        self.disk_full.store(is_full, Ordering::Relaxed);
+        if self.is_over() {
+            self.raised_for_disk.store(false, Ordering::Relaxed); // a reason that does not end by itself
+        } else if is_full && !self.own_no_space.load(Ordering::Relaxed) {
+            self.raised_for_disk.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.disk_full.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.quota
+    }
+
     /// Is there more than there may be, and has nobody said so yet?
     pub(super) fn must_alarm(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.quota && !self.own_no_space.load(Ordering::Relaxed)
+        (self.is_over() || self.is_disk_full()) && !self.own_no_space.load(Ordering::Relaxed)
+    }
+
+    /// Was the alarm raised for a full disk, and has that room again?
+    pub(super) fn may_end_alarm(&self) -> bool {
+        let is_up = self.own_no_space.load(Ordering::Relaxed) && self.raised_for_disk.load(Ordering::Relaxed);
+        is_up && !self.is_over() && !self.is_disk_full()
+    }
+
+    /// It was taken back.
+    pub(super) fn alarm_ended(&self) {
+        self.raised_for_disk.store(false, Ordering::Relaxed);
     }
 
     /// Room for a request that may take so much; none where the quota has none.
@@ -81,7 +114,8 @@ impl Condition {
         self.pending.fetch_add(1, Ordering::Relaxed);
         let reserved = Reserved { condition: self.clone(), cost };
         let used = self.used.load(Ordering::Relaxed);
-        (cost == 0 || used.saturating_add(coming) < self.quota).then_some(reserved)
+        let has_room = used.saturating_add(coming) < self.quota && !self.is_disk_full();
+        (cost == 0 || has_room).then_some(reserved)
     }
 
     #[cfg(feature = "grpc")]
@@ -142,6 +176,24 @@ mod tests {
         for _ in 0..20 {
             assert!(condition.reserve(100).is_some(), "what was refused gives its room back");
         }
+    }
+
+    /// An alarm for a full disk ends with its reason; one that somebody has to see to stays.
+    #[test]
+    fn a_full_disk_raises_an_alarm_and_takes_it_back() {
+        let own = [AlarmMember { member_id: 1, alarm: AlarmType::Nospace.into() }];
+        let condition = Arc::new(Condition::new(1_000));
+        condition.note(1, 10, &[]);
+        condition.note_disk(true);
+        assert!(condition.must_alarm() && condition.reserve(1).is_none() && condition.reserve(0).is_some());
+        condition.note(1, 10, &own);
+        assert!(!condition.must_alarm() && !condition.may_end_alarm());
+        condition.note_disk(false);
+        assert!(condition.may_end_alarm());
+        condition.note(1, 2_000, &own); // by now there is too much in it
+        condition.note_disk(false);
+        condition.note(1, 10, &own);
+        assert!(!condition.may_end_alarm(), "it was up for another reason");
     }
 
     #[test]

@@ -43,12 +43,14 @@ pub struct UpkeepConfig {
     pub keep: Option<Keep>,
     /// How often the leader compares all members' histories.
     pub compare_every: Duration,
+    /// Bytes that stay free on the disk for the log, deletions and compactions: when less is free, nothing that makes rows more is taken.
+    pub free_bytes: u64,
 }
 
 impl Default for UpkeepConfig {
-    /// 2 GiB, all history, ten minutes.
+    /// 2 GiB, all history, ten minutes, 64 MiB.
     fn default() -> Self {
-        Self { quota_bytes: 2 << 30, keep: None, compare_every: Duration::from_secs(10 * 60) }
+        Self { quota_bytes: 2 << 30, keep: None, compare_every: Duration::from_secs(10 * 60), free_bytes: 64 << 20 }
     }
 }
 
@@ -59,6 +61,9 @@ pub struct Upkeep<E, P> {
     config: UpkeepConfig,
     condition: Arc<Condition>,
 }
+
+/// Room that there must be before the alarm of a full disk is taken back, for 2 of room below which it is raised: it does not come and go with every file.
+const ROOM_AGAIN: u64 = 3;
 
 impl<E: Clone, P: Clone> Clone for Upkeep<E, P> {
     fn clone(&self) -> Self {
@@ -129,6 +134,7 @@ impl<E: Engine, P: Pace> Upkeep<E, P> {
                 self.condition.note(self.own(), used, &alarms);
             }
             self.condition.note_leader(self.engine.standing().ok().and_then(|standing| standing.leader));
+            self.look_at_disk().await?;
             let wait = if self.act().await { LOOK } else { AGAIN };
             if !self.pace.pause(wait).await {
                 return Ok(());
@@ -141,6 +147,14 @@ impl<E: Engine, P: Pace> Upkeep<E, P> {
     async fn act(&self) -> bool {
         if self.condition.must_alarm() {
             return self.raise(self.own(), AlarmType::Nospace).await;
+        }
+        if self.condition.may_end_alarm() {
+            tracing::info!("the disk has room again: takes the alarm back");
+            let is_done = self.tell_alarm(AlarmAction::Deactivate, self.own(), AlarmType::Nospace).await;
+            if is_done {
+                self.condition.alarm_ended();
+            }
+            return is_done;
         }
         if self.condition.differs() && self.leads() {
             let voters = self.engine.members().into_iter().filter(|member| member.is_voter);
@@ -155,8 +169,26 @@ impl<E: Engine, P: Pace> Upkeep<E, P> {
 
     async fn raise(&self, member_id: u64, alarm: AlarmType) -> bool {
         tracing::warn!(member = format!("{member_id:x}"), alarm = alarm.as_str_name(), "raises an alarm");
-        let request = AlarmRequest { action: AlarmAction::Activate.into(), member_id, alarm: alarm.into() };
+        self.tell_alarm(AlarmAction::Activate, member_id, alarm).await
+    }
+
+    async fn tell_alarm(&self, action: AlarmAction, member_id: u64, alarm: AlarmType) -> bool {
+        let request = AlarmRequest { action: action.into(), member_id, alarm: alarm.into() };
         matches!(self.propose(Request::Alarm(request)).await, Ok(Ok(_)))
+    }
+
+    /// Is there room on the disk?
+    async fn look_at_disk(&self) -> Result<()> {
+        let engine = self.engine.clone();
+        let Some(free) = self.pace.aside(move || Ok(engine.store().free_bytes())).await? else { return Ok(()) };
+        let least = self.config.free_bytes;
+        let was_full = self.condition.is_disk_full();
+        let is_full = if was_full { free < least / 2 * ROOM_AGAIN } else { free < least };
+        if is_full && !was_full {
+            tracing::warn!(free, least, "hardly any room is left on the disk: nothing that grows is taken");
+        }
+        self.condition.note_disk(is_full);
+        Ok(())
     }
 
     /// Compacts what is older than what is to be kept, while this member leads.

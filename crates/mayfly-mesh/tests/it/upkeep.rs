@@ -1,5 +1,6 @@
 //! What a store does beside answering: history that is compacted, alarms, and room.
 
+use crate::common::disk::Disk;
 use crate::common::ops::{Op, Reply};
 use crate::common::{apply, apply_bytes};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
@@ -9,7 +10,10 @@ use mayfly_mesh::proto::etcdserverpb::{
 };
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
-use mayfly_mesh::{Applied, EtcdError, Logged, Owner, Store, Tag, kv, modules};
+use mayfly_mesh::{
+    Applied, Engine, EtcdError, Logged, MeshError, Owner, Pace, Single, Store, Tag, Upkeep, UpkeepConfig, kv, modules,
+};
+use std::time::Duration;
 
 fn put(key: &str, value: &[u8]) -> Op {
     Op::Put(PutRequest { key: key.into(), value: value.into(), ..PutRequest::default() })
@@ -139,7 +143,6 @@ fn hashes_tell_histories_apart() {
 /// Removal that is cut off by a loss of power at any step of the disk leaves the same state as one that is not.
 #[test]
 fn a_removal_that_is_cut_off_changes_nothing() {
-    use crate::common::disk::Disk;
     let owner = Owner { cluster: 7, member: 1 };
     let mut rng = mayfly_base::Rng::new(3);
     for steps in (0..60).step_by(3) {
@@ -267,4 +270,55 @@ fn removal_runs_beside_the_writer() {
     assert!(turns > 3, "{turns}");
     assert_eq!(store.read(kv::revision).expect("readable"), 5_021);
     assert_eq!(store.bytes_in_use().expect("readable"), store.read(kv::measure).expect("readable"));
+}
+
+/// Looks a hundred times as often as a node.
+#[derive(Clone)]
+struct Quick;
+
+impl Pace for Quick {
+    async fn pause(&self, time: Duration) -> bool {
+        tokio::time::sleep(time / 100).await;
+        true
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn aside<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T, MeshError> + Send + 'static,
+    ) -> Result<T, MeshError> {
+        act()
+    }
+}
+
+/// Before a disk is full the alarm is up, which keeps room for the log; it is taken back without anybody's help when there is room again, and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_nearly_full_raises_an_alarm_and_recovers() {
+    let disk = Disk::default();
+    disk.set_free(1 << 30);
+    let engine = Single::start(disk.store(Owner { cluster: 7, member: 1 }).expect("a store")).expect("a thread");
+    let upkeep = Upkeep::new(engine.clone(), Quick, UpkeepConfig { free_bytes: 1_000, ..UpkeepConfig::default() });
+    let run = tokio::spawn(async move { upkeep.run().await });
+    let is_up = || !engine.store().read(kv::alarms).expect("readable").is_empty();
+    let until = async |wanted: bool| {
+        while is_up() != wanted {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    crate::common::entry(&engine, b"key", b"1").await.expect("written");
+    disk.set_free(999);
+    until(true).await;
+    let refused = crate::common::entry(&engine, b"key", b"2").await.expect("applied");
+    assert_eq!(kv::outcome(&refused).expect("an outcome"), Err(EtcdError::NoSpace));
+    disk.set_free(1_200); // hardly more
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(is_up());
+    disk.set_free(1_500);
+    until(false).await;
+    let written = crate::common::entry(&engine, b"key", b"3").await.expect("applied");
+    assert!(kv::outcome(&written).expect("an outcome").is_ok());
+    run.abort();
 }

@@ -57,6 +57,9 @@ pub struct NodeArgs {
     /// Keep this much history of keys while this node leads: so many revisions, or so long, as 10000 or 1h [default: all]
     #[arg(long, value_name = "HOW MUCH")]
     pub compact_keep: Option<String>,
+    /// How far members of the mesh are from each other, the same at every member: a leader that is gone is missed sooner where they are close, and one that is only slow is not where they are far [default: region]
+    #[arg(long, value_name = "DISTANCE")]
+    pub profile: Option<Distance>,
     /// What this node can do, in words that members see
     #[arg(long, value_name = "WORD,…", value_delimiter = ',')]
     pub capabilities: Vec<String>,
@@ -81,6 +84,18 @@ pub enum MeshRole {
     Learner,
     Found,
     Anew,
+}
+
+/// How far members of the mesh are from each other.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distance {
+    /// On one switch, on machines that have time to spare: another leader within 0.1 s
+    Lan,
+    /// Within a region: within 0.3 s
+    Region,
+    /// Around the world: within 2 s
+    Wan,
 }
 
 /// Which running node is meant.

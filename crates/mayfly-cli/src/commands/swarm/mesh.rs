@@ -4,8 +4,8 @@ use super::args::MeshRole;
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::models::{Blobs, ModelHost};
 use mayfly_mesh::{
-    Arrival, Bound, Clients, Consensus, ConsensusConfig, MeshError, Owner, Seat, Store, Surroundings, UpkeepConfig,
-    modules, serve_with,
+    Arrival, Bound, Clients, Consensus, ConsensusConfig, MeshError, Owner, Profile, Seat, Store, Surroundings,
+    UpkeepConfig, modules, serve_with,
 };
 use mayfly_wire::{Endpoint, Lane, Peer, Transport, TrustStore};
 use std::future::Future;
@@ -43,11 +43,18 @@ pub struct Wanted {
     folder: PathBuf,
     clients: Bound,
     upkeep: UpkeepConfig,
+    profile: Profile,
 }
 
 impl Wanted {
     /// Opens the address for clients.
-    pub async fn new(role: MeshRole, data: &Path, clients: Clients, upkeep: UpkeepConfig) -> Result<Self> {
+    pub async fn new(
+        role: MeshRole,
+        data: &Path,
+        clients: Clients,
+        upkeep: UpkeepConfig,
+        profile: Profile,
+    ) -> Result<Self> {
         let clients = clients.bind().await.map_err(|error| match error {
             MeshError::InClear { address } => anyhow::anyhow!(
                 "--clients {address}: other machines reach it, and would be served in clear: --client-cert and --client-key serve TLS, --insecure-clients allows it"
@@ -64,7 +71,7 @@ impl Wanted {
                 folder.display()
             );
         }
-        Ok(Self { role, folder, clients, upkeep })
+        Ok(Self { role, folder, clients, upkeep, profile })
     }
 
     /// Where clients will be served.
@@ -91,7 +98,7 @@ pub async fn take_part(
     others: impl Others,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
-    let Wanted { role, folder, clients, upkeep } = wanted;
+    let Wanted { role, folder, clients, upkeep, profile } = wanted;
     let trust = others.trust();
     let peer = Peer { id: lane.id(), addr: advertise.unwrap_or_else(|| lane.addr()) };
     // Where clients are served on every address of this machine, others find them where they find its links.
@@ -111,7 +118,7 @@ pub async fn take_part(
         () = &mut shutdown => return Ok(()),
     };
     let Owner { cluster, member } = store.owner();
-    let mesh = Mesh::start(store, lane, seat, ConsensusConfig::default(), Surroundings::default()).await?;
+    let mesh = Mesh::start(store, lane, seat, ConsensusConfig::of(profile), Surroundings::default()).await?;
     tracing::info!(
         member = format!("{member:x}"),
         cluster = format!("{cluster:016x}"),

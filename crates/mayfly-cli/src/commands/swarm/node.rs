@@ -1,14 +1,14 @@
 //! `mayfly node`: a daemon.
 
 use super::Node;
-use super::args::NodeArgs;
+use super::args::{Distance, NodeArgs};
 use super::folder::{Folder, KEY, MEMORY, Means};
 use super::mesh::{self, Wanted};
 use super::{control, key, metrics, upkeep};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, bail};
 
-use mayfly_mesh::{Clients, InClear, MESH_TOPIC, Tls};
+use mayfly_mesh::{Clients, InClear, MESH_TOPIC, Profile, Tls};
 use mayfly_swarm::membership::Metadata;
 use mayfly_swarm::memory::MemoryLimits;
 use mayfly_swarm::{Disk, Loaded, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
@@ -48,6 +48,7 @@ impl NodeArgs {
             insecure_clients: self.insecure_clients || file.insecure_clients,
             quota: self.quota.or(file.quota),
             compact_keep: self.compact_keep.or(file.compact_keep),
+            profile: self.profile.or(file.profile),
             capabilities: list(self.capabilities, file.capabilities),
             log: self.log.or(file.log),
             new_memory: self.new_memory,
@@ -196,15 +197,23 @@ fn clients_of(args: &NodeArgs) -> Result<Clients> {
     Ok(Clients { address, in_clear, tls, ..Clients::loopback(0) })
 }
 
+fn profile_of(args: &NodeArgs) -> Profile {
+    match args.profile {
+        Some(Distance::Lan) => Profile::Lan,
+        Some(Distance::Region) | None => Profile::Region,
+        Some(Distance::Wan) => Profile::Wan,
+    }
+}
+
 /// What is asked of the mesh.
 async fn wanted(args: &NodeArgs, data: &Path) -> Result<Option<Wanted>> {
     match args.mesh {
         Some(role) => {
             let upkeep = upkeep::config(args.quota.as_deref(), args.compact_keep.as_deref())?;
-            Ok(Some(Wanted::new(role, data, clients_of(args)?, upkeep).await?))
+            Ok(Some(Wanted::new(role, data, clients_of(args)?, upkeep, profile_of(args)).await?))
         }
-        None if args.quota.is_some() || args.compact_keep.is_some() => {
-            bail!("--quota and --compact-keep are for the mesh: add --mesh")
+        None if args.quota.is_some() || args.compact_keep.is_some() || args.profile.is_some() => {
+            bail!("--quota, --compact-keep and --profile are for the mesh: add --mesh")
         }
         None if args.clients.is_some() || args.insecure_clients || args.client_cert.is_some() => {
             bail!("--clients is for the mesh: add --mesh")

@@ -31,6 +31,8 @@ struct State {
     /// Writes and flushes until the power goes.
     until_dark: Option<u64>,
     fail_flush: bool,
+    /// What it says of its room.
+    free: Option<u64>,
 }
 
 /// Clones are the same disk.
@@ -62,6 +64,10 @@ impl Disk {
     /// Every flush from now on fails once, and then succeeds again: as Linux does.
     pub fn fail_next_flush(&self) {
         self.with(|state| state.fail_flush = true);
+    }
+
+    pub fn set_free(&self, bytes: u64) {
+        self.with(|state| state.free = Some(bytes));
     }
 
     pub fn go_dark_after(&self, steps: u64) {
@@ -178,6 +184,10 @@ impl LogDisk for Disk {
             state.files.remove(&slot);
             Ok(())
         })
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.with(|state| state.free)
     }
 
     fn path(&self, slot: u32) -> PathBuf {
