@@ -5,7 +5,7 @@ mod nodes;
 
 use nodes::{Process, until};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -317,4 +317,84 @@ fn clients_speak_tls() {
     assert!(!run(&["get", "k"], &["--cacert", &ca]).0, "without a certificate");
     let (_, text) = mesh_with(&at, &[], &["get", "k"], "");
     assert!(text.contains("--cacert"), "{text}");
+}
+
+/// `mayfly model …`, which must succeed; what it prints.
+fn model(at: &str, folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly"));
+    command.arg("model").args(args).args(["--endpoints", at]).current_dir(folder).stdin(Stdio::null());
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Rows are answered one by one while versions are promoted and taken back: none is left out, and each says who answered.
+#[test]
+fn a_session_changes_over_without_a_failed_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let iris = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/iris.csv");
+    let mut node = Node::new(folder.path(), "mayfly-node");
+    node.process.start(None);
+    until("it serves", || node.serves());
+    let (at, here) = (node.clients.clone(), folder.path());
+    for seed in ["1", "2"] {
+        let file = here.join(format!("{seed}.mayfly")).display().to_string();
+        let out = run(&["train", iris, "--target", "class", "--epochs", "20", "--seed", seed, "-o", &file], b"");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        model(&at, here, &["push", "flowers", &file]);
+    }
+    model(&at, here, &["promote", "flowers@1"]);
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly"));
+    command.args(["model", "predict", "flowers", "--endpoints", &at]).current_dir(here);
+    let mut session = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut rows = session.stdin.take().unwrap();
+    let mut answers = BufReader::new(session.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines =
+        std::fs::read_to_string(iris).unwrap().lines().map(str::to_owned).collect::<Vec<_>>().into_iter().cycle();
+    writeln!(rows, "{}", lines.next().unwrap()).unwrap();
+    assert_eq!(answers.next().unwrap(), "version,prediction,setosa,versicolor,virginica");
+    let mut lines = lines.filter(|line| !line.starts_with("sepal"));
+    let mut asked = 0;
+    // The version that answers the next row, which comes before the one after it is asked.
+    let mut answer = || {
+        asked += 1;
+        writeln!(rows, "{}", lines.next().unwrap()).unwrap();
+        let answer = answers.next().unwrap();
+        assert_eq!(answer.split(',').filter(|field| !field.is_empty()).count(), 5, "{answer}");
+        answer.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(answer(), 1);
+    model(&at, here, &["promote", "flowers@2"]);
+    until("the next version answers", || answer() == 2);
+    model(&at, here, &["push", "flowers", "1.mayfly"]);
+    // None is a hundred times as fast as the live one.
+    model(&at, here, &["canary", "flowers@3", "--share", "50", "--least-calls", "5", "--most-p95", "1"]);
+    until("the canary was taken back", || {
+        answer();
+        model(&at, here, &["log", "flowers"]).contains("flowers@3 canary → retired")
+    });
+    let back = (0..20).map(|_| answer()).filter(|version| *version == 3).count();
+    assert_eq!(back, 0, "a canary that was taken back answers");
+    assert!(model(&at, here, &["log", "flowers"]).contains("guard: its p95 is"));
+    node.process.kill();
+    assert_eq!(answer(), 2, "without the mesh it goes on with what it has");
+    drop(rows);
+    let out = session.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.contains(&format!("{asked} rows: ")), "{said}");
+}
+
+/// That its check convicts forged histories, is tested beside it.
+#[test]
+fn the_demo_breaks_processes_and_loses_nothing() {
+    let out = run(&["mesh", "demo", "--seconds", "10", "--json"], b"");
+    let object: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let is = |key: &str| object[key].clone();
+    assert_eq!((is("lost_acknowledged"), is("watch_gaps")), (json!(0), json!(0)), "{object}");
+    assert_eq!((is("linearizable"), is("replicas_equal")), (json!(true), json!(true)), "{object}");
+    for key in ["writes_per_s", "p50_ms", "p95_ms", "p99_ms", "failover_ms_p95"] {
+        assert!(is(key).as_f64().is_some_and(|value| value > 0.0), "{key} of {object}");
+    }
 }

@@ -80,8 +80,15 @@ impl<'a> Answers<'a> {
         object
     }
 
+    /// A row of answers by name.
+    pub fn object(&self, row: &[f32]) -> serde_json::Map<String, Value> {
+        let values = self.names().into_iter().zip(self.values(row).into_iter().map(number));
+        let label = (!self.labels.is_empty()).then(|| ("prediction".to_owned(), json!(self.label(row))));
+        label.into_iter().chain(values).collect()
+    }
+
     /// A row of answers: the class and each class's output, or the numbers in the target's unit.
-    fn line(&self, row: &[f32]) -> String {
+    pub fn line(&self, row: &[f32]) -> String {
         let values = numbers(&self.values(row));
         if self.labels.is_empty() {
             return values;
@@ -90,7 +97,8 @@ impl<'a> Answers<'a> {
         format!("{label},{values}")
     }
 
-    fn header(&self) -> String {
+    /// The headings of [`Self::line`].
+    pub fn header(&self) -> String {
         let names: Vec<String> = self.names().iter().map(|name| quoted(name)).collect();
         let prediction = (!self.labels.is_empty()).then(|| "prediction".to_string());
         prediction.into_iter().chain(names).collect::<Vec<_>>().join(",")

@@ -83,6 +83,8 @@ pub enum MeshCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Write to processes on this machine while leaders are killed, cut off and lose their disks, and check that it did not show
+    Demo(DemoArgs),
 }
 
 /// What is read.
@@ -126,6 +128,26 @@ pub enum SortBy {
     Create,
     Mod,
     Value,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Processes, an odd number
+    #[arg(long, default_value_t = 3, value_parser = odd)]
+    pub nodes: u8,
+    /// Seconds of reads and writes
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(10..=3600))]
+    pub seconds: u64,
+    /// Do the same with etcd, which must be on the path: the leaders are killed, nothing else
+    #[arg(long)]
+    pub etcd: bool,
+    /// Draw writes over time, and what was done meanwhile
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+}
+
+fn odd(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|n| [3, 5, 7].contains(n)).ok_or_else(|| "it is 3, 5 or 7".into())
 }
 
 #[derive(Args, Debug)]

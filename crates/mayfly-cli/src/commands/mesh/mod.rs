@@ -7,6 +7,7 @@ mod auth;
 mod auth_args;
 mod compact;
 mod connect;
+mod demo;
 mod groups;
 mod keys;
 mod leader;
@@ -32,11 +33,16 @@ use anyhow::Result;
 use args::MeshCommand;
 
 pub fn run(command: MeshCommand, ui: Ui) -> Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(talk(command, ui))
+    let mut runtime = match command {
+        MeshCommand::Demo(_) => tokio::runtime::Builder::new_multi_thread(), // it asks as fast as it can
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(talk(command, ui))
 }
 
 async fn talk(command: MeshCommand, ui: Ui) -> Result<()> {
     match command {
+        MeshCommand::Demo(args) => demo::run(&args, ui).await,
         MeshCommand::Status(target) => status::run(&target, ui).await,
         MeshCommand::Get(args) => keys::get(&args, ui).await,
         MeshCommand::Put(args) => keys::put(&args, ui).await,

@@ -10,6 +10,11 @@ pub enum ModelCommand {
     Push(PushArgs),
     /// Fetch a version into a file, after a look at its signature and its bytes
     Pull(PullArgs),
+    /// Answer rows with the live version, and change over when another one goes live
+    ///
+    /// A canary answers its share, or is asked beside; one that breaks its guards is retired. A row is a line; answers come as the rows do, each with the
+    /// version that made it.
+    Predict(PredictArgs),
     /// Show models and their versions
     List {
         /// Only this model
@@ -161,6 +166,19 @@ pub struct PullArgs {
     pub which: Which,
     /// Where it goes; - is standard output
     pub output: PathBuf,
+    #[command(flatten)]
+    pub trust: Trust,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// The model
+    pub name: String,
+    /// Rows with a line of headings, as CSV; - is standard input, which is answered as it comes
+    #[arg(default_value = "-")]
+    pub rows: PathBuf,
     #[command(flatten)]
     pub trust: Trust,
     #[command(flatten)]

@@ -62,6 +62,12 @@ async fn download(reached: &Reached, manifest: &Manifest, ui: Ui) -> Result<Vec<
     Ok(bytes)
 }
 
+/// The bytes of a version, once signature, signer and bytes have been looked at.
+pub async fn fetch(reached: &Reached, version: &Version, trust: &Trust, ui: Ui) -> Result<Vec<u8>> {
+    let manifest = trusted(version, trust)?;
+    download(reached, &manifest, ui).await
+}
+
 pub async fn pull(args: &PullArgs, ui: Ui) -> Result<()> {
     let mut files = Files::reading([])?;
     let output = files.writing("OUT", &args.output, ANY)?;

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bytes;
+mod predict;
 mod push;
 mod show;
 mod stage;
@@ -12,12 +13,17 @@ use anyhow::Result;
 use args::ModelCommand;
 
 pub fn run(command: ModelCommand, ui: Ui) -> Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(talk(command, ui))
+    let mut runtime = match command {
+        ModelCommand::Predict(_) => tokio::runtime::Builder::new_multi_thread(), // it answers while it loads
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(talk(command, ui))
 }
 
 async fn talk(command: ModelCommand, ui: Ui) -> Result<()> {
     match command {
         ModelCommand::Push(args) => push::run(args, ui).await,
+        ModelCommand::Predict(args) => predict::run(args, ui).await,
         ModelCommand::Pull(args) => bytes::pull(&args, ui).await,
         ModelCommand::Verify { which, file, trust, target } => bytes::verify(&which, &file, &trust, &target, ui).await,
         ModelCommand::List { name, target } => show::list(name, &target, ui).await,

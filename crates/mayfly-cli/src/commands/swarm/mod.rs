@@ -10,7 +10,7 @@ mod mesh;
 mod metrics;
 pub mod node;
 mod picture;
-mod relay;
+pub mod relay;
 mod simulate;
 mod upkeep;
 
@@ -34,7 +34,7 @@ pub fn run(command: SwarmCommand, ui: Ui) -> Result<()> {
 }
 
 /// Of sorted numbers; 0 of none.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
+pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }
