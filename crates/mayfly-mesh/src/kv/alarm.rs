@@ -13,8 +13,6 @@ use crate::proto::meshpb::command::Request;
 use crate::refusal::Answer;
 use redb::{ReadTransaction, ReadableTable};
 
-/// Of `kv.state`: which alarms are up, so that an entry need not look at them all.
-pub(super) const MASK: &str = "alarms";
 const NO_SPACE: i64 = 1;
 const CORRUPT: i64 = 2;
 

@@ -1,10 +1,10 @@
 //! The state as records: the revisions, leases and alarms, then history, from which the other tables follow.
 
-use super::alarm::{self, MASK};
+use super::alarm;
 use super::history::{self, REMOVED};
 use super::lease_table::{ATTACHED, GRANTED, LEASES, Lease, Leases, leases};
 use super::size;
-use super::tables::{ALARMS, CURRENT, Clock, Found, HISTORY, Place, STATE, VERSIONS, unseal};
+use super::tables::{ALARM_MASK, ALARMS, CURRENT, Clock, Found, HISTORY, Place, STATE, VERSIONS, unseal};
 use crate::module::{Emit, Fault, Next};
 use crate::proto::etcdserverpb::AlarmType;
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
@@ -58,7 +58,7 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
     state.insert("revision", revision)?;
     state.insert("compacted", i64::from_be_bytes(compacted))?;
     state.insert(REMOVED, i64::from_be_bytes(compacted))?;
-    state.insert(MASK, mask)?;
+    state.insert(ALARM_MASK, mask)?;
     state.insert(size::BYTES, bytes + table.grown)?;
     Ok(())
 }

@@ -20,6 +20,9 @@ pub(super) const HISTORY: TableDefinition<(i64, u32), &[u8]> = TableDefinition::
 /// Kind and member. An alarm of member 0 is about all of them.
 pub(super) const ALARMS: TableDefinition<(i32, u64), ()> = TableDefinition::new("kv.alarms");
 
+/// Of `kv.state`: which alarms are up, so that an entry need not look at them all.
+pub(super) const ALARM_MASK: &str = "alarms";
+
 /// A place in history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {

@@ -1,13 +1,12 @@
 //! One transaction's changes: they share a revision, and readers within it see them.
 
-use super::alarm::MASK;
 use super::gone::{Gone, Most};
 use super::lease_table::Leases;
 use super::size;
 use super::span::Span;
 use super::tables::{
-    ALARMS, CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, state_in, unseal,
-    visit_current, visit_versions,
+    ALARM_MASK, ALARMS, CURRENT, Clock, Found, HISTORY, Place, Reader, STATE, VERSIONS, Visit, load, seal, state_in,
+    unseal, visit_current, visit_versions,
 };
 use crate::module::Fault;
 use crate::proto::mvccpb::KeyValue;
@@ -35,7 +34,7 @@ impl<'t> Writer<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
         let state = transaction.open_table(STATE)?;
         let begin = Clock::read(&state)?;
-        let alarms = state_in(&state, MASK)?;
+        let alarms = state_in(&state, ALARM_MASK)?;
         Ok(Self {
             begin,
             changes: 0,
@@ -185,7 +184,7 @@ impl<'t> Writer<'t> {
             self.set("revision", revision)?;
         }
         if alarms != self.was.1 {
-            self.set(MASK, alarms)?;
+            self.set(ALARM_MASK, alarms)?;
         }
         let grown = self.grown + self.leases.as_ref().map_or(0, |leases| leases.grown);
         if grown != 0 {

@@ -5,6 +5,7 @@ mod config;
 mod consensus;
 mod cut;
 mod desk;
+mod follow;
 mod forward;
 mod hash;
 mod inbox;

@@ -31,7 +31,7 @@ struct State {
     /// Writes and flushes until the power goes.
     until_dark: Option<u64>,
     fail_flush: bool,
-    /// What it says of its room.
+    /// What it says of its room; at 0, no file grows.
     free: Option<u64>,
 }
 
@@ -135,6 +135,13 @@ fn after_power_loss(content: &Content, seed: u64) -> Content {
     Content { seen: kept.clone(), kept, owed: Vec::new() }
 }
 
+fn grow(state: &State) -> io::Result<()> {
+    match state.free {
+        Some(0) => Err(io::Error::new(io::ErrorKind::StorageFull, "no room is left")),
+        _ => Ok(()),
+    }
+}
+
 fn step(state: &mut State) -> io::Result<()> {
     match &mut state.until_dark {
         Some(0) => Err(io::Error::other("the power is gone")),
@@ -170,6 +177,7 @@ impl LogDisk for Disk {
     fn make(&self, slot: u32, bytes: u64) -> io::Result<SlotFile> {
         self.with(|state| {
             step(state)?;
+            grow(state)?;
             let zeros = vec![0; bytes as usize];
             let there = state.files.insert(slot, Content { seen: zeros.clone(), kept: zeros, owed: Vec::new() });
             assert!(there.is_none(), "slot {slot} is there already");
@@ -212,6 +220,9 @@ impl StorageBackend for OnDisk {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.with(|state| {
             step(state)?;
+            if len as usize > state.file(self.1)?.seen.len() {
+                grow(state)?;
+            }
             let content = state.file(self.1)?;
             content.seen.resize(len as usize, 0);
             content.kept.resize(len as usize, 0);

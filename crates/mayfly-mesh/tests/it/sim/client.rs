@@ -3,9 +3,10 @@
 use super::node::Engine as Member;
 use crate::check::kv::{Changes, answer, everything, got, range, request};
 use crate::check::{Answer, Change, What};
-use mayfly_mesh::proto::etcdserverpb::CompactionRequest;
+use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
+use mayfly_mesh::proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
-use mayfly_mesh::{Engine, MeshError, kv};
+use mayfly_mesh::{Engine, EtcdError, MeshError, kv};
 
 /// Asks a member.
 pub async fn ask(member: &Member, what: What) -> Result<Answer, MeshError> {
@@ -15,7 +16,10 @@ pub async fn ask(member: &Member, what: What) -> Result<Answer, MeshError> {
         return Ok(got(&read.expect("no error of a client's")));
     };
     let outcome = member.propose(kv::entry(request)).await?;
-    Ok(answer(kv::outcome(&outcome).expect("an outcome").expect("no error of a client's")))
+    match kv::outcome(&outcome).expect("an outcome") {
+        Err(EtcdError::NoSpace) => Err(MeshError::Busy), // nor did it happen
+        answered => Ok(answer(answered.expect("no error of a client's"))),
+    }
 }
 
 /// What every revision has changed that is not known yet, up to one, from the state of a member.
@@ -32,6 +36,16 @@ pub fn learn(member: &Member, changes: &mut Changes, upto: i64) -> Result<(), Me
 pub fn changes(member: &Member, mut known: Changes) -> Vec<Change> {
     learn(member, &mut known, i64::MAX).expect("readable");
     known.found
+}
+
+/// Takes the alarms of full disks back, as an operator does where whoever raised them was started again meanwhile.
+pub async fn disarm(member: &Member) -> Result<(), MeshError> {
+    for alarm in member.store().read(kv::alarms)?.into_iter().filter(|alarm| alarm.alarm() == AlarmType::Nospace) {
+        let action = AlarmAction::Deactivate.into();
+        let request = AlarmRequest { action, member_id: alarm.member_id, alarm: alarm.alarm };
+        member.propose(kv::entry(Request::Alarm(request))).await?;
+    }
+    Ok(())
 }
 
 /// Compacts; whether that was done or was done before is all the same.

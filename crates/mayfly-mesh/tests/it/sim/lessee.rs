@@ -28,8 +28,13 @@ impl Promise {
 
 pub async fn grant(member: &Member, id: i64, ttl: i64) -> Result<(), MeshError> {
     let outcome = member.propose(kv::entry(Request::Grant(LeaseGrantRequest { id, ttl }))).await?;
-    kv::outcome(&outcome).expect("an outcome").expect("an id that nobody has");
-    Ok(())
+    match kv::outcome(&outcome).expect("an outcome") {
+        Err(EtcdError::NoSpace) => Err(MeshError::Busy), // nor did it happen
+        granted => {
+            granted.expect("an id that nobody has");
+            Ok(())
+        }
+    }
 }
 
 /// None: there is no such lease.
@@ -39,6 +44,7 @@ pub async fn put(member: &Member, of: Key, value: u64, lease: i64) -> Result<Opt
     match kv::outcome(&outcome).expect("an outcome") {
         Ok(response) => Ok(Some(answer(response))),
         Err(EtcdError::LeaseNotFound) => Ok(None),
+        Err(EtcdError::NoSpace) => Err(MeshError::Busy), // nor did it happen
         Err(error) => panic!("{error}"),
     }
 }

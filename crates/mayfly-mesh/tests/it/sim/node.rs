@@ -31,6 +31,8 @@ pub struct Node {
     pub engine: Option<Engine>,
     /// Its disk was lost, with its id.
     pub is_wiped: bool,
+    /// Somebody has asked for its removal.
+    pub is_leaving: bool,
     /// By how much its clock is slow or fast, in a thousand.
     rate: i64,
     /// By how much somebody has set it, in milliseconds: nothing, but for a member that trusts the clock on the wall.
@@ -89,7 +91,7 @@ impl Node {
     pub fn new(member: u64, place: u8, rng: &mut Rng) -> Self {
         let rate = rng.below(2 * CLOCKS_DIFFER + 1) as i64 - CLOCKS_DIFFER as i64;
         let (disk, gate, set_ms) = (Disk::default(), Gate::new(), Arc::default());
-        Self { member, peer: peer(place), disk, gate, engine: None, is_wiped: false, rate, set_ms }
+        Self { member, peer: peer(place), disk, gate, engine: None, is_wiped: false, is_leaving: false, rate, set_ms }
     }
 
     fn clock(&self) -> Clock {

@@ -209,6 +209,8 @@ struct World {
     due: BTreeMap<usize, u64>,
     /// When a stopped member goes on.
     stopped: BTreeMap<usize, u64>,
+    /// When there is room again on a disk.
+    full: BTreeMap<usize, u64>,
     trouble: Vec<String>,
     faults: BTreeMap<&'static str, u64>,
 }
@@ -234,6 +236,7 @@ pub fn run(plan: Plan) -> Report {
             shared: Arc::new(Mutex::new(shared)),
             due: BTreeMap::new(),
             stopped: BTreeMap::new(),
+            full: BTreeMap::new(),
             trouble: Vec::new(),
             faults: BTreeMap::new(),
         };
@@ -293,6 +296,7 @@ impl World {
         match self.nodes[i].start(&net, &others, seed, make).await {
             Ok(true) => {}
             Ok(false) => drop(self.due.insert(i, Rt::now_ns() + 500_000_000)), // nobody lets it in yet
+            Err(MeshError::Removed { .. }) if self.nodes[i].is_leaving => self.leave(i),
             Err(error) => self.trouble.push(format!("member {i} does not start: {error}")),
         }
         let (gate, up) = (self.nodes[i].gate.clone(), self.nodes[i].engine.clone());
@@ -325,14 +329,24 @@ impl World {
         for i in 0..self.nodes.len() {
             if let Some(error) = self.nodes[i].ended().await {
                 // The last is what its disk says after a failure that it met beside its writer.
-                let is_expected = matches!(&error, MeshError::Disk { reason, .. }
-                    if ["the power is gone", "refused to flush", "Previous I/O error"].iter().any(|is| reason.contains(is)));
+                if matches!(error, MeshError::Removed { .. }) && self.nodes[i].is_leaving {
+                    self.leave(i);
+                    continue;
+                }
+                let known = ["the power is gone", "refused to flush", "Previous I/O error", "no room is left"];
+                let is_expected =
+                    matches!(&error, MeshError::Disk { reason, .. } if known.iter().any(|is| reason.contains(is)));
                 if !is_expected {
                     self.trouble.push(format!("member {i} ended: {error}"));
                 }
                 let left = self.nodes[i].disk.after_power_loss(&mut self.rng);
                 self.kill(i, left);
             }
+        }
+        let over: Vec<usize> = self.full.iter().filter(|(_, until)| **until <= now).map(|(i, _)| *i).collect();
+        for i in over {
+            self.full.remove(&i);
+            self.nodes[i].disk.set_free(u64::MAX);
         }
         let due: Vec<usize> = self.due.iter().filter(|(_, at)| **at <= now).map(|(i, _)| *i).collect();
         for i in due {
@@ -367,7 +381,7 @@ impl World {
             let ms = self.rng.below(20_000) as i64 - 10_000;
             self.nodes[i].set_ms.store(ms, Ordering::Relaxed);
         }
-        match self.rng.below(19) {
+        match self.rng.below(21) {
             0 | 1 => {
                 self.count("kill");
                 let left = self.nodes[i].disk.after_kill();
@@ -419,11 +433,20 @@ impl World {
                 }
             }
             13 => self.wipe(i),
+            14 => self.fill_up(i),
+            15 => self.remove(i),
             _ => {
                 self.net.heal();
                 self.net.set_weather(FAIR);
             }
         }
+    }
+
+    fn fill_up(&mut self, i: usize) {
+        self.count("full disk");
+        self.nodes[i].disk.set_free(0);
+        let until = Rt::now_ns() + (200 + self.rng.below(2_000)) * 1_000_000;
+        self.full.insert(i, until);
     }
 
     fn isolate(&mut self, i: usize) {
@@ -437,11 +460,30 @@ impl World {
     /// One at a time: whoever loses a majority of disks has lost what was acknowledged.
     fn wipe(&mut self, i: usize) {
         let voters = self.nodes[0].engine.as_ref().map_or(0, voters);
-        if i > 0 && voters == self.nodes.len() && self.nodes.iter().all(|node| !node.is_wiped) {
+        if i > 0 && voters == self.nodes.len() && self.nodes.iter().all(|node| !node.is_wiped && !node.is_leaving) {
             self.count("lost disk");
             self.kill(i, crate::common::disk::Disk::default());
             self.nodes[i].is_wiped = true;
         }
+    }
+
+    /// Takes a member out for good; its node comes back as another one.
+    fn remove(&mut self, i: usize) {
+        let voters = self.nodes[0].engine.as_ref().map_or(0, voters);
+        let is_calm = voters == self.nodes.len() && self.nodes.iter().all(|node| !node.is_wiped && !node.is_leaving);
+        if let (true, Some(engine)) = (i > 0 && is_calm, self.nodes[0].engine.clone()) {
+            self.count("removal");
+            self.nodes[i].is_leaving = true;
+            let removal = MemberChange::Remove(self.nodes[i].member);
+            drop(self.nodes[0].run(async move { engine.change_members(removal).await }));
+        }
+    }
+
+    /// It has learned that it was taken out.
+    fn leave(&mut self, i: usize) {
+        self.count("left");
+        self.kill(i, crate::common::disk::Disk::default());
+        (self.nodes[i].is_wiped, self.nodes[i].is_leaving) = (true, false);
     }
 
     /// The faults are over: the cluster works again.
@@ -449,10 +491,15 @@ impl World {
         self.net.heal();
         self.net.set_weather(FAIR);
         self.stopped.values_mut().for_each(|until| *until = 0);
+        self.full.values_mut().for_each(|until| *until = 0);
         let start = Rt::now_ns();
         while Rt::now_ns() < start + CATCH_UP_NS {
             self.due.values_mut().for_each(|at| *at = 0); // also of who ended of a fault that came before
             self.tend().await;
+            if let Some(engine) = self.nodes[0].engine.clone() {
+                let disarmed = self.nodes[0].run(async move { client::disarm(&engine).await });
+                drop(Rt::timeout(PATIENCE, disarmed).await); // it is tried again
+            }
             if self.write().await {
                 let ms = (Rt::now_ns() - start) / 1_000_000;
                 if ms > RECOVERY_MS {
