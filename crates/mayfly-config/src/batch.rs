@@ -7,19 +7,26 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What is to happen to a key.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum Effect {
+#[derive(Clone, Default, PartialEq)]
+pub enum Effect {
+    /// Nothing: it is there for what it expects.
     #[default]
     Nothing,
+    /// It is set.
     Put(Value),
+    /// It is deleted.
     Delete,
 }
 
 /// A change of one key, and what it expects.
-pub(crate) struct Change<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) expect: Expect,
-    pub(crate) effect: Effect,
+#[derive(Clone, PartialEq)]
+pub struct Change<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// What it is to be before.
+    pub expect: Expect,
+    /// What happens to it.
+    pub effect: Effect,
 }
 
 /// Changes of several keys that happen at one revision, or not at all. What is said of a key later takes the place of what was said before; changes are told to
@@ -65,7 +72,8 @@ impl Batch {
         self
     }
 
-    pub(crate) fn changes(&self) -> Vec<Change<'_>> {
+    /// What it says of each key, in their order: for those who bring it to another store.
+    pub fn changes(&self) -> Vec<Change<'_>> {
         let changes = self.changes.iter();
         changes.map(|(key, (expect, effect))| Change { key, expect: *expect, effect: effect.clone() }).collect()
     }

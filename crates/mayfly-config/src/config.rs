@@ -167,6 +167,14 @@ impl Config {
         schemas.by_prefix.iter().map(|(prefix, schema)| (prefix.into(), schema.source.clone())).collect()
     }
 
+    /// Whether it is a key.
+    ///
+    /// # Errors
+    /// [`crate::ConfigError::Key`].
+    pub fn check_key(&self, key: &str) -> Result<()> {
+        check_key(key)
+    }
+
     /// Whether a value could be set under a key, as far as keys and schemas are concerned: for those who write to the store that this one follows.
     ///
     /// # Errors

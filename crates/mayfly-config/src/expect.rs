@@ -19,7 +19,7 @@ pub enum Expect {
 
 impl Expect {
     /// Whether it is so: `found` is the revision of the key if it exists.
-    pub(crate) fn holds(self, found: Option<Revision>) -> bool {
+    pub fn holds(self, found: Option<Revision>) -> bool {
         match self {
             Self::Anything => true,
             Self::Absent => found.is_none(),

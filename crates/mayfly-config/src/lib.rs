@@ -38,7 +38,7 @@ mod store;
 mod version;
 mod watch;
 
-pub use batch::Batch;
+pub use batch::{Batch, Change, Effect};
 pub use config::Config;
 pub use error::{ConfigError, Lagged, Result, Violation};
 pub use expect::{Expect, Revision};

@@ -18,6 +18,8 @@ extern crate self as mayfly_mesh;
 pub mod auth;
 mod ballot;
 mod cluster;
+#[cfg(feature = "config")]
+mod config;
 mod engine;
 mod entry;
 mod error;
@@ -43,6 +45,8 @@ mod timing;
 mod upkeep;
 mod watch;
 
+#[cfg(feature = "config")]
+pub use config::{MeshConfig, MeshConfigError, MeshConfigResult};
 pub use engine::{Engine, Member, MemberChange, Piece, PieceAsk, Single, Standing};
 pub use entry::{Entry, FORMAT, Tag};
 pub use error::{MeshError, Result};

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 
 thread_local! {
@@ -137,6 +138,58 @@ fn values_that_call_the_store_while_a_watcher_lets_them_go() {
         armed(&config, false, || way(watch));
         assert!(config.set("a", &1).is_ok());
     }
+}
+
+/// The last count on a value is the one that is let go, whichever list it is in.
+#[test]
+fn values_that_call_the_store_while_lists_let_them_go() {
+    let mut limits = Limits::default();
+    (limits.history, limits.waiting) = (1, 2);
+    let config = Config::with_limits(limits);
+    let mut watch = config.watch_prefix("");
+    config.set("a", &4).unwrap();
+    drop(config.get::<Sticky>("a").unwrap());
+    config.set("a", &5).unwrap();
+    // It waits for the watcher alone, and the next change pushes it out.
+    armed(&config, false, || {
+        config.set("b", &1).unwrap();
+    });
+    assert!(watch.try_next().is_err());
+
+    (limits.history, limits.deleted_keys) = (2, 0);
+    let config = Config::with_limits(limits);
+    config.set("a", &4).unwrap();
+    drop(config.get::<Sticky>("a").unwrap());
+    // It is in the history of a key that is forgotten.
+    armed(&config, false, || {
+        config.delete("a").unwrap();
+    });
+    config.set("a", &1).unwrap();
+}
+
+struct Called(AtomicBool);
+
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_value_that_panics_keeps_nobody_waiting() {
+    let config = forgetful();
+    config.set("a", &4).unwrap();
+    drop(config.get::<Sticky>("a").unwrap());
+    let called = Arc::new(Called(AtomicBool::new(false)));
+    let mut watch = config.watch("a").unwrap();
+    {
+        let mut next = std::pin::pin!(watch.next());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&Waker::from(called.clone()))).is_pending());
+    }
+    armed(&config, true, || {
+        config.set("a", &5).unwrap();
+    });
+    assert!(called.0.load(Ordering::Relaxed));
 }
 
 struct Setter(Config);

@@ -2,6 +2,8 @@
 
 use mayfly_config::{Batch, Config, ConfigError, Violation};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn violations<T: std::fmt::Debug>(answer: Result<T, ConfigError>) -> (Vec<Violation>, usize) {
     match answer {
@@ -134,4 +136,35 @@ fn schemas_that_are_set_beside_writers() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A writer that was let through before a schema was set, and waits for the lock meanwhile, is not let through any more.
+#[test]
+fn no_value_slips_in_beside_a_schema() {
+    let config = Config::new();
+    for n in 0..3_000 {
+        config.set(&format!("old/{n}"), &n).unwrap(); // so that setting a schema takes its time
+    }
+    let (writer, is_over) = (config.clone(), Arc::new(AtomicBool::new(false)));
+    let ending = is_over.clone();
+    let writes = std::thread::spawn(move || {
+        while !ending.load(Ordering::Relaxed) {
+            if writer.set("bad", "x").is_ok() {
+                writer.delete("bad").unwrap();
+            }
+        }
+    });
+    let mut times = 0;
+    for _ in 0..300 {
+        if config.schema("", &json!({ "not": { "const": "x" } })).is_ok() {
+            times += 1;
+            for _ in 0..100 {
+                assert!(config.version("bad").is_none());
+            }
+            config.remove_schema("");
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    writes.join().unwrap();
+    assert!(times > 0);
 }
