@@ -17,7 +17,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 }
 
 /// For cargo commands on the whole workspace: every command of the binary, also those that its default features leave out.
-pub(crate) const FULL: &[&str] = &["--features", "mayfly-cli/full,mayfly-mesh/mutants"];
+pub(crate) const FULL: &[&str] = &["--features", "mayfly-cli/full,mayfly-mesh/mutants,mayfly-mesh/config"];
 
 /// Any program, started in the repository root.
 pub(crate) fn program(name: &str, args: &[&str]) -> Command {

@@ -20,6 +20,8 @@ mod ballot;
 #[cfg(feature = "raft")]
 mod bell;
 mod cluster;
+#[cfg(feature = "config")]
+mod config;
 mod engine;
 mod entry;
 mod error;
@@ -45,6 +47,8 @@ mod timing;
 mod upkeep;
 mod watch;
 
+#[cfg(feature = "config")]
+pub use config::{MeshConfig, MeshConfigError, MeshConfigResult};
 pub use engine::{Engine, Member, MemberChange, Piece, PieceAsk, Single, Standing};
 pub use entry::{Entry, FORMAT, Tag};
 pub use error::{MeshError, Result};

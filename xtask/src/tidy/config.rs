@@ -19,6 +19,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer { name: "mayfly-lifecycle", column: Column::Top, height: 4 }, // certificates are signed by the wire's identities
     Layer { name: "mayfly-wire", column: Column::Swarm, height: 1 },
     Layer { name: "mayfly-packs", column: Column::Swarm, height: 1 },
+    Layer { name: "mayfly-config", column: Column::Swarm, height: 1 },
     Layer { name: "mayfly-swarm", column: Column::Swarm, height: 2 },
     Layer { name: "mayfly-mesh", column: Column::Swarm, height: 2 },
     Layer { name: "mayfly-market", column: Column::Swarm, height: 3 },

@@ -265,6 +265,109 @@ async fn what_is_not_meant_for_a_member_is_refused() {
     put(&a, "key", b"1").await.expect("it goes on");
 }
 
+#[cfg(feature = "config")]
+type Settings = mayfly_mesh::MeshConfig<Member>;
+
+/// Three members with votes, and settings of each.
+#[cfg(feature = "config")]
+async fn three_with_settings(net: &MemoryNet, folders: &[tempfile::TempDir; 3]) -> ([Member; 3], [Settings; 3]) {
+    let a = founder(net, folders[0].path()).await;
+    let (_, b) = join(net, folders[1].path(), 2).await;
+    let (_, c) = join(net, folders[2].path(), 3).await;
+    until("all have votes", || [&a, &b, &c].into_iter().all(|member| voters(member) == 3)).await;
+    let [of_a, of_b, of_c] = [&a, &b, &c].map(|member| mayfly_mesh::MeshConfig::open(member, "c/"));
+    let all = [of_a.await.expect("readable"), of_b.await.expect("readable"), of_c.await.expect("readable")];
+    ([a, b, c], all)
+}
+
+#[cfg(feature = "config")]
+fn number(settings: &Settings) -> Option<u64> {
+    settings.config().get::<u64>("n").expect("a number").map(|n| *n)
+}
+
+#[cfg(feature = "config")]
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_three_members_are_written_through_any_of_them() {
+    use mayfly_config::{ConfigError, Expect};
+    use mayfly_mesh::MeshConfigError;
+    let (net, folders) = (MemoryNet::new(7), [(); 3].map(|()| tempfile::tempdir().expect("a folder")));
+    let (members, all) = three_with_settings(&net, &folders).await;
+    for n in 0..30 {
+        let expect = all[n % 3].config().version("n").map_or(Expect::Absent, |version| Expect::At(version.revision()));
+        all[n % 3].compare_and_set("n", expect, &n).await.expect("written");
+        assert_eq!(number(&all[n % 3]), Some(n as u64), "its own write");
+        all[(n + 1) % 3].sync().await.expect("a majority");
+        assert_eq!(number(&all[(n + 1) % 3]), Some(n as u64), "another's write");
+    }
+    // The same revisions everywhere: what one has read, another one may expect.
+    all[2].sync().await.expect("a majority");
+    let read = all[2].config().version("n").expect("there").revision();
+    all[1].compare_and_set("n", Expect::At(read), &30).await.expect("written");
+    let stale = all[0].compare_and_set("n", Expect::At(read), &31).await;
+    assert!(matches!(stale, Err(MeshConfigError::Config(ConfigError::Conflict { .. }))), "{stale:?}");
+    // A node that ends says so, and its settings are what they were.
+    all[1].sync().await.expect("a majority");
+    members[1].close().await;
+    until("it is told", || all[1].ended().is_some()).await;
+    assert_eq!(number(&all[1]), Some(30));
+    for settings in all {
+        settings.close().await;
+    }
+}
+
+/// One that is cut off goes on reading, and comes back past a log and a history that are gone.
+#[cfg(feature = "config")]
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_a_member_that_was_cut_off() {
+    use mayfly_config::Lagged;
+    use mayfly_mesh::MeshConfigError;
+    use mayfly_mesh::proto::etcdserverpb::CompactionRequest;
+    let (net, folders) = (MemoryNet::new(8), [(); 3].map(|()| tempfile::tempdir().expect("a folder")));
+    let ([a, b, c], all) = three_with_settings(&net, &folders).await;
+    all[1].set("n", &30).await.expect("written");
+    all[0].sync().await.expect("a majority");
+    let mut watch = all[0].config().watch_prefix("");
+    for other in [2, 3] {
+        net.cut(peer(1).id, peer(other).id);
+    }
+    until("another one leads", || b.leader().is_some_and(|id| id != 1) && b.leader() == c.leader()).await;
+    let lost = |e: &MeshConfigError| matches!(e, MeshConfigError::Mesh(MeshError::NoLeader { .. }));
+    assert!(all[0].set("n", &0).await.as_ref().is_err_and(lost) && all[0].sync().await.as_ref().is_err_and(lost));
+    assert_eq!(number(&all[0]), Some(30), "it reads what it has");
+    for n in 0..120_u64 {
+        all[1 + (n % 2) as usize].set(if n % 3 == 0 { "n" } else { "m" }, &n).await.expect("written"); // past the log
+    }
+    let revision = all[1].sync().await.expect("a majority");
+    let compaction = CompactionRequest { revision: revision as i64, physical: true };
+    b.propose(kv::entry(Request::Compaction(compaction))).await.expect("done");
+    let before = all[0].config().revision();
+    for other in [2, 3] {
+        net.heal(peer(1).id, peer(other).id);
+    }
+    while all[0].sync().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(all[0].config().revision() > before && number(&all[0]) == Some(117));
+    // Its watcher was told all that it missed, or that it missed something: that hangs on how the member caught up.
+    let told = watch.pending().map(|all| all.iter().map(|version| version.revision()).collect::<Vec<_>>());
+    match told {
+        Ok(told) => assert_eq!(told, (before + 1..=revision).collect::<Vec<_>>()),
+        Err(Lagged { resume }) => assert!(resume <= revision + 1 && watch.resync().get::<u64>("n").is_ok()),
+    }
+    all[2].sync().await.expect("a majority");
+    let state = |settings: &Settings| -> Vec<(String, u64)> {
+        let snapshot = settings.config().snapshot("");
+        snapshot.iter().map(|version| (version.key().to_owned(), version.revision())).collect()
+    };
+    assert!(state(&all[0]).len() == 2 && all.iter().all(|settings| state(settings) == state(&all[0])));
+    for settings in all {
+        settings.close().await;
+    }
+    for member in [&a, &b, &c] {
+        member.close().await;
+    }
+}
+
 /// The log does not grow with the bytes of its entries: its slots are used again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_cut_by_bytes() {

@@ -38,6 +38,8 @@ mod model;
 mod models;
 #[cfg(all(feature = "grpc", feature = "raft"))]
 mod processes;
+#[cfg(feature = "config")]
+mod settings;
 #[cfg(feature = "raft")]
 mod sim;
 #[cfg(feature = "raft")]
