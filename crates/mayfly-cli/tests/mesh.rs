@@ -3,91 +3,13 @@
 
 mod nodes;
 
-use nodes::{Process, until};
+use nodes::members::{Node, free, mesh, ok, refused, run, three, value, voters};
+use nodes::until;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn run(args: &[&str], input: &[u8]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly"));
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let _ = child.stdin.take().unwrap().write_all(input); // a command that reads nothing may be gone
-    child.wait_with_output().unwrap()
-}
-
-/// What `mayfly mesh … --json` answers, if it succeeds.
-fn mesh(at: &str, args: &[&str]) -> Option<Value> {
-    let out = run(&[&["mesh"], args, &["--endpoints", at, "--json"]].concat(), b"");
-    out.status.success().then(|| serde_json::from_slice(&out.stdout).unwrap())
-}
-
-fn ok(at: &str, args: &[&str]) -> Value {
-    let out = run(&[&["mesh"], args, &["--endpoints", at, "--json"]].concat(), b"");
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    serde_json::from_slice(&out.stdout).unwrap()
-}
-
-fn refused(at: &str, args: &[&str]) -> String {
-    let out = run(&[&["mesh"], args, &["--endpoints", at]].concat(), b"");
-    assert_eq!(out.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&out.stdout));
-    String::from_utf8(out.stderr).unwrap()
-}
-
-fn value(at: &str, key: &str) -> Option<String> {
-    let found = mesh(at, &["get", key])?;
-    Some(found["kvs"][0]["value"].as_str()?.to_owned())
-}
-
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-/// A node that takes part in the mesh, and where it serves clients.
-struct Node {
-    process: Process,
-    clients: String,
-}
-
-impl Node {
-    fn new(folder: &Path, name: &str) -> Self {
-        let listen: SocketAddr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (mut process, clients) = (Process::new(folder.join(name), listen.to_string(), None), free());
-        process.more = ["--mesh", "--clients", &clients].map(String::from).into();
-        process.log = Some(folder.join(name).with_extension("log"));
-        Self { process, clients }
-    }
-
-    fn serves(&self) -> bool {
-        mesh(&self.clients, &["get", "nothing"]).is_some()
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.process.log.as_ref().unwrap()).unwrap()
-    }
-}
-
-fn voters(at: &str) -> usize {
-    let list = mesh(at, &["member", "list"]).unwrap_or_default();
-    list["members"].as_array().into_iter().flatten().filter(|member| member["is_learner"] == false).count()
-}
-
-/// Three nodes of a swarm and of its mesh.
-fn three(folder: &Path) -> Vec<Node> {
-    let mut nodes: Vec<Node> = ["a", "b", "c"].map(|name| Node::new(folder, name)).into();
-    nodes[0].process.start(None);
-    let (first, others) = nodes.split_first_mut().unwrap();
-    for other in others {
-        let answer = first.process.ask(json!({ "ask": "token", "minutes": 10, "contact": [] }));
-        let path = other.process.data.with_extension("token");
-        std::fs::write(&path, answer["token"].as_str().unwrap()).unwrap();
-        other.process.start(Some(&path));
-    }
-    until("all have votes", || nodes.iter().all(|node| voters(&node.clients) == 3));
-    nodes
-}
+use std::process::{Command, Stdio};
 
 fn place_of_leader(nodes: &[Node]) -> usize {
     let leads = |node: &Node| {

@@ -2,11 +2,11 @@
 
 use crate::entry::{Entry, Tag};
 use crate::logged::Applied;
-use crate::module::{Emit, Fault, Module, Next};
+use crate::module::{Emit, Fault, Module, Next, Refounding};
 use crate::proto::meshpb::cluster_command::Change;
 use crate::proto::meshpb::{ClusterCommand, EntryId, Member, Membership, Seat, StoredMembership, Voters};
 use prost::Message;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
 /// `membership`.
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("cluster.state");
@@ -14,7 +14,11 @@ const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("cluster.state"
 const MEMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("cluster.members");
 /// Members that were taken out.
 const REMOVED: TableDefinition<u64, ()> = TableDefinition::new("cluster.removed");
+/// Clusters whose place this one took: nothing of them is acted on any more.
+const BEFORE: TableDefinition<u64, ()> = TableDefinition::new("cluster.before");
 const MEMBERSHIP: &str = "membership";
+/// No member has this id: a record that begins with it is of [`BEFORE`].
+const NOBODY: u64 = 0;
 
 pub(crate) struct Cluster;
 
@@ -25,14 +29,9 @@ impl Module for Cluster {
 
     /// Member 1, alone: the entry that founds a cluster adds its founder.
     fn found(&self, transaction: &WriteTransaction) -> Result<(), Fault> {
-        let alone = Membership {
-            voters: vec![Voters { member: vec![1] }],
-            members: vec![Member { id: 1, seat: Some(Seat::default()) }],
-        };
-        keep(transaction, Applied { index: 1, term: 1 }, alone)?;
-        transaction.open_table(MEMBERS)?.insert(1, &Seat::default().encode_to_vec()[..])?;
         transaction.open_table(REMOVED)?;
-        Ok(())
+        transaction.open_table(BEFORE)?;
+        seat_alone(transaction, Applied { index: 1, term: 1 })
     }
 
     fn apply(&self, transaction: &WriteTransaction, at: Applied, payload: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -62,6 +61,9 @@ impl Module for Cluster {
         for row in transaction.open_table(REMOVED)?.iter()? {
             emit(&row?.0.value().to_be_bytes())?;
         }
+        for cluster in before(transaction)? {
+            emit(&[NOBODY.to_be_bytes(), cluster.to_be_bytes()].concat())?;
+        }
         Ok(())
     }
 
@@ -72,10 +74,16 @@ impl Module for Cluster {
         transaction.open_table(STATE)?.insert(MEMBERSHIP, &first[..])?;
         transaction.delete_table(MEMBERS)?;
         transaction.delete_table(REMOVED)?;
+        transaction.delete_table(BEFORE)?;
         let (mut members, mut removed) = (transaction.open_table(MEMBERS)?, transaction.open_table(REMOVED)?);
+        let mut before = transaction.open_table(BEFORE)?;
         while let Some(record) = next()? {
             let (id, seat) = record.split_first_chunk().ok_or_else(damaged)?;
             let id = u64::from_be_bytes(*id);
+            if id == NOBODY {
+                before.insert(u64::from_be_bytes(seat.try_into().map_err(|_| damaged())?), ())?;
+                continue;
+            }
             if members.get(id)?.is_some() {
                 removed.insert(id, ())?; // its second record
                 continue;
@@ -85,6 +93,44 @@ impl Module for Cluster {
         }
         Ok(())
     }
+
+    /// Who was a member is none any more, and what they say is of a cluster that was given up.
+    fn refound(&self, transaction: &WriteTransaction, how: &Refounding) -> Result<(), Fault> {
+        let mut removed = transaction.open_table(REMOVED)?;
+        for row in transaction.open_table(MEMBERS)?.iter()? {
+            removed.insert(row?.0.value(), ())?;
+        }
+        transaction.open_table(BEFORE)?.insert(how.before.cluster, ())?;
+        seat_alone(transaction, how.at)
+    }
+}
+
+/// One member, whose id is the index of the entry that founds the cluster.
+fn seat_alone(transaction: &WriteTransaction, at: Applied) -> Result<(), Fault> {
+    let id = at.index;
+    let members = vec![Member { id, seat: Some(Seat::default()) }];
+    keep(transaction, at, Membership { voters: vec![Voters { member: vec![id] }], members })?;
+    transaction.open_table(MEMBERS)?.insert(id, &Seat::default().encode_to_vec()[..])?;
+    Ok(())
+}
+
+/// The clusters whose place this one took.
+pub(crate) fn before(transaction: &ReadTransaction) -> Result<Vec<u64>, Fault> {
+    match transaction.open_table(BEFORE) {
+        Ok(table) => table.iter()?.map(|row| Ok(row?.0.value())).collect(),
+        Err(TableError::TableDoesNotExist(_)) => Ok(Vec::new()), // a file from before there were any
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The members that the records of a snapshot hold.
+#[cfg(feature = "grpc")]
+pub(crate) fn summarise(next: Next<'_>) -> Result<Membership, Fault> {
+    let damaged = || Fault::Damaged("a record of the cluster is not one".into());
+    let first = next()?.ok_or_else(damaged)?;
+    let stored = StoredMembership::decode(&first[..]).map_err(|_| damaged())?;
+    while next()?.is_some() {} // ids that were given: the sum of the stream holds them
+    Ok(stored.membership.unwrap_or_default())
 }
 
 /// The tables of a member that joins: it knows nobody until it is told.
@@ -93,6 +139,7 @@ pub(crate) fn prepare(transaction: &WriteTransaction) -> Result<(), Fault> {
     transaction.open_table(STATE)?.insert(MEMBERSHIP, &nobody[..])?;
     transaction.open_table(MEMBERS)?;
     transaction.open_table(REMOVED)?;
+    transaction.open_table(BEFORE)?;
     Ok(())
 }
 

@@ -40,6 +40,12 @@ pub enum MeshError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder that has a mesh, where one was to be made.
+    #[error("{path} has a mesh already: choose another folder, or move that one away first")]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file of another node.
     #[error("{path} is the file of {found}, this node is {want}: each node keeps its own file")]
     OtherOwner {
@@ -116,6 +122,22 @@ pub enum MeshError {
     Removed {
         /// Its id.
         member: u64,
+    },
+    /// The cluster of this member was given up, and another one has taken its place.
+    #[error(
+        "cluster {cluster:016x} was given up when its majority was lost, and another one goes on in its place: what this member has is not asked for any more; move its folder away, and join that one as a new member"
+    )]
+    GivenUp {
+        /// The cluster of this member.
+        cluster: u64,
+    },
+    /// A folder in which there is nothing to recover.
+    #[error("{path} cannot be recovered: {what}")]
+    NoMember {
+        /// The folder.
+        path: PathBuf,
+        /// What it lacks.
+        what: &'static str,
     },
     /// The mesh does not let this node in.
     #[error("the mesh does not let this node in: {reason}")]

@@ -16,6 +16,8 @@
 extern crate self as mayfly_mesh;
 
 pub mod auth;
+#[cfg(feature = "grpc")]
+pub mod backup;
 mod ballot;
 #[cfg(feature = "raft")]
 mod bell;
@@ -39,7 +41,9 @@ mod mutant;
 pub mod proto;
 #[cfg(feature = "raft")]
 mod raft;
+pub mod recover;
 mod refusal;
+mod refused;
 #[cfg(feature = "grpc")]
 mod server;
 mod store;
@@ -57,14 +61,15 @@ pub use ids::Owner;
 pub use lease::{Clock, LeaseAsk, LeaseTime};
 pub use log::{LogDisk, SlotFile};
 pub use logged::{Applied, Logged};
-pub use module::{Emit, Fault, Module, Next};
+pub use module::{Emit, Fault, Module, Next, Refounding};
 #[cfg(feature = "mutants")]
 pub use mutant::Guard;
 #[cfg(feature = "raft")]
 pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Profile, Seat, Surroundings};
+pub use refused::{Refused, Why};
 #[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, Tls, serve, serve_with};
-pub use store::Store;
+pub use store::{Refound, Store};
 pub use upkeep::{Keep, Pace, Upkeep, UpkeepConfig};
 pub use watch::{Hub, Watching};
 

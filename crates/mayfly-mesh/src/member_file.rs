@@ -15,6 +15,14 @@ const MAX_BYTES: u64 = 4096;
 /// # Errors
 /// [`MeshError::Disk`] when the system gives no random numbers.
 pub(crate) fn founder(folder: &Path) -> Result<Owner> {
+    Ok(Owner { cluster: draw(folder)?, member: 1 })
+}
+
+/// The id of a new cluster.
+///
+/// # Errors
+/// [`MeshError::Disk`] when the system gives no random numbers.
+pub(crate) fn draw(folder: &Path) -> Result<u64> {
     let mut bytes = [0; 8];
     let fail = |e: getrandom::Error| MeshError::Disk {
         action: "draw an id for the cluster of",
@@ -22,7 +30,7 @@ pub(crate) fn founder(folder: &Path) -> Result<Owner> {
         reason: e.to_string(),
     };
     getrandom::fill(&mut bytes).map_err(fail)?;
-    Ok(Owner { cluster: u64::from_be_bytes(bytes) | 1, member: 1 }) // 0 means "none" to clients
+    Ok(u64::from_be_bytes(bytes) | 1) // 0 means "none" to clients
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! A state machine beside others in one database.
 
 use crate::entry::Tag;
+use crate::ids::Owner;
 use crate::logged::Applied;
 use redb::{ReadTransaction, WriteTransaction};
 
@@ -32,6 +33,17 @@ storage_faults!(redb::StorageError, redb::TableError, redb::TransactionError, re
 pub type Emit<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Fault>;
 /// Gives the next record of a snapshot.
 pub type Next<'a> = &'a mut dyn FnMut() -> Result<Option<Vec<u8>>, Fault>;
+
+/// A new cluster that goes on from the state of another, with one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refounding {
+    /// The entry that founds it. Its index is the id of the member.
+    pub at: Applied,
+    /// Whose state it is; the member is 0 where that is not known.
+    pub before: Owner,
+    /// By how much revisions are moved on. If they are, everything below counts as compacted.
+    pub bump_revision: u32,
+}
 
 /// A state machine: keys and values, models, a ledger. It has tables of its own in the node's database, and is told entries in an order that all members agree on.
 pub trait Module: Send + Sync {
@@ -77,6 +89,15 @@ pub trait Module: Send + Sync {
     /// # Errors
     /// [`Fault::Damaged`] for records that no snapshot has.
     fn restore(&self, transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault>;
+
+    /// What becomes of the state where a new cluster goes on from it.
+    ///
+    /// # Errors
+    /// [`Fault::Storage`]; [`Fault::Unreadable`] for what cannot be done with this state.
+    fn refound(&self, transaction: &WriteTransaction, how: &Refounding) -> Result<(), Fault> {
+        let _ = (transaction, how);
+        Ok(())
+    }
 
     /// What members compare: BLAKE3 over the records of a snapshot, each with its length.
     ///

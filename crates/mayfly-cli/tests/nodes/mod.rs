@@ -1,6 +1,8 @@
 //! Real `mayfly node` processes, and how a test talks to them.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod members;
+
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

@@ -16,6 +16,8 @@ pub(crate) use command::{TICKS, has_no_password};
 pub(crate) use password::{hash, is_right};
 pub(crate) use rights::{Rights, admin, is_enabled};
 #[cfg(feature = "grpc")]
+pub(crate) use snapshot::{AuthSummary, summarise};
+#[cfg(feature = "grpc")]
 pub(crate) use tables::Look;
 #[cfg(feature = "grpc")]
 pub(crate) use token::{Secret, Shown};
@@ -23,7 +25,7 @@ pub(crate) use token::{Secret, Shown};
 use crate::entry::{Entry, Tag};
 use crate::etcd_error::EtcdError;
 use crate::logged::Applied;
-use crate::module::{Emit, Fault, Module, Next};
+use crate::module::{Emit, Fault, Module, Next, Refounding};
 use crate::proto::meshpb::auth_command::Request;
 use crate::proto::meshpb::auth_outcome::Response;
 use crate::proto::meshpb::{AuthCommand, AuthOutcome, Caller};
@@ -62,6 +64,12 @@ impl Module for Auth {
 
     fn restore(&self, transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
         snapshot::restore(transaction, next)
+    }
+
+    /// Whoever had a token logs in again.
+    fn refound(&self, transaction: &WriteTransaction, _: &Refounding) -> Result<(), Fault> {
+        transaction.delete_table(tables::TOKENS)?;
+        found(transaction)
     }
 }
 

@@ -36,17 +36,26 @@ fn token_from(record: &[u8]) -> Option<(u64, Token)> {
     Some((u64::from_be_bytes(*index), Token { digest: *digest, user, used: u64::from_be_bytes(*used) }))
 }
 
-pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
-    let damaged = || Fault::Damaged("a record of auth is not one".into());
-    transaction.delete_table(USERS)?;
-    transaction.delete_table(ROLES)?;
-    transaction.delete_table(TOKENS)?;
-    super::found(transaction)?;
+fn damaged() -> Fault {
+    Fault::Damaged("a record of auth is not one".into())
+}
+
+/// What the first record says: what holds for all, and how many users, roles and tokens follow.
+fn head(next: Next<'_>) -> Result<(State, [u64; 3]), Fault> {
     let first = next()?.ok_or_else(damaged)?;
     let (numbers, []) = first.as_chunks::<8>() else { return Err(damaged()) };
     let numbers: Vec<u64> = numbers.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
     let &[enabled @ (0 | 1), revision, tick, users, roles, tokens] = &numbers[..] else { return Err(damaged()) };
-    State { enabled: enabled == 1, revision, tick }.keep(transaction)?;
+    Ok((State { enabled: enabled == 1, revision, tick }, [users, roles, tokens]))
+}
+
+pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
+    transaction.delete_table(USERS)?;
+    transaction.delete_table(ROLES)?;
+    transaction.delete_table(TOKENS)?;
+    super::found(transaction)?;
+    let (state, [users, roles, tokens]) = head(next)?;
+    state.keep(transaction)?;
     let mut record = || next()?.ok_or_else(damaged);
     for _ in 0..users {
         keep_user(transaction, &decode(&record()?)?)?;
@@ -60,6 +69,35 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
     }
     match next()? {
         None => Ok(()),
+        Some(_) => Err(damaged()),
+    }
+}
+
+/// What there is of users.
+#[cfg(feature = "grpc")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AuthSummary {
+    pub(crate) enabled: bool,
+    pub(crate) users: u64,
+    pub(crate) roles: u64,
+}
+
+/// Reads all records, each as one that is restored would be read.
+#[cfg(feature = "grpc")]
+pub(crate) fn summarise(next: Next<'_>) -> Result<AuthSummary, Fault> {
+    let (State { enabled, .. }, [users, roles, tokens]) = head(next)?;
+    let mut record = || next()?.ok_or_else(damaged);
+    for _ in 0..users {
+        decode::<crate::proto::authpb::User>(&record()?)?;
+    }
+    for _ in 0..roles {
+        decode::<crate::proto::authpb::Role>(&record()?)?;
+    }
+    for _ in 0..tokens {
+        token_from(&record()?).ok_or_else(damaged)?;
+    }
+    match next()? {
+        None => Ok(AuthSummary { enabled, users, roles }),
         Some(_) => Err(damaged()),
     }
 }

@@ -19,8 +19,6 @@ const MAX_WAITING: usize = 5_000;
 /// Entries and bytes of one flush: it bounds how long the first waits for the last.
 const MAX_TOGETHER: usize = 1_000;
 const MAX_BYTES_TOGETHER: usize = 8 << 20;
-/// Nobody else can be elected.
-const TERM: u64 = 1;
 
 struct Proposal {
     entry: Vec<u8>,
@@ -35,6 +33,8 @@ pub struct Single {
     ended: watch::Receiver<Option<MeshError>>,
     lessor: Arc<Lessor>,
     over: watch::Receiver<()>,
+    /// The one that the state stands in: nobody else can be elected.
+    term: u64,
 }
 
 impl Single {
@@ -65,13 +65,14 @@ impl Single {
             reason: e.to_string(),
         };
         let (is_over, over) = watch::channel(());
-        let host =
-            Host { store: store.clone(), proposals: proposals.downgrade(), lessor: lessor.clone(), over: over.clone() };
+        let term = applied.term;
+        let weak = proposals.downgrade();
+        let host = Host { store: store.clone(), proposals: weak, lessor: lessor.clone(), over: over.clone(), term };
         let leases = host.start().map_err(fail)?;
         let writer = Writer { applied, leases, is_over, store: store.clone(), inbox, end };
         let spawned = std::thread::Builder::new().name("mayfly-mesh".into()).spawn(move || writer.run());
         spawned.map_err(fail)?;
-        Ok(Self { store, proposals, ended, lessor, over })
+        Ok(Self { store, proposals, ended, lessor, over, term })
     }
 
     /// Ends the node after everything that was proposed, and gives its folder free once the other handles are gone, too.
@@ -119,8 +120,8 @@ impl Engine for Single {
 
     async fn lease(&self, ask: LeaseAsk) -> Result<Option<LeaseTime>> {
         self.read_barrier().await?;
-        let Self { store, proposals, lessor, over, .. } = self.clone();
-        lease::ask(&Host { store, proposals: proposals.downgrade(), lessor, over }, ask).await
+        let Self { store, proposals, lessor, over, term, .. } = self.clone();
+        lease::ask(&Host { store, proposals: proposals.downgrade(), lessor, over, term }, ask).await
     }
 
     async fn hash_of(&self, member: u64, _: i64) -> Result<Answer<KvHash>> {
@@ -144,7 +145,7 @@ impl Engine for Single {
     }
 
     fn term(&self) -> u64 {
-        TERM
+        self.term
     }
 
     fn standing(&self) -> Result<Standing> {
@@ -160,6 +161,7 @@ struct Host {
     lessor: Arc<Lessor>,
     /// Its sender is gone when the node ends.
     over: watch::Receiver<()>,
+    term: u64,
 }
 
 impl Host {
@@ -177,7 +179,7 @@ impl lease::Host for Host {
     }
 
     fn leads(&self) -> Option<u64> {
-        Some(TERM)
+        Some(self.term)
     }
 
     async fn aside<T: Send + 'static>(
@@ -272,7 +274,7 @@ impl Writer {
         while let Some(Proposal { entry, answer }) = next {
             index += 1;
             bytes += entry.len();
-            entries.push(Logged { at: Applied { index, term: TERM }, entry });
+            entries.push(Logged { at: Applied { index, term: self.applied.term }, entry });
             answers.push(answer);
             let has_room = entries.len() < MAX_TOGETHER && bytes < MAX_BYTES_TOGETHER;
             next = if has_room { self.inbox.try_recv().ok() } else { None };

@@ -167,8 +167,17 @@ pub(crate) fn count(transaction: &ReadTransaction) -> Result<u64, Fault> {
 /// # Errors
 /// The database.
 pub(crate) fn leases(transaction: &ReadTransaction) -> Result<Vec<Lease>, Fault> {
+    all(&transaction.open_table(LEASES)?)
+}
+
+/// The same, within a write.
+pub(super) fn leases_in(transaction: &WriteTransaction) -> Result<Vec<Lease>, Fault> {
+    all(&transaction.open_table(LEASES)?)
+}
+
+fn all(table: &impl ReadableTable<i64, Row>) -> Result<Vec<Lease>, Fault> {
     let mut found = Vec::new();
-    for row in transaction.open_table(LEASES)?.iter()? {
+    for row in table.iter()? {
         let (id, row) = row?;
         found.push(Lease::from_row(id.value(), row.value()));
     }

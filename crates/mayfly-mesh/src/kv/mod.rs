@@ -13,9 +13,12 @@ mod permit;
 mod permit_read;
 mod put_delete;
 mod range;
+mod refound;
 mod size;
 mod snapshot;
 mod span;
+#[cfg(feature = "grpc")]
+mod summary;
 mod tables;
 mod txn;
 mod write;
@@ -34,13 +37,15 @@ pub use measure::measure;
 pub(crate) use permit_read::{may_keep, may_look, read_txn as permit_read_txn};
 pub(crate) use size::used;
 pub(crate) use span::Span;
+#[cfg(feature = "grpc")]
+pub(crate) use summary::{KvSummary, summarise};
 pub(crate) use tables::Clock;
 
 use crate::auth::is_enabled;
 use crate::entry::{Entry, Tag};
 use crate::etcd_error::EtcdError;
 use crate::logged::Applied;
-use crate::module::{Emit, Fault, Module, Next};
+use crate::module::{Emit, Fault, Module, Next, Refounding};
 use crate::proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
@@ -104,6 +109,10 @@ impl Module for Kv {
 
     fn restore(&self, transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
         snapshot::restore(transaction, next)
+    }
+
+    fn refound(&self, transaction: &WriteTransaction, how: &Refounding) -> Result<(), Fault> {
+        refound::refound(transaction, how)
     }
 }
 

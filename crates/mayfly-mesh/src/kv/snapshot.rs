@@ -7,6 +7,7 @@ use super::size;
 use super::tables::{ALARM_MASK, ALARMS, CURRENT, Clock, Found, HISTORY, Place, STATE, VERSIONS, unseal};
 use crate::module::{Emit, Fault, Next};
 use crate::proto::etcdserverpb::AlarmType;
+use crate::proto::mvccpb::KeyValue;
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 /// The same wherever the same entries were applied, however far the removal of history has come.
@@ -34,8 +35,46 @@ pub(super) fn emit(transaction: &ReadTransaction, emit: Emit<'_>) -> Result<(), 
     })
 }
 
-fn damaged() -> Fault {
+pub(super) fn damaged() -> Fault {
     Fault::Damaged("a record of kv is not one".into())
+}
+
+/// What the first record says.
+pub(super) struct Head {
+    pub(super) revision: i64,
+    pub(super) compacted: i64,
+    pub(super) leases: u64,
+    pub(super) alarms: u64,
+}
+
+impl Head {
+    pub(super) fn read(next: Next<'_>) -> Result<Self, Fault> {
+        let first = next()?.ok_or_else(damaged)?;
+        let (&[revision, compacted, leases, alarms], []) = first.as_chunks::<8>() else { return Err(damaged()) };
+        let [revision, compacted] = [revision, compacted].map(i64::from_be_bytes);
+        let [leases, alarms] = [leases, alarms].map(u64::from_be_bytes);
+        Ok(Self { revision, compacted, leases, alarms })
+    }
+}
+
+pub(super) fn lease_of(next: Next<'_>) -> Result<Lease, Fault> {
+    Lease::from_record(&next()?.ok_or_else(damaged)?).ok_or_else(damaged)
+}
+
+pub(super) fn alarm_of(next: Next<'_>) -> Result<(AlarmType, u64), Fault> {
+    let record = next()?.ok_or_else(damaged)?;
+    let (kind, member) = record.split_first_chunk().ok_or_else(damaged)?;
+    let kind = AlarmType::try_from(i32::from_be_bytes(*kind)).map_err(|_| damaged())?;
+    Ok((kind, u64::from_be_bytes(member.try_into().map_err(|_| damaged())?)))
+}
+
+/// A record of history: its place, its sealed bytes and what they say.
+pub(super) fn version_of(record: &[u8], revision: i64) -> Result<(Place, &[u8], KeyValue), Fault> {
+    let (main, rest) = record.split_first_chunk().ok_or_else(damaged)?;
+    let (sub, sealed) = rest.split_first_chunk().ok_or_else(damaged)?;
+    let place = Place { main: i64::from_be_bytes(*main), sub: u32::from_be_bytes(*sub) };
+    let kv = unseal(place, sealed)?;
+    if place.main > revision { Err(damaged()) } else { Ok((place, sealed, kv)) }
 }
 
 pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<(), Fault> {
@@ -43,21 +82,18 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
     transaction.delete_table(GRANTED)?;
     transaction.delete_table(ATTACHED)?;
     transaction.delete_table(ALARMS)?;
-    let first = next()?.ok_or_else(damaged)?;
-    let (&[revision, compacted, leases, alarms], []) = first.as_chunks::<8>() else { return Err(damaged()) };
-    let revision = i64::from_be_bytes(revision);
+    let Head { revision, compacted, leases, alarms } = Head::read(next)?;
     let mut table = Leases::open(transaction)?;
-    for _ in 0..u64::from_be_bytes(leases) {
-        let record = next()?.ok_or_else(damaged)?;
-        table.keep(Lease::from_record(&record).ok_or_else(damaged)?)?;
+    for _ in 0..leases {
+        table.keep(lease_of(next)?)?;
     }
-    let mask = restore_alarms(transaction, u64::from_be_bytes(alarms), next)?;
+    let mask = restore_alarms(transaction, alarms, next)?;
     let bytes = restore_history(transaction, revision, &mut table, next)?;
     let mut state = transaction.open_table(STATE)?;
     state.retain(|_, _| false)?;
     state.insert("revision", revision)?;
-    state.insert("compacted", i64::from_be_bytes(compacted))?;
-    state.insert(REMOVED, i64::from_be_bytes(compacted))?;
+    state.insert("compacted", compacted)?;
+    state.insert(REMOVED, compacted)?;
     state.insert(ALARM_MASK, mask)?;
     state.insert(size::BYTES, bytes + table.grown)?;
     Ok(())
@@ -66,10 +102,8 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
 fn restore_alarms(transaction: &WriteTransaction, count: u64, next: Next<'_>) -> Result<i64, Fault> {
     let mut table = transaction.open_table(ALARMS)?;
     for _ in 0..count {
-        let record = next()?.ok_or_else(damaged)?;
-        let (kind, member) = record.split_first_chunk().ok_or_else(damaged)?;
-        let kind = AlarmType::try_from(i32::from_be_bytes(*kind)).map_err(|_| damaged())?;
-        table.insert((kind.into(), u64::from_be_bytes(member.try_into().map_err(|_| damaged())?)), ())?;
+        let (kind, member) = alarm_of(next)?;
+        table.insert((kind.into(), member), ())?;
     }
     alarm::mask(&table)
 }
@@ -87,13 +121,7 @@ fn restore_history(
     let (mut current, mut versions) = (transaction.open_table(CURRENT)?, transaction.open_table(VERSIONS)?);
     let (mut history, mut bytes) = (transaction.open_table(HISTORY)?, 0);
     while let Some(record) = next()? {
-        let (main, rest) = record.split_first_chunk().ok_or_else(damaged)?;
-        let (sub, sealed) = rest.split_first_chunk().ok_or_else(damaged)?;
-        let place = Place { main: i64::from_be_bytes(*main), sub: u32::from_be_bytes(*sub) };
-        let kv = unseal(place, sealed)?;
-        if place.main > revision {
-            return Err(damaged());
-        }
+        let (place, sealed, kv) = version_of(&record, revision)?;
         bytes += size::version(&kv.key, sealed.len());
         history.insert((place.main, place.sub), sealed)?;
         versions.insert((&kv.key[..], place.main, place.sub), (kv.create_revision, kv.version, kv.lease))?;

@@ -94,6 +94,11 @@ impl Change {
         self.known.committed = at;
     }
 
+    /// What is known is written, even if nothing else is.
+    pub(crate) fn note(&mut self) {
+        self.is_due = true;
+    }
+
     /// The entries up to this one are in the state that is on the disk. Where the log ends before it, it begins anew there.
     pub(crate) fn release(&mut self, upto: Applied) {
         if upto.index > self.known.purged.index {

@@ -14,7 +14,15 @@ pub struct Blobs {
     folder: PathBuf,
 }
 
+/// Where in the folder of a member they are.
+pub const FOLDER: &str = "models";
+
 impl Blobs {
+    /// A folder that may be missing, to look at.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.into() }
+    }
+
     /// The folder, made where there is none.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod refusal;
 mod signed;
 mod tables;
 
-pub use blobs::{Blobs, CHUNK};
+pub use blobs::{Blobs, CHUNK, FOLDER};
 pub use live::{Chosen, Live, Served};
 pub use manifest::{Lineage, MAX_MANIFEST, Manifest, SIGNED_AS, check_name};
 pub use refusal::ModelRefusal;
@@ -77,23 +77,51 @@ impl Module for Models {
         transaction.delete_table(EVENTS)?;
         self.found(transaction)?;
         let tables = Tables(transaction);
-        let damaged = || Fault::Damaged("a record of the registry is not one".into());
         while let Some(record) = next()? {
-            match record.split_first().ok_or_else(damaged)? {
-                (b'n', rest) => {
-                    let (len, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
-                    let len = u32::from_be_bytes(*len) as usize;
-                    let (name, row) = rest.split_at_checked(len).ok_or_else(damaged)?;
-                    let name = std::str::from_utf8(name).map_err(|_| damaged())?;
-                    tables.put_name(name, &tables::read::<Name>(row)?)?;
-                }
-                (b'v', row) => tables.put_version(&tables::read::<Version>(row)?)?,
-                (b'e', row) => tables.note(&tables::read::<Event>(row)?)?,
-                _ => return Err(damaged()),
+            match Record::read(&record)? {
+                Record::Name(name, row) => tables.put_name(name, &row)?,
+                Record::Version(version) => tables.put_version(&version)?,
+                Record::Event(event) => tables.note(&event)?,
             }
         }
         Ok(())
     }
+}
+
+/// A record of a snapshot.
+enum Record<'r> {
+    Name(&'r str, Name),
+    Version(Box<Version>),
+    Event(Event),
+}
+
+impl<'r> Record<'r> {
+    fn read(record: &'r [u8]) -> Result<Self, Fault> {
+        let damaged = || Fault::Damaged("a record of the registry is not one".into());
+        Ok(match record.split_first().ok_or_else(damaged)? {
+            (b'n', rest) => {
+                let (len, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+                let len = u32::from_be_bytes(*len) as usize;
+                let (name, row) = rest.split_at_checked(len).ok_or_else(damaged)?;
+                Self::Name(std::str::from_utf8(name).map_err(|_| damaged())?, tables::read(row)?)
+            }
+            (b'v', row) => Self::Version(Box::new(tables::read(row)?)),
+            (b'e', row) => Self::Event(tables::read(row)?),
+            _ => return Err(damaged()),
+        })
+    }
+}
+
+/// The versions that the records of a snapshot hold.
+#[cfg(feature = "grpc")]
+pub(crate) fn summarise(next: Next<'_>) -> Result<Vec<Version>, Fault> {
+    let mut versions = Vec::new();
+    while let Some(record) = next()? {
+        if let Record::Version(version) = Record::read(&record)? {
+            versions.push(*version);
+        }
+    }
+    Ok(versions)
 }
 
 /// The name of an artefact's bytes: BLAKE3.

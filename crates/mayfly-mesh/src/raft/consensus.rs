@@ -194,9 +194,9 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         self.gone.get().cloned().unwrap_or_else(|| ended(&self.orders, fatal))
     }
 
-    /// It was taken out.
-    pub(super) async fn remove_self(&self) {
-        let _ = self.gone.set(MeshError::Removed { member: self.links.member }); // it is told twice at most
+    /// It has no place any more.
+    pub(super) async fn leave(&self, why: MeshError) {
+        let _ = self.gone.set(why); // it is told twice at most
         let _ = self.raft.shutdown().await; // it fails only when it has ended already
     }
 

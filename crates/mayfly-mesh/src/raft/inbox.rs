@@ -3,7 +3,7 @@
 use super::codec::{Faulty, id_from, id_to, place_of, unlogged, vote_from, vote_to};
 use super::consensus::Shared;
 use super::incoming::checked;
-use super::link::{FORMAT, MESH_TOPIC, REMOVED, framed};
+use super::link::{FORMAT, GIVEN_UP, MESH_TOPIC, REMOVED, framed};
 use super::machine::{SnapshotOf, State};
 use super::members::wish_from;
 use super::types::{Types, Vote};
@@ -55,6 +55,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         match self.answer(from, payload).await {
             Ok(answer) => reply.answer(framed(&Told { answer: Some(answer) })),
             Err((code, reason)) => {
+                self.orders.store.refused().note(code);
                 tracing::debug!(peer = %from.id.short(), code, reason, "a member's question is refused");
                 reply.refuse(code, reason);
             }
@@ -69,6 +70,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 let ask = Ask::decode(rest).map_err(|e| unreadable(format!("it cannot be read: {e}")))?;
                 let is_newcomer = ask.from == 0 && matches!(ask.question, Some(Question::Join(_)));
                 if !is_newcomer {
+                    self.check_cluster(ask.cluster)?;
                     self.meant_for_us(from, &ask).map_err(|reason| (NOT_FOR_US, reason))?;
                     self.check_removed(ask.from)?;
                 }
@@ -100,6 +102,19 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 Ok(index) => Answer::Index(index),
                 Err(error) => self.refusal(&error),
             }),
+        }
+    }
+
+    /// Whoever is of a cluster whose place this one took is told so, and acted for no more.
+    fn check_cluster(&self, cluster: u64) -> Result<(), Refusal> {
+        let own = self.links.cluster;
+        if cluster == own {
+            return Ok(());
+        }
+        let before = self.orders.store.read(cluster::before).map_err(|error| (ENDED, error.to_string()))?;
+        match before.contains(&cluster) {
+            true => Err((GIVEN_UP, format!("cluster {cluster:016x} was given up: {own:016x} has taken its place"))),
+            false => Ok(()), // what else is wrong is said below
         }
     }
 

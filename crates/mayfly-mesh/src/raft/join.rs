@@ -4,7 +4,7 @@ use super::codec::{seat_from, seat_to};
 use super::config::ConsensusConfig;
 use super::consensus::{Consensus, Shared};
 use super::inbox::NOT_FOR_US;
-use super::link::{Links, NoAnswer, ask_over};
+use super::link::{Gone, Links, NoAnswer, ask_over};
 use super::members::Wish;
 use super::situation::Situation;
 use super::types::Seat;
@@ -15,9 +15,9 @@ use crate::proto::linkpb::ask::Question;
 use crate::proto::linkpb::told::Answer;
 use crate::proto::linkpb::{Join, Joined, Refused};
 use mayfly_wire::{Event, Peer, Transport};
-use openraft::AsyncRuntime;
 use openraft::async_runtime::Select2;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{AsyncRuntime, Instant};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,6 +25,8 @@ use tokio::sync::watch;
 /// Between two tries to say where this member is found.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// A member that has come back within this, or that nobody has led for so long, ends when it is told that its cluster was given up.
+const RETURNING: Duration = Duration::from_secs(10);
 /// Between two looks at the members where nothing seems to change.
 const CALM: Duration = Duration::from_secs(60);
 
@@ -54,11 +56,11 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
     }
 
     async fn ask_all(transport: &T, members: &[Peer], seat: &Seat, arrival: Arrival) -> Result<Option<Owner>> {
-        let (nobody, removed) = (Owner { cluster: 0, member: 0 }, watch::Sender::new(false));
+        let (nobody, gone) = (Owner { cluster: 0, member: 0 }, watch::Sender::new(None));
         for peer in members {
             let join = Join { seat: Some(seat_to(seat)), cluster: 0, member: 0, anew: arrival == Arrival::Anew };
             let time = ConsensusConfig::default().request();
-            match ask_over::<T, R>(transport, nobody, (0, *peer), Question::Join(join), time, &removed).await {
+            match ask_over::<T, R>(transport, nobody, (0, *peer), Question::Join(join), time, &gone).await {
                 Ok(Answer::Joined(Joined { cluster, member, refused })) if refused.is_empty() => {
                     return Ok(Some(Owner { cluster, member }));
                 }
@@ -259,13 +261,18 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         }
     }
 
-    /// Notes where the others are found, and ends when this member has been taken out.
+    /// Notes where the others are found, and ends when this member has no place any more.
     pub(super) async fn watch_members(self: Arc<Self>) {
-        let mut told = self.links.removed.subscribe();
-        let mut led = None;
+        let mut told = self.links.gone.subscribe();
+        let (begun, mut last_led) = (R::Instant::now(), None);
+        let (mut led, mut was_warned) = (None, false);
         loop {
             let situation = self.situation.get();
             let Situation { leader, term, is_ended, .. } = situation;
+            let now = R::Instant::now();
+            if led.or(leader).is_some() {
+                last_led = Some(now);
+            }
             if led != leader {
                 led = leader;
                 match led {
@@ -284,9 +291,22 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             }
             let is_removed =
                 || self.orders.store.read(|transaction| cluster::is_removed(transaction, self.links.member));
-            if *told.borrow_and_update() || (!is_member && is_removed().unwrap_or(false)) {
-                self.remove_self().await;
-                return;
+            let gone = *told.borrow_and_update();
+            if gone == Some(Gone::Removed) || (!is_member && is_removed().unwrap_or(false)) {
+                return self.leave(MeshError::Removed { member: self.links.member }).await;
+            }
+            if gone == Some(Gone::GivenUp) {
+                // A majority that works is not ended by what one member did without it.
+                let is_idle = last_led.is_none_or(|last| now - last > RETURNING);
+                if is_idle || now - begun < RETURNING {
+                    return self.leave(MeshError::GivenUp { cluster: self.links.cluster }).await;
+                }
+                self.links.forget_gone();
+                if !std::mem::replace(&mut was_warned, true) {
+                    tracing::warn!(
+                        "a member of this cluster was recovered into another one, without the rest: take it out with `mayfly mesh member remove`; if the other cluster is the one to go on, stop this one"
+                    );
+                }
             }
             let changes = R::select2(self.situation.changed_from(&situation), told.changed());
             // Who is none any more as far as its log goes looks again whether that holds.

@@ -33,6 +33,8 @@ pub const MESH_TOPIC: u16 = 16;
 pub(super) const FORMAT: u8 = 1;
 /// The refusal of a question of a member that was taken out.
 pub(super) const REMOVED: u16 = 5;
+/// The refusal of a question of a cluster that was given up.
+pub(super) const GIVEN_UP: u16 = 7;
 /// How often a snapshot is tried to be sent on from where it broke off.
 const SNAPSHOT_TRIES: u32 = 10;
 /// Between two such tries.
@@ -56,14 +58,14 @@ pub(super) struct Links<T> {
     pub(super) member: u64,
     /// Where members are found now: openraft keeps what it knew when it made its links.
     book: RwLock<BTreeMap<u64, Peer>>,
-    /// Whether another member has said that this one was taken out.
-    pub(super) removed: watch::Sender<bool>,
+    /// Whether another member has said that this one has no place any more.
+    pub(super) gone: watch::Sender<Option<Gone>>,
 }
 
 impl<T: Transport> Links<T> {
     pub(super) fn new(transport: T, owner: Owner) -> Self {
-        let (book, removed) = (RwLock::default(), watch::Sender::new(false));
-        Self { transport, cluster: owner.cluster, member: owner.member, book, removed }
+        let (book, gone) = (RwLock::default(), watch::Sender::new(None));
+        Self { transport, cluster: owner.cluster, member: owner.member, book, gone }
     }
 
     /// Notes where members are found.
@@ -76,6 +78,14 @@ impl<T: Transport> Links<T> {
         self.book.read().unwrap_or_else(PoisonError::into_inner).get(&member).copied()
     }
 
+    /// What was said of this one counts no more, unless it is said again.
+    pub(super) fn forget_gone(&self) {
+        self.gone.send_if_modified(|gone| {
+            *gone = None;
+            false
+        });
+    }
+
     /// Asks another member.
     pub(super) async fn ask<R: AsyncRuntime>(
         &self,
@@ -84,25 +94,34 @@ impl<T: Transport> Links<T> {
         time: Duration,
     ) -> Result<Answer, NoAnswer> {
         let by = Owner { cluster: self.cluster, member: self.member };
-        ask_over::<T, R>(&self.transport, by, whom, question, time, &self.removed).await
+        ask_over::<T, R>(&self.transport, by, whom, question, time, &self.gone).await
     }
 }
 
-/// Asks a member; `by` is nobody for a newcomer. `removed` is told when it is none any more.
+/// Why a member has no place any more, as another one says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// It was taken out.
+    Removed,
+    /// Its cluster was given up.
+    GivenUp,
+}
+
+/// Asks a member; `by` is nobody for a newcomer. `gone` is told when that one has no place any more.
 pub(super) async fn ask_over<T: Transport, R: AsyncRuntime>(
     transport: &T,
     by: Owner,
     (to, peer): (u64, Peer),
     question: Question,
     time: Duration,
-    removed: &watch::Sender<bool>,
+    gone: &watch::Sender<Option<Gone>>,
 ) -> Result<Answer, NoAnswer> {
     let bytes = framed(&Ask { cluster: by.cluster, from: by.member, to, question: Some(question) });
     let asked = R::timeout(time, transport.request(peer, MESH_TOPIC, &bytes)).await;
     match asked {
         Err(_) => Err(NoAnswer::Unsure(format!("member {to:x} did not answer within {} ms", time.as_millis()))),
-        Ok(Err(WireError::Failed { code: REMOVED, message })) => {
-            removed.send_replace(true);
+        Ok(Err(WireError::Failed { code: code @ (REMOVED | GIVEN_UP), message })) => {
+            gone.send_replace(Some(if code == REMOVED { Gone::Removed } else { Gone::GivenUp }));
             Err(NoAnswer::NotAsked(message))
         }
         Ok(Err(error)) if was_not_asked(&error) => Err(NoAnswer::NotAsked(error.to_string())),

@@ -21,6 +21,8 @@ pub(super) enum LogOrder<R: AsyncRuntime> {
     /// The state on the disk has the entries up to this one. Not waited for, as the next: when it is on the disk makes no difference.
     Release(Applied),
     Committed(Applied),
+    /// What was given so is to be written now. Not waited for.
+    Note,
 }
 
 impl<R: AsyncRuntime> Order for LogOrder<R> {
@@ -35,7 +37,7 @@ impl<R: AsyncRuntime> Order for LogOrder<R> {
         match self {
             Self::Append(_, flushed) => flushed.io_completed(Err(io_error(error))),
             Self::Vote(_, done) | Self::Truncate(_, done) => drop(done.send(Err(error.clone()))),
-            Self::Release(_) | Self::Committed(_) => {}
+            Self::Release(_) | Self::Committed(_) | Self::Note => {}
         }
     }
 }
@@ -65,6 +67,7 @@ impl<R: AsyncRuntime> Writer for LogWriter<R> {
                 LogOrder::Truncate(after, _) => change.truncate(*after),
                 LogOrder::Release(upto) => change.release(*upto),
                 LogOrder::Committed(at) => change.committed(*at),
+                LogOrder::Note => change.note(),
             }
         }
         let begun = Instant::now();
@@ -75,7 +78,7 @@ impl<R: AsyncRuntime> Writer for LogWriter<R> {
             match order {
                 LogOrder::Append(_, flushed) => flushed.io_completed(Ok(())),
                 LogOrder::Vote(_, done) | LogOrder::Truncate(_, done) => drop(done.send(Ok(()))),
-                LogOrder::Release(_) | LogOrder::Committed(_) => {}
+                LogOrder::Release(_) | LogOrder::Committed(_) | LogOrder::Note => {}
             }
         }
         Ok(())

@@ -93,6 +93,8 @@ async fn gather<E: Engine>(shared: &Shared<E>) -> Result<String, tonic::Status> 
     text.gauge("etcd_debugging_mvcc_compact_revision", "Up to where history is compacted", compacted);
     text.gauge("etcd_debugging_mvcc_watcher_total", "Watchers", hub.watchers() as u64);
     text.gauge("mayfly_mesh_leases", "Leases that live", leases);
+    let (name, help) = ("mayfly_mesh_refused_questions_total", "Questions of other members that were refused");
+    text.by("why", name, help, engine.store().refused().all());
     let times = engine.store().times();
     text.histogram(
         "etcd_disk_wal_fsync_duration_seconds",
@@ -119,6 +121,14 @@ impl Text {
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.one("counter", name, help, value);
+    }
+
+    /// A counter for each of the values of a label.
+    fn by(&mut self, label: &str, name: &str, help: &str, counts: impl Iterator<Item = (&'static str, u64)>) {
+        let _ = writeln!(self.0, "# HELP {name} {help}.\n# TYPE {name} counter");
+        for (value, count) in counts {
+            let _ = writeln!(self.0, "{name}{{{label}=\"{value}\"}} {count}");
+        }
     }
 
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {

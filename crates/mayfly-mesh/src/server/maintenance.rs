@@ -17,6 +17,7 @@ use crate::proto::etcdserverpb::{
 use crate::proto::meshpb::command::Request as Command;
 use crate::proto::meshpb::outcome::Response as Outcome;
 use futures_util::Stream;
+use mayfly_wire::Identity;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -30,11 +31,13 @@ const MAX_SNAPSHOTS: usize = 2;
 pub(super) struct MaintenanceService<E> {
     engine: E,
     snapshots: Arc<Semaphore>,
+    /// In whose name snapshots are given.
+    signer: Option<Identity>,
 }
 
 impl<E: Engine> MaintenanceService<E> {
-    pub(super) fn new(engine: E) -> Self {
-        Self { engine, snapshots: Arc::new(Semaphore::new(MAX_SNAPSHOTS)) }
+    pub(super) fn new(engine: E, signer: Option<Identity>) -> Self {
+        Self { engine, snapshots: Arc::new(Semaphore::new(MAX_SNAPSHOTS)), signer }
     }
 
     fn is_learner(&self) -> bool {
@@ -139,7 +142,7 @@ impl<E: Engine> Maintenance for MaintenanceService<E> {
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         let place = self.snapshots.clone().try_acquire_owned();
         let place = place.map_err(|_| Status::from(EtcdError::TooManyRequests))?;
-        Ok(Response::new(Box::pin(snapshot::stream(self.engine.clone(), place))))
+        Ok(Response::new(Box::pin(snapshot::stream(self.engine.clone(), self.signer.clone(), place))))
     }
 
     /// Only the leader is asked; its answer has no header, as in etcd.

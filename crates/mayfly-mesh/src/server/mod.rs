@@ -44,6 +44,7 @@ use crate::watch::Hub;
 use futures_util::{Stream, StreamExt};
 use gate::Gated;
 use line::{ClientInfo, Line};
+use mayfly_wire::Identity;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -117,7 +118,8 @@ impl Clients {
         let fail = |e: std::io::Error| MeshError::Listen { address, reason: e.to_string() };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Bound { listener, address, greeter, token_life: self.token_life, name: self.name, models: None })
+        let (token_life, name) = (self.token_life, self.name);
+        Ok(Bound { listener, address, greeter, token_life, name, models: None, signer: None })
     }
 }
 
@@ -130,9 +132,16 @@ pub struct Bound {
     token_life: Duration,
     name: String,
     models: Option<ModelHost>,
+    signer: Option<Identity>,
 }
 
 impl Bound {
+    /// Signs the snapshots that clients take, in the name of this node.
+    #[must_use]
+    pub fn signing_as(self, signer: Identity) -> Self {
+        Self { signer: Some(signer), ..self }
+    }
+
     /// Serves the registry of models, too.
     #[must_use]
     pub fn with_models(self, models: ModelHost) -> Self {
@@ -175,12 +184,12 @@ pub async fn serve_with<E: Engine>(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     let url = clients.url();
-    let Bound { listener, address, greeter, token_life, name, models } = clients;
+    let Bound { listener, address, greeter, token_life, name, models, signer } = clients;
     let (ends, is_ending) = told::channel(false);
     let upkeep = Upkeep::new(engine.clone(), Threads { ends: is_ending, begun: Instant::now() }, config);
     let (hub, used) = (Hub::new(engine.store())?, Arc::new(Used::default()));
     let condition = upkeep.condition();
-    let shared = Shared { engine: engine.clone(), hub: hub.clone(), used: used.clone(), condition, models };
+    let shared = Shared { engine: engine.clone(), hub: hub.clone(), used: used.clone(), condition, models, signer };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = shared.routes(name, url).add_service(health_service);
@@ -247,6 +256,8 @@ struct Shared<E> {
     used: Arc<Used>,
     condition: Arc<Condition>,
     models: Option<ModelHost>,
+    /// In whose name snapshots are given.
+    signer: Option<Identity>,
 }
 
 impl<E: Engine> Shared<E> {
@@ -261,6 +272,7 @@ impl<E: Engine> Shared<E> {
         let (lock, election) = (lock::LockService(contend.clone()), election::ElectionService(contend));
         let watch = watch::WatchService { engine: for_watch, hub: hub.clone(), condition: condition.clone() };
         let cluster = cluster::ClusterService { engine: for_cluster, name, url };
+        let maintenance = maintenance::MaintenanceService::new(for_maintenance, self.signer.clone());
         let auth = AuthServer::new(auth::AuthService::new(engine.clone()));
         let kv = KvServer::new(kv).max_decoding_message_size(MAX_REQUEST_BYTES + OVERHEAD_BYTES);
         let mut routes = Routes::new(self.fit(kv))
@@ -270,7 +282,7 @@ impl<E: Engine> Shared<E> {
             .add_service(self.fit(ElectionServer::new(election)))
             .add_service(self.fit(auth))
             .add_service(self.gated(ClusterServer::new(cluster)))
-            .add_service(self.gated(MaintenanceServer::new(maintenance::MaintenanceService::new(for_maintenance))));
+            .add_service(self.gated(MaintenanceServer::new(maintenance)));
         if let Some(host) = models.clone() {
             let copies = copies::Copies { engine: engine.clone(), host: host.clone() };
             let service = models::ModelsService { engine: engine.clone(), hub: hub.clone(), host, copies };

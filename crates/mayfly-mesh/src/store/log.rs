@@ -68,6 +68,12 @@ impl Store {
     }
 }
 
+/// There is no log any more: its slots are free for another one.
+pub(super) fn forget(transaction: &WriteTransaction) -> Faulty<()> {
+    transaction.delete_table(STATE)?;
+    Ok(())
+}
+
 /// The state up to an entry is a snapshot's, whatever the log says of it.
 pub(super) fn note_base(transaction: &WriteTransaction, at: Applied) -> Faulty<()> {
     let mut bytes = [0; 16];

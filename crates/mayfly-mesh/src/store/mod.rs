@@ -3,11 +3,20 @@
 mod batch;
 mod log;
 mod open;
+mod refound;
+#[cfg(feature = "grpc")]
+mod restore;
 mod room;
 mod snapshot;
 
 pub(crate) use batch::Batch;
+pub use refound::Refound;
+pub(crate) use refound::after;
+#[cfg(feature = "grpc")]
+pub(crate) use restore::Checks;
 pub(crate) use snapshot::View;
+#[cfg(feature = "grpc")]
+pub(crate) use snapshot::{FORMAT, MAGIC, Walked, walk};
 
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
@@ -16,6 +25,7 @@ use crate::log::{LogDisk, Shelf};
 use crate::logged::{Applied, Logged};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
+use crate::refused::Refused;
 use crate::timing::Times;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::fs::File;
@@ -34,6 +44,7 @@ pub struct Store {
     /// The last entry whose effect readers see, so that who asks for it waits for nothing.
     applied: Mutex<Applied>,
     times: Times,
+    refused: Refused,
     path: PathBuf,
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
@@ -80,6 +91,11 @@ impl Store {
     /// How long its disk takes.
     pub(crate) fn times(&self) -> &Times {
         &self.times
+    }
+
+    /// Questions of other members that were refused since the start, by the reason.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     fn database(&self) -> RwLockReadGuard<'_, Database> {

@@ -10,18 +10,21 @@ use crate::logged::Applied;
 use crate::member_file::{self, Stage};
 use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
+use crate::refused::Refused;
 use crate::timing::Times;
-use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
+use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use tokio::sync::watch;
 
-/// `format`, `cluster`, `member`.
-const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
+/// `format`, `cluster`, `member`; `was`: whose file it was before the cluster was founded anew.
+pub(super) const MARK: TableDefinition<&str, &[u8]> = TableDefinition::new("mesh.mark");
 const FORMAT: u8 = 3;
+pub(super) const DATABASE: &str = "mesh.redb";
+pub(super) const LOCK: &str = "lock";
 /// Bytes of pages kept in memory.
-const CACHE: usize = 64 << 20;
+pub(super) const CACHE: usize = 64 << 20;
 
 /// How a node came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +63,8 @@ impl Store {
         let modules = with_cluster(modules);
         let fail = |e: std::io::Error| MeshError::Disk { action: "make", path: folder.into(), reason: e.to_string() };
         make_private(folder).map_err(fail)?;
-        let lock = lock(&folder.join("lock"))?;
-        let path = folder.join("mesh.redb");
+        let lock = lock(&folder.join(LOCK))?;
+        let path = folder.join(DATABASE);
         let (owner, stage) = match member_file::read(folder)? {
             Some((found, _)) if joins.is_some_and(|want| want != found) => {
                 return Err(MeshError::OtherOwner { path, found, want: joins.unwrap_or(found) });
@@ -84,10 +87,11 @@ impl Store {
             builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
             builder.open(&path).map_err(|e| failed("open", &path, Fault::Storage(e.into())))
         })?;
-        guard(&path, || check(&database, &path, owner))?;
-        if stage == Stage::Begun {
-            member_file::write(folder, owner, Stage::Founded)?;
+        let found = guard(&path, || check(&database, &path, owner))?;
+        if stage == Stage::Begun || found != owner {
+            member_file::write(folder, found, Stage::Founded)?;
         }
+        let owner = found;
         let log_disk = Arc::new(Folder(folder.into()));
         Self::over(database, path, log_disk, owner, modules, Some(lock))
     }
@@ -113,7 +117,7 @@ impl Store {
         if is_new {
             claim(&database, owner, &modules).map_err(fail)?;
         }
-        check(&database, &path, owner)?;
+        let owner = check(&database, &path, owner)?;
         Self::over(database, path, log_disk, owner, modules, None)
     }
 
@@ -127,16 +131,28 @@ impl Store {
     ) -> Result<Self> {
         let (left_out, committed, times) = (LeftOut::default(), watch::Sender::new(()), Times::default());
         let (database, applied) = (RwLock::new(database), Mutex::default());
-        let shelf = OnceLock::new();
-        let store =
-            Self { database, applied, times, path, owner, modules, left_out, log_disk, shelf, committed, _lock };
+        let (shelf, refused) = (OnceLock::new(), Refused::default());
+        let store = Self {
+            database,
+            applied,
+            times,
+            refused,
+            path,
+            owner,
+            modules,
+            left_out,
+            log_disk,
+            shelf,
+            committed,
+            _lock,
+        };
         store.set_applied(store.read(|transaction| applied_in(&transaction.open_table(APPLIED)?))?);
         Ok(store)
     }
 }
 
 /// A folder that is made here is its owner's alone: values lie in it in clear.
-fn make_private(folder: &Path) -> std::io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -144,13 +160,13 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 }
 
 /// The cluster itself comes first.
-fn with_cluster(modules: Vec<Box<dyn Module>>) -> Vec<Box<dyn Module>> {
+pub(super) fn with_cluster(modules: Vec<Box<dyn Module>>) -> Vec<Box<dyn Module>> {
     let cluster: Box<dyn Module> = Box::new(Cluster);
     std::iter::once(cluster).chain(modules).collect()
 }
 
 /// Two processes that start at once in one folder must not both found a cluster there.
-fn lock(path: &Path) -> Result<File> {
+pub(super) fn lock(path: &Path) -> Result<File> {
     let fail = |e: std::io::Error| MeshError::Disk { action: "lock", path: path.into(), reason: e.to_string() };
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(fail)?;
     match file.try_lock() {
@@ -190,12 +206,7 @@ fn make(path: &Path, owner: Owner, modules: &[Box<dyn Module>]) -> Result<()> {
 /// Makes the tables of a new file. A founder is added by the first entry, which is this.
 fn claim(database: &Database, owner: Owner, modules: &[Box<dyn Module>]) -> core::result::Result<(), Fault> {
     let transaction = database.begin_write()?;
-    {
-        let mut mark = transaction.open_table(MARK)?;
-        mark.insert("format", &[FORMAT][..])?;
-        mark.insert("cluster", &owner.cluster.to_be_bytes()[..])?;
-        mark.insert("member", &owner.member.to_be_bytes()[..])?;
-    }
+    mark(&transaction, owner)?;
     let origin = Origin::of(owner);
     note(&transaction, if origin == Origin::Founder { Applied { index: 1, term: 1 } } else { Applied::NONE })?;
     for module in modules {
@@ -208,15 +219,35 @@ fn claim(database: &Database, owner: Owner, modules: &[Box<dyn Module>]) -> core
     Ok(())
 }
 
-/// Refuses the file of another node, of a later format, or of something else.
-fn check(database: &Database, path: &Path, want: Owner) -> Result<()> {
+/// Says whose file it is.
+pub(super) fn mark(transaction: &WriteTransaction, owner: Owner) -> core::result::Result<(), Fault> {
+    let mut mark = transaction.open_table(MARK)?;
+    mark.insert("format", &[FORMAT][..])?;
+    mark.insert("cluster", &owner.cluster.to_be_bytes()[..])?;
+    mark.insert("member", &owner.member.to_be_bytes()[..])?;
+    Ok(())
+}
+
+/// And whose it was: `member.json` is written after this, and may still say so.
+pub(super) fn note_was(transaction: &WriteTransaction, owner: Owner) -> core::result::Result<(), Fault> {
+    let was = [owner.cluster.to_be_bytes(), owner.member.to_be_bytes()].concat();
+    transaction.open_table(MARK)?.insert("was", &was[..])?;
+    Ok(())
+}
+
+/// Refuses the file of another node, of a later format, or of something else. Gives whose it is: another than it was where the cluster was founded
+/// anew and the process ended before `member.json` said so.
+fn check(database: &Database, path: &Path, want: Owner) -> Result<Owner> {
     let read = || -> core::result::Result<_, redb::Error> {
         let mark = database.begin_read()?.open_table(MARK)?;
         let format = mark.get("format")?.and_then(|bytes| bytes.value().first().copied());
         let number = |name: &str| -> core::result::Result<Option<u64>, redb::Error> {
             Ok(mark.get(name)?.and_then(|bytes| bytes.value().try_into().ok()).map(u64::from_be_bytes))
         };
-        Ok((format, number("cluster")?, number("member")?))
+        let was = mark.get("was")?.is_some_and(|bytes| {
+            bytes.value() == [want.cluster.to_be_bytes(), want.member.to_be_bytes()].concat().as_slice()
+        });
+        Ok((format, number("cluster")?, number("member")?, was))
     };
     let damaged = || MeshError::Damaged { path: path.into(), what: "it is not the file of a mesh node".into() };
     match read() {
@@ -225,8 +256,10 @@ fn check(database: &Database, path: &Path, want: Owner) -> Result<()> {
         Ok((Some(format), ..)) if format > FORMAT => {
             Err(MeshError::NewerFormat { path: path.into(), found: format.into(), known: FORMAT.into() })
         }
-        Ok((Some(FORMAT), Some(cluster), Some(member))) if (Owner { cluster, member }) == want => Ok(()),
-        Ok((Some(FORMAT), Some(cluster), Some(member))) => {
+        Ok((Some(FORMAT), Some(cluster), Some(member), was)) if was || (Owner { cluster, member }) == want => {
+            Ok(Owner { cluster, member })
+        }
+        Ok((Some(FORMAT), Some(cluster), Some(member), _)) => {
             Err(MeshError::OtherOwner { path: path.into(), found: Owner { cluster, member }, want })
         }
         Ok((Some(older @ 1..FORMAT), ..)) => {

@@ -4,12 +4,12 @@ use super::{APPLIED, Store, applied_in, note};
 use crate::entry::Tag;
 use crate::error::{MeshError, Result};
 use crate::logged::Applied;
-use crate::module::{Fault, Module};
+use crate::module::{Fault, Module, Next};
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::io::{Read, Write};
 
-const MAGIC: &[u8; 6] = b"mfmesh";
-const FORMAT: u16 = 4;
+pub(crate) const MAGIC: &[u8; 6] = b"mfmesh";
+pub(crate) const FORMAT: u16 = 5;
 const END: u8 = 0xff;
 /// No record of a module is longer; a length read from outside is not believed beyond.
 const MAX_RECORD: u32 = 4 << 20;
@@ -97,47 +97,99 @@ impl Store {
         transaction: &WriteTransaction,
         input: &mut dyn Read,
     ) -> core::result::Result<Applied, Fault> {
-        let mut input = Source { input, hasher: blake3::Hasher::new() };
-        if &input.array::<6>()? != MAGIC {
-            return Err(Fault::Damaged("it does not begin as one".into()));
+        let own = self.owner.cluster;
+        let walked = take(&self.modules, transaction, input, &mut |Header { cluster, .. }| match cluster == own {
+            true => Ok(()),
+            false => Err(Fault::Damaged(format!("it is of cluster {cluster:016x}, this is {own:016x}"))),
+        })?;
+        note(transaction, walked.header.at)?;
+        Ok(walked.header.at)
+    }
+}
+
+/// What a stream says before its records: the state of a cluster after an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) cluster: u64,
+    pub(crate) at: Applied,
+}
+
+/// A stream that was read to its end, and whose hash is that of its bytes.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "backups are looked at more closely"))]
+pub(crate) struct Walked {
+    pub(crate) header: Header,
+    /// BLAKE3 over everything before it.
+    pub(crate) hash: [u8; 32],
+    /// The length of the stream with its hash.
+    pub(crate) bytes: u64,
+}
+
+/// Is told what a stream is of.
+type Greet<'a> = &'a mut dyn FnMut(Header) -> core::result::Result<(), Fault>;
+/// Takes the records of a module, all of them.
+type Each<'a> = &'a mut dyn FnMut(Tag, Next<'_>) -> core::result::Result<(), Fault>;
+
+/// Reads a stream. What was made of its records counts only when this has returned: the hash comes last.
+pub(crate) fn walk(input: &mut dyn Read, greet: Greet<'_>, each: Each<'_>) -> core::result::Result<Walked, Fault> {
+    let mut input = Source { input, hasher: blake3::Hasher::new(), bytes: 0 };
+    if &input.array::<6>()? != MAGIC {
+        return Err(Fault::Damaged("it does not begin as one".into()));
+    }
+    let format = u16::from_be_bytes(input.array()?);
+    if format != FORMAT {
+        return Err(Fault::Unreadable(format!("it has format {format}, this program reads {FORMAT}")));
+    }
+    let [cluster, index, term] = [input.number()?, input.number()?, input.number()?];
+    let header = Header { cluster, at: Applied { index, term } };
+    greet(header)?;
+    loop {
+        let [tag] = input.array()?;
+        if tag == END {
+            break;
         }
-        let format = u16::from_be_bytes(input.array()?);
-        if format != FORMAT {
-            return Err(Fault::Unreadable(format!("it has format {format}, this program reads {FORMAT}")));
+        let mut is_over = false;
+        each(Tag(tag), &mut || {
+            let record = if is_over { None } else { input.record()? };
+            is_over = record.is_none();
+            Ok(record)
+        })?;
+        if !is_over {
+            return Err(Fault::Damaged(format!("module {tag} left records over")));
         }
-        let [cluster, index, term] = [input.number()?, input.number()?, input.number()?];
-        if cluster != self.owner.cluster {
-            let own = self.owner.cluster;
-            return Err(Fault::Damaged(format!("it is of cluster {cluster:016x}, this is {own:016x}")));
-        }
-        let mut missing: Vec<&dyn Module> = self.modules.iter().map(|module| &**module).collect();
-        loop {
-            let [tag] = input.array()?;
-            if tag == END {
-                break;
-            }
-            let place = missing.iter().position(|module| module.tag() == Tag(tag));
-            let place = place.ok_or_else(|| Fault::Unreadable(format!("it has state of a module {tag}")))?;
-            let mut is_over = false;
-            missing.remove(place).restore(transaction, &mut || {
-                let record = if is_over { None } else { input.record()? };
-                is_over = record.is_none();
-                Ok(record)
-            })?;
-            if !is_over {
-                return Err(Fault::Damaged(format!("module {tag} left records over")));
-            }
-        }
-        if let Some(module) = missing.first() {
-            return Err(Fault::Damaged(format!("it lacks the state of module {}", module.tag().0)));
-        }
-        let want = *input.hasher.finalize().as_bytes();
-        if input.array::<32>()? != want {
-            return Err(Fault::Damaged("its bytes are not what was written".into()));
-        }
-        let applied = Applied { index, term };
-        note(transaction, applied)?;
-        Ok(applied)
+    }
+    let want = *input.hasher.finalize().as_bytes();
+    let hash = input.array()?;
+    if hash != want {
+        return Err(Fault::Damaged("its bytes are not what was written".into()));
+    }
+    Ok(Walked { header, hash, bytes: input.bytes })
+}
+
+/// Takes a stream in place of the state of all modules. Where the applied index stands is not changed.
+pub(super) fn take(
+    modules: &[Box<dyn Module>],
+    transaction: &WriteTransaction,
+    input: &mut dyn Read,
+    greet: Greet<'_>,
+) -> core::result::Result<Walked, Fault> {
+    let mut missing: Vec<&dyn Module> = modules.iter().map(|module| &**module).collect();
+    let walked = walk(input, greet, &mut |tag, next| {
+        let place = missing.iter().position(|module| module.tag() == tag);
+        let place = place.ok_or_else(|| Fault::Unreadable(format!("it has state of a module {}", tag.0)))?;
+        missing.remove(place).restore(transaction, next)
+    })?;
+    match missing.first() {
+        Some(module) => Err(Fault::Damaged(format!("it lacks the state of module {}", module.tag().0))),
+        None => Ok(walked),
+    }
+}
+
+impl View {
+    /// The revision of its newest write.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn revision(&self) -> core::result::Result<i64, Fault> {
+        crate::kv::revision(&self.transaction)
     }
 }
 
@@ -169,6 +221,7 @@ impl Sink<'_> {
 struct Source<'a> {
     input: &'a mut dyn Read,
     hasher: blake3::Hasher,
+    bytes: u64,
 }
 
 impl Source<'_> {
@@ -181,6 +234,7 @@ impl Source<'_> {
     fn fill(&mut self, bytes: &mut [u8]) -> core::result::Result<(), Fault> {
         self.input.read_exact(bytes).map_err(|e| Fault::Damaged(format!("it cannot be read to its end: {e}")))?;
         self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
         Ok(())
     }
 

@@ -6,6 +6,8 @@ mod auth_cluster;
 mod auth_grpc;
 #[cfg(feature = "grpc")]
 mod auth_model;
+#[cfg(all(feature = "grpc", feature = "raft"))]
+mod backup;
 #[cfg(feature = "raft")]
 mod check;
 mod checker;
@@ -38,6 +40,8 @@ mod model;
 mod models;
 #[cfg(all(feature = "grpc", feature = "raft"))]
 mod processes;
+#[cfg(feature = "raft")]
+mod recover;
 #[cfg(feature = "config")]
 mod settings;
 #[cfg(feature = "raft")]

@@ -2,6 +2,7 @@
 
 pub use super::auth_args::{AuthCommand, RoleCommand, UserCommand};
 pub use super::groups::{AlarmCommand, LeaseCommand, MemberCommand, SnapshotCommand};
+pub use super::import::args::ImportArgs;
 pub use super::range::Range;
 pub use super::target::Target;
 use super::words::{lease_id, member_id};
@@ -65,9 +66,18 @@ pub enum MeshCommand {
     Lock(LockArgs),
     /// Lead, once nobody else does, until interrupted; or print who leads
     Elect(ElectArgs),
-    /// The whole state as a file
+    /// The whole state as a file: save, inspect and restore it
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Go on with the last member, alone, when a majority is lost for good
+    ///
+    /// For a node that is stopped. It shows what this node knows and what it cannot know, asks for the id of the cluster that is given up, and makes a
+    /// new cluster with this node as its only member. Members of the old cluster are refused for ever: they join the new one with an empty folder.
+    Recover(RecoverArgs),
+    /// Take over what etcd or another mesh has, and what it changes from then on
+    ///
+    /// Keys and values; no leases, users or history. How far it has come is noted in the mesh with every change, so that it goes on there after any end.
+    Import(Box<ImportArgs>),
     /// Give the free space of the endpoints' files back, one after the other: each waits meanwhile
     Defrag(Target),
     /// What keeps the mesh from taking more
@@ -236,6 +246,25 @@ pub struct WatchArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct RecoverArgs {
+    /// That this is meant: entries that a majority may have acknowledged are lost
+    #[arg(long, required = true)]
+    pub force_new_cluster: bool,
+    /// Folder of the node, which must not run
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The id of the cluster that is given up (hexadecimal) [default: it is asked for]
+    #[arg(long, value_name = "ID", value_parser = member_id)]
+    pub cluster_id: Option<u64>,
+    /// Move revisions on by so many, and count all below as compacted, so that watchers and caches of what only others had are told to read anew
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub bump_revision: u32,
+    /// Leave a log aside that cannot be read: what is in it alone is lost
+    #[arg(long)]
+    pub without_log: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct LockArgs {
     /// The lock
     pub name: OsString,
@@ -342,6 +371,11 @@ mod tests {
             "get a --key f",
             "role grant-permission r often k",
             "role grant-permission r read k e --prefix",
+            "snapshot restore f",
+            "snapshot restore f --data d --bump-revision -1",
+            "snapshot restore f --data d --signer ab",
+            "recover --data d",
+            "recover --force-new-cluster",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -3,6 +3,7 @@
 use super::target::Target;
 use super::words::{lease_id, member_id};
 use clap::{Args, Subcommand};
+use mayfly_base::NodeId;
 use std::path::PathBuf;
 
 #[derive(Subcommand, Debug)]
@@ -58,6 +59,31 @@ pub enum SnapshotCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Say what a snapshot is: whose state, what is in it and who signed it; every sum and the signature are checked
+    Inspect {
+        /// The file
+        file: PathBuf,
+    },
+    /// Make a new mesh of one node from a snapshot
+    Restore(RestoreArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct RestoreArgs {
+    /// The file, of `mayfly mesh snapshot save` or `etcdctl snapshot save`
+    pub file: PathBuf,
+    /// Folder of the node that is to have it; made when it is not there. It must not have a mesh yet
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Move revisions on by so many, and count all below as compacted, so that watchers and caches of what came after the snapshot are told to read anew
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub bump_revision: u32,
+    /// Believe this node's signature (64 hexadecimal digits) [default: that of the nodes on the trust list of --data]
+    #[arg(long, value_name = "ID")]
+    pub signer: Option<NodeId>,
+    /// Take it from anybody, signed or not
+    #[arg(long, conflicts_with = "signer")]
+    pub unsigned: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -5,10 +5,12 @@ mod answers;
 pub mod args;
 mod auth;
 mod auth_args;
+mod backup_words;
 mod compact;
 mod connect;
 mod demo;
 mod groups;
+mod import;
 mod keys;
 mod leader;
 mod lease;
@@ -16,7 +18,9 @@ mod lock;
 mod login;
 mod member;
 mod range;
+mod recover;
 mod requests;
+mod snapshot;
 mod status;
 mod target;
 mod tls;
@@ -57,7 +61,9 @@ async fn talk(command: MeshCommand, ui: Ui) -> Result<()> {
         MeshCommand::Compact { revision, physical, target } => compact::run(revision, physical, &target, ui).await,
         MeshCommand::Lock(args) => lock::lock(&args, ui).await,
         MeshCommand::Elect(args) => lock::elect(&args, ui).await,
-        MeshCommand::Snapshot(command) => upkeep::snapshot(&command, ui).await,
+        MeshCommand::Snapshot(command) => snapshot::run(&command, ui).await,
+        MeshCommand::Recover(args) => recover::run(&args, ui),
+        MeshCommand::Import(args) => import::run(&args, ui).await,
         MeshCommand::Defrag(target) => upkeep::defrag(&target, ui).await,
         MeshCommand::Alarm(command) => upkeep::alarm(&command, ui).await,
         MeshCommand::Check(target) => upkeep::check(&target, ui).await,

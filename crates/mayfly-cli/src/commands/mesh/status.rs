@@ -66,6 +66,10 @@ fn member(answer: &StatusResponse) -> u64 {
     answer.header.as_ref().map_or(0, |header| header.member_id)
 }
 
+fn cluster(answer: &StatusResponse) -> u64 {
+    answer.header.as_ref().map_or(0, |header| header.cluster_id)
+}
+
 fn role(answer: &StatusResponse) -> &'static str {
     match answer.leader {
         leader if leader != 0 && leader == member(answer) => "leader",
@@ -80,6 +84,7 @@ fn object_of(look: &Look) -> Value {
         Err(reason) => json!({ "endpoint": look.endpoint, "error": reason }),
         Ok(answer) => json!({
             "endpoint": look.endpoint,
+            "cluster": format!("{:016x}", cluster(answer)),
             "member": words::member(member(answer)),
             "version": answer.version,
             "db_bytes": answer.db_size,
@@ -127,6 +132,16 @@ fn table(looks: &[Look]) -> String {
             let _ = writeln!(text, "{:<width$}  ! {}", "", plain(error));
         }
     }
+    let mut clusters: Vec<u64> = looks.iter().filter_map(|look| look.answer.as_ref().ok().map(cluster)).collect();
+    clusters.dedup();
+    match clusters[..] {
+        [] => {}
+        [one] => text += &format!("cluster {one:016x}\n"),
+        _ => {
+            let each: Vec<String> = clusters.iter().map(|cluster| format!("{cluster:016x}")).collect();
+            text += &format!("! these are of different clusters: {}\n", each.join(", "));
+        }
+    }
     text
 }
 
@@ -156,7 +171,8 @@ mod tests {
         let gone = Look { endpoint: "b:2".into(), answer: Err("refused".into()) };
         let text = table(&[fine, gone]);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 4, "{text}");
+        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines[4], "cluster 0000000000000000");
         assert!(lines[1].starts_with("a:1") && lines[1].contains("ab") && lines[1].contains("leader"));
         assert!(lines[2].contains("! low\\u{1b}[2J"));
         assert!(lines[3].starts_with("b:2") && lines[3].contains("refused"));

@@ -1,79 +1,25 @@
-//! `mayfly mesh snapshot`, `defrag`, `alarm` and `check`.
+//! `mayfly mesh defrag`, `alarm` and `check`.
 
-use super::args::{AlarmCommand, SnapshotCommand};
-use super::connect::{Reached, Way, connect, connect_by};
+use super::args::AlarmCommand;
+use super::connect::{Way, connect, connect_by};
 use super::target::Target;
 use super::words;
 use crate::support::exit::Detailed;
 use crate::support::text::plain;
 use crate::support::ui::{Ui, counted, grouped};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
 use mayfly_mesh::proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmType, DefragmentRequest, HashKvRequest, HashKvResponse, MemberListRequest,
-    SnapshotRequest,
 };
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::Code;
 
-/// At the end of a snapshot.
-const SUM_BYTES: usize = 32;
 /// A member that is behind is asked again so often.
 const TRIES: u32 = 10;
 const AGAIN: Duration = Duration::from_millis(200);
-
-pub async fn snapshot(command: &SnapshotCommand, ui: Ui) -> Result<()> {
-    let SnapshotCommand::Save { file, target } = command;
-    let reached = connect(target).await?;
-    let mut part = file.clone().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let bytes = match save(&reached, &part).await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let _ = std::fs::remove_file(&part); // half of one is none
-            return Err(error);
-        }
-    };
-    std::fs::rename(&part, file).with_context(|| format!("cannot write {}", file.display()))?;
-    let text = format!("{} has the state of {}: {} bytes", file.display(), reached.address, grouped(bytes));
-    ui.result(&text, &json!({ "file": file, "bytes": bytes }))
-}
-
-/// Its owner's alone: values lie in it in clear.
-fn private(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.write(true).create(true).truncate(true).open(path)
-}
-
-/// Writes a snapshot to the disk, whole and with the sum that it says it has.
-async fn save(reached: &Reached, path: &Path) -> Result<usize> {
-    let unwritten = || format!("cannot write {}", path.display());
-    let mut file = private(path).with_context(unwritten)?;
-    let mut stream = reached.ask(reached.maintenance().snapshot(SnapshotRequest {})).await?;
-    let (mut hasher, mut tail, mut bytes) = (Sha256::new(), Vec::new(), 0);
-    while let Some(message) = reached.within(stream.message()).await.map_err(|status| reached.failed(&status))? {
-        file.write_all(&message.blob).with_context(unwritten)?;
-        bytes += message.blob.len();
-        tail.extend(message.blob);
-        let summed = tail.len().saturating_sub(SUM_BYTES);
-        hasher.update(&tail[..summed]);
-        tail.drain(..summed);
-    }
-    if tail[..] != hasher.finalize()[..] {
-        bail!("{}: the snapshot is not whole: take it again", reached.address);
-    }
-    file.sync_all().with_context(unwritten)?;
-    Ok(bytes)
-}
 
 /// One endpoint after the other: each serves nobody while its file gets shorter.
 pub async fn defrag(target: &Target, ui: Ui) -> Result<()> {

@@ -2,12 +2,12 @@
 
 use super::args::MeshRole;
 use anyhow::{Context, Result, bail};
-use mayfly_mesh::models::{Blobs, ModelHost};
+use mayfly_mesh::models::{self, Blobs, ModelHost};
 use mayfly_mesh::{
     Arrival, Bound, Clients, Consensus, ConsensusConfig, MeshError, Owner, Profile, Seat, Store, Surroundings,
     UpkeepConfig, modules, serve_with,
 };
-use mayfly_wire::{Endpoint, Lane, Peer, Transport, TrustStore};
+use mayfly_wire::{Endpoint, Identity, Lane, Peer, Transport, TrustStore};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a node keeps what it knows as a member.
-const FOLDER: &str = "mesh";
-/// Where in it the bytes of models are.
-const MODELS: &str = "models";
+pub const FOLDER: &str = "mesh";
 /// Between two tries to be let in, and how many of them are made in silence.
 const AGAIN: Duration = Duration::from_secs(1);
 const SILENT: u32 = 3;
@@ -88,6 +86,8 @@ pub trait Others: Send + Sync {
     fn is_alone(&self) -> bool;
     /// Whose signatures count.
     fn trust(&self) -> Arc<TrustStore>;
+    /// Who this node is: it signs backups.
+    fn identity(&self) -> Identity;
 }
 
 /// Takes part until `shutdown`.
@@ -125,9 +125,9 @@ pub async fn take_part(
         clients = %clients.address(),
         "takes part in the mesh"
     );
-    let blobs = Blobs::open(&folder.join(MODELS)).context("the folder of models")?;
+    let blobs = Blobs::open(&folder.join(models::FOLDER)).context("the folder of models")?;
     let models = ModelHost { blobs, trusts: Arc::new(move |id| trust.member(*id).is_ok()) };
-    let clients = clients.with_models(models);
+    let clients = clients.with_models(models).signing_as(others.identity());
     let served = serve_with(mesh.clone(), clients, upkeep, async {
         shutdown.await;
         mesh.step_down(HANDING_OVER).await;

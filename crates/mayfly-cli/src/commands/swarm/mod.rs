@@ -16,6 +16,7 @@ mod upkeep;
 
 pub use folder::KEY;
 pub use key::passphrase;
+pub use mesh::FOLDER as MESH;
 
 use crate::support::ui::Ui;
 use anyhow::Result;

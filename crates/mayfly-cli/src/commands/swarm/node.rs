@@ -257,6 +257,10 @@ impl mesh::Others for InSwarm {
     fn trust(&self) -> Arc<TrustStore> {
         self.0.transport().trust().clone()
     }
+
+    fn identity(&self) -> Identity {
+        self.0.transport().identity().clone()
+    }
 }
 
 /// Others have to be able to call this node.

@@ -40,6 +40,12 @@ impl Node {
         Self::of(store, UpkeepConfig::default(), clients).await
     }
 
+    /// Signs the snapshots that it gives.
+    pub async fn signing(store: Store, signer: mayfly_wire::Identity) -> Self {
+        let clients = Clients::loopback(0).bind().await.expect("a port").signing_as(signer);
+        Self::of(store, UpkeepConfig::default(), clients).await
+    }
+
     /// With tokens of another life.
     pub async fn start_with(folder: &Path, token_life: Duration) -> Self {
         let store = Store::open(folder, modules()).expect("a store");
