@@ -2,9 +2,11 @@
 
 use crate::error::{ConfigError, Result, words};
 use crate::expect::Expect;
+use crate::version::{Content, Version};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is to happen to a key.
 #[derive(Clone, Default, PartialEq)]
@@ -27,6 +29,25 @@ pub struct Change<'a> {
     pub expect: Expect,
     /// What happens to it.
     pub effect: Effect,
+}
+
+/// A change as the store takes it.
+pub(crate) struct Prepared<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) expect: Expect,
+    /// None for what is there for its expectation alone.
+    pub(crate) version: Option<Arc<Version>>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn new(key: &'a str, expect: Expect, effect: Effect) -> Self {
+        let content = match effect {
+            Effect::Nothing => None,
+            Effect::Put(value) => Some(value.into()),
+            Effect::Delete => Some(Content::Deleted),
+        };
+        Self { key, expect, version: content.map(|content| Arc::new(Version::new(key, content))) }
+    }
 }
 
 /// Changes of several keys that happen at one revision, or not at all. What is said of a key later takes the place of what was said before; changes are told to
@@ -70,6 +91,11 @@ impl Batch {
     pub fn expect(&mut self, key: &str, expect: Expect) -> &mut Self {
         self.of(key).0 = expect;
         self
+    }
+
+    /// The same as versions that have no revision yet.
+    pub(crate) fn prepared(&self) -> Vec<Prepared<'_>> {
+        self.changes.iter().map(|(key, (expect, effect))| Prepared::new(key, *expect, effect.clone())).collect()
     }
 
     /// What it says of each key, in their order: for those who bring it to another store.

@@ -1,16 +1,16 @@
 //! The calls.
 
-use crate::batch::{Batch, Change, Effect, json};
+use crate::batch::{Batch, Effect, Prepared, json};
 use crate::error::Result;
 use crate::expect::{Expect, Revision};
 use crate::feed::Feed;
 use crate::limits::Limits;
-use crate::scope::Scope;
 use crate::snapshot::Snapshot;
 use crate::store::{Store, Writer, check_key};
 use crate::version::{Setting, Version, Versioned};
 use crate::watch::Watch;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl Config {
         &self.handles.0
     }
 
-    /// The value of a key; none if it does not exist. The first type that a version is read as is decoded once, others each time.
+    /// The value of a key; none if it does not exist. Texts, and the first other type that a version is read as, are decoded once; further types each time.
     ///
     /// # Errors
     /// [`crate::ConfigError::Type`] with the path to what is no `T`, [`crate::ConfigError::Unreadable`].
@@ -97,7 +97,7 @@ impl Config {
     /// [`crate::ConfigError::Conflict`], and those of [`Self::set`].
     pub fn compare_and_set<T: Serialize + ?Sized>(&self, key: &str, expect: Expect, value: &T) -> Result<Revision> {
         let effect = Effect::Put(json(key, value)?);
-        let revision = self.store().commit(&mut [Change { key, expect, effect }])?;
+        let revision = self.store().commit(&[Prepared::new(key, expect, effect)])?;
         Ok(revision.unwrap_or_default()) // a put always makes a revision
     }
 
@@ -114,7 +114,7 @@ impl Config {
     /// # Errors
     /// [`crate::ConfigError::Conflict`], and those of [`Self::delete`].
     pub fn compare_and_delete(&self, key: &str, expect: Expect) -> Result<Option<Revision>> {
-        self.store().commit(&mut [Change { key, expect, effect: Effect::Delete }])
+        self.store().commit(&[Prepared::new(key, expect, Effect::Delete)])
     }
 
     /// Makes several changes as one; none if there was nothing to change.
@@ -122,7 +122,7 @@ impl Config {
     /// # Errors
     /// Those of [`Self::compare_and_set`]; then nothing of it has happened.
     pub fn commit(&self, batch: &Batch) -> Result<Option<Revision>> {
-        self.store().commit(&mut batch.changes())
+        self.store().commit(&batch.prepared())
     }
 
     /// Watches a key, whether or not it exists, from now on.
@@ -131,17 +131,17 @@ impl Config {
     /// [`crate::ConfigError::Key`].
     pub fn watch(&self, key: &str) -> Result<Watch> {
         check_key(key)?;
-        Ok(Watch::new(self.store(), Scope::Key(key.into())))
+        Ok(Watch::new(self.store().clone(), self.store().watch_key(key)))
     }
 
     /// Watches all keys that begin with a prefix, from now on.
     pub fn watch_prefix(&self, prefix: &str) -> Watch {
-        Watch::new(self.store(), Scope::Prefix(prefix.into()))
+        Watch::new(self.store().clone(), self.store().watch_prefix(prefix))
     }
 
     /// All keys that begin with a prefix, at one revision. Takes as long for many as for one; writers go on.
     pub fn snapshot(&self, prefix: &str) -> Snapshot {
-        self.store().snapshot(Scope::Prefix(prefix.into()))
+        self.store().snapshot(prefix)
     }
 
     /// Holds the value of each key that begins with a prefix to a JSON Schema from now on, in place of the one that the prefix had; those of shorter and longer
@@ -182,7 +182,7 @@ impl Config {
     pub fn check(&self, key: &str, value: &serde_json::Value) -> Result<()> {
         check_key(key)?;
         let mut findings = crate::schemas::Findings::default();
-        self.store().schemas().look(key, value, &mut findings);
+        self.store().schemas().look(key, || Some(Cow::Borrowed(value)), &mut findings);
         findings.into_result()
     }
 }

@@ -16,7 +16,7 @@ impl Fed {
     /// A key was set to these bytes. Where they are no JSON, the key exists and cannot be read.
     pub fn put(key: &str, bytes: &[u8]) -> Self {
         let content = match serde_json::from_slice::<Value>(bytes) {
-            Ok(value) => Content::Value(value),
+            Ok(value) => value.into(),
             Err(e) => Content::Unreadable(format!("its {} bytes are no JSON: {}", bytes.len(), words(&e))),
         };
         Self { key: key.into(), content }

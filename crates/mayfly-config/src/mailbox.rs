@@ -6,6 +6,7 @@ use crate::locks::lock;
 use crate::scope::Scope;
 use crate::version::Version;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -14,12 +15,18 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub(crate) struct Deferred {
     wake: Vec<Arc<Mailbox>>,
-    garbage: Vec<Arc<Version>>,
+    /// Mostly there is one at most.
+    first: Option<Arc<Version>>,
+    more: Vec<Arc<Version>>,
 }
 
 impl Deferred {
     pub(crate) fn let_go(&mut self, versions: impl IntoIterator<Item = Arc<Version>>) {
-        self.garbage.extend(versions);
+        let mut versions = versions.into_iter();
+        if self.first.is_none() {
+            self.first = versions.next();
+        }
+        self.more.extend(versions);
     }
 
     /// Does it. The watchers first: a `Drop` that panics shall not keep anybody waiting.
@@ -32,8 +39,8 @@ impl Deferred {
 
 /// What waits for one watcher.
 pub(crate) struct Mailbox {
-    /// Later ones are higher.
-    pub(crate) id: u64,
+    /// Higher than those of all that were in its list before.
+    id: AtomicU64,
     pub(crate) scope: Scope,
     queue: Mutex<Queue>,
     arrived: Condvar,
@@ -101,9 +108,23 @@ impl Queue {
 }
 
 impl Mailbox {
-    pub(crate) fn new(id: u64, scope: Scope, is_closed: bool) -> Self {
-        let queue = Queue { is_closed, ..Queue::default() };
-        Self { id, scope, queue: Mutex::new(queue), arrived: Condvar::new() }
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self { id: AtomicU64::new(0), scope, queue: Mutex::default(), arrived: Condvar::new() }
+    }
+
+    fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed) // written and read under the lock of its list
+    }
+
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// Takes itself out of the list that it is in.
+    pub(crate) fn leave(&self, list: &mut Vec<Arc<Self>>) {
+        if let Ok(at) = list.binary_search_by_key(&self.id(), |one| one.id()) {
+            list.remove(at);
+        }
     }
 
     /// Adds a change. Where too many wait the oldest revisions are let go, so that the newest is among them.

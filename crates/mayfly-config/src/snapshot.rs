@@ -2,7 +2,6 @@
 
 use crate::error::Result;
 use crate::expect::Revision;
-use crate::scope::Scope;
 use crate::version::{Setting, Version, Versioned};
 use rpds::RedBlackTreeMapSync;
 use std::fmt;
@@ -12,17 +11,18 @@ use std::sync::Arc;
 /// Keys that exist. Persistent: a copy shares all with the original until either changes.
 pub(crate) type Live = RedBlackTreeMapSync<Arc<str>, Arc<Version>>;
 
-/// The keys of a prefix, or one key, as they were at one revision. Taken in constant time; keeps the values of that revision.
+/// The keys of a prefix, or one key, as they were at one revision. Taken in constant time, and keeps the values of that revision.
 #[derive(Clone)]
 pub struct Snapshot {
     revision: Revision,
-    scope: Scope,
+    prefix: Arc<str>,
+    /// Also keys outside of the prefix.
     live: Live,
 }
 
 impl Snapshot {
-    pub(crate) fn new(revision: Revision, scope: Scope, live: Live) -> Self {
-        Self { revision, scope, live }
+    pub(crate) fn new(revision: Revision, prefix: Arc<str>, live: Live) -> Self {
+        Self { revision, prefix, live }
     }
 
     /// When it was so.
@@ -32,24 +32,13 @@ impl Snapshot {
 
     /// The keys, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Version>> {
-        let (prefix, key) = match &self.scope {
-            Scope::Prefix(prefix) => (Some(&**prefix), None),
-            Scope::Key(key) => (None, Some(&**key)),
-        };
-        let within = prefix.map(|prefix| {
-            let from = self.live.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-            from.map(|(_, version)| version).take_while(move |version| version.key().starts_with(prefix))
-        });
-        within.into_iter().flatten().chain(key.and_then(|key| self.live.get(key)))
+        let from = self.live.range::<str, _>((Bound::Included(&*self.prefix), Bound::Unbounded));
+        from.map(|(_, version)| version).take_while(|version| version.key().starts_with(&*self.prefix))
     }
 
     /// What a key was set to; none if it did not exist, or lies outside.
     pub fn version(&self, key: &str) -> Option<&Arc<Version>> {
-        let is_within = match &self.scope {
-            Scope::Prefix(prefix) => key.starts_with(&**prefix),
-            Scope::Key(only) => key == &**only,
-        };
-        if is_within { self.live.get(key) } else { None }
+        if key.starts_with(&*self.prefix) { self.live.get(key) } else { None }
     }
 
     /// The value of a key; none if it did not exist, or lies outside.

@@ -1,22 +1,22 @@
 //! The store: one order of changes, and what each of them does.
 
-use crate::batch::{Change, Effect};
+use crate::batch::Prepared;
 use crate::error::{ConfigError, Result};
 use crate::expect::{Expect, Revision};
 use crate::fed::Fed;
 use crate::limits::{Limits, MAX_KEY_BYTES};
-use crate::locks::lock;
+use crate::locks::{Apart, lock_soon};
 use crate::mailbox::{Deferred, Mailbox};
 use crate::registry::Registry;
 use crate::schemas::{Findings, Schemas};
 use crate::scope::Scope;
-use crate::shards::Shards;
+use crate::shards::{Keep, Shards};
 use crate::snapshot::{Live, Snapshot};
 use crate::version::{Content, Version};
 use arc_swap::ArcSwap;
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Who may change a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +29,37 @@ pub(crate) enum Writer {
 pub(crate) struct Store {
     pub(crate) limits: Limits,
     writer: Writer,
+    /// What readers read, and who watches a key.
     pub(crate) shards: Shards,
-    /// What every reader sees at least: moved once a change is in its shard.
-    revision: AtomicU64,
-    /// Exchanged under the lock of `state` alone.
+    /// Exchanged under the lock of the state alone.
     schemas: ArcSwap<Schemas>,
+    is_closed: AtomicBool,
+    core: Apart<Core>,
+}
+
+/// What every change writes.
+#[derive(Default)]
+struct Core {
     state: Mutex<State>,
+    /// What every reader sees at least: moved once a change is in its shard, and told.
+    revision: AtomicU64,
 }
 
 /// What is changed by one at a time.
 #[derive(Default)]
 struct State {
     revision: Revision,
+    registry: Registry,
+    /// Keys that have changed since `live` was brought up to date, each once.
+    noted: Vec<Arc<str>>,
+    /// The keys in their order, but for what noted ones have become.
     live: Live,
     /// Deleted keys that are remembered, by when.
     deleted: BTreeSet<(Revision, Arc<str>)>,
-    registry: Registry,
 }
+
+/// Changed keys that may wait for a snapshot before the order of keys is brought up to date: what bringing it up takes.
+const MAX_NOTED: usize = 1_024;
 
 /// Refuses what is no key.
 pub(crate) fn check_key(key: &str) -> Result<()> {
@@ -57,22 +71,20 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
 
 impl Store {
     pub(crate) fn new(limits: Limits, writer: Writer) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            writer,
-            shards: Shards::default(),
-            revision: AtomicU64::new(0),
-            schemas: ArcSwap::default(),
-            state: Mutex::default(),
-        })
+        let (shards, schemas, is_closed) = (Shards::default(), ArcSwap::default(), AtomicBool::new(false));
+        Arc::new(Self { limits, writer, shards, schemas, is_closed, core: Apart::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock_soon(&self.core.0.state)
     }
 
     pub(crate) fn revision(&self) -> Revision {
-        self.revision.load(Ordering::Acquire)
+        self.core.0.revision.load(Ordering::Acquire)
     }
 
     /// Makes changes as one; none if there was nothing to change.
-    pub(crate) fn commit(&self, changes: &mut [Change<'_>]) -> Result<Option<Revision>> {
+    pub(crate) fn commit(&self, changes: &[Prepared<'_>]) -> Result<Option<Revision>> {
         if self.writer == Writer::Feed {
             return Err(ConfigError::Following);
         }
@@ -81,7 +93,7 @@ impl Store {
         let mut state = loop {
             let schemas = self.schemas.load();
             check_values(&schemas, changes)?;
-            let state = lock(&self.state);
+            let state = self.state();
             // Others may have been set while these were asked.
             if Arc::as_ptr(&schemas) == Arc::as_ptr(&self.schemas.load()) {
                 break state;
@@ -90,23 +102,18 @@ impl Store {
         self.check_expectations(changes)?;
         let revision = state.revision + 1;
         let mut is_change = false;
-        for change in changes {
-            let content = match std::mem::take(&mut change.effect) {
-                Effect::Nothing => continue,
-                Effect::Put(value) => Content::Value(value),
-                Effect::Delete => Content::Deleted,
-            };
-            is_change |= self.change(&mut state, change.key, revision, content, &mut deferred);
+        for version in changes.iter().filter_map(|change| change.version.as_ref()) {
+            is_change |= self.place(&mut state, version, revision, Some(self.limits.waiting), &mut deferred);
         }
         if is_change {
-            self.advance(&mut state, revision);
+            self.advance(&mut state, revision, &mut deferred);
         }
         drop(state);
         deferred.finish();
         Ok(is_change.then_some(revision))
     }
 
-    fn check_expectations(&self, changes: &[Change<'_>]) -> Result<()> {
+    fn check_expectations(&self, changes: &[Prepared<'_>]) -> Result<()> {
         for change in changes.iter().filter(|change| change.expect != Expect::Anything) {
             let found = self.shards.current(change.key).and_then(|version| version.existing());
             if !change.expect.holds(found) {
@@ -116,57 +123,35 @@ impl Store {
         Ok(())
     }
 
-    fn advance(&self, state: &mut State, revision: Revision) {
-        state.revision = revision;
-        self.revision.store(revision, Ordering::Release);
-    }
-
-    /// Gives a key new content and tells its watchers. Nothing happens to a key that is to be deleted and does not exist.
-    fn change(
-        &self,
-        state: &mut State,
-        key: &str,
-        revision: Revision,
-        content: Content,
-        deferred: &mut Deferred,
-    ) -> bool {
-        let Some(version) = self.place(state, key, revision, content, deferred) else { return false };
-        state.registry.tell(&version, self.limits.waiting, deferred);
-        true
-    }
-
+    /// Makes a version the newest of its key and tells watchers, unless `waiting` is none. Nothing happens to a key that is to be deleted and does not exist.
     fn place(
         &self,
         state: &mut State,
-        key: &str,
+        version: &Arc<Version>,
         revision: Revision,
-        content: Content,
+        waiting: Option<usize>,
         deferred: &mut Deferred,
-    ) -> Option<Arc<Version>> {
-        let current = self.shards.current(key);
-        let is_there = current.as_ref().is_some_and(|current| !current.is_deleted());
-        if content == Content::Deleted && !is_there {
-            return None;
+    ) -> bool {
+        version.stamp(revision);
+        let Some(placed) = self.shards.put(version, Keep { history: self.limits.history, waiting }, deferred) else {
+            return false;
+        };
+        if let Some(limit) = waiting {
+            state.registry.tell(version, limit, deferred);
         }
-        // This count on the version is not the last one: the shard has it, and lets it go with what is deferred.
-        let shared = current.as_ref().map_or_else(|| key.into(), |current| current.shared_key().clone());
-        let version = Arc::new(Version::new(shared, revision, content));
-        if let Some(current) = current.filter(|current| current.is_deleted()) {
-            state.deleted.remove(&(current.revision(), current.shared_key().clone()));
+        state.noted.extend(placed.noted);
+        if let Some(at) = placed.was_deleted {
+            state.deleted.remove(&(at, version.key().into()));
         }
-        self.shards.put(version.clone(), self.limits.history, deferred);
         if version.is_deleted() {
-            state.live.remove_mut(key);
-            self.remember_deleted(state, &version, deferred);
-        } else {
-            state.live.insert_mut(version.shared_key().clone(), version.clone());
+            state.deleted.insert((revision, version.key().into()));
+            self.forget_oldest(state, deferred);
         }
-        Some(version)
+        true
     }
 
-    /// Forgets those that were deleted first, where it are too many.
-    fn remember_deleted(&self, state: &mut State, version: &Version, deferred: &mut Deferred) {
-        state.deleted.insert((version.revision(), version.shared_key().clone()));
+    /// Forgets the key that was deleted first, where it are too many.
+    fn forget_oldest(&self, state: &mut State, deferred: &mut Deferred) {
         if state.deleted.len() > self.limits.deleted_keys
             && let Some((revision, key)) = state.deleted.pop_first()
         {
@@ -174,18 +159,39 @@ impl Store {
         }
     }
 
+    fn advance(&self, state: &mut State, revision: Revision, deferred: &mut Deferred) {
+        state.revision = revision;
+        self.core.0.revision.store(revision, Ordering::Release);
+        if state.noted.len() >= MAX_NOTED {
+            self.order(state, deferred);
+        }
+    }
+
+    /// Brings the order of keys up to date.
+    fn order(&self, state: &mut State, deferred: &mut Deferred) {
+        let State { live, noted, .. } = state;
+        for key in noted.drain(..) {
+            // What is replaced may be the last that kept a version.
+            deferred.let_go(live.get(&key).cloned());
+            match self.shards.read_noted(&key).filter(|version| !version.is_deleted()) {
+                Some(version) => live.insert_mut(key, version),
+                None => drop(live.remove_mut(&key)),
+            }
+        }
+    }
+
     /// Makes changes of another store, at its revision.
     pub(crate) fn feed(&self, revision: Revision, changes: Vec<Fed>) -> Result<()> {
-        changes.iter().try_for_each(|fed| check_key(&fed.key))?;
+        let versions = changes.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
         let mut deferred = Deferred::default();
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         if revision <= state.revision {
             return Err(ConfigError::Backwards { key: None, revision, have: state.revision });
         }
-        for fed in changes {
-            self.change(&mut state, &fed.key, revision, fed.content, &mut deferred);
+        for version in versions {
+            self.place(&mut state, &version, revision, Some(self.limits.waiting), &mut deferred);
         }
-        self.advance(&mut state, revision);
+        self.advance(&mut state, revision, &mut deferred);
         drop(state);
         deferred.finish();
         Ok(())
@@ -193,74 +199,121 @@ impl Store {
 
     /// Replaces the state by that of another store at a revision. All watchers lag: what came between is not known.
     pub(crate) fn load(&self, revision: Revision, entries: Vec<(Revision, Fed)>) -> Result<()> {
-        entries.iter().try_for_each(|(_, fed)| check_key(&fed.key))?;
+        let prepare = |(at, fed)| Ok((at, prepare(fed)?));
+        let entries = entries.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
         let mut deferred = Deferred::default();
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         self.check_load(&state, revision, &entries)?;
-        let kept: HashSet<&str> = entries.iter().map(|(_, fed)| &*fed.key).collect();
+        self.order(&mut state, &mut deferred);
+        let kept: HashSet<&str> = entries.iter().map(|(_, version)| version.key()).collect();
         let gone: Vec<Arc<str>> = state.live.keys().filter(|key| !kept.contains(&***key)).cloned().collect();
         for key in gone {
-            self.place(&mut state, &key, revision, Content::Deleted, &mut deferred);
+            let version = Arc::new(Version::new(&key, Content::Deleted));
+            self.place(&mut state, &version, revision, None, &mut deferred);
         }
-        for (at, fed) in entries {
-            let current = self.shards.current(&fed.key).and_then(|version| version.existing());
-            if current != Some(at) {
-                self.place(&mut state, &fed.key, at, fed.content, &mut deferred);
+        for (at, version) in &entries {
+            let current = self.shards.current(version.key()).and_then(|current| current.existing());
+            if current != Some(*at) {
+                self.place(&mut state, version, *at, None, &mut deferred);
             }
         }
-        self.advance(&mut state, revision);
-        state.registry.lag(revision, &mut deferred);
+        self.advance(&mut state, revision, &mut deferred);
+        self.each_watcher(&state, &mut |mailbox| mailbox.lag(revision, &mut deferred));
         drop(state);
         deferred.finish();
         Ok(())
     }
 
     /// No key may go back, and none be newer than the state.
-    fn check_load(&self, state: &State, revision: Revision, entries: &[(Revision, Fed)]) -> Result<()> {
+    fn check_load(&self, state: &State, revision: Revision, entries: &[(Revision, Arc<Version>)]) -> Result<()> {
         if revision < state.revision {
             return Err(ConfigError::Backwards { key: None, revision, have: state.revision });
         }
-        for (at, fed) in entries {
-            let have = self.shards.current(&fed.key).map_or(0, |version| version.revision());
+        for (at, version) in entries {
+            let have = self.shards.current(version.key()).map_or(0, |current| current.revision());
             if *at < have || *at > revision {
-                let (key, have) = (Some(fed.key.to_string()), if *at < have { have } else { revision });
+                let (key, have) = (Some(version.key().into()), if *at < have { have } else { revision });
                 return Err(ConfigError::Backwards { key, revision: *at, have });
             }
         }
         Ok(())
     }
 
-    pub(crate) fn snapshot(&self, scope: Scope) -> Snapshot {
-        let state = lock(&self.state);
-        Snapshot::new(state.revision, scope, state.live.clone())
+    pub(crate) fn snapshot(&self, prefix: &str) -> Snapshot {
+        let mut deferred = Deferred::default();
+        let snapshot = self.snapshot_in(&mut self.state(), prefix, &mut deferred);
+        deferred.finish();
+        snapshot
     }
 
-    /// A new watcher, and the revision after which it is told everything.
-    pub(crate) fn watch(&self, scope: Scope) -> (Arc<Mailbox>, Revision) {
-        let mut state = lock(&self.state);
-        (state.registry.add(scope), state.revision)
+    fn snapshot_in(&self, state: &mut State, prefix: &str, deferred: &mut Deferred) -> Snapshot {
+        self.order(state, deferred);
+        Snapshot::new(state.revision, prefix.into(), state.live.clone())
+    }
+
+    /// A new watcher of a key, and the revision after which it is told everything.
+    pub(crate) fn watch_key(&self, key: &str) -> (Arc<Mailbox>, Revision) {
+        let key: Arc<str> = key.into();
+        let mailbox = Arc::new(Mailbox::new(Scope::Key(key.clone())));
+        let since = self.shards.watch(&key, &mailbox, || self.revision());
+        self.close_late(&mailbox);
+        (mailbox, since)
+    }
+
+    /// A new watcher of a prefix, and the revision after which it is told everything.
+    pub(crate) fn watch_prefix(&self, prefix: &str) -> (Arc<Mailbox>, Revision) {
+        let mailbox = Arc::new(Mailbox::new(Scope::Prefix(prefix.into())));
+        let mut state = self.state();
+        state.registry.add(prefix, mailbox.clone());
+        let since = state.revision;
+        drop(state);
+        self.close_late(&mailbox);
+        (mailbox, since)
     }
 
     pub(crate) fn unwatch(&self, mailbox: &Mailbox) {
-        lock(&self.state).registry.remove(mailbox);
+        match &mailbox.scope {
+            Scope::Key(key) => self.shards.unwatch(key, mailbox),
+            Scope::Prefix(prefix) => self.state().registry.remove(prefix, mailbox),
+        }
+    }
+
+    fn each_watcher(&self, state: &State, act: &mut dyn FnMut(&Arc<Mailbox>)) {
+        self.shards.each_watcher(act);
+        state.registry.each(act);
     }
 
     /// The state of what is watched; from there on the watcher is told everything.
     pub(crate) fn resync(&self, mailbox: &Mailbox) -> Snapshot {
         let mut deferred = Deferred::default();
-        let state = lock(&self.state);
+        let mut state = self.state();
         mailbox.catch_up(state.revision, &mut deferred);
-        let snapshot = Snapshot::new(state.revision, mailbox.scope.clone(), state.live.clone());
+        let snapshot = match &mailbox.scope {
+            Scope::Prefix(prefix) => self.snapshot_in(&mut state, prefix, &mut deferred),
+            Scope::Key(key) => {
+                let current = self.shards.current(key).filter(|version| !version.is_deleted());
+                let live = current.into_iter().map(|version| (key.clone(), version)).collect();
+                Snapshot::new(state.revision, "".into(), live)
+            }
+        };
         drop(state);
         deferred.finish();
         snapshot
     }
 
-    /// Tells all watchers that nothing more will come.
+    /// Tells all watchers, also those that are yet to come, that nothing more will come.
     pub(crate) fn close(&self) {
         let mut deferred = Deferred::default();
-        lock(&self.state).registry.close(&mut deferred);
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.each_watcher(&self.state(), &mut |mailbox| mailbox.close(&mut deferred));
         deferred.finish();
+    }
+
+    /// Who was added after [`Self::close`] looked, sees that it was closed before.
+    fn close_late(&self, mailbox: &Arc<Mailbox>) {
+        if self.is_closed.load(Ordering::SeqCst) {
+            mailbox.close(&mut Deferred::default()); // nobody waits there yet
+        }
     }
 
     pub(crate) fn schemas(&self) -> Arc<Schemas> {
@@ -268,11 +321,16 @@ impl Store {
     }
 }
 
-fn check_values(schemas: &Schemas, changes: &[Change<'_>]) -> Result<()> {
+fn prepare(fed: Fed) -> Result<Arc<Version>> {
+    check_key(&fed.key)?;
+    Ok(Arc::new(Version::new(&fed.key, fed.content)))
+}
+
+fn check_values(schemas: &Schemas, changes: &[Prepared<'_>]) -> Result<()> {
     let mut findings = Findings::default();
     for change in changes {
-        if let Effect::Put(value) = &change.effect {
-            schemas.look(change.key, value, &mut findings);
+        if let Some(version) = &change.version {
+            schemas.look(change.key, || version.json().ok().flatten(), &mut findings);
         }
     }
     findings.into_result()
@@ -286,10 +344,11 @@ mod constrain {
     impl Store {
         /// Sets the schema of a prefix, if what is there is as it asks. The long look holds no lock; what came meanwhile is looked at under it.
         pub(crate) fn constrain(&self, prefix: &str, schema: Schema) -> Result<()> {
-            let seen = self.snapshot(Scope::Prefix(prefix.into()));
+            let seen = self.snapshot(prefix);
             look(&seen, prefix, &schema, 0)?;
-            let state = lock(&self.state);
-            let now = Snapshot::new(state.revision, Scope::Prefix(prefix.into()), state.live.clone());
+            let mut deferred = Deferred::default();
+            let mut state = self.state();
+            let now = self.snapshot_in(&mut state, prefix, &mut deferred);
             look(&now, prefix, &schema, seen.revision())?;
             let mut schemas = Schemas::clone(&self.schemas.load());
             schemas.by_prefix.insert(prefix, Arc::new(schema));
@@ -299,7 +358,7 @@ mod constrain {
 
         /// Takes the schema of a prefix away; says whether there was one.
         pub(crate) fn release(&self, prefix: &str) -> bool {
-            let _state = lock(&self.state);
+            let _state = self.state();
             let mut schemas = Schemas::clone(&self.schemas.load());
             let was_there = schemas.by_prefix.remove(prefix).is_some();
             self.schemas.store(Arc::new(schemas));
@@ -312,7 +371,7 @@ mod constrain {
         let mut findings = Findings::default();
         for version in snapshot.iter().filter(|version| version.revision() > after) {
             if let Ok(Some(value)) = version.json() {
-                findings.look(prefix, schema, version.key(), value);
+                findings.look(prefix, schema, version.key(), &value);
             }
         }
         findings.into_result()
@@ -322,17 +381,40 @@ mod constrain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Effect;
+
+    fn set(store: &Store, key: &str, n: usize) {
+        store.commit(&[Prepared::new(key, Expect::Anything, Effect::Put(n.into()))]).unwrap();
+    }
 
     #[test]
     fn watchers_that_are_gone_leave_nothing_behind() {
         let store = Store::new(Limits::default(), Writer::Anyone);
-        let scopes =
-            [Scope::Key("a".into()), Scope::Key("a".into()), Scope::Prefix("".into()), Scope::Prefix("b".into())];
-        let mailboxes = scopes.map(|scope| store.watch(scope).0);
-        for at in [1, 0, 3, 2] {
-            assert!(!lock(&store.state).registry.is_empty());
-            store.unwatch(&mailboxes[at]);
+        let [a, b] = [(); 2].map(|()| store.watch_key("a").0);
+        let [all, some] = ["", "b"].map(|prefix| store.watch_prefix(prefix).0);
+        let count = || {
+            let mut count = 0;
+            store.each_watcher(&store.state(), &mut |_| count += 1);
+            count
+        };
+        for (left, mailbox) in [(4, b), (3, a), (2, some), (1, all)] {
+            assert_eq!(count(), left);
+            store.unwatch(&mailbox);
+            store.unwatch(&mailbox);
         }
-        assert!(lock(&store.state).registry.is_empty());
+        assert!(count() == 0 && !store.shards.has_watchers() && store.state().registry.is_empty());
+    }
+
+    #[test]
+    fn the_order_of_keys_is_brought_up_to_date_before_it_takes_long() {
+        let store = Store::new(Limits::default(), Writer::Anyone);
+        for n in 0..10 * MAX_NOTED {
+            set(&store, &n.to_string(), n);
+            assert!(store.state().noted.len() < MAX_NOTED);
+        }
+        assert_eq!(store.snapshot("").iter().count(), 10 * MAX_NOTED);
+        // A key that changes again and again is noted once.
+        (0..10).for_each(|n| set(&store, "1", n));
+        assert_eq!(store.state().noted.len(), 1);
     }
 }

@@ -3,7 +3,6 @@
 use crate::error::Lagged;
 use crate::expect::Revision;
 use crate::mailbox::{Mailbox, Taken};
-use crate::scope::Scope;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::version::Version;
@@ -24,9 +23,8 @@ pub struct Watch {
 pub type Told = core::result::Result<Option<Arc<Version>>, Lagged>;
 
 impl Watch {
-    pub(crate) fn new(store: &Arc<Store>, scope: Scope) -> Self {
-        let (mailbox, since) = store.watch(scope);
-        Self { store: store.clone(), mailbox, since }
+    pub(crate) fn new(store: Arc<Store>, (mailbox, since): (Arc<Mailbox>, Revision)) -> Self {
+        Self { store, mailbox, since }
     }
 
     /// The revision after which it was told everything, or that it has missed something.

@@ -81,6 +81,7 @@ impl<'a> Answers<'a> {
     }
 
     /// A row of answers by name.
+    #[cfg(feature = "swarm")]
     pub fn object(&self, row: &[f32]) -> serde_json::Map<String, Value> {
         let values = self.names().into_iter().zip(self.values(row).into_iter().map(number));
         let label = (!self.labels.is_empty()).then(|| ("prediction".to_owned(), json!(self.label(row))));

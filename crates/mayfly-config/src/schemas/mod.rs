@@ -21,6 +21,7 @@ pub(crate) use schema::Schema;
 use crate::error::{ConfigError, Result, Violation};
 use crate::prefixes::Prefixes;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Violations that an error keeps.
@@ -57,10 +58,12 @@ impl Findings {
 }
 
 impl Schemas {
-    /// Holds a value against every schema that its key has.
-    pub(crate) fn look(&self, key: &str, value: &Value, findings: &mut Findings) {
+    /// Holds a value, if there is one, against every schema that its key has.
+    pub(crate) fn look<'a>(&self, key: &str, value: impl Fn() -> Option<Cow<'a, Value>>, findings: &mut Findings) {
         for (prefix, schema) in self.by_prefix.of(key) {
-            findings.look(prefix, schema, key, value);
+            if let Some(value) = value() {
+                findings.look(prefix, schema, key, &value);
+            }
         }
     }
 }

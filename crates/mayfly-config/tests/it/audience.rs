@@ -14,7 +14,7 @@ pub struct Event {
 
 impl Event {
     pub fn of(version: &Version) -> Self {
-        let value = version.json().unwrap().cloned();
+        let value = version.json().unwrap().map(|value| value.into_owned());
         Self { revision: version.revision(), key: version.key().into(), value }
     }
 }

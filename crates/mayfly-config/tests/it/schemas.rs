@@ -127,7 +127,11 @@ fn schemas_that_are_set_beside_writers() {
         });
         let answer = config.schema("", &json!({ "not": { "const": "x" } }));
         let written = writes.join().unwrap();
-        let bad = config.snapshot("").iter().filter(|version| version.json().unwrap() == Some(&json!("x"))).count();
+        let bad = config
+            .snapshot("")
+            .iter()
+            .filter(|version| version.json().unwrap().as_deref() == Some(&json!("x")))
+            .count();
         match answer {
             Ok(()) => assert_eq!(bad, 0),
             Err(ConfigError::Violates { total, .. }) => {

@@ -61,7 +61,7 @@ fn expected(store: &Store) -> (Revision, State) {
 }
 
 fn content(version: &Version) -> (Revision, Option<serde_json::Value>) {
-    (version.revision(), version.json().ok().map(|value| value.unwrap().clone()))
+    (version.revision(), version.json().ok().map(|value| value.unwrap().into_owned()))
 }
 
 fn found(config: &Config) -> State {
