@@ -12,7 +12,10 @@
 //! config.compare_and_set("pump/rate", Expect::At(first), &13.0)?;
 //!
 //! assert_eq!(*config.get::<f64>("pump/rate")?.unwrap(), 13.0);
-//! let told: Vec<f64> = watch.pending()?.iter().map(|v| Ok(*v.get()?.unwrap())).collect::<Result<_, _>>()?;
+//! let mut told = Vec::new();
+//! for version in watch.pending()? {
+//!     told.push(*version.get::<f64>()?.unwrap());
+//! }
 //! assert_eq!(told, [12.5, 13.0]);
 //! # Ok(())
 //! # }
