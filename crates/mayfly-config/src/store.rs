@@ -5,7 +5,7 @@ use crate::error::{ConfigError, Result};
 use crate::expect::{Expect, Revision};
 use crate::fed::Fed;
 use crate::limits::{Limits, MAX_KEY_BYTES};
-use crate::locks::{Apart, lock_soon};
+use crate::locks::{Apart, lock};
 use crate::mailbox::{Deferred, Mailbox};
 use crate::registry::Registry;
 use crate::schemas::{Findings, Schemas};
@@ -76,7 +76,7 @@ impl Store {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        lock_soon(&self.core.0.state)
+        lock(&self.core.0.state)
     }
 
     pub(crate) fn revision(&self) -> Revision {

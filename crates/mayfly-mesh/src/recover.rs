@@ -73,19 +73,24 @@ pub struct Known {
 pub enum LogUse {
     /// What is known to be on a majority's disks is applied; what cannot be read is an error.
     Committed,
-    /// It is left aside, since it cannot be read: the state stays as it is.
+    /// It is left aside, since it or an entry in it cannot be read: the state stays as it is.
     Nothing,
 }
 
 impl Facts {
-    /// Entries of the log that are not known to be on a majority's disks.
-    pub fn discarded(&self) -> u64 {
-        self.last.index.saturating_sub(self.committed.index)
+    /// Entries of the log that will be applied.
+    pub fn to_apply(&self, log: LogUse) -> u64 {
+        match log {
+            LogUse::Committed => self.committed.index.saturating_sub(self.applied.index),
+            LogUse::Nothing => 0,
+        }
     }
 
-    /// Entries of the log that are not in the state yet.
-    pub fn unapplied(&self) -> u64 {
-        self.committed.index.saturating_sub(self.applied.index)
+    /// Entries of the log that will be discarded: those not known to be on a majority's disks, or all that are not applied. None where the log cannot be
+    /// read, and nobody knows.
+    pub fn discarded(&self, log: LogUse) -> Option<u64> {
+        let kept = self.applied.index + self.to_apply(log);
+        self.unread_log.is_none().then(|| self.last.index.saturating_sub(kept))
     }
 }
 
@@ -120,8 +125,11 @@ impl Survivor {
     pub fn recover(self, log: LogUse, bump_revision: u32) -> Result<Refound> {
         let Self { store, folder, log: found, facts } = self;
         match (found, log) {
-            (Ok(Some(log)), _) => apply(&store, &log.shelf(), facts.applied.index + 1..facts.committed.index + 1)?,
-            (Ok(None), _) | (Err(_), LogUse::Nothing) => {}
+            (_, LogUse::Nothing) => {}
+            (Ok(Some(log)), LogUse::Committed) => {
+                apply(&store, &log.shelf(), facts.applied.index + 1..facts.committed.index + 1)?
+            }
+            (Ok(None), LogUse::Committed) => {}
             (Err(error), LogUse::Committed) => return Err(error),
         }
         let last = Applied { index: facts.last.index.max(facts.applied.index), term: facts.term.max(facts.last.term) };

@@ -142,7 +142,9 @@ pub(super) fn inspect_open(path: &Path, file: &mut File) -> Checked<Backup> {
     file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(path, &e))?;
     let mut input = BufReader::with_capacity(1 << 18, file.take(bytes - SUM));
     let mut found = Found::default();
+    let mut modules = Vec::new();
     let walked = walk(&mut input, &mut |_| Ok(()), &mut |tag, next| {
+        modules.push(tag);
         match tag {
             Tag::CLUSTER => found.members = cluster::summarise(next)?,
             Tag::KV => found.kv = kv::summarise(next)?,
@@ -156,6 +158,11 @@ pub(super) fn inspect_open(path: &Path, file: &mut File) -> Checked<Backup> {
         Ok(())
     });
     let walked = walked.map_err(|fault| damaged(path, fault))?;
+    modules.sort();
+    if modules != [Tag::CLUSTER, Tag::KV, Tag::MODELS, Tag::AUTH] {
+        let what = "it has not the state of each module once".to_owned();
+        return Err(damaged(path, Fault::Damaged(what)));
+    }
     let mut tail = Vec::new();
     input.take(MAX_TAIL + 1).read_to_end(&mut tail).map_err(|e| unreadable(path, &e))?;
     let (seal, padding) = look_at_tail(path, &tail, &walked, found.kv.revision)?;

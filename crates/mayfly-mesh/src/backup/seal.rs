@@ -35,6 +35,12 @@ pub(crate) struct Statement {
     by: String,
 }
 
+/// What every statement says.
+#[derive(Deserialize)]
+struct Formatted {
+    format: u32,
+}
+
 /// The stream that is signed, and what is said of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sealed {
@@ -109,11 +115,13 @@ pub(super) fn find(bytes: &[u8]) -> std::result::Result<Found, NoSeal> {
     let (signed, rest) = rest.split_at_checked(len).ok_or_else(|| broken("its seal is cut"))?;
     let (key, rest) = rest.split_at_checked(PUBLIC_KEY_LEN).ok_or_else(|| broken("its seal is cut"))?;
     let (signature, rest) = rest.split_at_checked(SIGNATURE_LEN).ok_or_else(|| broken("its seal is cut"))?;
-    let statement: Statement =
-        serde_json::from_slice(signed).map_err(|e| NoSeal::Broken(format!("its statement cannot be read: {e}")))?;
-    if statement.format > STATEMENT_FORMAT {
-        return Err(NoSeal::Newer(statement.format));
+    let unread = |e: serde_json::Error| NoSeal::Broken(format!("its statement cannot be read: {e}"));
+    // Before the rest: a later one may have other fields.
+    let Formatted { format } = serde_json::from_slice(signed).map_err(unread)?;
+    if format > STATEMENT_FORMAT {
+        return Err(NoSeal::Newer(format));
     }
+    let statement: Statement = serde_json::from_slice(signed).map_err(unread)?;
     let key = PublicKey::new(key).map_err(|e| NoSeal::Broken(e.to_string()))?;
     let (signed, signature) = (signed.to_vec(), signature.to_vec());
     Ok(Found { statement, signed, key, signature, bytes: (bytes.len() - rest.len()) as u64 })

@@ -53,6 +53,10 @@ impl Head {
         let (&[revision, compacted, leases, alarms], []) = first.as_chunks::<8>() else { return Err(damaged()) };
         let [revision, compacted] = [revision, compacted].map(i64::from_be_bytes);
         let [leases, alarms] = [leases, alarms].map(u64::from_be_bytes);
+        // A revision is counted on from there.
+        if !(1..i64::MAX / 2).contains(&revision) || !(-1..=revision).contains(&compacted) {
+            return Err(damaged());
+        }
         Ok(Self { revision, compacted, leases, alarms })
     }
 }

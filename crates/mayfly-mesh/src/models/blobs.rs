@@ -4,6 +4,7 @@ use blake3::Hash;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes that are sent at once.
 pub const CHUNK: usize = 1 << 20;
@@ -12,6 +13,8 @@ pub const CHUNK: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
+    /// Held by whoever fetches one: two who append the same piece would be in each other's way.
+    pub(crate) fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Where in the folder of a member they are.
@@ -20,7 +23,7 @@ pub const FOLDER: &str = "models";
 impl Blobs {
     /// A folder that may be missing, to look at.
     pub(crate) fn at(folder: &Path) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), fetching: Arc::default() }
     }
 
     /// The folder, made where there is none.
@@ -29,7 +32,7 @@ impl Blobs {
     /// What the system said; as with the other functions.
     pub fn open(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.into() })
+        Ok(Self::at(folder))
     }
 
     /// The length of an artefact that is here.

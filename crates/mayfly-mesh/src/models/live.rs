@@ -102,6 +102,11 @@ impl<T> Live<T> {
         Some(Chosen { answers: if is_canary { canary.clone() } else { live }, shadow: None })
     }
 
+    /// Whoever is live here.
+    pub fn live(&self) -> Option<Arc<Served<T>>> {
+        self.pair.load().live.clone()
+    }
+
     /// The version that is live here.
     pub fn version(&self) -> Option<u64> {
         self.pair.load().live.as_ref().map(|live| live.version)

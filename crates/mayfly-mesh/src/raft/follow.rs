@@ -23,6 +23,10 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 }
             };
             is_ended = situation.is_ended;
+            let us = Some(self.links.member);
+            if self.situation.get().leader == us && situation.leader != us {
+                self.hear(); // until now it was led, by itself
+            }
             self.situation.set(|known| *known = situation);
             is_ended |= metrics.changed().await.is_err();
         }

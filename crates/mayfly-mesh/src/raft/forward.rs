@@ -119,11 +119,23 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 is_alone
                     || metrics.last_quorum_acked.is_some_and(|acked| R::Instant::now() - acked.into_inner() < patience)
             }
-            leader => {
-                let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-                leader.is_some() && heard.is_some_and(|heard| R::Instant::now() - heard < patience)
-            }
+            leader => leader.is_some() && self.heard_within(patience),
         }
+    }
+
+    /// Did this member lead a majority, or hear from whoever does, so short a time ago?
+    pub(super) fn was_led_within(&self, time: Duration) -> bool {
+        if self.situation.get().leader != Some(self.links.member) {
+            return self.heard_within(time);
+        }
+        // Nothing is known of one that was just elected, or just deposed.
+        let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
+        acked.is_none_or(|acked| R::Instant::now() - acked.into_inner() < time)
+    }
+
+    fn heard_within(&self, time: Duration) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|heard| R::Instant::now() - heard < time)
     }
 
     /// A leader was heard from.

@@ -10,7 +10,6 @@ use crate::proto::linkpb::told;
 use crate::proto::linkpb::{Hashed, Refused};
 use mayfly_wire::Transport;
 use openraft::AsyncRuntime;
-use openraft::async_runtime::watch::WatchReceiver;
 use std::time::Duration;
 
 /// A member reads all its history for an answer.
@@ -33,12 +32,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     pub(super) async fn hash_over_there(&self, member: u64, revision: i64) -> Result<Answer<KvHash>> {
         let unsure = |reason: String| MeshError::Unsure { reason };
-        let peer = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            metrics.membership_config.get_node(&member).and_then(|seat| seat.peer)
-        };
-        let peer = peer.ok_or_else(|| unsure(format!("member {member:x} has no address")))?;
+        let peer = self.links.found(member).ok_or_else(|| unsure(format!("member {member:x} has no address")))?;
         match self.links.ask::<R>((member, peer), Question::HashKv(revision), TIME).await {
             Ok(told::Answer::Hashed(told)) => answer_of(told).map_err(unsure),
             Ok(told::Answer::Refused(Refused { reason, .. })) => Err(unsure(reason)),

@@ -19,6 +19,7 @@ use crate::proto::linkpb::{
     Append, Appended, Ask, Candidacy, Chunk, Refused, Taken, Told, Transfer, Transferred, UpTo, Voted,
 };
 use crate::proto::meshpb;
+use crate::refused::Why;
 use mayfly_wire::{Event, Peer, Reply, Transport};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
@@ -27,11 +28,11 @@ use prost::Message;
 use std::sync::Arc;
 
 /// Codes of refusals.
-const UNREADABLE: u16 = 1;
-pub(super) const NOT_FOR_US: u16 = 2;
-const ENDED: u16 = 3;
-const BUSY: u16 = 4;
-pub(super) const NOT_KEPT: u16 = 6;
+const UNREADABLE: u16 = Why::Unreadable as u16;
+pub(super) const NOT_FOR_US: u16 = Why::NotForUs as u16;
+const ENDED: u16 = Why::Ended as u16;
+const BUSY: u16 = Why::Busy as u16;
+pub(super) const NOT_KEPT: u16 = Why::NotKept as u16;
 
 /// Why a question is not answered.
 pub(super) type Refusal = (u16, String);

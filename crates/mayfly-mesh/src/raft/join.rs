@@ -25,7 +25,7 @@ use tokio::sync::watch;
 /// Between two tries to say where this member is found.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A member that has come back within this, or that nobody has led for so long, ends when it is told that its cluster was given up.
+/// A member that nobody has led for so long ends when it is told that its cluster was given up; one that nobody has led since it was started, sooner.
 const RETURNING: Duration = Duration::from_secs(10);
 /// Between two looks at the members where nothing seems to change.
 const CALM: Duration = Duration::from_secs(60);
@@ -255,7 +255,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             if R::timeout(self.config.moment() * 8, self.ends()).await.is_ok() {
                 return;
             }
-            if learners.is_empty() {
+            // What is half-way is committed by and by, which is no change of the situation.
+            if learners.is_empty() && !is_half_way {
                 self.situation.changed_from(&situation).await;
             }
         }
@@ -264,15 +265,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// Notes where the others are found, and ends when this member has no place any more.
     pub(super) async fn watch_members(self: Arc<Self>) {
         let mut told = self.links.gone.subscribe();
-        let (begun, mut last_led) = (R::Instant::now(), None);
+        let begun = R::Instant::now();
         let (mut led, mut was_warned) = (None, false);
         loop {
             let situation = self.situation.get();
             let Situation { leader, term, is_ended, .. } = situation;
-            let now = R::Instant::now();
-            if led.or(leader).is_some() {
-                last_led = Some(now);
-            }
             if led != leader {
                 led = leader;
                 match led {
@@ -296,9 +293,12 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
                 return self.leave(MeshError::Removed { member: self.links.member }).await;
             }
             if gone == Some(Gone::GivenUp) {
-                // A majority that works is not ended by what one member did without it.
-                let is_idle = last_led.is_none_or(|last| now - last > RETURNING);
-                if is_idle || now - begun < RETURNING {
+                // A majority that works is not ended by what one member did without it, nor is one of its members that was just started. But
+                // one that leads as soon as it is back leads others that came back with it, and they are ended with it.
+                let age = R::Instant::now() - begun;
+                let leads_at_once = leader == Some(self.links.member) && age < RETURNING;
+                let is_led = age < self.config.patience() * 3 || self.was_led_within(RETURNING);
+                if leads_at_once || !is_led {
                     return self.leave(MeshError::GivenUp { cluster: self.links.cluster }).await;
                 }
                 self.links.forget_gone();

@@ -10,6 +10,7 @@ use crate::proto::linkpb::appended::Outcome;
 use crate::proto::linkpb::ask::Question;
 use crate::proto::linkpb::told::Answer;
 use crate::proto::linkpb::{Append, Appended, Ask, Candidacy, Chunk, LogEntry, Told, Transfer, Voted};
+use crate::refused::Why;
 use mayfly_wire::{FAILURE_WIRE, Peer, Transport, WireError};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
@@ -32,9 +33,9 @@ pub const MESH_TOPIC: u16 = 16;
 /// The first byte of every question and answer.
 pub(super) const FORMAT: u8 = 1;
 /// The refusal of a question of a member that was taken out.
-pub(super) const REMOVED: u16 = 5;
+pub(super) const REMOVED: u16 = Why::Removed as u16;
 /// The refusal of a question of a cluster that was given up.
-pub(super) const GIVEN_UP: u16 = 7;
+pub(super) const GIVEN_UP: u16 = Why::GivenUp as u16;
 /// How often a snapshot is tried to be sent on from where it broke off.
 const SNAPSHOT_TRIES: u32 = 10;
 /// Between two such tries.

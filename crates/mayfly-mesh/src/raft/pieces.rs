@@ -12,7 +12,6 @@ use crate::proto::linkpb::{GivePiece, Piece as PieceAsked, PieceTold};
 use blake3::Hash;
 use mayfly_wire::Transport;
 use openraft::AsyncRuntime;
-use openraft::async_runtime::watch::WatchReceiver;
 use std::io;
 use std::time::Duration;
 
@@ -23,12 +22,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// Asks another member.
     pub(super) async fn piece_over_there(&self, member: u64, ask: PieceAsk) -> Result<Piece> {
         let unsure = |reason: String| MeshError::Unsure { reason };
-        let peer = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            metrics.membership_config.get_node(&member).and_then(|seat| seat.peer)
-        };
-        let peer = peer.ok_or_else(|| unsure(format!("member {member:x} has no address")))?;
+        let peer = self.links.found(member).ok_or_else(|| unsure(format!("member {member:x} has no address")))?;
         let question = match ask {
             PieceAsk::Get { digest, offset } => Question::Piece(PieceAsked { digest: digest.to_vec(), offset }),
             PieceAsk::Give { digest, size, offset, bytes } => {

@@ -16,6 +16,8 @@ const KEEPERS: usize = 2;
 const MOMENT: Duration = Duration::from_millis(50);
 /// What could not be fetched is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How often in a row another member may have given a piece that was being fetched.
+const GIVEN_MEANWHILE: u32 = 100;
 /// How often what nobody wants is let go of, and how old it must be.
 const SWEEP: Duration = Duration::from_secs(600);
 const YOUNG: Duration = Duration::from_secs(3_600);
@@ -118,8 +120,14 @@ impl<E: Engine> Copies<E> {
         false
     }
 
+    /// What somebody else is fetching is waited for; what another member gives meanwhile is gone on from.
     async fn fetch_from(&self, member: u64, digest: Hash, size: u64) -> Result<bool, String> {
+        let _turn = self.host.blobs.fetching.lock().await;
+        let mut given = 0;
         loop {
+            if self.aside(move |blobs| blobs.len(digest)).await.map_err(|e| e.to_string())? == Some(size) {
+                return Ok(true);
+            }
             let offset = self.aside(move |blobs| blobs.received(digest)).await.map_err(|e| e.to_string())?;
             let ask = PieceAsk::Get { digest: *digest.as_bytes(), offset };
             let Piece { size: there, bytes, .. } = self.engine.piece(member, ask).await.map_err(|e| e.to_string())?;
@@ -133,8 +141,14 @@ impl<E: Engine> Copies<E> {
                 blobs.finish(digest)?;
                 Ok(true)
             });
-            if took.await.map_err(|e| e.to_string())? {
-                return Ok(true);
+            match took.await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && given < GIVEN_MEANWHILE => {
+                    given += 1;
+                    tokio::time::sleep(MOMENT).await;
+                }
+                Err(error) => return Err(error.to_string()),
             }
         }
     }
@@ -144,12 +158,17 @@ impl<E: Engine> Copies<E> {
         self.engine.keep_artefacts(self.host.blobs.clone());
         let mut commits = self.engine.store().commits();
         let (mut seen, mut swept) = (None, Instant::now());
+        let mut missed: Option<(_, Instant)> = None;
         loop {
             let members: Vec<u64> = self.engine.members().into_iter().map(|member| member.id).collect();
             let now =
                 read(&self.engine, |state| models::event_count(state).map(Ok)).await.ok().map(|count| (count, members));
-            if now != seen && self.catch_up().await {
-                seen = now;
+            let is_tried = missed.as_ref().is_some_and(|(what, at)| *what == now && at.elapsed() < AGAIN);
+            if now != seen && !is_tried {
+                match self.catch_up().await {
+                    true => (seen, missed) = (now, None),
+                    false => missed = Some((now, Instant::now())),
+                }
             }
             if swept.elapsed() > SWEEP {
                 swept = Instant::now();
@@ -187,7 +206,11 @@ impl<E: Engine> Copies<E> {
         is_all
     }
 
+    /// Not by a member that is behind, or has no state yet: it does not know what is wanted.
     async fn sweep(&self) {
+        if self.engine.read_barrier().await.is_err() {
+            return;
+        }
         let Ok(wanted) = self.wanted().await else { return };
         let wanted: Vec<Hash> = wanted.into_iter().map(|wanted| wanted.digest).collect();
         match self.aside(move |blobs| blobs.sweep(&wanted, YOUNG)).await {

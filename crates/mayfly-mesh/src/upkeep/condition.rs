@@ -78,8 +78,9 @@ impl Condition {
         self.disk_full.store(is_full, Ordering::Relaxed);
         if self.is_over() {
             self.raised_for_disk.store(false, Ordering::Relaxed); // a reason that does not end by itself
-        } else if is_full && !self.own_no_space.load(Ordering::Relaxed) {
-            self.raised_for_disk.store(true, Ordering::Relaxed);
+        } else if !self.own_no_space.load(Ordering::Relaxed) {
+            // Whoever raises it when there is room has another reason.
+            self.raised_for_disk.store(is_full, Ordering::Relaxed);
         }
     }
 

@@ -1,43 +1,21 @@
 //! Users and roles in a cluster of three: whichever member is asked, and whatever changes while it is.
 
 use crate::common::auth::{AuthOp, ask, by, enable, log_in, password};
+use crate::common::memory::{Member, peer, seat, until};
 use crate::common::served::channel;
-use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::auth_client::AuthClient;
 use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::{MemberRemoveRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::Caller;
 use mayfly_mesh::proto::meshpb::command::Request;
-use mayfly_mesh::{
-    Arrival, Clients, Consensus, ConsensusConfig, Engine, EtcdError, Seat, Store, Surroundings, Tag, kv, modules, serve,
-};
-use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
+use mayfly_mesh::{Arrival, Clients, ConsensusConfig, Engine, EtcdError, Store, Surroundings, Tag, kv, modules, serve};
+use mayfly_wire::MemoryNet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-
-type Member = Consensus<MemoryEndpoint>;
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
-fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
-}
-
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 30 s: {what}");
-}
 
 /// A member that serves clients.
 struct Served {

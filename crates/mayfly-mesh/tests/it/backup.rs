@@ -1,6 +1,7 @@
 //! Backups: what is in one, who signed it, whatever may be wrong with it, and a new mesh from it.
 
 use crate::common::auth::AuthOp;
+use crate::common::memory::{Member, endpoint, opened, peer, seat, until, voters};
 use crate::common::ops::Op;
 use crate::common::served::{Node, channel};
 use crate::common::{apply, apply_bytes, auth, seeds};
@@ -20,15 +21,12 @@ use mayfly_mesh::proto::etcdserverpb::{
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::{Checkpoint, Granted, Remains};
 use mayfly_mesh::proto::modelspb::{RegisterRequest, Signed, command::Request as ModelCommand};
-use mayfly_mesh::{
-    Arrival, Consensus, ConsensusConfig, Engine, MeshError, Owner, Seat, Single, Store, Surroundings, Tag, kv, modules,
-};
-use mayfly_wire::{Identity, MemoryNet, PUBLIC_KEY_LEN, Peer, SIGNATURE_LEN};
+use mayfly_mesh::{Arrival, ConsensusConfig, Engine, MeshError, Owner, Single, Store, Surroundings, Tag, kv, modules};
+use mayfly_wire::{Identity, MemoryNet, PUBLIC_KEY_LEN, SIGNATURE_LEN};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 fn identity(seed: u8) -> Identity {
     Identity::from_seed(&[seed; 32]).expect("a key")
@@ -465,27 +463,9 @@ async fn alarms_are_those_of_the_new_member() {
     }
 }
 
-type Member = Consensus<mayfly_wire::MemoryEndpoint>;
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
 async fn start(net: &MemoryNet, store: Store, place: u8) -> Member {
-    let seat = Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() };
-    let endpoint = net.endpoint(peer(place).id, peer(place).addr);
     let (config, around) = (ConsensusConfig::default(), Surroundings::default());
-    Member::start(store, endpoint, seat, config, around).await.expect("started")
-}
-
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 30 s: {what}");
+    Member::start(store, endpoint(net, place), seat(place), config, around).await.expect("started")
 }
 
 /// The restored member leads, others join, and all have the same; also after it was restarted.
@@ -496,13 +476,11 @@ async fn others_join_a_restored_mesh() {
     let net = MemoryNet::new(1);
     let a = start(&net, Store::open(&saved.data("a"), modules()).expect("a store"), 1).await;
     until("it leads", || a.leader() == Some(owner.member)).await;
-    let endpoint = net.endpoint(peer(2).id, peer(2).addr);
-    let seat = Seat { peer: Some(peer(2)), name: "m2".into(), wants_vote: true, ..Seat::default() };
-    let given = Member::join(&endpoint, &[peer(1)], &seat, Arrival::First).await.expect("let in").expect("led");
+    let endpoint = endpoint(&net, 2);
+    let given = Member::join(&endpoint, &[peer(1)], &seat(2), Arrival::First).await.expect("let in").expect("led");
     assert!(given.cluster == owner.cluster && given.member > owner.member, "{given:?}");
     drop(endpoint);
     let b = start(&net, Store::join(&saved.data("b"), given, modules()).expect("a store"), 2).await;
-    let voters = |member: &Member| member.members().iter().filter(|member| member.is_voter).count();
     until("both have votes", || voters(&a) == 2 && voters(&b) == 2).await;
     let put = PutRequest { key: b"k".to_vec(), ..PutRequest::default() };
     b.propose(kv::entry(Request::Put(put))).await.expect("written");
@@ -510,12 +488,7 @@ async fn others_join_a_restored_mesh() {
     until("all are equal", || hash(&a) == hash(&b)).await;
     a.close().await;
     drop(a);
-    let store = loop {
-        match Store::open(&saved.data("a"), modules()) {
-            Err(MeshError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
-            other => break other.expect("a store"),
-        }
-    };
+    let store = opened(&saved.data("a")).await;
     assert!(matches!(Single::start(store), Err(MeshError::NotAlone { .. })), "it keeps a log by now");
     let a = start(&net, Store::open(&saved.data("a"), modules()).expect("a store"), 1).await;
     until("somebody leads", || a.leader().is_some() && hash(&a) == hash(&b)).await;

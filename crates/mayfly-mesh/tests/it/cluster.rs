@@ -1,45 +1,21 @@
 //! Three members on tokio and the network in memory: the code of a node, with files and threads.
 
+use crate::common::memory::{Member, endpoint, opened, peer, seat, until, voters};
 use crate::common::ops::{Op, Reply};
-use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::{LeaseGrantRequest, PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{
-    Arrival, Consensus, ConsensusConfig, Engine, EtcdError, LeaseAsk, LeaseTime, MESH_TOPIC, MemberChange, MeshError,
-    Seat, Single, Store, Surroundings, Tag, kv, modules,
+    Arrival, ConsensusConfig, Engine, EtcdError, LeaseAsk, LeaseTime, MESH_TOPIC, MemberChange, MeshError, Single,
+    Store, Surroundings, Tag, kv, modules,
 };
-use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
+use mayfly_wire::{MemoryEndpoint, MemoryNet, Transport, WireError};
 use std::path::Path;
 use std::time::Duration;
-
-type Member = Consensus<MemoryEndpoint>;
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
-fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
-}
-
-fn endpoint(net: &MemoryNet, place: u8) -> MemoryEndpoint {
-    net.endpoint(peer(place).id, peer(place).addr)
-}
 
 async fn start(endpoint: MemoryEndpoint, store: Store, place: u8) -> Member {
     let config = ConsensusConfig { log_cut_every: 50, log_keep: 10, ..ConsensusConfig::default() };
     let member = Member::start(store, endpoint, seat(place), config, Surroundings::default()).await;
     member.expect("started")
-}
-
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 30 s: {what}");
 }
 
 async fn put(member: &Member, key: &str, value: &[u8]) -> Result<Vec<u8>, MeshError> {
@@ -67,10 +43,6 @@ async fn join(net: &MemoryNet, folder: &Path, place: u8) -> (u64, Member) {
     let owner = Member::join(&endpoint, &[peer(1)], &seat(place), Arrival::First).await;
     let owner = owner.expect("let in").expect("somebody leads");
     (owner.member, start(endpoint, Store::join(folder, owner, modules()).expect("a store"), place).await)
-}
-
-fn voters(member: &Member) -> usize {
-    member.members().iter().filter(|member| member.is_voter).count()
 }
 
 fn hash(member: &Member) -> [[u8; 32]; 2] {
@@ -166,12 +138,7 @@ async fn a_member_returns_and_is_no_cluster_of_one_any_more() {
     put(&a, "key", b"1").await.expect("written");
     a.close().await;
     drop(a);
-    let store = loop {
-        match Store::open(folder.path(), modules()) {
-            Err(MeshError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
-            other => break other.expect("a store"),
-        }
-    };
+    let store = opened(folder.path()).await;
     assert!(matches!(Single::start(store), Err(MeshError::NotAlone { .. })));
     let a = founder(&net, folder.path()).await;
     assert_eq!(get(&a, "key").await, Some(b"1".to_vec()));

@@ -1,22 +1,19 @@
 //! A member whose history is not that of the others is found, and serves nobody any more.
 
 use crate::common::disk::Disk;
-use mayfly_base::NodeId;
+use crate::common::memory::{Member, peer, seat};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
 use mayfly_mesh::proto::etcdserverpb::{AlarmRequest, AlarmResponse, AlarmType, PutRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
 use mayfly_mesh::proto::mvccpb::KeyValue;
 use mayfly_mesh::{
-    Arrival, Consensus, ConsensusConfig, Engine, Pace, Result, Seat, Store, Surroundings, Upkeep, UpkeepConfig, kv,
-    modules,
+    Arrival, ConsensusConfig, Engine, Pace, Result, Store, Surroundings, Upkeep, UpkeepConfig, kv, modules,
 };
-use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
+use mayfly_wire::{MemoryEndpoint, MemoryNet};
 use prost::Message;
 use redb::ReadableTable;
 use std::time::{Duration, Instant};
-
-type Member = Consensus<MemoryEndpoint>;
 
 /// tokio's.
 #[derive(Clone)]
@@ -35,14 +32,6 @@ impl Pace for Now {
     async fn aside<T: Send + 'static>(&self, act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         tokio::task::spawn_blocking(act).await.expect("no panic")
     }
-}
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
-fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
 }
 
 async fn start(endpoint: MemoryEndpoint, store: Store, place: u8) -> Member {

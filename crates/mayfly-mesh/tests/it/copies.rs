@@ -1,37 +1,17 @@
 //! Artefacts in a cluster of three: copied before they are registered, and to whoever needs them.
 
+use crate::common::memory::{Member, peer, seat, until};
 use crate::common::served::channel;
 use mayfly_base::NodeId;
 use mayfly_mesh::models::{self, Blobs, Manifest, ModelHost, SIGNED_AS};
 use mayfly_mesh::proto::modelspb::models_client::ModelsClient;
 use mayfly_mesh::proto::modelspb::{DownloadRequest, RegisterRequest, Signed, Stage, StageRequest, UploadRequest};
-use mayfly_mesh::{Arrival, Clients, Consensus, ConsensusConfig, Engine, Seat, Store, Surroundings, modules, serve};
-use mayfly_wire::{Identity, MemoryEndpoint, MemoryNet, Peer};
+use mayfly_mesh::{Arrival, Clients, ConsensusConfig, Engine, Store, Surroundings, modules, serve};
+use mayfly_wire::{Identity, MemoryNet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::Code;
 use tonic::transport::Channel;
-
-type Member = Consensus<MemoryEndpoint>;
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
-fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
-}
-
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 30 s: {what}");
-}
 
 /// A member that keeps models.
 struct Served {

@@ -1,26 +1,16 @@
 //! Members come, go, return, and are found elsewhere.
 
+use crate::common::memory::{Member as Mesh, opened, peer, seat, until, voters};
 use mayfly_base::NodeId;
 use mayfly_mesh::proto::etcdserverpb::PutRequest;
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::{
-    Arrival, Consensus, ConsensusConfig, Engine, EtcdError, MemberChange, MeshError, Owner, Seat, Store, Surroundings,
-    Tag, kv, modules,
+    Arrival, ConsensusConfig, Engine, EtcdError, MemberChange, MeshError, Owner, Seat, Store, Surroundings, Tag, kv,
+    modules,
 };
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
-use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-
-type Mesh = Consensus<MemoryEndpoint>;
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
-fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
-}
 
 fn url(place: u8) -> Vec<String> {
     seat(place).url().into_iter().collect()
@@ -44,37 +34,17 @@ async fn start_on(endpoint: MemoryEndpoint, store: Store, seat: Seat) -> Result<
     Mesh::start(store, endpoint, seat, config, Surroundings::default()).await
 }
 
-/// Whoever was there before has let go of the folder after a while.
-async fn open(folder: &Path) -> Store {
-    loop {
-        match Store::open(folder, modules()) {
-            Err(MeshError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
-            other => return other.expect("a store"),
-        }
-    }
-}
-
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 30 s: {what}");
-}
-
 impl Cluster {
     async fn of(size: u8) -> Self {
         let mut cluster = Self { net: MemoryNet::new(7), members: Vec::new() };
         let folder = tempfile::tempdir().expect("a folder");
-        let mesh = start_on(cluster.endpoint(1), open(folder.path()).await, seat(1)).await.expect("started");
+        let mesh = start_on(cluster.endpoint(1), opened(folder.path()).await, seat(1)).await.expect("started");
         cluster.members.push(Member { mesh, id: 1, place: 1, folder });
         for place in 2..=size {
             cluster.join(place).await;
         }
-        let voters = usize::from(size.min(7));
-        until("all have votes", || cluster.members.iter().all(|member| voters_of(&member.mesh) == voters)).await;
+        let wanted = usize::from(size.min(7));
+        until("all have votes", || cluster.members.iter().all(|member| voters(&member.mesh) == wanted)).await;
         cluster
     }
 
@@ -128,10 +98,6 @@ impl Cluster {
             |member: &Member| [Tag::KV, Tag::CLUSTER].map(|tag| member.mesh.store().hash(tag).expect("readable"));
         until("all are equal", || self.members.iter().all(|member| hash(member) == hash(&self.members[0]))).await;
     }
-}
-
-fn voters_of(mesh: &Mesh) -> usize {
-    mesh.members().iter().filter(|member| member.is_voter).count()
 }
 
 async fn put(mesh: &Mesh, value: &str) {
@@ -221,7 +187,7 @@ async fn who_is_taken_out_ends_for_ever() {
     let Member { mesh, place, folder, .. } = gone;
     mesh.close().await;
     drop(mesh);
-    match start_on(cluster.endpoint(place), open(folder.path()).await, seat(place)).await {
+    match start_on(cluster.endpoint(place), opened(folder.path()).await, seat(place)).await {
         Ok(mesh) => assert_eq!(mesh.ended().await, MeshError::Removed { member: leader }),
         Err(error) => assert_eq!(error, MeshError::Removed { member: leader }),
     }
@@ -236,7 +202,7 @@ async fn who_was_taken_out_while_away_is_told() {
     let (id, place, folder) = cluster.close_follower().await;
     assert_eq!(change(&cluster.members[0].mesh, MemberChange::Remove(id)).await, Ok(id));
     let mesh =
-        start_on(cluster.endpoint(place), open(folder.path()).await, seat(place)).await.expect("it knows nothing");
+        start_on(cluster.endpoint(place), opened(folder.path()).await, seat(place)).await.expect("it knows nothing");
     assert_eq!(mesh.ended().await, MeshError::Removed { member: id });
     put(&cluster.members[1].mesh, "goes on").await;
 }
@@ -257,7 +223,7 @@ async fn a_member_without_its_state_joins_anew() {
     let store = Store::join(folder.path(), owner, modules()).expect("a store");
     let mesh = start_on(endpoint, store, seat(place)).await.expect("started");
     cluster.members.push(Member { mesh, id: owner.member, place, folder });
-    until("three have votes again", || cluster.members.iter().all(|member| voters_of(&member.mesh) == 3)).await;
+    until("three have votes again", || cluster.members.iter().all(|member| voters(&member.mesh) == 3)).await;
     put(&cluster.members[2].mesh, "2").await;
     cluster.are_equal().await;
     assert!(cluster.members.iter().all(|member| member.mesh.members().iter().all(|other| other.id != id)));
@@ -272,7 +238,7 @@ async fn a_member_is_found_where_it_went() {
     let seat = Seat { peer: Some(moved), clients: vec!["http://10.0.1.1:2379".into()], ..seat(place) };
     let want = (seat.url().into_iter().collect::<Vec<_>>(), seat.clients.clone());
     let endpoint = cluster.net.endpoint(moved.id, moved.addr);
-    let mesh = start_on(endpoint, open(folder.path()).await, seat).await.expect("started");
+    let mesh = start_on(endpoint, opened(folder.path()).await, seat).await.expect("started");
     let is_known = |member: &Member| {
         let members = member.mesh.members();
         members.iter().any(|member| member.id == id && (member.peers.clone(), member.clients.clone()) == want)
@@ -293,7 +259,7 @@ async fn the_eighth_is_a_learner() {
     let learner = &cluster.members[7];
     put(&learner.mesh, "through a learner").await;
     cluster.are_equal().await;
-    assert_eq!(voters_of(&learner.mesh), 7);
+    assert_eq!(voters(&learner.mesh), 7);
     let refused = cluster.leader().mesh.change_members(MemberChange::Promote(learner.id)).await.expect_err("too many");
     assert!(matches!(&refused, MeshError::Membership { reason } if reason.contains("7 members")), "{refused}");
     for member in &cluster.members {
@@ -360,12 +326,12 @@ async fn a_learner_waits_to_be_promoted() {
     cluster.members.push(Member { mesh, id, place: 2, folder });
     until("it is known to have started", || cluster.members[0].mesh.members()[1].name == "m2").await;
     tokio::time::sleep(Duration::from_secs(1)).await; // five times as long as a vote would take
-    assert_eq!(voters_of(&cluster.members[0].mesh), 1);
+    assert_eq!(voters(&cluster.members[0].mesh), 1);
     let other = Seat { peer: Some(Peer { id: NodeId([9; 32]), ..peer(2) }), ..Seat::default() };
     let update = MemberChange::Update(id, other.url().into_iter().collect());
     assert_eq!(change(&cluster.members[0].mesh, update).await, Err(EtcdError::MemberBadUrls));
     assert_eq!(change(&cluster.members[1].mesh, MemberChange::Promote(id)).await, Ok(id));
-    until("it has a vote", || voters_of(&cluster.members[1].mesh) == 2).await;
+    until("it has a vote", || voters(&cluster.members[1].mesh) == 2).await;
 
     // Asked to take itself out, it answers before it ends.
     assert_eq!(change(&cluster.members[1].mesh, MemberChange::Remove(id)).await, Ok(id));
@@ -388,7 +354,7 @@ async fn a_learner_that_was_taken_out_while_away_is_told() {
     mesh.close().await;
     drop(mesh);
     assert_eq!(change(&cluster.members[1].mesh, MemberChange::Remove(id)).await, Ok(id));
-    let mesh = start_on(cluster.endpoint(3), open(folder.path()).await, seat(3)).await.expect("it knows nothing");
+    let mesh = start_on(cluster.endpoint(3), opened(folder.path()).await, seat(3)).await.expect("it knows nothing");
     assert_eq!(mesh.ended().await, MeshError::Removed { member: id });
     cluster.members.clear();
 }

@@ -1,41 +1,19 @@
 //! A majority that is lost for good: one member goes on alone, others join it, and those of before are refused when they come back.
 
-use mayfly_base::NodeId;
+use crate::common::memory::{Member, opened, peer, seat, until, voters};
 use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::recover::{LogUse, Survivor};
-use mayfly_mesh::{
-    Arrival, Consensus, ConsensusConfig, Engine, MeshError, Owner, Seat, Store, Surroundings, Why, kv, modules,
-};
-use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
+use mayfly_mesh::{Arrival, ConsensusConfig, Engine, MeshError, Owner, Store, Surroundings, Why, kv, modules};
+use mayfly_wire::{MemoryNet, Peer};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-
-type Member = Consensus<MemoryEndpoint>;
-
-fn peer(place: u8) -> Peer {
-    Peer { id: NodeId([place; 32]), addr: ([10, 0, 0, place], 1).into() }
-}
-
-fn seat(place: u8) -> Seat {
-    Seat { peer: Some(peer(place)), name: format!("m{place}"), wants_vote: true, ..Seat::default() }
-}
 
 async fn start(net: &MemoryNet, store: Store, place: u8) -> Member {
     let endpoint = net.endpoint(peer(place).id, peer(place).addr);
     let (config, around) = (ConsensusConfig::default(), Surroundings::default());
     Member::start(store, endpoint, seat(place), config, around).await.expect("started")
-}
-
-/// A member's folder, once nobody has it open any more.
-async fn opened(folder: &Path) -> Store {
-    loop {
-        match Store::open(folder, modules()) {
-            Err(MeshError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
-            other => break other.expect("a store"),
-        }
-    }
 }
 
 async fn survivor(folder: &Path) -> Survivor {
@@ -59,20 +37,6 @@ async fn join(net: &MemoryNet, folder: &Path, place: u8, at: &[u8]) -> Member {
     };
     drop(endpoint);
     start(net, Store::join(folder, owner, modules()).expect("a store"), place).await
-}
-
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 30 s: {what}");
-}
-
-fn voters(member: &Member) -> usize {
-    member.members().iter().filter(|member| member.is_voter).count()
 }
 
 /// Members 1 to 3 in folders a to c.
@@ -124,7 +88,11 @@ async fn the_last_member_goes_on_and_those_of_before_are_refused() {
     let survivor = survivor(&path("c")).await;
     let facts = survivor.facts().clone();
     assert_eq!((facts.owner, facts.revision, facts.members.len()), (old, revision, 3));
-    assert_eq!((facts.unapplied(), facts.discarded()), (0, 0), "it ended in order: {facts:?}");
+    assert_eq!(
+        (facts.to_apply(LogUse::Committed), facts.discarded(LogUse::Committed)),
+        (0, Some(0)),
+        "it ended in order: {facts:?}"
+    );
     let refound = survivor.recover(LogUse::Committed, 1_000).expect("recovered");
     assert!(refound.owner.cluster != old.cluster && refound.owner.member > facts.last.index);
     assert_eq!(refound.revision, revision + 1_000);
@@ -189,7 +157,7 @@ async fn what_a_majority_never_had_is_discarded() {
     let path = folder.path().join(["a", "b", "c"][place]);
     let survivor = survivor(&path).await;
     let facts = survivor.facts().clone();
-    assert!(facts.discarded() >= 1, "{facts:?}");
+    assert!(facts.discarded(LogUse::Committed) >= Some(1), "{facts:?}");
     survivor.recover(LogUse::Committed, 0).expect("recovered");
     assert_eq!(keys(&opened(&path).await), ["1"]);
 }
@@ -215,7 +183,7 @@ async fn a_killed_member_has_what_it_knew_to_be_acknowledged() {
     image(&path("a"), &path("now"));
     let survivor = survivor(&path("now")).await;
     let facts = survivor.facts().clone();
-    assert!(facts.unapplied() > 0, "all was flushed: {facts:?}");
+    assert!(facts.to_apply(LogUse::Committed) > 0, "all was flushed: {facts:?}");
     let refound = survivor.recover(LogUse::Committed, 0).expect("recovered");
     let store = opened(&path("now")).await;
     let (all, kept) = (keys(members[0].store()), keys(&store));
@@ -225,7 +193,7 @@ async fn a_killed_member_has_what_it_knew_to_be_acknowledged() {
     loop {
         image(&path("a"), &path(&format!("later {tries}")));
         let survivor = self::survivor(&path(&format!("later {tries}"))).await;
-        if survivor.facts().discarded() == 0 {
+        if survivor.facts().discarded(LogUse::Committed) == Some(0) {
             survivor.recover(LogUse::Committed, 0).expect("recovered");
             break;
         }

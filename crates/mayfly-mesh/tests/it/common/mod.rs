@@ -4,6 +4,7 @@
 #[cfg(feature = "grpc")]
 pub mod auth;
 pub mod disk;
+pub mod memory;
 pub mod model;
 pub mod ops;
 #[cfg(feature = "grpc")]
