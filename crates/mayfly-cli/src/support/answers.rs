@@ -80,6 +80,12 @@ impl<'a> Answers<'a> {
         object
     }
 
+    /// A line without an answer, of as many fields.
+    #[cfg(feature = "swarm")]
+    pub fn blank(&self) -> String {
+        ",".repeat(self.width - 1 + usize::from(!self.labels.is_empty()))
+    }
+
     /// A row of answers by name.
     #[cfg(feature = "swarm")]
     pub fn object(&self, row: &[f32]) -> serde_json::Map<String, Value> {

@@ -1,5 +1,7 @@
 //! What the groups share.
 pub mod answers;
+#[cfg(feature = "swarm")]
+pub mod child;
 pub mod config;
 pub mod data;
 mod ends;

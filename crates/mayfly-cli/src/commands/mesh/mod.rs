@@ -29,7 +29,7 @@ mod upkeep;
 mod watch;
 mod words;
 
-pub use connect::{Reached, connect};
+pub use connect::{Reached, Way, again, connect, connect_by};
 pub use target::Target;
 
 use crate::support::ui::Ui;

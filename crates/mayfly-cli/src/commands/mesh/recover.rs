@@ -26,7 +26,7 @@ pub fn run(args: &RecoverArgs, ui: Ui) -> Result<()> {
     if let (Some(error), LogUse::Committed) = (&facts.unread_log, log) {
         bail!("{error}\n--without-log leaves the log aside, and what is in it alone is lost");
     }
-    let (told, unknown) = (text_of(&facts, data), unknown(&facts));
+    let (told, unknown) = (text_of(&facts, log, data), unknown(&facts, log));
     if cluster_id.is_none() || !ui.json {
         ui.note(format!("{told}\nWhat cannot be known here:\n  {}", unknown.join("\n  ")));
     }
@@ -41,8 +41,8 @@ pub fn run(args: &RecoverArgs, ui: Ui) -> Result<()> {
          move the folder {MESH} of each away, and start it with --mesh to join this one",
         data.display(),
         refound.revision,
-        entries(facts.unapplied()),
-        entries(facts.discarded()),
+        entries(facts.to_apply(log)),
+        facts.discarded(log).map_or("nobody knows how many entries".into(), entries),
     );
     let object = json!({
         "data": data,
@@ -50,8 +50,8 @@ pub fn run(args: &RecoverArgs, ui: Ui) -> Result<()> {
         "member": member,
         "revision": refound.revision,
         "before": object_of(&facts),
-        "applied": facts.unapplied(),
-        "discarded": facts.discarded(),
+        "applied": facts.to_apply(log),
+        "discarded": facts.discarded(log),
         "cannot_be_known": unknown,
     });
     ui.result(&text, &object)
@@ -90,7 +90,7 @@ fn check_id(facts: &Facts, id: u64, data: &Path) -> Result<()> {
     Ok(())
 }
 
-fn text_of(facts: &Facts, data: &Path) -> String {
+fn text_of(facts: &Facts, log: LogUse, data: &Path) -> String {
     let Facts { owner, members, applied, revision, committed, last, alarms, missing, .. } = facts;
     let mut text = format!(
         "{}: member {} of cluster {:016x}\nrevision {revision}, after entry {} of term {}",
@@ -109,8 +109,8 @@ fn text_of(facts: &Facts, data: &Path) -> String {
             last.index,
             last.term,
             committed.index,
-            entries(facts.unapplied()),
-            entries(facts.discarded()),
+            entries(facts.to_apply(log)),
+            facts.discarded(log).map_or("nobody knows how many".into(), entries),
         ),
     };
     for Known { id, name, address, is_voter } in members {
@@ -118,8 +118,13 @@ fn text_of(facts: &Facts, data: &Path) -> String {
         let own = if *id == owner.member { " (this one)" } else { "" };
         let _ = write!(text, "\nmember {} {} {} {role}{own}", words::member(*id), plain(name), plain(address));
     }
-    for AlarmMember { member_id, alarm } in alarms {
-        let _ = write!(text, "\nan alarm is up: kind {alarm} of member {}", words::member(*member_id));
+    for alarm in alarms {
+        let _ = write!(
+            text,
+            "\nan alarm is up: {} of member {}",
+            alarm.alarm().as_str_name(),
+            words::member(alarm.member_id)
+        );
     }
     for (name, digest) in missing {
         let _ = write!(text, "\nwarning: the artefact of {} is not here: {digest}", plain(name));
@@ -128,17 +133,17 @@ fn text_of(facts: &Facts, data: &Path) -> String {
 }
 
 /// What one member cannot tell.
-fn unknown(facts: &Facts) -> Vec<String> {
-    let Facts { committed, last, owner, .. } = facts;
+fn unknown(facts: &Facts, log: LogUse) -> Vec<String> {
+    let Facts { last, owner, .. } = facts;
     let mut unknown = vec![format!(
         "writes that others acknowledged and member {} was never sent: they are lost",
         words::member(owner.member)
     )];
-    match facts.discarded() {
-        0 => {}
-        n => unknown.push(format!(
+    match facts.discarded(log) {
+        None | Some(0) => {}
+        Some(n) => unknown.push(format!(
             "whether {} to {} of its log ({}) were acknowledged, or replaced elsewhere: they are discarded",
-            committed.index + 1,
+            last.index - n + 1,
             last.index,
             entries(n),
         )),

@@ -18,7 +18,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// At the end of a snapshot.
 const SUM_BYTES: usize = 32;
@@ -33,22 +33,26 @@ pub async fn run(command: &SnapshotCommand, ui: Ui) -> Result<()> {
 
 async fn take(file: &Path, target: &Target, ui: Ui) -> Result<()> {
     let reached = connect(target).await?;
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let (bytes, backup) = match save(&reached, &part).await {
-        Ok(saved) => saved,
-        Err(error) => {
-            let _ = std::fs::remove_file(&part); // half of one is none
-            return Err(error);
-        }
-    };
-    std::fs::rename(&part, file).with_context(|| format!("cannot write {}", file.display()))?;
+    let unwritten = || format!("cannot write {}", file.display());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    mayfly_base::atomic::sync_folder(folder).with_context(|| format!("cannot write {}", file.display()))?;
+    // Its owner's alone, since values lie in it in clear; gone when it does not come to its end.
+    let part =
+        tempfile::Builder::new().prefix(".snapshot.").suffix(".part").tempfile_in(folder).with_context(unwritten)?;
+    let (bytes, backup) = save(&reached, part.as_file(), part.path()).await?;
+    if let Err(error @ BackupError::NewerFormat { .. }) = &backup {
+        ui.note(format!("it was not looked at: {error}"));
+    }
+    let backup = backup.ok();
+    if let Some(Backup { seal: Seal::Wrong { signer, what }, .. }) = &backup {
+        let (path, signer, what) = (file.into(), signer.clone(), what.clone());
+        return Err(BackupError::Signature { path, signer, what })
+            .with_context(|| format!("{} gives this", reached.address));
+    }
+    part.persist(file).map_err(|failed| failed.error).with_context(unwritten)?;
+    mayfly_base::atomic::sync_folder(folder).with_context(unwritten)?;
     let (path, at) = (file.display(), &reached.address);
     let (text, signer) = match &backup {
-        None => (format!("{path} has the state of {at}, in etcd's own format: {} bytes", grouped(bytes)), None),
+        None => (format!("{path} has the state of {at}, in another format: {} bytes", grouped(bytes)), None),
         Some(Backup { seal: Seal::Good { signer, .. }, revision, .. }) => {
             let signed = format!("signed by {signer}");
             (
@@ -68,18 +72,9 @@ async fn take(file: &Path, target: &Target, ui: Ui) -> Result<()> {
     ui.result(&text, &json!({ "file": file, "bytes": bytes, "revision": revision, "signer": signer }))
 }
 
-/// Its owner's alone: values lie in it in clear.
-fn private(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.write(true).create(true).truncate(true).open(path)
-}
-
-/// Writes a snapshot to the disk, whole and with the sum that it says it has, and reads it again. Of etcd's own, nothing more is known.
-async fn save(reached: &Reached, path: &Path) -> Result<(usize, Option<Backup>)> {
+/// Writes a snapshot to the disk, whole and with the sum that it says it has, and reads it again; of etcd's own and of later ones, nothing more is known.
+async fn save(reached: &Reached, mut file: &File, path: &Path) -> Result<(usize, Result<Backup, BackupError>)> {
     let unwritten = || format!("cannot write {}", path.display());
-    let mut file = private(path).with_context(unwritten)?;
     let mut stream = reached.ask(reached.maintenance().snapshot(SnapshotRequest {})).await?;
     let (mut hasher, mut tail, mut bytes) = (Sha256::new(), Vec::new(), 0);
     while let Some(message) = reached.within(stream.message()).await.map_err(|status| reached.failed(&status))? {
@@ -95,9 +90,10 @@ async fn save(reached: &Reached, path: &Path) -> Result<(usize, Option<Backup>)>
     }
     file.sync_all().with_context(unwritten)?;
     match backup::inspect(path) {
-        Ok(backup) => Ok((bytes, Some(backup))),
-        Err(BackupError::Foreign { .. }) => Ok((bytes, None)),
-        Err(error) => Err(error.into()),
+        Err(error) if !matches!(error, BackupError::Foreign { .. } | BackupError::NewerFormat { .. }) => {
+            Err(error.into())
+        }
+        known => Ok((bytes, known)),
     }
 }
 

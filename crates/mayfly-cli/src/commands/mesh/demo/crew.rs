@@ -2,6 +2,7 @@
 
 use super::clients::channel;
 use crate::commands::swarm::relay::{self, Faults};
+use crate::support::child::OwnedChild;
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
@@ -11,13 +12,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// For the cluster to form, and to become equal again.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+/// For one question, which a process that hangs does not answer.
+const LONG: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -30,16 +33,7 @@ struct Mate {
     /// Where it sends from.
     listen: SocketAddr,
     arguments: Vec<OsString>,
-    child: Option<Child>,
-}
-
-impl Drop for Mate {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill(); // nobody outlives the demo
-            let _ = child.wait();
-        }
-    }
+    child: Option<OwnedChild>,
 }
 
 pub struct Crew {
@@ -51,11 +45,16 @@ pub struct Crew {
     folder: tempfile::TempDir,
 }
 
-/// Ports that are free now.
+/// Ports that are free now for TCP and UDP.
 fn free_ports(count: usize) -> Result<Vec<SocketAddr>> {
-    let sockets: Vec<_> =
-        (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-    Ok(sockets.iter().map(std::net::TcpListener::local_addr).collect::<std::io::Result<_>>()?)
+    let mut sockets = Vec::new();
+    while sockets.len() < count {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0")?;
+        if let Ok(udp) = std::net::UdpSocket::bind(tcp.local_addr()?) {
+            sockets.push((tcp, udp));
+        }
+    }
+    Ok(sockets.iter().map(|(tcp, _)| tcp.local_addr()).collect::<std::io::Result<_>>()?)
 }
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
@@ -134,7 +133,7 @@ impl Crew {
         let errors = std::fs::File::options().create(true).append(true).open(self.log(i))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        self.mates[i].child = Some(child);
+        self.mates[i].child = Some(OwnedChild(child));
         Ok(())
     }
 
@@ -144,10 +143,7 @@ impl Crew {
 
     /// SIGKILL.
     pub fn kill(&mut self, i: usize) {
-        if let Some(mut child) = self.mates[i].child.take() {
-            let _ = child.kill(); // it may have ended
-            let _ = child.wait();
-        }
+        self.mates[i].child = None;
     }
 
     pub fn restart(&mut self, i: usize) -> Result<()> {
@@ -197,7 +193,7 @@ impl Crew {
         while !self.is_whole(voters).await {
             for i in 0..self.len() {
                 let child = self.mates[i].child.as_mut();
-                if let Some(status) = child.map(Child::try_wait).transpose()?.flatten() {
+                if let Some(status) = child.map(|child| child.try_wait()).transpose()?.flatten() {
                     bail!("process {i} ended with {status}: {}", self.words_of(i));
                 }
             }
@@ -210,6 +206,10 @@ impl Crew {
     }
 
     async fn is_whole(&self, voters: usize) -> bool {
+        tokio::time::timeout(LONG, self.looks_whole(voters)).await.unwrap_or(false)
+    }
+
+    async fn looks_whole(&self, voters: usize) -> bool {
         for address in &self.addresses {
             let Ok(channel) = channel(address) else { return false };
             let list = ClusterClient::new(channel.clone()).member_list(MemberListRequest::default()).await;
@@ -231,8 +231,9 @@ impl Crew {
         loop {
             let mut hashes = BTreeSet::new();
             for address in &self.addresses {
-                let asked = MaintenanceClient::new(channel(address)?).hash_kv(HashKvRequest { revision }).await;
-                hashes.insert(asked.ok().map(|answer| answer.into_inner().hash));
+                let mut client = MaintenanceClient::new(channel(address)?);
+                let asked = tokio::time::timeout(LONG, client.hash_kv(HashKvRequest { revision })).await;
+                hashes.insert(asked.ok().and_then(Result::ok).map(|answer| answer.into_inner().hash));
             }
             let is_equal = hashes.len() == 1 && !hashes.contains(&None);
             if is_equal || begun.elapsed() > PATIENCE {

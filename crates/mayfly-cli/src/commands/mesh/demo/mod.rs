@@ -7,9 +7,10 @@ mod picture;
 mod report;
 
 use super::args::DemoArgs;
+use crate::support::child::unless_interrupted;
 use crate::support::output::{Files, PICTURE};
 use crate::support::ui::Ui;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clients::Clients;
 use crew::{Crew, Kind, PATIENCE};
 use report::{Mark, Played};
@@ -23,14 +24,21 @@ pub async fn run(args: &DemoArgs, ui: Ui) -> Result<()> {
     let mut files = Files::reading([])?;
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
-    let ours = play(Kind::Mayfly, args, ui).await?;
-    let theirs = if args.etcd { Some(play(Kind::Etcd, args, ui).await?) } else { None };
+    if args.etcd {
+        let version = std::process::Command::new("etcd").arg("--version").stdout(std::process::Stdio::null()).status();
+        version.context("--etcd needs etcd on the path")?; // before twenty seconds of ours
+    }
+    let ours = unless_interrupted(play(Kind::Mayfly, args, ui)).await?;
+    let theirs = if args.etcd { Some(unless_interrupted(play(Kind::Etcd, args, ui)).await?) } else { None };
     if let Some(plot) = &plot {
         let svg = picture::draw(&ours, theirs.as_ref());
         plot.write(|out| Ok(out.write_all(svg.as_bytes())?))?;
         ui.note(format!("picture in {plot}"));
     }
-    files.result(ui, &report::text(&ours, theirs.as_ref()), &report::json(&ours, theirs.as_ref()))
+    files.result(ui, &report::text(&ours, theirs.as_ref()), &report::json(&ours, theirs.as_ref()))?;
+    let is_fine = [Some(&ours), theirs.as_ref()].into_iter().flatten().all(Played::is_fine);
+    anyhow::ensure!(is_fine, "what clients saw is not what they were promised: the lines above say what");
+    Ok(())
 }
 
 async fn play(kind: Kind, args: &DemoArgs, ui: Ui) -> Result<Played> {
@@ -47,7 +55,8 @@ async fn play(kind: Kind, args: &DemoArgs, ui: Ui) -> Result<Played> {
     let last = calls.iter().filter_map(|call| call.answer.as_ref()).map(|answer| answer.revision).max().unwrap_or(0);
     let are_equal = crew.wait_for_equal(last).await?;
     let told = clients.watched(last, PATIENCE).await;
-    let history = clients::history(&crew.addresses[0], last).await?;
+    let history = tokio::time::timeout(PATIENCE, clients::history(&crew.addresses[0], last)).await;
+    let history = history.context("the history is not told")??;
     Ok(Played::new(nodes, args.seconds, calls, &told, &history, marks, are_equal))
 }
 

@@ -71,6 +71,13 @@ impl Played {
     }
 }
 
+impl Played {
+    /// Was every promise kept?
+    pub fn is_fine(&self) -> bool {
+        self.lost == 0 && self.verdict.is_ok() && self.gaps == 0 && self.are_equal
+    }
+}
+
 /// Milliseconds from a kill to the first answer to a write that was asked for after it.
 fn failover(writes: &[(u64, u64)], killed_us: u64) -> Option<f64> {
     let from = writes.partition_point(|(_, answered)| *answered < killed_us);

@@ -52,6 +52,11 @@ impl<'j> Dest<'j> {
         found.map(|kv| read(&kv.value)).transpose()
     }
 
+    /// The revision here of the last change of the import that is known.
+    pub fn seen(&self) -> i64 {
+        self.seen
+    }
+
     /// Notes how far it has come.
     pub async fn note(&mut self, state: State, revision: i64) -> Result<(), Stop> {
         self.commit(Vec::new(), Some((state, revision))).await
@@ -172,6 +177,7 @@ mod tests {
     /// Against the definition: the order stays, what is together fits and has each key once, and a revision is torn only where it does not fit.
     #[test]
     fn what_is_together_fits() {
+        let mut is_merged = false;
         for seed in 0..200 {
             let mut rng = Rng::new(seed);
             let keys = 1 + rng.below(300);
@@ -188,12 +194,23 @@ mod tests {
                 })
                 .collect();
             let want: Vec<Change> = steps.iter().flat_map(|step| step.changes.clone()).collect();
+            let each: Vec<Vec<Change>> = steps.iter().map(|step| step.changes.clone()).collect();
             let ends: Vec<i64> = steps.iter().map(|step| step.revision).collect();
             let all = together(steps);
             let got: Vec<Change> = all.iter().flat_map(|step| step.changes.clone()).collect();
             assert_eq!(got, want);
-            assert_eq!(all.last().map(|step| step.revision), ends.last().copied());
+            let mut upto = 0;
             for step in &all {
+                let first = upto;
+                while ends.get(upto).is_some_and(|end| *end <= step.revision) {
+                    upto += 1;
+                }
+                // It says the revision that its changes are the last of, and more than one only where they fit.
+                let of: Vec<Change> = each[first..upto].concat();
+                assert_eq!(step.changes, of);
+                let bytes = step.changes.iter().map(bytes_of).sum();
+                assert!(upto - first == 1 || fits(step.changes.len(), bytes), "{} revisions do not fit", upto - first);
+                is_merged |= upto - first > 1;
                 let mut names: Vec<_> = step.changes.iter().map(|(key, _)| key).collect();
                 names.sort();
                 names.dedup();
@@ -205,5 +222,6 @@ mod tests {
             }
             assert_eq!(parts.concat(), want);
         }
+        assert!(is_merged, "nothing shares a transaction");
     }
 }

@@ -1,9 +1,11 @@
 //! Taking over what is there: both sides are read in pages at once, and what differs is changed.
 
+use super::super::words;
 use super::dest::{Change, Dest};
 use super::job::{Job, State, behind};
 use super::source::Source;
 use super::stop::Stop;
+use anyhow::anyhow;
 use mayfly_mesh::proto::etcdserverpb::RangeRequest;
 use mayfly_mesh::proto::mvccpb::KeyValue;
 use std::collections::BTreeMap;
@@ -19,14 +21,21 @@ pub struct Tally {
 }
 
 /// Makes the destination as the source is at its newest revision, which is given.
-pub async fn load(job: &Job, source: &mut Source, dest: &mut Dest<'_>, tally: &mut Tally) -> Result<i64, Stop> {
-    let revision = source.revision().await?;
+/// With `own`, it goes only over what the import has written itself, up to that revision of the destination.
+pub async fn load(
+    job: &Job,
+    source: &mut Source,
+    dest: &mut Dest<'_>,
+    own: Option<i64>,
+    tally: &mut Tally,
+) -> Result<i64, Stop> {
+    let revision = source.revision(job).await?;
     let mut after: Option<Vec<u8>> = None;
     loop {
         let (kvs, more) = source.page(job.there(after.as_deref()), revision).await?;
         let upto = kvs.last().map(|kv| kv.key.clone()).filter(|_| more);
         let beside = job.beside(after.as_deref(), upto.as_deref());
-        let changes = compare(job, kvs, dest, beside, tally).await?;
+        let changes = compare(job, kvs, (&mut *dest, own), beside, tally).await?;
         dest.change(changes, None).await?;
         match upto {
             Some(last) => after = Some(last),
@@ -41,7 +50,7 @@ pub async fn load(job: &Job, source: &mut Source, dest: &mut Dest<'_>, tally: &m
 async fn compare(
     job: &Job,
     kvs: Vec<KeyValue>,
-    dest: &mut Dest<'_>,
+    (dest, own): (&mut Dest<'_>, Option<i64>),
     beside: RangeRequest,
     tally: &mut Tally,
 ) -> Result<Vec<Change>, Stop> {
@@ -61,6 +70,13 @@ async fn compare(
                 Some(value) if *value == kv.value => {
                     wanted.remove(&kv.key);
                     tally.same += 1;
+                }
+                _ if own.is_some_and(|own| kv.mod_revision > own) => {
+                    return Err(Stop::Over(anyhow!(
+                        "{} was written at {} after the last change of this import: --replace makes it as it is at the source",
+                        words::line(&kv.key),
+                        dest.reached.address
+                    )));
                 }
                 Some(_) => {}
                 None => gone.push((kv.key.clone(), None)),

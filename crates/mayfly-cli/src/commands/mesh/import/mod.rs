@@ -17,8 +17,9 @@ use crate::support::ui::{Ui, counted};
 use anyhow::{Result, anyhow};
 use args::ImportArgs;
 use dest::{Dest, together};
-use job::{Job, Progress, State, exactly};
+use job::{Job, Progress, RESERVED, State, exactly, range_of};
 use load::Tally;
+use mayfly_mesh::proto::etcdserverpb::RangeRequest;
 use serde_json::json;
 use source::{Source, Told};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -38,8 +39,9 @@ pub async fn run(args: &ImportArgs, ui: Ui) -> Result<()> {
     let from = args.source();
     let (there, here) = (Way::new(&from)?, Way::new(&args.target)?);
     let (source, dest) = (connect_by(&there, &from).await?, connect_by(&here, &args.target).await?);
-    let (source_id, dest_id) = (cluster_of(&source).await?, cluster_of(&dest).await?);
     let prefix = args.prefix.as_encoded_bytes();
+    let source_id = cluster_of(&source, range_of(prefix)).await?;
+    let dest_id = cluster_of(&dest, exactly(RESERVED)).await?;
     let dest_prefix = args.dest_prefix.as_ref().map_or(prefix, |prefix| prefix.as_encoded_bytes());
     let job = Job::new(source_id, dest_id, prefix, dest_prefix)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -48,10 +50,10 @@ pub async fn run(args: &ImportArgs, ui: Ui) -> Result<()> {
     Import { args, ui, job: &job, by, source, dest, follows: false }.run((&there, &from), (&here, &args.target)).await
 }
 
-/// Which cluster answers.
-async fn cluster_of(reached: &Reached) -> Result<u64> {
+/// Which cluster answers, about keys that may be read there.
+async fn cluster_of(reached: &Reached, keys: RangeRequest) -> Result<u64> {
     let mut kv = reached.kv();
-    let answer = reached.ask(kv.range(exactly(b"/mayfly/import/"))).await?;
+    let answer = reached.ask(kv.range(RangeRequest { limit: 1, keys_only: true, ..keys })).await?;
     Ok(answer.header.map_or(0, |header| header.cluster_id))
 }
 
@@ -105,7 +107,7 @@ impl Import<'_> {
     async fn take(&mut self, side: Side, found: Reached) -> Result<()> {
         match side {
             Side::Dest => self.dest.reached = found,
-            Side::Source => match cluster_of(&found).await {
+            Side::Source => match cluster_of(&found, self.job.there(None)).await {
                 Ok(id) if id != self.job.source => {
                     return Err(anyhow!(
                         "{} is of another cluster than before ({id:016x}, not {:016x}): begin anew with --replace",
@@ -123,15 +125,26 @@ impl Import<'_> {
     async fn work(&mut self, reload: bool) -> Result<(), Stop> {
         let progress = self.dest.progress().await?;
         self.check(progress.as_ref()).await?;
-        let follows = progress.filter(|progress| progress.state == State::Following && !reload);
-        let revision = match follows {
-            // A source that was put back to an earlier state has other changes under the same numbers.
-            Some(progress) if progress.revision <= self.source.revision().await? => {
+        // Of a repeated load that was cut off.
+        let loading = |progress: &&Progress| progress.state == State::Loading && progress.revision > 0;
+        let own = progress.as_ref().filter(loading).map(|progress| progress.revision);
+        let followed = progress.filter(|progress| progress.state == State::Following);
+        // A source that was put back to an earlier state, or begun anew, has other changes under the same numbers.
+        if let Some(Progress { revision, .. }) = followed.as_ref().filter(|_| !self.args.replace)
+            && self.source.revision(self.job).await? < *revision
+        {
+            return Err(Stop::Over(anyhow!(
+                "the source is behind revision {revision}, which is here already: it was put back, or is another one of the same name. --replace makes all as it is there now, and deletes what it does not have"
+            )));
+        }
+        let own = if self.args.replace { None } else { own.or(followed.as_ref().map(|_| self.dest.seen())) };
+        let revision = match followed.filter(|_| !reload) {
+            Some(progress) if progress.revision <= self.source.revision(self.job).await? => {
                 self.dest.note(State::Following, progress.revision).await?;
                 self.follows = true;
                 progress.revision
             }
-            _ => self.load().await?,
+            _ => self.load(own).await?,
         };
         if self.args.once { Ok(()) } else { self.follow(revision).await }
     }
@@ -158,11 +171,11 @@ impl Import<'_> {
         }
     }
 
-    async fn load(&mut self) -> Result<i64, Stop> {
-        self.dest.note(State::Loading, 0).await?;
+    async fn load(&mut self, own: Option<i64>) -> Result<i64, Stop> {
+        self.dest.note(State::Loading, own.unwrap_or(0)).await?;
         self.follows = true;
         let mut tally = Tally::default();
-        let revision = load::load(self.job, &mut self.source, &mut self.dest, &mut tally).await?;
+        let revision = load::load(self.job, &mut self.source, &mut self.dest, own, &mut tally).await?;
         let Tally { put, deleted, same, skipped } = tally;
         let mut text = format!(
             "as the source at revision {revision}: {} written, {deleted} deleted, {same} were the same",

@@ -27,8 +27,10 @@ impl Pages {
             match reached.within(kv.range(request)).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) if status.message().contains("compacted") => return Err(Stop::Compacted),
-                // An answer that is longer than this program takes.
-                Err(status) if status.code() == Code::OutOfRange && self.limit > 1 => self.limit /= 2,
+                // An answer that is longer than this program takes, or than comes in time.
+                Err(status) if self.limit > 1 && matches!(status.code(), Code::OutOfRange | Code::DeadlineExceeded) => {
+                    self.limit /= 2;
+                }
                 Err(status) => return Err(Stop::of(self.side, reached, status)),
             }
         }

@@ -35,9 +35,8 @@ impl Source {
     }
 
     /// Its newest revision.
-    pub async fn revision(&self) -> Result<i64, Stop> {
-        let one =
-            RangeRequest { key: vec![0], range_end: vec![0], limit: 1, count_only: true, ..RangeRequest::default() };
+    pub async fn revision(&self, job: &Job) -> Result<i64, Stop> {
+        let one = RangeRequest { limit: 1, keys_only: true, ..job.there(None) };
         let answer = self.range(one).await.map_err(|status| self.stop(status))?;
         Ok(words::revision(answer.header.as_ref()))
     }

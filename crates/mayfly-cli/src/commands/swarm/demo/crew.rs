@@ -2,12 +2,13 @@
 
 use super::super::relay::{self, Faults};
 use super::{Ask, Client, Write, put};
+use crate::support::child::OwnedChild;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,17 +31,8 @@ struct Mate {
     data: PathBuf,
     listen: SocketAddr,
     advertise: SocketAddr,
-    child: Option<Child>,
+    child: Option<OwnedChild>,
     client: Option<Client>,
-}
-
-impl Drop for Mate {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill(); // nobody outlives the demo
-            let _ = child.wait();
-        }
-    }
 }
 
 pub struct Crew {
@@ -85,7 +77,7 @@ impl Crew {
         }
         let log = mate.data.with_extension("log");
         let errors = std::fs::File::options().create(true).append(true).open(&log)?;
-        mate.child = Some(command.stdout(Stdio::null()).stderr(errors).spawn()?);
+        mate.child = Some(OwnedChild(command.stdout(Stdio::null()).stderr(errors).spawn()?));
         let begun = Instant::now();
         loop {
             let child = mate.child.as_mut().context("just started")?;
@@ -138,10 +130,7 @@ impl Crew {
             writes
         });
         tokio::time::sleep(Duration::from_millis(150)).await;
-        if let Some(mut child) = self.mates[i].child.take() {
-            let _ = child.kill(); // SIGKILL
-            let _ = child.wait();
-        }
+        self.mates[i].child = None; // SIGKILL
         writing.await.unwrap_or_default()
     }
 

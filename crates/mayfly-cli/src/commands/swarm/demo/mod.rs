@@ -7,6 +7,7 @@ use super::args::DemoArgs;
 use super::control::{Ask, Bytes, Client};
 use super::picture;
 use super::relay::Faults;
+use crate::support::child::unless_interrupted;
 use crate::support::output::{Files, Output, PICTURE};
 use crate::support::ui::Ui;
 use anyhow::{Result, bail};
@@ -41,7 +42,7 @@ pub fn run(args: &DemoArgs, ui: Ui) -> Result<()> {
     let plot = args.plot.as_deref().map(|path| files.writing("--plot", path, PICTURE)).transpose()?;
     files.refuse_json(ui)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(play(args, plot.as_ref(), ui))?;
+    let report = runtime.block_on(unless_interrupted(play(args, plot.as_ref(), ui)))?;
     files.result(ui, &report.text(), &report.json())
 }
 
