@@ -171,6 +171,18 @@ fn what_is_there_is_not_overwritten_unasked() {
     let counts = ["put", "deleted", "same", "left_out"].map(|name| loaded[name].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 298, 1], "{told}");
     assert_eq!(under(&dest.clients, ""), under(&source.clients, ""));
+    // What somebody else has written here since is neither deleted nor overwritten unasked.
+    for key in ["mine", "123"] {
+        let before = under(&dest.clients, "").unwrap();
+        ok(&dest.clients, &["put", key, "mine"]);
+        let (code, refused) = import(&[]);
+        let why = refused["error"].as_str().unwrap();
+        assert_eq!(code, Some(1));
+        assert!(why.contains(&format!("{key} was written")) && why.contains("--replace"), "{refused}");
+        assert_eq!(value(&dest.clients, key), Some("mine".into()));
+        let (code, _) = import(&["--replace"]);
+        assert_eq!((code, under(&dest.clients, "").unwrap()), (Some(0), before));
+    }
     let (code, told) = import_to(&source.clients, &["--prefix", "0", "--dest-prefix", "0/"]);
     assert_eq!(code, Some(2), "{told}");
     let out = run(&["mesh", "import", "--once", "--from", &free(), "--endpoints", &dest.clients], b"");
