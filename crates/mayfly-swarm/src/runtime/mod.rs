@@ -8,6 +8,7 @@ use crate::membership::{Member, Metadata};
 use crate::memory::{MemoryLimits, Record};
 use crate::topology::View;
 use crate::{Node, NodeConfig, Now, Replica, Result, SwarmError, Topology, Traffic};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -110,6 +111,8 @@ struct Shared<T> {
     trust: Option<Arc<TrustStore>>,
     /// Held while the list is made equal to somebody's: one at a time is enough.
     trust_turn: tokio::sync::Mutex<()>,
+    /// Whose list is asked for next, and which one it has.
+    trust_waiting: Mutex<BTreeMap<NodeId, [u8; 32]>>,
     started: Instant,
     changes: broadcast::Sender<Changed>,
     due: Notify,
@@ -167,6 +170,7 @@ impl<T: Transport> Runtime<T> {
             disk,
             trust,
             trust_turn: Default::default(),
+            trust_waiting: Default::default(),
             started,
             changes,
             due,

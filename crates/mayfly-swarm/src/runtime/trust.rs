@@ -4,13 +4,14 @@
 
 use super::Runtime;
 use super::node_loop::{REFUSED, TOPIC_TRUST};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use mayfly_base::{NodeId, Rng};
 use mayfly_wire::{Peer, Reply, Transport, TrustAsk, TrustExchange, TrustStore, WireError, from_payload};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -37,7 +38,7 @@ impl<T: Transport> Runtime<T> {
                 }
             }
             if let Some(told) = told {
-                runtime.equalise_unless(&trust, from, || told == trust.digest()).await;
+                runtime.equalise_with(&trust, from, told).await;
             }
         });
     }
@@ -78,7 +79,7 @@ impl<T: Transport> Runtime<T> {
                 () = tokio::time::sleep(COMPARE_TIME) => {
                     let alive = self.alive();
                     if let Some(&to) = alive.get(rng.below(alive.len() as u64) as usize) {
-                        self.equalise(&trust, to).await;
+                        self.compare_with(&trust, to).await;
                     }
                 }
                 _ = stop.changed() => {}
@@ -121,17 +122,30 @@ impl<T: Transport> Runtime<T> {
         news.known
     }
 
-    /// Fetches what is missing here and not there.
-    async fn equalise(&self, trust: &Arc<TrustStore>, with: Peer) {
-        self.equalise_unless(trust, with, || false).await;
+    /// Fetches what is missing here and not there, unless that is being done: the next comparison is soon.
+    async fn compare_with(&self, trust: &Arc<TrustStore>, with: Peer) {
+        if let Ok(_turn) = self.0.trust_turn.try_lock() {
+            self.equalise(trust, with).await;
+        }
     }
 
-    /// One at a time: what one has fetched, the next need not.
-    async fn equalise_unless(&self, trust: &Arc<TrustStore>, with: Peer, is_equal: impl FnOnce() -> bool) {
-        let _turn = self.0.trust_turn.lock().await;
-        if is_equal() {
+    /// However often a peer says which list it has while others are asked, it is asked once after them, if its last word still differs.
+    async fn equalise_with(&self, trust: &Arc<TrustStore>, with: Peer, its: [u8; 32]) {
+        if self.waiting().insert(with.id, its).is_some() {
             return;
         }
+        let _turn = self.0.trust_turn.lock().await; // one at a time: what one has fetched, the next need not
+        let its = self.waiting().remove(&with.id);
+        if its.is_some_and(|its| its != trust.digest()) {
+            self.equalise(trust, with).await;
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<NodeId, [u8; 32]>> {
+        self.0.trust_waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn equalise(&self, trust: &Arc<TrustStore>, with: Peer) {
         match self.fetch_trust(trust, with).await {
             Ok(0) => {}
             Ok(taken) => info!(peer = %with.id.short(), records = taken, "trust list grew"),
