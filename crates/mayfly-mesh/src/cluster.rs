@@ -124,7 +124,6 @@ pub(crate) fn before(transaction: &ReadTransaction) -> Result<Vec<u64>, Fault> {
 }
 
 /// The members that the records of a snapshot hold.
-#[cfg(feature = "grpc")]
 pub(crate) fn summarise(next: Next<'_>) -> Result<Membership, Fault> {
     let damaged = || Fault::Damaged("a record of the cluster is not one".into());
     let first = next()?.ok_or_else(damaged)?;

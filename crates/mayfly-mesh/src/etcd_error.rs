@@ -1,6 +1,5 @@
 //! What is refused, in etcd's words: clients in Go compare the text.
 
-#[cfg(feature = "grpc")]
 use tonic::{Code, Status};
 
 macro_rules! etcd_errors {
@@ -27,7 +26,6 @@ macro_rules! etcd_errors {
             }
 
             /// The gRPC code.
-            #[cfg(feature = "grpc")]
             pub fn code(self) -> Code {
                 match self { $(Self::$name => Code::$code),* }
             }
@@ -90,7 +88,6 @@ etcd_errors! {
     NoPasswordUser = 67, Unknown, "auth: authentication failed, password was given for no password user";
 }
 
-#[cfg(feature = "grpc")]
 impl EtcdError {
     /// As Go prints it, which is what etcd tells within an answer: "rpc error: code = … desc = …".
     pub(crate) fn in_words_of_go(self) -> String {
@@ -98,7 +95,6 @@ impl EtcdError {
     }
 }
 
-#[cfg(feature = "grpc")]
 impl From<EtcdError> for Status {
     fn from(error: EtcdError) -> Self {
         Status::new(error.code(), error.text())

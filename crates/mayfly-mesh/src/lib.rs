@@ -16,10 +16,8 @@
 extern crate self as mayfly_mesh;
 
 pub mod auth;
-#[cfg(feature = "grpc")]
 pub mod backup;
 mod ballot;
-#[cfg(feature = "raft")]
 mod bell;
 mod cluster;
 #[cfg(feature = "config")]
@@ -31,7 +29,6 @@ mod etcd_error;
 mod ids;
 pub mod kv;
 mod lease;
-#[cfg_attr(not(feature = "raft"), allow(dead_code, unused_imports, reason = "only consensus keeps a log"))]
 mod log;
 mod logged;
 mod member_file;
@@ -39,12 +36,10 @@ pub mod models;
 mod module;
 mod mutant;
 pub mod proto;
-#[cfg(feature = "raft")]
 mod raft;
 pub mod recover;
 mod refusal;
 mod refused;
-#[cfg(feature = "grpc")]
 mod server;
 mod store;
 mod timing;
@@ -64,10 +59,8 @@ pub use logged::{Applied, Logged};
 pub use module::{Emit, Fault, Module, Next, Refounding};
 #[cfg(feature = "mutants")]
 pub use mutant::Guard;
-#[cfg(feature = "raft")]
 pub use raft::{Arrival, Consensus, ConsensusConfig, DiskWork, MESH_TOPIC, Profile, Seat, Surroundings};
 pub use refused::{Refused, Why};
-#[cfg(feature = "grpc")]
 pub use server::{Bound, Clients, ETCD_LEVEL, InClear, MAX_REQUEST_BYTES, Tls, serve, serve_with};
 pub use store::{Refound, Store};
 pub use upkeep::{Keep, Pace, Upkeep, UpkeepConfig};

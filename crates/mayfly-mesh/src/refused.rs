@@ -38,7 +38,6 @@ pub struct Refused([AtomicU64; ALL.len()]);
 
 impl Refused {
     /// One more, with the code of its refusal.
-    #[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "a cluster of one is asked nothing"))]
     pub(crate) fn note(&self, code: u16) {
         if let Some(place) = ALL.iter().position(|(why, _)| *why as u16 == code) {
             self.0[place].fetch_add(1, Ordering::Relaxed);
@@ -52,7 +51,6 @@ impl Refused {
     }
 
     /// All of them, by a word for the reason.
-    #[cfg(feature = "grpc")]
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
         ALL.iter().zip(&self.0).map(|((_, word), count)| (*word, count.load(Ordering::Relaxed)))
     }

@@ -26,7 +26,6 @@ impl Histogram {
     }
 
     /// How many took at most so many seconds, for each step; how many there were, and how long they took together.
-    #[cfg(feature = "grpc")]
     pub(crate) fn read(&self) -> (Vec<(f64, u64)>, u64, f64) {
         let mut upto = 0;
         let step = |(step, count): (usize, &AtomicU64)| {
@@ -58,7 +57,7 @@ impl Times {
     }
 }
 
-#[cfg(all(test, feature = "grpc"))]
+#[cfg(test)]
 mod tests {
     use super::Histogram;
     use std::time::Duration;

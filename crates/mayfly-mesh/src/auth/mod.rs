@@ -1,25 +1,18 @@
 //! Users, roles and tokens, as etcd has them: who may read and write which keys.
 
 mod command;
-#[cfg(feature = "grpc")]
 mod password;
 mod ranges;
 mod rights;
 mod snapshot;
 mod tables;
-#[cfg(feature = "grpc")]
 mod token;
 
-#[cfg(feature = "grpc")]
 pub(crate) use command::{TICKS, has_no_password};
-#[cfg(feature = "grpc")]
 pub(crate) use password::{hash, is_right};
 pub(crate) use rights::{Rights, admin, is_enabled};
-#[cfg(feature = "grpc")]
 pub(crate) use snapshot::{AuthSummary, summarise};
-#[cfg(feature = "grpc")]
 pub(crate) use tables::Look;
-#[cfg(feature = "grpc")]
 pub(crate) use token::{Secret, Shown};
 
 use crate::entry::{Entry, Tag};
@@ -103,7 +96,6 @@ pub fn outcome(bytes: &[u8]) -> Result<Answer<u64>, Fault> {
 ///
 /// # Errors
 /// The database.
-#[cfg(feature = "grpc")]
 pub(crate) fn has_tokens(transaction: &ReadTransaction) -> Result<bool, Fault> {
     use redb::ReadableTableMetadata;
     Ok(!transaction.open_table(tables::TOKENS)?.is_empty()?)

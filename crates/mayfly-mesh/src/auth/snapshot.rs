@@ -74,7 +74,6 @@ pub(super) fn restore(transaction: &WriteTransaction, next: Next<'_>) -> Result<
 }
 
 /// What there is of users.
-#[cfg(feature = "grpc")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AuthSummary {
     pub(crate) enabled: bool,
@@ -83,7 +82,6 @@ pub(crate) struct AuthSummary {
 }
 
 /// Reads all records, each as one that is restored would be read.
-#[cfg(feature = "grpc")]
 pub(crate) fn summarise(next: Next<'_>) -> Result<AuthSummary, Fault> {
     let (State { enabled, .. }, [users, roles, tokens]) = head(next)?;
     let mut record = || next()?.ok_or_else(damaged);

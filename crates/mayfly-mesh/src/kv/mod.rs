@@ -9,7 +9,6 @@ mod lease;
 mod lease_table;
 mod measure;
 mod permit;
-#[cfg(feature = "grpc")]
 mod permit_read;
 mod put_delete;
 mod range;
@@ -17,7 +16,6 @@ mod refound;
 mod size;
 mod snapshot;
 mod span;
-#[cfg(feature = "grpc")]
 mod summary;
 mod tables;
 mod txn;
@@ -33,11 +31,9 @@ pub use history::{KvHash, hash};
 pub(crate) use history::{Removal, is_removed, remove};
 pub(crate) use lease_table::{Lease, attached, count, granted_after, lease, leases};
 pub use measure::measure;
-#[cfg(feature = "grpc")]
 pub(crate) use permit_read::{may_keep, may_look, read_txn as permit_read_txn};
 pub(crate) use size::used;
 pub(crate) use span::Span;
-#[cfg(feature = "grpc")]
 pub(crate) use summary::{KvSummary, summarise};
 pub(crate) use tables::Clock;
 

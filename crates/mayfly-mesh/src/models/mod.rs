@@ -5,7 +5,6 @@ mod blobs;
 mod live;
 mod manifest;
 mod refusal;
-#[cfg(any(feature = "raft", feature = "grpc"))]
 mod signed;
 mod tables;
 
@@ -13,7 +12,6 @@ pub use blobs::{Blobs, CHUNK, FOLDER};
 pub use live::{Chosen, Live, Served};
 pub use manifest::{Lineage, MAX_MANIFEST, Manifest, SIGNED_AS, check_name};
 pub use refusal::ModelRefusal;
-#[cfg(any(feature = "raft", feature = "grpc"))]
 pub use signed::{Unfit, check, check_bytes};
 pub use tables::{Told, Which, event_count, events, version, versions, wanted};
 
@@ -113,7 +111,6 @@ impl<'r> Record<'r> {
 }
 
 /// The versions that the records of a snapshot hold.
-#[cfg(feature = "grpc")]
 pub(crate) fn summarise(next: Next<'_>) -> Result<Vec<Version>, Fault> {
     let mut versions = Vec::new();
     while let Some(record) = next()? {
@@ -151,7 +148,6 @@ pub fn answer(bytes: &[u8]) -> Result<Told<Version>, String> {
 
 /// What a member needs to keep artefacts.
 #[derive(Clone)]
-#[cfg(any(feature = "raft", feature = "grpc"))]
 pub struct ModelHost {
     /// Where they lie.
     pub blobs: Blobs,
@@ -159,7 +155,6 @@ pub struct ModelHost {
     pub trusts: std::sync::Arc<dyn Fn(&mayfly_base::NodeId) -> bool + Send + Sync>,
 }
 
-#[cfg(any(feature = "raft", feature = "grpc"))]
 impl std::fmt::Debug for ModelHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ModelHost").field("blobs", &self.blobs).finish_non_exhaustive()

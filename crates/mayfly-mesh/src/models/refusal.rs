@@ -24,7 +24,6 @@ macro_rules! refusals {
             }
 
             /// The gRPC code.
-            #[cfg(feature = "grpc")]
             pub fn code(self) -> tonic::Code {
                 match self { $(Self::$name => tonic::Code::$code),* }
             }

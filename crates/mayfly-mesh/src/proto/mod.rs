@@ -17,13 +17,11 @@ pub mod etcdserverpb {
 }
 
 /// etcd's locks.
-#[cfg(feature = "grpc")]
 pub mod v3lockpb {
     include!("generated/v3lockpb.rs");
 }
 
 /// etcd's elections.
-#[cfg(feature = "grpc")]
 pub mod v3electionpb {
     include!("generated/v3electionpb.rs");
 }
@@ -39,7 +37,6 @@ pub mod modelspb {
 }
 
 /// What members ask each other.
-#[cfg(feature = "raft")]
 pub mod linkpb {
     include!("generated/linkpb.rs");
 }

@@ -4,7 +4,6 @@ mod batch;
 mod log;
 mod open;
 mod refound;
-#[cfg(feature = "grpc")]
 mod restore;
 mod room;
 mod snapshot;
@@ -12,10 +11,8 @@ mod snapshot;
 pub(crate) use batch::Batch;
 pub use refound::Refound;
 pub(crate) use refound::after;
-#[cfg(feature = "grpc")]
 pub(crate) use restore::Checks;
 pub(crate) use snapshot::View;
-#[cfg(feature = "grpc")]
 pub(crate) use snapshot::{FORMAT, MAGIC, Walked, walk};
 
 use crate::entry::Tag;
@@ -71,7 +68,6 @@ impl Store {
     }
 
     /// The folder of the node; none where its disk is in memory.
-    #[cfg(feature = "raft")]
     pub(crate) fn folder(&self) -> Option<&Path> {
         self._lock.as_ref().and_then(|_| self.path.parent())
     }
@@ -134,7 +130,6 @@ impl Store {
     }
 
     /// Makes changes together, and flushes them where something in them asks for it. Were they flushed?
-    #[cfg(feature = "raft")]
     pub(crate) fn write_together<T>(&self, act: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<(T, bool)> {
         guard(&self.path, || {
             let mut batch = Batch::begin(self)?;

@@ -116,7 +116,6 @@ pub(crate) struct Header {
 
 /// A stream that was read to its end, and whose hash is that of its bytes.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "backups are looked at more closely"))]
 pub(crate) struct Walked {
     pub(crate) header: Header,
     /// BLAKE3 over everything before it.
@@ -187,7 +186,6 @@ pub(super) fn take(
 
 impl View {
     /// The revision of its newest write.
-    #[cfg(feature = "grpc")]
     pub(crate) fn revision(&self) -> core::result::Result<i64, Fault> {
         crate::kv::revision(&self.transaction)
     }

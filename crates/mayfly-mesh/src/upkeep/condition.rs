@@ -59,7 +59,6 @@ impl Condition {
     }
 
     /// How often another member was found to lead.
-    #[cfg(feature = "grpc")]
     pub(crate) fn leader_changes(&self) -> u64 {
         self.leader.lock().unwrap_or_else(PoisonError::into_inner).1
     }
@@ -69,7 +68,6 @@ impl Condition {
         self.differs.load(Ordering::Relaxed)
     }
 
-    #[cfg(feature = "grpc")]
     pub(crate) fn quota(&self) -> u64 {
         self.quota
     }
@@ -109,7 +107,6 @@ impl Condition {
     }
 
     /// Room for a request that may take so much; none where the quota has none.
-    #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "clients alone are bound by it"))]
     pub(crate) fn reserve(self: &Arc<Self>, cost: u64) -> Option<Reserved> {
         let coming = self.coming.fetch_add(cost, Ordering::Relaxed) + cost;
         self.pending.fetch_add(1, Ordering::Relaxed);
@@ -119,19 +116,16 @@ impl Condition {
         (cost == 0 || has_room).then_some(reserved)
     }
 
-    #[cfg(feature = "grpc")]
     pub(crate) fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Requests that wait, and those that failed.
-    #[cfg(feature = "grpc")]
     pub(crate) fn requests(&self) -> (i64, u64) {
         (self.pending.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// A request did not fit: as good as full.
-    #[cfg(feature = "grpc")]
     pub(crate) fn needs_alarm(&self) -> bool {
         !self.own_no_space.load(Ordering::Relaxed)
     }
@@ -144,7 +138,6 @@ pub(crate) struct Reserved {
     cost: u64,
 }
 
-#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "clients alone are bound by it"))]
 impl Reserved {
     /// The request is in the state: it counts as used until that is looked at again.
     pub(crate) fn written(self) {

@@ -6,10 +6,8 @@ mod pace;
 mod retention;
 
 pub(crate) use condition::Condition;
-#[cfg(feature = "grpc")]
 pub(crate) use condition::Reserved;
 pub use pace::Pace;
-#[cfg(feature = "grpc")]
 pub(crate) use pace::Threads;
 pub use retention::Keep;
 

@@ -20,14 +20,12 @@ pub trait Pace: Clone + Send + Sync + 'static {
 }
 
 /// tokio's time and threads.
-#[cfg(feature = "grpc")]
 #[derive(Clone)]
 pub(crate) struct Threads {
     pub(crate) ends: tokio::sync::watch::Receiver<bool>,
     pub(crate) begun: std::time::Instant,
 }
 
-#[cfg(feature = "grpc")]
 impl Pace for Threads {
     async fn pause(&self, time: Duration) -> bool {
         let mut ends = self.ends.clone();

@@ -198,7 +198,6 @@ impl Hub {
     }
 
     /// Returns when watching ends, with the reason.
-    #[cfg(feature = "grpc")]
     pub(crate) async fn ended(&self) -> MeshError {
         let mut end = self.end.subscribe();
         let reason = end.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());

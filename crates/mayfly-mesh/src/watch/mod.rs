@@ -10,5 +10,4 @@ mod watching;
 
 pub use hub::Hub;
 pub use watching::Watching;
-#[cfg(feature = "grpc")]
 pub(crate) use watching::watched;

@@ -855,7 +855,6 @@ impl AlarmType {
     }
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod kv_client {
     #![allow(
         unused_variables,
@@ -1037,7 +1036,6 @@ pub mod kv_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod kv_server {
     #![allow(
         unused_variables,
@@ -1409,7 +1407,6 @@ pub mod kv_server {
     }
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod watch_client {
     #![allow(
         unused_variables,
@@ -1513,7 +1510,6 @@ pub mod watch_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod watch_server {
     #![allow(
         unused_variables,
@@ -1700,7 +1696,6 @@ pub mod watch_server {
     }
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod lease_client {
     #![allow(
         unused_variables,
@@ -1906,7 +1901,6 @@ pub mod lease_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod lease_server {
     #![allow(
         unused_variables,
@@ -2301,7 +2295,6 @@ pub mod lease_server {
     }
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod cluster_client {
     #![allow(
         unused_variables,
@@ -2504,7 +2497,6 @@ pub mod cluster_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod cluster_server {
     #![allow(
         unused_variables,
@@ -2893,7 +2885,6 @@ pub mod cluster_server {
     }
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod maintenance_client {
     #![allow(
         unused_variables,
@@ -3132,7 +3123,6 @@ pub mod maintenance_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod maintenance_server {
     #![allow(
         unused_variables,
@@ -3842,7 +3832,6 @@ pub struct AuthRoleRevokePermissionResponse {
     pub header: ::core::option::Option<ResponseHeader>,
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod auth_client {
     #![allow(
         unused_variables,
@@ -4329,7 +4318,6 @@ pub mod auth_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod auth_server {
     #![allow(
         unused_variables,

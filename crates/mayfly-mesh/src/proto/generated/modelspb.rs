@@ -353,7 +353,6 @@ impl Stage {
     }
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod models_client {
     #![allow(
         unused_variables,
@@ -658,7 +657,6 @@ pub mod models_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod models_server {
     #![allow(
         unused_variables,

@@ -70,7 +70,6 @@ pub struct ProclaimResponse {
     pub header: ::core::option::Option<super::etcdserverpb::ResponseHeader>,
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod election_client {
     #![allow(
         unused_variables,
@@ -267,7 +266,6 @@ pub mod election_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod election_server {
     #![allow(
         unused_variables,

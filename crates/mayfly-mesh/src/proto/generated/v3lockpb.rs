@@ -28,7 +28,6 @@ pub struct UnlockResponse {
     pub header: ::core::option::Option<super::etcdserverpb::ResponseHeader>,
 }
 /// Generated client implementations.
-#[cfg(feature = "grpc")]
 pub mod lock_client {
     #![allow(
         unused_variables,
@@ -147,7 +146,6 @@ pub mod lock_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "grpc")]
 pub mod lock_server {
     #![allow(
         unused_variables,

@@ -1,13 +1,11 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-#[cfg(feature = "grpc")]
 pub mod auth;
 pub mod disk;
 pub mod memory;
 pub mod model;
 pub mod ops;
-#[cfg(feature = "grpc")]
 pub mod served;
 
 use mayfly_mesh::{Applied, Engine, Logged, MeshError, Single, Store, kv};

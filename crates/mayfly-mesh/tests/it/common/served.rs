@@ -34,7 +34,6 @@ impl Node {
         Self::of(store, config, Clients::loopback(0).bind().await.expect("a port")).await
     }
 
-    #[cfg(feature = "raft")]
     pub async fn with_models(store: Store, models: mayfly_mesh::models::ModelHost) -> Self {
         let clients = Clients::loopback(0).bind().await.expect("a port").with_models(models);
         Self::of(store, UpkeepConfig::default(), clients).await
