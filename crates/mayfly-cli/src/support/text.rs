@@ -1,6 +1,12 @@
 //! Strangers' words on a terminal: names, descriptions and messages out of files and from the network must not steer it.
 use serde_json::Value;
 
+/// Bytes that are no text, in lowercase hexadecimal.
+#[cfg(any(test, feature = "run", feature = "swarm"))]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// One line: whatever would move the cursor, change colours, break the line or turn the direction of writing is shown by its code.
 #[cfg(any(test, feature = "swarm"))]
 pub fn plain(text: &str) -> String {

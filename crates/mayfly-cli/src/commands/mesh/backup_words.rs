@@ -1,7 +1,7 @@
 //! What a backup is, in words and as an object.
 
 use super::words;
-use crate::support::text::plain;
+use crate::support::text::{hex, plain};
 use crate::support::ui::{counted, grouped};
 use mayfly_mesh::backup::{Artefact, Backup, Seal, Seat};
 use mayfly_mesh::proto::etcdserverpb::{AlarmMember, AlarmType};
@@ -18,10 +18,6 @@ fn size(n: u64) -> String {
 
 fn many(n: u64, noun: &str) -> String {
     counted(usize::try_from(n).unwrap_or(usize::MAX), noun)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Seconds since 1970 as a date and time, in UTC.

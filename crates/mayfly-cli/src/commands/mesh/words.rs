@@ -1,6 +1,6 @@
 //! Keys, values, ids and revisions: how they are read and shown.
 
-use crate::support::text;
+use crate::support::text::{self, hex};
 use crate::support::ui::Ui;
 use anyhow::Result;
 use mayfly_mesh::proto::etcdserverpb::ResponseHeader;
@@ -66,10 +66,6 @@ pub fn kv_json(kv: &KeyValue) -> Value {
 /// A result; for people nothing at all where there is nothing to say.
 pub fn show(ui: Ui, text: &str, object: &Value) -> Result<()> {
     if text.is_empty() && !ui.json { Ok(()) } else { ui.result(text, object) }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What `mayfly run` says.
 use crate::support::metrics::{details, headline, object as figures, over};
+use crate::support::text::hex;
 use crate::support::ui::{Ui, grouped, seconds};
 use anyhow::{Error, anyhow};
 use mayfly_lifecycle::{Built, Candidate, Certificate, LifeError, Missed};
@@ -98,8 +99,4 @@ pub fn certificate(certificate: &Certificate) -> Value {
         "signature": Value::Null,
         "form": hex(&certificate.to_bytes()),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::super::requests::prefix_end;
 use crate::support::exit::Usage;
+use crate::support::text::hex;
 use mayfly_mesh::proto::etcdserverpb::RangeRequest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -63,7 +64,7 @@ impl Job {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
-        let name: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(&hasher.finalize()[..8]);
         let key = [RESERVED, name.as_bytes()].concat();
         Ok(Self { source, prefix: prefix.to_vec(), dest_prefix: dest_prefix.to_vec(), key })
     }
