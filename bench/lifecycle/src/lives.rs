@@ -93,7 +93,9 @@ impl Setting {
         let start = Instant::now();
         std::thread::scope(|threads| {
             let threads: Vec<_> = (0..8).map(|_| threads.spawn(part)).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
         })?;
         Ok(start.elapsed())
     }

@@ -6,6 +6,7 @@ use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::etcdserverpb::{MemberListRequest, PutRequest, StatusRequest};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,16 +19,29 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Whose processes they are.
 pub enum Kind {
-    /// Ours: the binary.
-    Mayfly(PathBuf),
-    Etcd,
+    /// Ours: the binary, and whether its members are told that they share a local network.
+    Mayfly { binary: PathBuf, is_lan: bool },
+    /// With TLS between its members or without.
+    Etcd { has_tls: bool },
 }
 
 impl Kind {
+    pub fn of(name: &str, binary: &Path) -> Result<Self> {
+        match name {
+            "mayfly" | "mayfly-lan" => {
+                Ok(Self::Mayfly { binary: std::path::absolute(binary)?, is_lan: name == "mayfly-lan" })
+            }
+            "etcd" | "etcd-tls" => Ok(Self::Etcd { has_tls: name == "etcd-tls" }),
+            other => bail!("{other} is none of mayfly, mayfly-lan, etcd, etcd-tls"),
+        }
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Mayfly(_) => "mayfly",
-            Self::Etcd => "etcd",
+            Self::Mayfly { is_lan: false, .. } => "mayfly",
+            Self::Mayfly { is_lan: true, .. } => "mayfly-lan",
+            Self::Etcd { has_tls: false } => "etcd",
+            Self::Etcd { has_tls: true } => "etcd-tls",
         }
     }
 }
@@ -47,6 +61,15 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Resident, in MiB.
+    fn memory(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill(); // SIGKILL
@@ -62,6 +85,17 @@ pub struct Cluster {
     /// Where clients are served.
     pub addresses: Vec<String>,
     folder: TempDir,
+}
+
+/// Of 512 bytes, in all files of a folder.
+fn blocks(folder: &Path) -> Result<u64> {
+    let mut all = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        all += if found.is_dir() { blocks(&entry.path())? } else { found.blocks() };
+    }
+    Ok(all)
 }
 
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
@@ -85,14 +119,14 @@ impl Cluster {
         let peers = free_ports::<MEMBERS>()?;
         let addresses = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let (program, commands) = match kind {
-            Kind::Mayfly(binary) => (binary.clone(), mayfly(folder.path(), &clients, &peers)),
-            Kind::Etcd => ("etcd".into(), etcd(folder.path(), &clients, &peers)),
+            Kind::Mayfly { binary, is_lan } => (binary.clone(), mayfly(folder.path(), &clients, &peers, *is_lan)),
+            Kind::Etcd { has_tls } => ("etcd".into(), etcd(folder.path(), &clients, &peers, *has_tls)),
         };
         let mut cluster =
             Self { processes: (0..MEMBERS).map(|_| None).collect(), commands, program, addresses, folder };
         cluster.start_one(0)?;
         for i in 1..MEMBERS {
-            if let Kind::Mayfly(_) = kind {
+            if let Kind::Mayfly { .. } = kind {
                 cluster.let_in(i).await?;
             }
             cluster.start_one(i)?;
@@ -124,6 +158,26 @@ impl Cluster {
     /// What all processes have had of the processors so far.
     pub fn cpu_time(&self) -> Result<Duration> {
         self.processes.iter().flatten().map(|process| process.cpu_time()).sum()
+    }
+
+    /// Of each process.
+    pub fn memory_mib(&self) -> Result<Vec<f64>> {
+        self.processes.iter().flatten().map(Process::memory).collect()
+    }
+
+    /// Of each process, blocks of holes not counted.
+    pub fn disk_mib(&self) -> Result<Vec<f64>> {
+        (0..MEMBERS).map(|i| Ok(blocks(&self.folder.path().join(i.to_string()))? as f64 / 2048.0)).collect()
+    }
+
+    /// The latest term that a member knows of: each election is at least one more.
+    pub async fn term(&self) -> Result<u64> {
+        let mut term = 0;
+        for address in &self.addresses {
+            let status = MaintenanceClient::new(connect(address).await?).status(StatusRequest {}).await?;
+            term = term.max(status.into_inner().raft_term);
+        }
+        Ok(term)
     }
 
     /// SIGKILL.
@@ -206,26 +260,28 @@ pub async fn connect(address: &str) -> Result<Channel> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?)
 }
 
-fn mayfly(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS]) -> Vec<Vec<String>> {
+fn mayfly(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS], is_lan: bool) -> Vec<Vec<String>> {
+    let profile = if is_lan { "lan" } else { "region" };
     let command = |i: usize| {
         let data = folder.join(i.to_string()).display().to_string();
         let token = if i > 0 { format!("--token {data}.token") } else { String::new() };
         words(&format!(
-            "node --data {data} --listen 127.0.0.1:{} --mesh --clients 127.0.0.1:{} --log warn {token}",
+            "node --data {data} --listen 127.0.0.1:{} --mesh --profile {profile} --clients 127.0.0.1:{} --log warn {token}",
             peers[i], clients[i]
         ))
     };
     (0..MEMBERS).map(command).collect()
 }
 
-fn etcd(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS]) -> Vec<Vec<String>> {
-    let all: Vec<String> = (0..MEMBERS).map(|i| format!("n{i}=http://127.0.0.1:{}", peers[i])).collect();
+fn etcd(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS], has_tls: bool) -> Vec<Vec<String>> {
+    let (scheme, tls) = if has_tls { ("https", "--peer-auto-tls") } else { ("http", "") };
+    let all: Vec<String> = (0..MEMBERS).map(|i| format!("n{i}={scheme}://127.0.0.1:{}", peers[i])).collect();
     let command = |i: usize| {
         let (client, peer) = (clients[i], peers[i]);
         words(&format!(
             "--name n{i} --data-dir {}/{i} --log-level error --initial-cluster {} --listen-client-urls http://127.0.0.1:{client} \
-             --advertise-client-urls http://127.0.0.1:{client} --listen-peer-urls http://127.0.0.1:{peer} \
-             --initial-advertise-peer-urls http://127.0.0.1:{peer}",
+             --advertise-client-urls http://127.0.0.1:{client} --listen-peer-urls {scheme}://127.0.0.1:{peer} \
+             --initial-advertise-peer-urls {scheme}://127.0.0.1:{peer} {tls}",
             folder.display(),
             all.join(",")
         ))

@@ -3,10 +3,11 @@
 
 mod cluster;
 mod failover;
+mod growth;
 mod load;
 mod report;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
 use cluster::{Cluster, Kind};
 use load::What;
@@ -35,7 +36,16 @@ struct Args {
     /// The binary that is measured: `cargo build --release -p mayfly-cli --features full` makes it.
     #[arg(long, default_value = "target/release/mayfly")]
     mayfly: PathBuf,
-    /// Only these: mayfly, etcd.
+    /// Minutes of full load by 64 clients in which elections are counted, in the first round.
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// Keys that are written to see what they cost, in the first round.
+    #[arg(long, default_value_t = 0)]
+    keys: usize,
+    /// Watchers beside those keys.
+    #[arg(long, default_value_t = 10_000)]
+    watchers: usize,
+    /// Only these: mayfly, mayfly-lan, etcd, etcd-tls.
     #[arg(long, value_delimiter = ',', default_values = ["mayfly", "etcd"])]
     of: Vec<String>,
 }
@@ -43,22 +53,22 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let kinds = args.of.iter().map(|name| match name.as_str() {
-        "mayfly" => Ok(Kind::Mayfly(std::path::absolute(&args.mayfly)?)),
-        "etcd" => Ok(Kind::Etcd),
-        other => bail!("{other} is neither mayfly nor etcd"),
-    });
-    let kinds: Vec<Kind> = kinds.collect::<Result<_>>()?;
+    let kinds: Vec<Kind> = args.of.iter().map(|name| Kind::of(name, &args.mayfly)).collect::<Result<_>>()?;
     let mut rows: Vec<Row> = Vec::new();
     for round in 0..args.rounds {
         for kind in &kinds {
             eprintln!("round {} of {}: {}", round + 1, args.rounds, kind.name());
-            for (name, value) in measure(kind, &args).await? {
+            let mut measured = measure(kind, &args).await?;
+            if round == 0 {
+                measured.extend(measure_once(kind, &args).await?);
+            }
+            for (name, value) in measured {
                 report::add(&mut rows, &name, kind.name(), value);
             }
         }
     }
-    report::print(&rows, args.json);
+    let columns: Vec<&str> = kinds.iter().map(Kind::name).collect();
+    report::print(&rows, &columns, args.json);
     Ok(())
 }
 
@@ -80,6 +90,22 @@ async fn measure(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)>> {
     let kills = args.kills.div_ceil(args.rounds);
     if kills > 0 {
         rows.push(("leader killed to next commit, ms".into(), failover::run(kind, kills).await?));
+    }
+    Ok(rows)
+}
+
+/// What takes long.
+async fn measure_once(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)>> {
+    let mut rows = Vec::new();
+    if args.minutes > 0 {
+        let cluster = Cluster::start(kind).await?;
+        let before = cluster.term().await?;
+        load::run(&cluster, What::Put, 64, Duration::from_secs(args.minutes * 60)).await?;
+        let elections = cluster.term().await? - before;
+        rows.push((format!("elections in {} min of full load", args.minutes), vec![elections as f64]));
+    }
+    if args.keys > 0 {
+        rows.extend(growth::run(kind, args.keys, args.watchers).await?);
     }
     Ok(rows)
 }

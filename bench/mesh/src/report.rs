@@ -26,39 +26,41 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// Rates and processor time: the median of the rounds. Times: percentiles of all answers of all rounds.
+/// Times of answers, which are in milliseconds: percentiles of all answers of all rounds. Everything else: the median of the rounds.
 fn figures(row: &Row, whose: &str) -> Vec<(&'static str, f64)> {
     let Some(rounds) = row.rounds.get(whose) else { return Vec::new() };
     let all = sorted(rounds.concat());
-    match row.name.ends_with("1/s") || row.name.contains("processor") {
-        true => vec![("median", percentile(&all, 50))],
-        false => {
-            [("p50", 50), ("p95", 95), ("p99", 99)].map(|(name, percent)| (name, percentile(&all, percent))).into()
+    match row.name.ends_with(", ms") {
+        true => [("p50", 50), ("p95", 95), ("p99", 99)].map(|(name, percent)| (name, percentile(&all, percent))).into(),
+        false => vec![("median", percentile(&all, 50))],
+    }
+}
+
+pub fn print(rows: &[Row], columns: &[&str], json: bool) {
+    if !json {
+        println!("| what | | {} |\n|---|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
+    }
+    for row in rows {
+        let all: Vec<Vec<(&str, f64)>> = columns.iter().map(|whose| figures(row, whose)).collect();
+        let names: Vec<&str> =
+            all.iter().find(|figures| !figures.is_empty()).into_iter().flatten().map(|(name, _)| *name).collect();
+        for (i, name) in names.iter().enumerate() {
+            let values = || all.iter().map(|figures| figures.get(i).map(|(_, value)| *value));
+            if json {
+                let mut object = serde_json::json!({ "what": row.name, "figure": name });
+                columns.iter().zip(values()).for_each(|(whose, value)| object[*whose] = value.into());
+                println!("{object}");
+            } else {
+                println!("| {} | {name} | {} |", row.name, values().map(text).collect::<Vec<_>>().join(" | "));
+            }
         }
     }
 }
 
-pub fn print(rows: &[Row], json: bool) {
-    if !json {
-        println!("| what | | mayfly | etcd |\n|---|---|---|---|");
-    }
-    for row in rows {
-        let [ours, theirs] = ["mayfly", "etcd"].map(|whose| figures(row, whose));
-        let names: Vec<&str> = if ours.is_empty() { &theirs } else { &ours }.iter().map(|(name, _)| *name).collect();
-        for (i, name) in names.iter().enumerate() {
-            let [ours, theirs] = [&ours, &theirs].map(|figures| figures.get(i).map(|(_, value)| *value));
-            if json {
-                println!("{}", serde_json::json!({ "what": row.name, "figure": name, "mayfly": ours, "etcd": theirs }));
-            } else {
-                let text = |value: Option<f64>| {
-                    value.map_or("–".into(), |value| match value.abs() {
-                        100.0.. => format!("{value:.0}"),
-                        10.0.. => format!("{value:.1}"),
-                        _ => format!("{value:.2}"),
-                    })
-                };
-                println!("| {} | {name} | {} | {} |", row.name, text(ours), text(theirs));
-            }
-        }
-    }
+fn text(value: Option<f64>) -> String {
+    value.map_or("–".into(), |value| match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    })
 }
