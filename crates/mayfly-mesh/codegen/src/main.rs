@@ -35,8 +35,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .out_dir(&scratch)
         .build_transport(false)
-        .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
-        .client_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .compile_protos(&protos, &[root.join("proto")])?;
     let check = std::env::args().any(|argument| argument == "--check");
     for name in FILES {
