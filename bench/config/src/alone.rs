@@ -1,17 +1,14 @@
 //! One thread.
 
-use crate::report::Row;
+use crate::report::{GET, Report, SET, WATCH};
 use crate::time::{Plan, alone};
 use anyhow::Result;
-use mayfly_config::{Config, Limits};
+use mayfly_config::{Config, Limits, Setting};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 
 pub const KEYS: usize = 100;
 const MANY: usize = 100_000;
-
-pub type Tell<'a> = &'a mut dyn FnMut(Row);
-pub type Wanted<'a> = &'a dyn Fn(&str) -> bool;
 
 /// Something of the size that settings have.
 #[derive(Serialize, Deserialize)]
@@ -59,132 +56,134 @@ pub fn watch(config: &Config, i: usize) -> Result<()> {
     Ok(())
 }
 
-pub fn run(plan: Plan, wanted: Wanted<'_>, tell: Tell<'_>) -> Result<()> {
-    bars(plan, wanted, tell)?;
-    values(plan, wanted, tell)?;
-    others(plan, wanted, tell)
+pub fn run(plan: Plan, report: &mut Report) -> Result<()> {
+    bars(plan, report)?;
+    values(plan, report)?;
+    watchers(plan, report)?;
+    snapshots(plan, report)?;
+    many_keys(plan, report)
 }
 
 /// The loops of configmesh's benches.
-fn bars(plan: Plan, wanted: Wanted<'_>, tell: Tell<'_>) -> Result<()> {
-    if wanted("the key alone") {
-        tell(Row::new(
-            "the key alone: `format!`",
-            alone(plan, |i| {
-                black_box(key(i));
-                Ok(())
-            })?,
-        ));
-    }
-    if wanted("get") {
+fn bars(plan: Plan, report: &mut Report) -> Result<()> {
+    report.row("the key alone: `format!`", None, || {
+        alone(plan, |i| {
+            black_box(key(i));
+            Ok(())
+        })
+    })?;
+    report.row("get a string, decoded before", GET, || {
         let config = filled(KEYS)?;
-        tell(Row::new("get a string, decoded before", alone(plan, |i| get(&config, i))?).held(100.0, 103.0));
-    }
-    if wanted("set") {
-        let config = Config::new();
-        tell(Row::new("set a string", alone(plan, |i| set(&config, i))?).held(600.0, 580.0));
-    }
-    if wanted("watch") {
-        let config = Config::new();
-        tell(Row::new("watch and unwatch a key", alone(plan, |i| watch(&config, i))?).held(250.0, 248.0));
-    }
-    if wanted("set, then get") {
-        let config = Config::new();
-        let call = |i: usize| set(&config, i).and_then(|()| get(&config, i));
-        tell(Row::new("set, then get: decodes each time", alone(plan, call)?));
-    }
+        alone(plan, |i| get(&config, i))
+    })?;
+    let config = Config::new();
+    report.row("set a string", SET, || alone(plan, |i| set(&config, i)))?;
+    let config = Config::new();
+    report.row("watch and unwatch a key", WATCH, || alone(plan, |i| watch(&config, i)))?;
+    let config = Config::new();
+    report.row("set a string, then get it", None, || alone(plan, |i| set(&config, i).and_then(|()| get(&config, i))))
+}
+
+fn get_as<T: Setting>(config: &Config, i: usize) -> Result<()> {
+    black_box(config.get::<T>(black_box(&key(i)))?);
+    Ok(())
+}
+
+fn set_pump(config: &Config, i: usize) -> Result<()> {
+    config.set(&key(i), &pump(i))?;
     Ok(())
 }
 
 /// Other values than strings.
-fn values(plan: Plan, wanted: Wanted<'_>, tell: Tell<'_>) -> Result<()> {
-    let config = Config::new();
-    (0..KEYS).try_for_each(|i| config.set(&key(i), &pump(i)).map(drop))?;
-    if wanted("get a struct") {
-        tell(Row::new(
-            "get a struct of five fields, decoded before",
-            alone(plan, |i| {
-                black_box(config.get::<Pump>(&key(i))?);
-                Ok(())
-            })?,
-        ));
-    }
-    if wanted("get as a second type") {
-        (0..KEYS).try_for_each(|i| config.get::<Pump>(&key(i)).map(drop))?;
-        tell(Row::new(
-            "get as a second type: decodes each time",
-            alone(plan, |i| {
-                black_box(config.get::<serde_json::Value>(&key(i))?);
-                Ok(())
-            })?,
-        ));
-    }
-    if wanted("set a struct") {
-        tell(Row::new("set a struct of five fields", alone(plan, |i| Ok(config.set(&key(i), &pump(i)).map(drop)?))?));
+fn values(plan: Plan, report: &mut Report) -> Result<()> {
+    let pumps = || -> Result<Config> {
+        let config = Config::new();
+        (0..KEYS).try_for_each(|i| set_pump(&config, i))?;
+        Ok(config)
+    };
+    report.row("get a struct of five fields, decoded before", None, || {
+        let config = pumps()?;
+        alone(plan, |i| get_as::<Pump>(&config, i))
+    })?;
+    report.row("get as a second type: decodes each time", None, || {
+        let config = pumps()?;
+        (0..KEYS).try_for_each(|i| get_as::<Pump>(&config, i))?;
+        alone(plan, |i| get_as::<serde_json::Value>(&config, i))
+    })?;
+    report.row("set a struct of five fields", None, || {
+        let config = pumps()?;
+        alone(plan, |i| set_pump(&config, i))
+    })?;
+    report.row("set a struct, then get it: decodes each time", None, || {
+        let config = pumps()?;
+        alone(plan, |i| set_pump(&config, i).and_then(|()| get_as::<Pump>(&config, i)))
+    })?;
+    report.row("set a struct under a schema", None, || {
+        let config = pumps()?;
         let asks =
             serde_json::json!({ "type": "object", "required": ["rate"], "properties": { "rate": { "maximum": 1e9 } } });
         config.schema("bench/", &asks)?;
-        tell(Row::new("set a struct under a schema", alone(plan, |i| Ok(config.set(&key(i), &pump(i)).map(drop)?))?));
-    }
-    Ok(())
+        alone(plan, |i| set_pump(&config, i))
+    })
 }
 
-/// Watchers, snapshots, many keys.
-fn others(plan: Plan, wanted: Wanted<'_>, tell: Tell<'_>) -> Result<()> {
-    if wanted("set, told") {
+fn watchers(plan: Plan, report: &mut Report) -> Result<()> {
+    report.row("set, told to a watcher of the prefix", None, || {
         let config = Config::new();
         let mut watch = config.watch_prefix("bench/");
-        tell(Row::new(
-            "set, told to a watcher of the prefix",
-            alone(plan, |i| {
-                set(&config, i)?;
-                black_box(watch.try_next()?);
-                Ok(())
-            })?,
-        ));
+        alone(plan, |i| {
+            set(&config, i)?;
+            black_box(watch.try_next()?);
+            Ok(())
+        })
+    })?;
+    report.row("set, with 100 watchers of the prefix that read nothing", None, || {
         let mut limits = Limits::default();
         limits.waiting = 8;
         let config = Config::with_limits(limits);
         let _watches: Vec<_> = (0..100).map(|_| config.watch_prefix("bench/")).collect();
-        tell(Row::new("set, with 100 watchers of the prefix that read nothing", alone(plan, |i| set(&config, i))?));
-    }
-    if wanted("snapshot") {
+        alone(plan, |i| set(&config, i))
+    })
+}
+
+fn snapshots(plan: Plan, report: &mut Report) -> Result<()> {
+    report.row("snapshot of 100 keys, taken", None, || {
         let config = filled(KEYS)?;
-        tell(Row::new(
-            "snapshot of 100 keys, taken",
-            alone(plan, |_| {
-                black_box(config.snapshot("bench/"));
-                Ok(())
-            })?,
-        ));
-        tell(Row::new(
-            "snapshot of 100 keys, taken and read",
-            alone(plan, |_| {
-                black_box(config.snapshot("bench/").iter().map(|version| version.revision()).sum::<u64>());
-                Ok(())
-            })?,
-        ));
-        tell(Row::new("set, with a snapshot kept of every hundredth", {
-            let mut kept = config.snapshot("");
-            alone(plan, |i| {
-                if i % 100 == 0 {
-                    kept = config.snapshot("");
-                }
-                black_box(&kept);
-                set(&config, i)
-            })?
-        }));
-    }
-    if wanted("100,000 keys") {
+        alone(plan, |_| {
+            black_box(config.snapshot("bench/"));
+            Ok(())
+        })
+    })?;
+    report.row("snapshot of 100 keys, taken and read", None, || {
+        let config = filled(KEYS)?;
+        alone(plan, |_| {
+            black_box(config.snapshot("bench/").iter().map(|version| version.revision()).sum::<u64>());
+            Ok(())
+        })
+    })?;
+    report.row("set, with a snapshot kept of every hundredth", None, || {
+        let config = filled(KEYS)?;
+        let mut kept = config.snapshot("");
+        alone(plan, |i| {
+            if i % 100 == 0 {
+                kept = config.snapshot("");
+            }
+            black_box(&kept);
+            set(&config, i)
+        })
+    })
+}
+
+fn many_keys(plan: Plan, report: &mut Report) -> Result<()> {
+    report.row("get a string of 100,000 keys", None, || {
         let config = filled(MANY)?;
-        tell(Row::new(
-            "get a string of 100,000 keys",
-            alone(plan, |i| {
-                black_box(config.get::<String>(&many(i))?);
-                Ok(())
-            })?,
-        ));
-        tell(Row::new("set a string of 100,000 keys", alone(plan, |i| Ok(config.set(&many(i), "value").map(drop)?))?));
-    }
-    Ok(())
+        alone(plan, |i| {
+            black_box(config.get::<String>(&many(i))?);
+            Ok(())
+        })
+    })?;
+    report.row("set a string of 100,000 keys", None, || {
+        let config = filled(MANY)?;
+        alone(plan, |i| Ok(config.set(&many(i), "value").map(drop)?))
+    })
 }

@@ -24,7 +24,7 @@ struct Args {
     /// Calls of each batch: a batch is timed as a whole.
     #[arg(long, default_value_t = 1_000)]
     calls: usize,
-    /// Only rows whose name has this.
+    /// Only rows whose printed name has this.
     #[arg(long)]
     only: Option<String>,
 }
@@ -32,9 +32,8 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let plan = Plan { batches: args.batches, calls: args.calls };
-    let is_wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only));
-    report::head(args.json);
-    let mut tell = |row: report::Row| report::row(&row, args.json);
-    alone::run(plan, &is_wanted, &mut tell)?;
-    beside::run(plan, &is_wanted, &mut tell)
+    let mut report = report::Report::new(args.only, args.json);
+    alone::run(plan, &mut report)?;
+    beside::run(plan, &mut report)?;
+    report.end()
 }

@@ -20,12 +20,12 @@ pub struct Config {
     handles: Arc<Handles>,
 }
 
-/// Shared by all handles: when the last of them goes, watchers are told that nothing more will come.
+/// Shared by all handles: when the last of them goes, watchers are told that nothing more will come, unless there is a feed.
 struct Handles(Arc<Store>);
 
 impl Drop for Handles {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(Writer::Anyone);
     }
 }
 
@@ -139,7 +139,8 @@ impl Config {
         Watch::new(self.store().clone(), self.store().watch_prefix(prefix))
     }
 
-    /// All keys that begin with a prefix, at one revision. Takes as long for many as for one; writers go on.
+    /// All keys that begin with a prefix, at one revision. Copies no keys, however many there are: it brings the order of at most 1,023 changed ones up to date,
+    /// for which writers wait; while it is read they go on.
     pub fn snapshot(&self, prefix: &str) -> Snapshot {
         self.store().snapshot(prefix)
     }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::expect::Revision;
 use crate::fed::Fed;
-use crate::store::Store;
+use crate::store::{Store, Writer};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.store.close();
+        self.store.close(Writer::Feed);
     }
 }
 

@@ -183,6 +183,12 @@ impl Mailbox {
         }
     }
 
+    /// Has all been told, and will nothing more come?
+    pub(crate) fn is_over(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.is_closed && !queue.is_lagged && queue.waiting.is_empty()
+    }
+
     /// What is next, for which it waits so long.
     pub(crate) fn take_within(&self, limit: Duration) -> Taken {
         let end = Instant::now().checked_add(limit);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Keys that exist. Persistent: a copy shares all with the original until either changes.
 pub(crate) type Live = RedBlackTreeMapSync<Arc<str>, Arc<Version>>;
 
-/// The keys of a prefix, or one key, as they were at one revision. Taken in constant time, and keeps the values of that revision.
+/// The keys of a prefix, or one key, as they were at one revision. Shares all with the store until that changes, and keeps the values of its revision.
 #[derive(Clone)]
 pub struct Snapshot {
     revision: Revision,

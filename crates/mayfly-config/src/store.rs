@@ -145,23 +145,25 @@ impl Store {
         }
         if version.is_deleted() {
             state.deleted.insert((revision, version.key().into()));
-            self.forget_oldest(state, deferred);
         }
         true
     }
 
-    /// Forgets the key that was deleted first, where it are too many.
+    /// Forgets the keys that were deleted first, where there are too many. Not before the revision has moved: whoever begins to watch a key that is forgotten has
+    /// only the revision to know what came before.
     fn forget_oldest(&self, state: &mut State, deferred: &mut Deferred) {
-        if state.deleted.len() > self.limits.deleted_keys
+        while state.deleted.len() > self.limits.deleted_keys
             && let Some((revision, key)) = state.deleted.pop_first()
         {
             self.shards.forget(&key, revision, deferred);
         }
     }
 
+    /// What was placed is known from now on.
     fn advance(&self, state: &mut State, revision: Revision, deferred: &mut Deferred) {
         state.revision = revision;
         self.core.0.revision.store(revision, Ordering::Release);
+        self.forget_oldest(state, deferred);
         if state.noted.len() >= MAX_NOTED {
             self.order(state, deferred);
         }
@@ -301,8 +303,11 @@ impl Store {
         snapshot
     }
 
-    /// Tells all watchers, also those that are yet to come, that nothing more will come.
-    pub(crate) fn close(&self) {
+    /// The last of these writers is gone. If they were the store's, tells all watchers, also those that are yet to come, that nothing more will come.
+    pub(crate) fn close(&self, writer: Writer) {
+        if self.writer != writer {
+            return;
+        }
         let mut deferred = Deferred::default();
         self.is_closed.store(true, Ordering::SeqCst);
         self.each_watcher(&self.state(), &mut |mailbox| mailbox.close(&mut deferred));
@@ -403,6 +408,26 @@ mod tests {
             store.unwatch(&mailbox);
         }
         assert!(count() == 0 && !store.shards.has_watchers() && store.state().registry.is_empty());
+    }
+
+    /// A watcher that comes between the changes of a batch is told the rest, and by its revision of those that were made.
+    #[test]
+    fn who_begins_to_watch_a_deleted_key_within_a_batch_knows_of_the_deletion() {
+        let mut limits = Limits::default();
+        limits.deleted_keys = 1;
+        let store = Store::new(limits, Writer::Anyone);
+        ["a", "b", "c"].iter().for_each(|key| set(&store, key, 0));
+        let (mut state, mut deferred) = (store.state(), Deferred::default());
+        let delete = |key: &str| Arc::new(Version::new(key, Content::Deleted));
+        for key in ["a", "b", "c"] {
+            assert!(store.place(&mut state, &delete(key), 4, Some(8), &mut deferred));
+        }
+        for key in ["a", "b", "c"] {
+            assert_eq!(store.watch_key(key).1, 4, "{key}");
+        }
+        store.advance(&mut state, 4, &mut deferred);
+        assert_eq!(["a", "b", "c"].map(|key| store.shards.history(key).len()), [0, 0, 2]);
+        assert!(["a", "b", "c"].iter().all(|key| store.watch_key(key).1 == 4));
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl Watch {
         self.since
     }
 
+    /// Whether all has been told and nothing more can come, since whoever could write is gone: the last handle on the store, or its feed. Once it is so it stays
+    /// so, and a loop that goes on asking gets none at once, again and again.
+    pub fn is_over(&self) -> bool {
+        self.mailbox.is_over()
+    }
+
     /// The next change that is there already, if there is one.
     ///
     /// # Errors
@@ -40,7 +46,7 @@ impl Watch {
         told(self.mailbox.take())
     }
 
-    /// The next change, for which it waits so long; none if none came, or none can come any more.
+    /// The next change, for which it waits so long; none if none came, or at once if none can come any more ([`Self::is_over`]).
     ///
     /// # Errors
     /// [`Lagged`] once, where changes were missed before the next one.
@@ -48,7 +54,7 @@ impl Watch {
         told(self.mailbox.take_within(limit))
     }
 
-    /// The next change, for a task of any executor; none when the last handle on the store is gone. May be dropped and called again.
+    /// The next change, for a task of any executor; none when none can come any more ([`Self::is_over`]). May be dropped and called again.
     ///
     /// # Errors
     /// [`Lagged`] once, where changes were missed before the next one.
@@ -60,7 +66,7 @@ impl Watch {
         .await
     }
 
-    /// All changes that are there already.
+    /// All changes that are there already; of a batch that is being made this may be the first part.
     ///
     /// # Errors
     /// [`Lagged`] once, where changes were missed before the next one.

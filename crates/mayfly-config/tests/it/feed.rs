@@ -102,5 +102,22 @@ fn watchers_are_told_when_the_feed_is_gone() {
     let long = std::time::Duration::from_secs(300);
     assert!(watch.next_within(long).unwrap().is_some());
     assert!(watch.next_within(long).unwrap().is_none() && late.next_within(long).unwrap().is_none());
+    assert!(watch.is_over() && late.is_over());
     assert_eq!(*config.get::<u8>("a").unwrap().unwrap(), 1);
+}
+
+/// Nobody reads the store by a handle any more, but what it is fed is still told.
+#[test]
+fn watchers_are_told_as_long_as_there_is_a_feed() {
+    let (config, mut feed) = followed();
+    let mut watch = config.watch("a").unwrap();
+    drop(config);
+    assert!(watch.try_next().unwrap().is_none() && !watch.is_over());
+    feed.apply(1, vec![Fed::put("a", b"1")]).unwrap();
+    assert_eq!(watch.try_next().unwrap().unwrap().revision(), 1);
+    feed.load(5, vec![]).unwrap();
+    drop(feed);
+    assert!(!watch.is_over());
+    assert_eq!(watch.try_next().unwrap_err(), Lagged { resume: 6 });
+    assert!(watch.is_over() && watch.try_next().unwrap().is_none());
 }

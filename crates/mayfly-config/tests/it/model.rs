@@ -136,12 +136,16 @@ impl Model {
         let history = self.keys.entry(key.into()).or_default();
         history.push(event);
         history.drain(..history.len().saturating_sub(self.limits.history));
+        true
+    }
+
+    /// At the end of a change: of deleted keys the last are remembered.
+    fn forget(&mut self) {
         let ends = self.keys.values().filter_map(|all| all.last()).filter(|event| event.value.is_none());
         let deleted: BTreeSet<(Revision, String)> = ends.map(|event| (event.revision, event.key.clone())).collect();
-        if deleted.len() > self.limits.deleted_keys {
-            self.keys.remove(&deleted.first().unwrap().1);
+        for (_, key) in deleted.iter().rev().skip(self.limits.deleted_keys) {
+            self.keys.remove(key);
         }
-        true
     }
 
     fn state(&self, prefix: &str) -> Vec<Event> {
@@ -198,6 +202,7 @@ fn commit(model: &mut Model, config: &Config, changes: &BTreeMap<&str, (Wish, Op
         is_change |= model.change(key, revision, value);
     }
     model.revision += u64::from(is_change);
+    model.forget();
     assert_eq!(answer, Ok(is_change.then_some(revision)));
 }
 

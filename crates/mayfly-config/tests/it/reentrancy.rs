@@ -156,14 +156,24 @@ fn values_that_call_the_store_while_lists_let_them_go() {
     });
     assert!(watch.try_next().is_err());
 
-    (limits.history, limits.deleted_keys) = (2, 0);
+    (limits.history, limits.deleted_keys) = (3, 0);
     let config = Config::with_limits(limits);
+    config.set("a", &3).unwrap();
     config.set("a", &4).unwrap();
     drop(config.get::<Sticky>("a").unwrap());
-    // It is in the history of a key that is forgotten.
+    // It is in the history of a key that is forgotten, and not the first there.
     armed(&config, false, || {
         config.delete("a").unwrap();
     });
+    config.set("a", &1).unwrap();
+
+    let config = forgetful();
+    config.set("a", &4).unwrap();
+    drop(config.get::<Sticky>("a").unwrap());
+    drop(config.snapshot(""));
+    config.set("a", &5).unwrap();
+    // It is in the order of keys alone, which the next snapshot brings up to date.
+    armed(&config, false, || drop(config.snapshot("")));
     config.set("a", &1).unwrap();
 }
 

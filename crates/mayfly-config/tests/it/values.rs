@@ -71,6 +71,22 @@ fn a_version_is_decoded_once_and_shared_by_all_who_read_it() {
 }
 
 #[test]
+fn a_text_is_shared_and_may_be_read_as_what_it_names() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Mode {
+        Slow,
+    }
+    let config = Config::new();
+    config.set("mode", "Slow").unwrap();
+    let text = || config.get::<String>("mode").unwrap().unwrap().into_value();
+    let mode = || config.get::<Mode>("mode").unwrap().unwrap().into_value();
+    assert_eq!((&**text(), &*mode()), ("Slow", &Mode::Slow));
+    assert!(Arc::ptr_eq(&text(), &text()) && Arc::ptr_eq(&mode(), &mode()));
+    assert!(Arc::ptr_eq(&text(), &config.version("mode").unwrap().get::<String>().unwrap().unwrap()));
+    assert!(config.get::<u8>("mode").is_err());
+}
+
+#[test]
 fn a_value_of_another_type_is_an_error_that_says_where() {
     let config = Config::new();
     let revision = config.set("server", &json!({ "host": "north", "ports": [80, "http"] })).unwrap();

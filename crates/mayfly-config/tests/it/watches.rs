@@ -64,7 +64,7 @@ fn a_slow_watcher_is_told_from_where_on_it_has_all() {
 }
 
 #[test]
-fn a_revision_is_told_as_a_whole_or_missed_as_a_whole() {
+fn a_revision_is_told_as_a_whole_or_the_watcher_lags() {
     let config = small(3);
     let mut watch = config.watch_prefix("");
     let batch = |keys: &[&str]| {
@@ -84,6 +84,12 @@ fn a_revision_is_told_as_a_whole_or_missed_as_a_whole() {
     assert!(watch.try_next().unwrap().is_none());
     config.set("a", &1).unwrap();
     assert_eq!(revisions(&mut watch), [4]);
+    // Its beginning was told already: what is missed then is said, and the next is a beginning again.
+    batch(&["a", "b", "c"]);
+    assert_eq!(watch.try_next().unwrap().unwrap().revision(), 5);
+    batch(&["a", "b"]);
+    assert_eq!(watch.try_next().unwrap_err(), Lagged { resume: 6 });
+    assert_eq!(revisions(&mut watch), [6, 6]);
 }
 
 #[test]
@@ -138,8 +144,33 @@ fn what_waits_is_told_also_when_nothing_more_can_come() {
         config.set("a", &n).unwrap();
     }
     drop(config);
+    assert!(!watch.is_over());
     assert_eq!(watch.next_within(LONG).unwrap_err(), Lagged { resume: 2 });
+    assert!(!watch.is_over());
     assert_eq!(revisions(&mut watch), [2, 3]);
+    assert!(watch.is_over());
+}
+
+/// The loop of docs/howto/config.md.
+#[test]
+fn a_loop_that_asks_whether_it_is_over_ends() {
+    let (config, mut told) = (Config::new(), Vec::new());
+    let mut watch = config.watch_prefix("");
+    let apply = std::thread::spawn(move || {
+        while !watch.is_over() {
+            match watch.next_within(Duration::from_millis(1)) {
+                Ok(Some(change)) => told.push(change.revision()),
+                Ok(None) => {}
+                Err(lagged) => panic!("{lagged}"),
+            }
+        }
+        told
+    });
+    for n in 1..=100 {
+        config.set("a", &n).unwrap();
+    }
+    drop(config);
+    assert_eq!(apply.join().unwrap(), (1..=100).collect::<Vec<_>>());
 }
 
 struct Unpark(Thread);

@@ -126,15 +126,16 @@ fn more_than_a_turn_holds_is_read_in_turns_and_a_revision_as_a_whole() {
             move |i| PutRequest { key: format!("c/{i}").into(), value: vec![b'1'; value], ..PutRequest::default() };
         (0..n).map(move |i| Op::RequestPut(put(i))).map(|op| RequestOp { request: Some(op) })
     };
+    // A turn is full in the middle of a revision.
     for _ in 0..30 {
-        let success = puts(100, 1).collect();
+        let success = puts(101, 1).collect();
         apply(&store, vec![Request::Txn(TxnRequest { success, ..TxnRequest::default() })]);
     }
     let mut turns = 1;
     while !tail.catch_up(&store).unwrap() {
         turns += 1;
         let revisions: Vec<Revision> = config.snapshot("").iter().map(|version| version.revision()).collect();
-        assert!(revisions.len() == 100 && revisions.iter().all(|revision| *revision == config.revision()));
+        assert!(revisions.len() == 101 && revisions.iter().all(|revision| *revision == config.revision()));
     }
     assert_eq!((turns, config.revision()), (3, 31));
     for _ in 0..3 {
