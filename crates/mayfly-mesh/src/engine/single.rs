@@ -254,6 +254,7 @@ impl Writer {
                 Err(error) => {
                     // Never tried again: after a failed flush the system may have dropped the pages and say yes to the next.
                     tracing::error!(%error, "the node ends");
+                    self.store.forget_cached();
                     self.end.send_replace(Some(error.clone()));
                     self.inbox.close();
                     answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone()))));

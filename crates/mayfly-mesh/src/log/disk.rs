@@ -44,6 +44,10 @@ pub trait LogDisk: Send + Sync + Debug {
         None
     }
 
+    /// After a flush that failed the system may hold as written what is not on the disk. Whoever opens these files again, and the database beside them,
+    /// must not read that.
+    fn forget_cached(&self) {}
+
     /// What a slot is called in messages.
     fn path(&self, slot: u32) -> PathBuf;
 }
@@ -94,6 +98,22 @@ impl LogDisk for Folder {
         std::fs::remove_file(self.path(slot))
     }
 
+    fn forget_cached(&self) {
+        let forget = || {
+            for file in std::fs::read_dir(&self.0)? {
+                let path = file?.path();
+                if path.is_file() {
+                    forget(&File::open(path)?)?;
+                }
+            }
+            Ok::<_, io::Error>(())
+        };
+        if let Err(error) = forget() {
+            let path = self.0.display();
+            tracing::warn!(%path, %error, "the system may go on holding what its disk has not: start the machine anew before this node");
+        }
+    }
+
     fn free_bytes(&self) -> Option<u64> {
         fs4::available_space(&self.0).ok()
     }
@@ -105,4 +125,16 @@ impl LogDisk for Folder {
 
 fn boxed(file: File) -> io::Result<SlotFile> {
     Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
+/// Lets the system forget what it holds of a file and need not write any more.
+#[cfg(target_os = "linux")]
+fn forget(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+/// Elsewhere a failed flush leaves what was not written to be written, or nobody can ask for this.
+#[cfg(not(target_os = "linux"))]
+fn forget(_: &File) -> io::Result<()> {
+    Ok(())
 }

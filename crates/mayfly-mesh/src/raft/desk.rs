@@ -1,6 +1,7 @@
 //! One who writes, with what waits for it: everyone who waits at the same time shares a flush or a transaction.
 
 use crate::error::{MeshError, Result};
+use crate::store::Store;
 use openraft::AsyncRuntime;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,8 @@ pub(super) trait Writer: Send + 'static {
     type Order: Order;
     /// The name of its thread.
     const NAME: &'static str;
+
+    fn store(&self) -> &Store;
 
     /// Carries out orders, takes them out of the list and answers them. When it fails, those that are left are told so, and the member ends.
     fn carry_out(&mut self, orders: &mut Vec<Self::Order>) -> Result<()>;
@@ -116,6 +119,7 @@ impl<W: Writer> Desk<W> {
     /// Never tried again: after a failed flush the system may have dropped the pages and say yes to the next.
     fn end(&mut self, orders: Vec<W::Order>, error: &MeshError) -> bool {
         tracing::error!(%error, "the member ends");
+        self.writer.store().forget_cached();
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
         self.inbox.close();
         orders.into_iter().for_each(|order| order.fail(error));

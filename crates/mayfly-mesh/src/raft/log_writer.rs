@@ -58,6 +58,10 @@ impl<R: AsyncRuntime> Writer for LogWriter<R> {
     type Order = LogOrder<R>;
     const NAME: &'static str = "mayfly-mesh-log";
 
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn carry_out(&mut self, orders: &mut Vec<LogOrder<R>>) -> Result<()> {
         let mut change = self.log.change();
         for order in orders.iter_mut() {

@@ -62,6 +62,10 @@ impl<R: AsyncRuntime> Writer for StateWriter<R> {
     type Order = StateOrder;
     const NAME: &'static str = "mayfly-mesh-state";
 
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn carry_out(&mut self, orders: &mut Vec<StateOrder>) -> Result<()> {
         while let Some(first) = orders.first_mut() {
             match first {

@@ -124,6 +124,11 @@ impl Store {
         self.log_disk.free_bytes()
     }
 
+    /// Whoever opens the files again after a disk failed reads what is on it.
+    pub(crate) fn forget_cached(&self) {
+        self.log_disk.forget_cached();
+    }
+
     /// Is told of every commit, as soon as readers see it.
     pub fn commits(&self) -> watch::Receiver<()> {
         self.committed.subscribe()

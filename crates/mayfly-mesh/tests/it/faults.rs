@@ -26,6 +26,7 @@ async fn a_failed_flush_ends_the_node() {
     assert!(matches!(entry(&engine, b"a", b"3").await, Err(MeshError::Stopped { .. })));
     assert!(matches!(engine.read_barrier().await, Err(MeshError::Stopped { .. })));
     assert_eq!((disk.flushes(), disk.writes()), (flushes, writes), "it went on after a failed flush");
+    assert!(disk.is_honest(), "who starts it again would read what is not on the disk");
     engine.close().await;
 
     let again = store(&disk.after_power_loss(&mut Rng::new(1))).expect("opened");

@@ -23,6 +23,19 @@ struct Content {
     owed: Vec<(usize, Vec<u8>)>,
 }
 
+impl Content {
+    /// Reads see what is on the disk, and what is still to be written.
+    fn forget(&mut self) {
+        self.seen = self.kept.clone();
+        for (place, bytes) in &self.owed {
+            let end = (place + bytes.len()).min(self.seen.len());
+            if let Some(there) = self.seen.get_mut(*place..end) {
+                there.copy_from_slice(&bytes[..end - place]);
+            }
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<u32, Content>,
@@ -72,6 +85,18 @@ impl Disk {
 
     pub fn go_dark_after(&self, steps: u64) {
         self.with(|state| state.until_dark = Some(steps));
+    }
+
+    /// Do reads see what will be on the disk?
+    #[allow(dead_code, reason = "not every test has flushes that fail")]
+    pub fn is_honest(&self) -> bool {
+        self.with(|state| {
+            state.files.values().all(|content| {
+                let mut forgotten = content.clone();
+                forgotten.forget();
+                forgotten.seen == content.seen
+            })
+        })
     }
 
     pub fn flushes(&self) -> u64 {
@@ -192,6 +217,10 @@ impl LogDisk for Disk {
             state.files.remove(&slot);
             Ok(())
         })
+    }
+
+    fn forget_cached(&self) {
+        self.with(|state| state.files.values_mut().for_each(Content::forget));
     }
 
     fn free_bytes(&self) -> Option<u64> {
