@@ -193,6 +193,7 @@ fn entries_are_read_from_the_disk() {
     assert!(matches!(read(), Err(MeshError::Damaged { what, .. }) if what.contains("entry 1")));
 }
 
+/// openraft#1795: entries were written behind a gap.
 #[test]
 fn entries_that_do_not_follow_are_refused() {
     let log = of_frames(&Disk::default(), 3);

@@ -60,3 +60,49 @@ impl Incoming {
         Ok(part.spool.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Checked, Incoming};
+    use crate::logged::Applied;
+    use crate::raft::codec::id_of;
+    use crate::raft::types::{StoredMembers, Vote};
+    use std::io::Read;
+
+    /// The chunks of a snapshot.
+    fn chunks(index: u64, bytes: &[u8]) -> Vec<Checked> {
+        let chunk = |(i, part): (usize, &[u8])| Checked {
+            vote: Vote { leader_id: openraft::vote::RaftLeaderId::new(1, 1), committed: true },
+            at: id_of(Applied { index, term: 1 }).expect("a place"),
+            hash: *blake3::hash(bytes).as_bytes(),
+            length: bytes.len() as u64,
+            offset: i as u64 * 100,
+            bytes: part.to_vec(),
+            membership: StoredMembers::default(),
+        };
+        bytes.chunks(100).enumerate().map(chunk).collect()
+    }
+
+    /// etcd#18055: a snapshot that was whole and not installed yet went away when the next one came, and the member ended.
+    #[test]
+    fn a_snapshot_is_still_there_when_the_next_one_comes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for place in [None, Some(folder.path())] {
+            let (one, other, half) = (vec![1; 950], vec![2; 720], vec![3; 500]);
+            let mut incoming = Incoming::default();
+            let mut receive = |chunks: Vec<Checked>| {
+                let length = chunks[0].length;
+                let had = chunks.into_iter().map(|chunk| incoming.add(chunk, place).expect("added")).last();
+                incoming.0.take_if(|part| had == Some(length) && part.spool.hash() == part.hash)
+            };
+            let one_whole = receive(chunks(7, &one)).expect("it is whole");
+            assert!(receive(chunks(8, &half).drain(..3).collect()).is_none());
+            let other_whole = receive(chunks(9, &other)).expect("what was half is dropped for a newer one");
+            for (part, want) in [(one_whole, one), (other_whole, other)] {
+                let mut found = Vec::new();
+                part.spool.into_reader().expect("readable").read_to_end(&mut found).expect("read");
+                assert_eq!(found, want);
+            }
+        }
+    }
+}

@@ -58,3 +58,33 @@ impl Rounds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Rounds;
+    use openraft::TokioRuntime;
+    use std::sync::Arc;
+    use tokio::sync::oneshot;
+
+    /// etcd#20418: a reader was answered by a question that was put before it came, and read what was old by then.
+    #[tokio::test]
+    async fn who_comes_while_a_question_is_under_way_waits_for_the_next() {
+        let rounds = Arc::new(Rounds::default());
+        let ((put, was_put), (answer, answered)) = (oneshot::channel(), oneshot::channel());
+        let first = async move {
+            put.send(()).expect("somebody waits");
+            Ok(answered.await.expect("an answer"))
+        };
+        let asked = rounds.clone();
+        let first = tokio::spawn(async move { asked.ask::<TokioRuntime, _>(move || first).await });
+        was_put.await.expect("it is put");
+        let asked = rounds.clone();
+        let late = tokio::spawn(async move { asked.ask::<TokioRuntime, _>(|| async { Ok(9) }).await });
+        while rounds.next().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        answer.send(5).expect("somebody waits");
+        assert_eq!(first.await.expect("no panic"), Ok(5));
+        assert_eq!(late.await.expect("no panic"), Ok(9), "an answer from before it asked");
+    }
+}

@@ -57,6 +57,8 @@ impl Turn {
 #[derive(Debug)]
 struct Watcher {
     place: Place,
+    /// The first revision that is its business.
+    start: i64,
     /// The first revision that it has not been told.
     next: i64,
     prev_kv: bool,
@@ -114,7 +116,8 @@ impl Watching {
         let id = self.free_id(request.watch_id);
         let (place, [next, revision]) = self.hub.join(keys, request.start_revision, skips, self.wake.clone());
         let (prev_kv, fragment, wants_progress) = (request.prev_kv, request.fragment, request.progress_notify);
-        self.watchers.insert(id, Watcher { place, next, prev_kv, fragment, wants_progress, is_fresh: false });
+        let start = next;
+        self.watchers.insert(id, Watcher { place, start, next, prev_kv, fragment, wants_progress, is_fresh: false });
         answer(id, revision)
     }
 
@@ -151,11 +154,15 @@ impl Watching {
             return None;
         }
         self.owed.remove(&id);
+        if self.asked.is_some() {
+            self.wake.notify_one(); // it may have been the one that kept the answer back
+        }
         let header = header(self.hub.revision());
         Some(WatchResponse { header, watch_id: id, canceled: true, ..WatchResponse::default() })
     }
 
-    /// Asks how far all watchers are. The answer comes with [`Self::read`], once they have been told what there is.
+    /// Asks how far all watchers are. The answer comes with [`Self::read`], once they have been told what there is and none of them waits for a revision that
+    /// is still to come.
     pub fn ask_progress(&mut self) {
         self.asked = Some(self.hub.revision());
         self.wake.notify_one();
@@ -235,7 +242,7 @@ impl Watching {
             |watch_id, revision| WatchResponse { header: header(revision), watch_id, ..WatchResponse::default() };
         let mut responses = Vec::new();
         let told = |watcher: &Watcher| watcher.told(revision);
-        let all = self.watchers.values().map(told).min();
+        let all = self.watchers.values().map(told).min().flatten(); // none where one of them has not begun
         if let (Some(asked), Some(all)) = (self.asked, all)
             && all >= asked
         {
@@ -244,21 +251,21 @@ impl Watching {
         }
         let watchers = &self.watchers;
         self.owed.retain(|id, owed| {
-            let Some(told) = watchers.get(id).map(told) else { return false };
-            let is_due = told >= *owed;
-            if is_due {
-                responses.push(answer(*id, told));
-            }
-            !is_due
+            let Some(watcher) = watchers.get(id) else { return false };
+            let due = watcher.told(revision).filter(|told| told >= owed);
+            responses.extend(due.map(|told| answer(*id, told)));
+            due.is_none()
         });
         responses
     }
 }
 
 impl Watcher {
-    /// Up to where it was told everything, if changes were looked at up to this revision. What lies before its start is none of its business.
-    fn told(&self, revision: i64) -> i64 {
-        self.place.interest.pending().map_or(revision, |pending| revision.min(pending.max(self.next) - 1))
+    /// Up to where it was told everything, if changes were looked at up to this revision. None as long as its start is not reached: whoever is told an earlier
+    /// revision than it asked for may go on from there.
+    fn told(&self, revision: i64) -> Option<i64> {
+        let told = self.place.interest.pending().map_or(revision, |pending| revision.min(pending.max(self.next) - 1));
+        (told + 1 >= self.start).then_some(told)
     }
 
     /// What it is to be told next, if anything.

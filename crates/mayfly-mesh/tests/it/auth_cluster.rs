@@ -131,7 +131,8 @@ async fn a_token_that_is_not_known_yet_is_waited_for() {
     }
 }
 
-/// etcd #14571: a request was let through by the member that took it, and the permission is taken away before it is applied.
+/// etcd#14571: members looked at their own caches of permissions when they applied an entry, and came apart. Here a request is let through by the member
+/// that takes it, and the permission is taken away before it is applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_forbidden_meanwhile_is_not_done() {
     let net = MemoryNet::new(2);

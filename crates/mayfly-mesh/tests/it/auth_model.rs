@@ -309,6 +309,7 @@ fn disturb(rng: &mut Rng, store: Store, folder: &std::path::Path) -> Store {
     }
 }
 
+/// etcd#14571: a member that was started had an empty cache of permissions, and refused entries that the others applied.
 #[test]
 fn users_and_permissions_are_those_of_the_model() {
     let mut counts = [0_u64; 4];

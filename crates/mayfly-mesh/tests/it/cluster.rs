@@ -148,6 +148,7 @@ async fn a_member_returns_and_is_no_cluster_of_one_any_more() {
 }
 
 /// Whichever member is asked about a lease, its leader answers; and none that leads no more.
+/// etcd#17642: a leader that was being replaced said that a lease has 292 years left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_is_kept_alive_through_any_member() {
     let net = MemoryNet::new(3);
@@ -174,6 +175,10 @@ async fn a_lease_is_kept_alive_through_any_member() {
     }
     until("another one leads", || b.leader().is_some_and(|id| id != 1) && b.leader() == c.leader()).await;
     assert!(matches!(a.lease(LeaseAsk::Renew(7)).await, Err(MeshError::NoLeader { .. })), "a minority renewed");
+    assert!(
+        matches!(a.lease(LeaseAsk::TimeToLive(7)).await, Err(MeshError::NoLeader { .. })),
+        "a minority knew the time"
+    );
     assert_eq!(c.lease(LeaseAsk::Renew(7)).await.expect("a leader"), whole);
     while get(&c, "8").await.is_some() {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -230,6 +235,48 @@ async fn what_is_not_meant_for_a_member_is_refused() {
         let _ = stranger.request(peer(1), MESH_TOPIC, &bytes).await;
     }
     put(&a, "key", b"1").await.expect("it goes on");
+}
+
+/// openraft#1795: a leader that could not read its log sent entries as if nothing came before them, and its follower wrote them behind a gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_behind_a_gap_are_refused() {
+    use mayfly_mesh::proto::linkpb::ask::Question;
+    use mayfly_mesh::proto::linkpb::{Append, Ask, LogEntry, Vote};
+    use mayfly_mesh::proto::meshpb::EntryId;
+    use prost::Message;
+    let net = MemoryNet::new(4);
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let a = founder(&net, folders[0].path()).await;
+    let (id_b, b) = join(&net, folders[1].path(), 2).await;
+    until("b has a vote", || voters(&a) == 2).await;
+    put(&b, "key", b"1").await.expect("written");
+    b.close().await;
+    drop(b);
+    let before = (hash(&a), a.store().applied().expect("readable"));
+    let link = endpoint(&net, 2); // what b would say
+    let entry = kv::entry(Request::Put(PutRequest { key: b"key".to_vec(), ..PutRequest::default() })).encode();
+    let at = |index| EntryId { index, term: 50 };
+    for (name, before, indexes) in
+        [("behind nothing", None, [90, 91]), ("further on", Some(at(80)), [90, 91]), ("within", None, [1, 3])]
+    {
+        let entries = indexes.map(|index| LogEntry { id: Some(at(index)), entry: entry.clone() }).into();
+        let vote = Some(Vote { term: 50, member: id_b, elected: true });
+        let append = Question::Append(Append { vote, before, entries, committed: None });
+        let ask = Ask { cluster: a.store().owner().cluster, from: id_b, to: 1, question: Some(append) };
+        match link.request(peer(1), MESH_TOPIC, &[vec![1], ask.encode_to_vec()].concat()).await {
+            Err(WireError::Failed { code, .. }) => assert_eq!(code, 1, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    assert_eq!((hash(&a), a.store().applied().expect("readable")), before);
+    drop(link);
+    let b = start(endpoint(&net, 2), opened(folders[1].path()).await, 2).await;
+    until("there is a leader", || a.leader().is_some() && a.leader() == b.leader()).await;
+    put(&a, "key", b"2").await.expect("it goes on");
+    assert_eq!(get(&b, "key").await, Some(b"2".to_vec()));
+    for member in [&a, &b] {
+        member.close().await;
+    }
 }
 
 #[cfg(feature = "config")]

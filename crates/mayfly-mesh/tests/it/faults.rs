@@ -1,11 +1,14 @@
 //! Disks that fail and power that goes.
 
 use crate::common::disk::Disk;
+use crate::common::memory::{Member, endpoint, seat, until};
 use crate::common::ops::Op;
 use crate::common::{apply_bytes, entry, seeds};
 use mayfly_base::Rng;
+use mayfly_mesh::proto::etcdserverpb::{PutRequest, RangeRequest};
 use mayfly_mesh::proto::meshpb::command::Request;
-use mayfly_mesh::{Engine, MeshError, Owner, Single, Store, Tag, kv};
+use mayfly_mesh::{ConsensusConfig, Engine, MeshError, Owner, Single, Store, Surroundings, Tag, kv};
+use mayfly_wire::MemoryNet;
 
 const OWNER: Owner = Owner { cluster: 7, member: 1 };
 
@@ -54,6 +57,7 @@ async fn one_flush_for_all_who_wait() {
 }
 
 /// The power goes at any step: what was acknowledged is there, with the state that those entries give.
+/// etcd#13766: the applied index was on the disk before what was applied, and entries were passed over after a crash.
 #[test]
 fn acknowledged_entries_survive_a_power_loss() {
     for seed in 0..seeds(120) {
@@ -93,4 +97,40 @@ fn entries(rng: &mut Rng) -> Vec<Vec<u8>> {
         }
     }
     entries
+}
+
+async fn alone(disk: &Disk) -> Member {
+    let link = endpoint(&MemoryNet::new(1), 1);
+    let (config, around) = (ConsensusConfig::default(), Surroundings::default());
+    let member = Member::start(store(disk).expect("a store"), link, seat(1), config, around).await.expect("started");
+    until("it leads", || member.leader() == Some(1)).await;
+    member
+}
+
+/// etcd#14370: a member that was alone with its vote acknowledged what its own log did not have yet, and lost it with the power.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_one_keeps_what_it_acknowledged() {
+    for seed in 0..seeds(12) {
+        let (mut rng, disk) = (Rng::new(seed), Disk::default());
+        let member = alone(&disk).await;
+        disk.go_dark_after(rng.below(200));
+        let mut acknowledged = 0_u64;
+        loop {
+            let value = (acknowledged + 1).to_be_bytes().to_vec();
+            let put = PutRequest { key: b"key".to_vec(), value, ..PutRequest::default() };
+            match member.propose(kv::entry(Request::Put(put))).await {
+                Ok(_) => acknowledged += 1,
+                Err(_) => break,
+            }
+        }
+        member.close().await;
+        drop(member);
+        let member = alone(&disk.after_power_loss(&mut rng)).await;
+        member.read_barrier().await.expect("it leads");
+        let get = RangeRequest { key: b"key".to_vec(), ..RangeRequest::default() };
+        let found = member.store().read(|transaction| kv::range(transaction, &get)).expect("readable").expect("found");
+        let value = found.kvs.first().map_or(0, |kv| u64::from_be_bytes(kv.value[..].try_into().expect("a number")));
+        assert!(value >= acknowledged, "seed {seed}: {acknowledged} were acknowledged, {value} is there");
+        member.close().await;
+    }
 }

@@ -33,6 +33,7 @@ fn keys(store: &Store) -> Vec<String> {
     found.kvs.into_iter().map(|kv| String::from_utf8(kv.key).expect("text")).collect()
 }
 
+/// etcd#12528: a leader of old ended leases that were kept alive under the next one.
 #[test]
 fn an_expiry_counts_in_its_own_term_and_for_its_own_lease() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -150,6 +151,7 @@ async fn started(folder: &Path, hand: &ByHand) -> Single {
 }
 
 /// A restart gives a lease what was left of it when that was last written down, and not its whole time; a renewal takes that back.
+/// etcd#9395: leases that nobody kept alive began anew with every leader, and never ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_outlives_a_restart() {
     let (folder, hand) = (tempfile::tempdir().expect("a folder"), ByHand::default());

@@ -358,3 +358,55 @@ async fn a_learner_that_was_taken_out_while_away_is_told() {
     assert_eq!(mesh.ended().await, MeshError::Removed { member: id });
     cluster.members.clear();
 }
+
+/// An id that was given is not given again: not after its member was taken out, not while nobody has it, and not after a restart. Who has another one's id
+/// would be taken for it, with all that it had acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_given_once() {
+    let mut cluster = Cluster::of(1).await;
+    let mut given = vec![1];
+    for round in 0..4 {
+        let add = MemberChange::Add { peers: url(9), wants_vote: false };
+        let id = change(&cluster.members[0].mesh, add).await.expect("added");
+        assert!(id > given[given.len() - 1], "{id} after {given:?}");
+        given.push(id);
+        assert_eq!(change(&cluster.members[0].mesh, MemberChange::Remove(id)).await, Ok(id));
+        if round == 1 {
+            let Member { mesh, folder, .. } = cluster.members.remove(0);
+            mesh.close().await;
+            drop(mesh);
+            let mesh = start_on(cluster.endpoint(1), opened(folder.path()).await, seat(1)).await.expect("started");
+            until("it leads again", || mesh.leader() == Some(1)).await;
+            cluster.members.push(Member { mesh, id: 1, place: 1, folder });
+        }
+    }
+}
+
+/// openraft#1808: a member that was cut off went on with a change of members that nobody else had, after a snapshot had taken the place of its log: it
+/// counted votes by members that were none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_lost_with_its_leader_is_forgotten() {
+    let cluster = Cluster::of(3).await;
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let others: Vec<&Member> = cluster.members.iter().filter(|member| member.id != leader.id).collect();
+    let moved =
+        Seat { peer: Some(Peer { addr: ([10, 0, 9, 9], 9).into(), ..peer(follower.place) }), ..Seat::default() };
+    let moved: Vec<String> = moved.url().into_iter().collect();
+    let knows = |member: &Member| member.mesh.members().iter().any(|other| other.peers == moved);
+    others.iter().for_each(|other| cluster.net.cut(peer(leader.place).id, peer(other.place).id));
+    let (mesh, update) = (leader.mesh.clone(), MemberChange::Update(follower.id, moved.clone()));
+    let lost = tokio::spawn(async move { mesh.change_members(update).await });
+    until("the leader of old has the change in its log", || knows(leader)).await;
+    until("another one leads", || others.iter().all(|other| other.mesh.leader().is_some_and(|id| id != leader.id)))
+        .await;
+    for i in 0..150 {
+        put(&others[i % 2].mesh, "past the log of the one that is cut off").await;
+    }
+    others.iter().for_each(|other| cluster.net.heal(peer(leader.place).id, peer(other.place).id));
+    cluster.are_equal().await;
+    assert!(lost.await.expect("no panic").is_err(), "nobody else had it");
+    put(&leader.mesh, "after").await;
+    cluster.are_equal().await;
+    assert!(!cluster.members.iter().any(knows), "a change that a majority never had");
+    assert_eq!(leader.mesh.members(), others[0].mesh.members());
+}

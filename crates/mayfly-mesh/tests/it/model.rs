@@ -1,7 +1,7 @@
 //! The state machine against a naive store that keeps every state: the same requests, the same answers, also after restarts and snapshots.
 
 use crate::common::model::Model;
-use crate::common::ops::Op;
+use crate::common::ops::{Op, Reply};
 use crate::common::{apply, apply_bytes};
 use mayfly_base::Rng;
 use mayfly_mesh::{Applied, Store, Tag, kv, modules};
@@ -104,4 +104,38 @@ fn entries_together_and_one_by_one_are_the_same() {
     assert_eq!(apply_bytes(&many, &entries).expect("applied"), singly);
     assert_eq!(one.hash(Tag::KV).expect("readable"), many.hash(Tag::KV).expect("readable"));
     assert_eq!(many.applied().expect("readable"), Applied { index: 301, term: 1 });
+}
+
+/// etcd#18667: a read of a compacted revision in a transaction was looked at by the member alone that was asked: there nothing happened, and the others made
+/// the transaction's puts.
+#[test]
+fn a_read_of_what_is_compacted_keeps_a_transaction_from_happening_everywhere() {
+    use mayfly_mesh::EtcdError;
+    use mayfly_mesh::proto::etcdserverpb::request_op::Request::{RequestPut, RequestRange};
+    use mayfly_mesh::proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest, RequestOp, TxnRequest};
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let stores = folders.each_ref().map(|folder| Store::open(folder.path(), modules()).expect("a store"));
+    let put = |key: &str| PutRequest { key: key.into(), value: b"v".to_vec(), ..PutRequest::default() };
+    let past = |revision| RequestRange(RangeRequest { key: b"a".to_vec(), revision, ..RangeRequest::default() });
+    let txn = |revision| {
+        let ops = [RequestPut(put("b")), past(revision)].map(|op| RequestOp { request: Some(op) });
+        Op::Txn(TxnRequest { success: ops.into(), ..TxnRequest::default() })
+    };
+    for store in &stores {
+        (0..20).for_each(|_| drop(apply(store, &Op::Put(put("a"))).expect("written")));
+        apply(store, &Op::Compact(CompactionRequest { revision: 20, physical: false })).expect("compacted");
+    }
+    // One has removed what is gone, one was started again, and one has done neither.
+    while stores[0].remove_history().expect("removed") {}
+    let [first, again, last] = stores;
+    drop(again);
+    let again = Store::open(folders[1].path(), modules()).expect("it opens again");
+    for (revision, want) in [(19, Some(EtcdError::Compacted)), (22, Some(EtcdError::FutureRev)), (20, None)] {
+        let answers = [&first, &again, &last].map(|store| (apply(store, &txn(revision)), hashes(store).pop()));
+        assert_eq!(answers[0].0.as_ref().err(), want.as_ref());
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+        let is_there = apply(&first, &Op::Range(RangeRequest { key: b"b".to_vec(), ..RangeRequest::default() }));
+        let found = matches!(is_there, Ok(Reply::Range(response)) if response.count == 1);
+        assert_eq!(found, want.is_none(), "a transaction that is refused changes nothing");
+    }
 }

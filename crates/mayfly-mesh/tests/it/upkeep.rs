@@ -6,12 +6,14 @@ use crate::common::{apply, apply_bytes};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
 use mayfly_mesh::proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmType, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest,
-    PutRequest, RangeRequest,
+    PutRequest, RangeRequest, WatchCreateRequest,
 };
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::meshpb::outcome::Response;
+use mayfly_mesh::proto::mvccpb::event::EventType;
 use mayfly_mesh::{
-    Applied, Engine, EtcdError, Logged, MeshError, Owner, Pace, Single, Store, Tag, Upkeep, UpkeepConfig, kv, modules,
+    Applied, Engine, EtcdError, Hub, Logged, MeshError, Owner, Pace, Single, Store, Tag, Upkeep, UpkeepConfig,
+    Watching, kv, modules,
 };
 use std::time::Duration;
 
@@ -163,6 +165,106 @@ fn a_removal_that_is_cut_off_changes_nothing() {
         assert_eq!(store.hash(Tag::KV).expect("readable"), hash);
         assert_eq!(store.bytes_in_use().expect("readable"), store.read(kv::measure).expect("readable"));
     }
+}
+
+/// What a client is told that watches all keys from a revision on.
+fn told(store: &Store, start_revision: i64) -> Vec<(EventType, i64)> {
+    let mut watching = Watching::new(Hub::new(store).expect("readable"));
+    let all = WatchCreateRequest { range_end: vec![0], start_revision, ..WatchCreateRequest::default() };
+    watching.create(&all);
+    let responses = watching.read(store).expect("readable");
+    let events = responses.into_iter().flat_map(|response| response.events);
+    events.map(|event| (event.r#type(), event.kv.map_or(0, |kv| kv.mod_revision))).collect()
+}
+
+/// etcd#18089: a watch from the revision up to which history is compacted was not told of a deletion in it; etcd#19179: nor while what was compacted was
+/// being removed, or after a restart in the midst of that.
+#[test]
+fn a_deletion_at_the_compacted_revision_is_told() {
+    let (owner, disk) = (Owner { cluster: 7, member: 1 }, Disk::default());
+    let store = disk.store(owner).expect("a store");
+    for value in [b"2", b"3", b"4"] {
+        apply(&store, &put("k", value)).expect("written");
+    }
+    apply(&store, &Op::Delete(DeleteRangeRequest { key: "k".into(), ..Default::default() })).expect("deleted");
+    apply(&store, &put("k", b"6")).expect("written");
+    apply(&store, &compact(5)).expect("compacted");
+    let want = [(EventType::Delete, 5), (EventType::Put, 6)];
+    assert_eq!(told(&store, 5), want, "before anything is removed");
+    drop(store);
+    let store = disk.after_kill().store(owner).expect("it opens again");
+    assert_eq!(told(&store, 5), want, "after a restart before that");
+    while store.remove_history().expect("removed") {}
+    assert_eq!(told(&store, 5), want, "after all is removed");
+    let mut snapshot = Vec::new();
+    store.snapshot(&mut snapshot).expect("written");
+    let other = Disk::default().store(owner).expect("a store");
+    other.restore(&mut &snapshot[..]).expect("restored");
+    assert_eq!(told(&other, 5), want, "after a snapshot");
+    apply(&store, &compact(6)).expect("compacted");
+    while store.remove_history().expect("removed") {}
+    assert_eq!(told(&store, 6), want[1..]);
+}
+
+/// etcd#17780: the revision was that of the newest row of history, and so went back when that was a deletion which a compaction took and the node ended
+/// before it had noted the compaction as done.
+#[test]
+fn the_revision_does_not_go_back_when_a_removal_is_cut_off() {
+    let owner = Owner { cluster: 7, member: 1 };
+    let mut rng = mayfly_base::Rng::new(5);
+    for steps in (0..60).step_by(3) {
+        let disk = Disk::default();
+        let store = disk.store(owner).expect("a store");
+        for i in 0..10 {
+            apply(&store, &put("a", &[i])).expect("written");
+        }
+        apply(&store, &Op::Delete(DeleteRangeRequest { key: "a".into(), ..Default::default() })).expect("deleted");
+        apply(&store, &compact(12)).expect("compacted");
+        disk.go_dark_after(steps);
+        let _ = store.remove_history(); // the power goes somewhere in it, or after it
+        disk.go_dark();
+        drop(store);
+        let disk = disk.after_power_loss(&mut rng);
+        let store = disk.store(owner).expect("it opens again");
+        assert_eq!(store.read(kv::revision).expect("readable"), 12, "power lost after {steps} steps");
+        while store.remove_history().expect("removed") {}
+        drop(store);
+        let store = disk.after_kill().store(owner).expect("it opens again");
+        apply(&store, &put("a", b"1")).expect("written");
+        assert_eq!(store.read(kv::revision).expect("readable"), 13, "power lost after {steps} steps");
+    }
+}
+
+/// etcd#14685: a node that was killed while it defragmented had the new file without the newest applied index, and applied entries twice.
+#[test]
+fn a_defragmentation_that_is_cut_off_changes_nothing() {
+    let owner = Owner { cluster: 7, member: 1 };
+    let mut rng = mayfly_base::Rng::new(4);
+    let (mut cut, mut done) = (0, 0);
+    for steps in (0..180).step_by(6) {
+        let disk = Disk::default();
+        let store = disk.store(owner).expect("a store");
+        for i in 0..60 {
+            apply(&store, &put(&format!("{}", i % 10), &[b'x'; 4_000])).expect("written");
+        }
+        apply(&store, &compact(61)).expect("compacted");
+        while store.remove_history().expect("removed") {}
+        let state = |store: &Store| {
+            let revision = store.read(kv::revision).expect("readable");
+            (store.applied().expect("readable"), revision, store.hash_of_all().expect("readable"))
+        };
+        let before = state(&store);
+        disk.go_dark_after(steps);
+        match store.defragment() {
+            Ok(()) => done += 1,
+            Err(_) => cut += 1,
+        }
+        disk.go_dark();
+        drop(store);
+        let store = disk.after_power_loss(&mut rng).store(owner).expect("it opens again");
+        assert_eq!(state(&store), before, "power lost after {steps} steps");
+    }
+    assert!(cut > 0 && done > 0, "{cut} were cut off, {done} were done");
 }
 
 /// Defragmenting gives back what compaction freed.

@@ -1,6 +1,7 @@
 //! Watchers against the model that keeps every state: what they are told, one after the other, leads from each state to the next; nothing is left out, nothing
 //! comes twice, and what compaction took is said.
 
+use crate::common::disk::Disk;
 use crate::common::model::{Keys, Model, is_meant};
 use crate::common::ops::Op;
 use crate::common::{apply, apply_bytes};
@@ -12,7 +13,7 @@ use mayfly_mesh::proto::etcdserverpb::{
 use mayfly_mesh::proto::meshpb::command::Request;
 use mayfly_mesh::proto::mvccpb::Event;
 use mayfly_mesh::proto::mvccpb::event::EventType;
-use mayfly_mesh::{Hub, Store, Watching, kv, modules};
+use mayfly_mesh::{Hub, Owner, Store, Watching, kv, modules};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
@@ -42,7 +43,8 @@ impl Follower {
             let mut last: BTreeMap<&[u8], &Event> = BTreeMap::new();
             while let Some(event) = events.next_if(|event| mod_revision(event) == revision) {
                 self.check(event, before);
-                last.insert(&event.kv.as_ref().expect("a key").key, event);
+                let earlier = last.insert(&event.kv.as_ref().expect("a key").key, event);
+                assert_ne!(earlier, Some(event), "told twice");
             }
             for event in last.values().filter(|event| event.r#type() == EventType::Put) {
                 let kv = event.kv.as_ref().expect("a key");
@@ -135,7 +137,9 @@ impl World {
             // Progress: everything up to there was told.
             let told: Vec<i64> = if id == -1 { self.followers.keys().copied().collect() } else { vec![id] };
             for id in told {
-                self.followers.get_mut(&id).expect("a watcher").follow(&self.model, &[], revision);
+                let follower = self.followers.get_mut(&id).expect("a watcher");
+                assert!(revision + 1 >= follower.request.start_revision, "told {revision}, before it begins");
+                follower.follow(&self.model, &[], revision);
             }
             self.seen.progress += 1;
             return;
@@ -185,8 +189,13 @@ fn run(steps: &[u64], seen: &mut Seen) {
     for seed in steps {
         world.step(*seed, &store, &hub);
     }
-    // In the end everyone is told everything.
+    // In the end everyone is told everything, but for those who wait for what is to come: as long as one of them does, the client is not told of progress.
     hub.advance(&store).expect("readable");
+    let end = world.model.revision();
+    world.followers.retain(|id, follower| {
+        let has_begun = follower.request.start_revision <= end + 1;
+        has_begun || world.watching.cancel(*id).is_none()
+    });
     world.watching.ask_progress();
     for _ in 0..100 {
         let responses = world.watching.read(&store).expect("readable");
@@ -198,6 +207,7 @@ fn run(steps: &[u64], seen: &mut Seen) {
     *seen = world.seen;
 }
 
+/// etcd#17247: a watcher was told changes twice, since transactions were kept in a cache.
 #[test]
 fn watchers_are_led_from_state_to_state() {
     let mut config = Config::default(); // which reads PROPTEST_CASES
@@ -222,6 +232,7 @@ fn put(key: &str, value: String) -> Op {
 }
 
 /// A watcher that does not read costs nothing and misses nothing, whatever was written meanwhile; responses have a bound.
+/// etcd#15220: a watcher was told that it had everything before it was told the last of it.
 #[test]
 fn a_slow_watcher_reads_history_in_pieces() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -418,4 +429,128 @@ fn progress_does_not_wait_for_what_comes_later() {
         answers.extend(progress.map(|answer| (turn, answer.header.expect("a header").revision)));
     }
     assert_eq!(answers, [(3, 5)], "one answer, when revision 5 was told");
+}
+
+/// Revisions that each watcher is told, until there is nothing more; and who is ended, and with which compaction.
+type Told = (BTreeMap<i64, Vec<i64>>, BTreeMap<i64, i64>);
+
+fn told(watching: &mut Watching, store: &Store) -> Told {
+    let (mut told, mut ended) = Told::default();
+    loop {
+        let responses = watching.read(store).expect("readable");
+        if responses.is_empty() {
+            return (told, ended);
+        }
+        for response in responses {
+            if response.canceled {
+                ended.insert(response.watch_id, response.compact_revision);
+            }
+            told.entry(response.watch_id).or_default().extend(response.events.iter().map(mod_revision));
+        }
+    }
+}
+
+/// etcd#15271: a member that was cut off and took a snapshot told its watchers again what they had been told before; etcd#20221: and watchers of what was
+/// to come, what lay before their start.
+#[test]
+fn a_snapshot_takes_no_watcher_back() {
+    for compacted in [0, 11, 12] {
+        let (owner, disks) = (Owner { cluster: 7, member: 1 }, [Disk::default(), Disk::default()]);
+        let [behind, ahead] = disks.each_ref().map(|disk| disk.store(owner).expect("a store"));
+        let hub = Hub::new(&behind).expect("readable");
+        let mut watching = Watching::new(hub.clone());
+        let from = |start_revision| WatchCreateRequest { range_end: vec![0], start_revision, ..Default::default() };
+        let [past, future] = [2, 15].map(|start| watching.create(&from(start)).watch_id);
+        for revision in 2..=20 {
+            apply(&ahead, &put("a", revision.to_string())).expect("written");
+            if revision <= 10 {
+                apply(&behind, &put("a", revision.to_string())).expect("written");
+            }
+        }
+        hub.advance(&behind).expect("readable");
+        let (first, _) = told(&mut watching, &behind);
+        assert_eq!(first, BTreeMap::from([(past, (2..=10).collect())]));
+        if compacted > 0 {
+            apply(&ahead, &Op::Compact(CompactionRequest { revision: compacted, physical: false })).expect("compacted");
+        }
+        let mut snapshot = Vec::new();
+        ahead.snapshot(&mut snapshot).expect("written");
+        behind.restore(&mut &snapshot[..]).expect("restored");
+        hub.advance(&behind).expect("readable");
+        let (mut then, ended) = told(&mut watching, &behind);
+        assert_eq!(then.remove(&future), Some((15..=20).collect()), "compacted to {compacted}");
+        if compacted == 12 {
+            assert_eq!(ended, BTreeMap::from([(past, 12)]), "it needs revision 11");
+        } else {
+            assert_eq!((then.remove(&past), ended), (Some((11..=20).collect()), BTreeMap::new()));
+        }
+    }
+}
+
+/// etcd#17529: of many watchers on one stream some were told nothing for minutes, and lost changes to a compaction without being told that.
+#[test]
+fn many_watchers_of_a_slow_stream_starve_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), modules()).expect("a store");
+    let hub = Hub::new(&store).expect("readable");
+    let mut watching = Watching::new(hub.clone());
+    let all = WatchCreateRequest { range_end: vec![0], prev_kv: true, ..WatchCreateRequest::default() };
+    let ids: Vec<i64> = (0..20).map(|_| watching.create(&all).watch_id).collect();
+    let mut heard = BTreeMap::<i64, Vec<i64>>::new();
+    let mut last = 1;
+    for turn in 0..40 {
+        // Whoever was read for has something again soon: a turn is over after two changes.
+        if turn % 4 == 0 {
+            for _ in 0..2 {
+                apply(&store, &put("a", "v".repeat(400_000))).expect("written");
+                last += 1;
+            }
+            hub.advance(&store).expect("readable");
+        }
+        for response in watching.read(&store).expect("readable") {
+            heard.entry(response.watch_id).or_default().extend(response.events.iter().map(mod_revision));
+        }
+    }
+    assert_eq!(heard.keys().copied().collect::<Vec<_>>(), ids, "some were told nothing");
+    apply(&store, &Op::Compact(CompactionRequest { revision: last, physical: false })).expect("compacted");
+    hub.advance(&store).expect("readable");
+    let (rest, ended) = told(&mut watching, &store);
+    for (id, mut heard) in heard {
+        heard.extend(rest.get(&id).into_iter().flatten());
+        let upto = heard.last().copied().unwrap_or(1);
+        assert_eq!(heard, (2..=upto).collect::<Vec<_>>());
+        assert_eq!(ended.get(&id).copied(), (upto < last).then_some(last), "watcher {id} was told up to {upto}");
+    }
+    assert!(!ended.is_empty(), "nobody was behind");
+}
+
+/// etcd#20221: whoever waits for a revision that is still to come was told of earlier ones, from which a client would go on.
+#[test]
+fn who_waits_for_what_is_to_come_is_told_of_nothing_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), modules()).expect("a store");
+    let hub = Hub::new(&store).expect("readable");
+    let mut watching = Watching::new(hub.clone());
+    let from = |start_revision| WatchCreateRequest {
+        range_end: vec![0],
+        progress_notify: true,
+        start_revision,
+        ..WatchCreateRequest::default()
+    };
+    let [now, next, later] = [0, 2, 4].map(|start| watching.create(&from(start)).watch_id);
+    let mut ask = |written: bool| {
+        if written {
+            apply(&store, &put("a", "1".into())).expect("written");
+            hub.advance(&store).expect("readable");
+        }
+        watching.owe_progress(true);
+        watching.ask_progress();
+        let responses = watching.read(&store).expect("readable");
+        let progress = responses.into_iter().filter(|response| response.events.is_empty());
+        progress.map(|told| (told.watch_id, told.header.expect("a header").revision)).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(false), [(now, 1), (next, 1)], "the last one begins at 4");
+    assert_eq!(ask(true), [(now, 2), (next, 2)]);
+    assert_eq!(ask(true), [(-1, 3), (now, 3), (next, 3), (later, 3)]);
+    assert_eq!(ask(true), [(-1, 4), (now, 4), (next, 4), (later, 4)]);
 }

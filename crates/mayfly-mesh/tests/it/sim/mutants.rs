@@ -24,6 +24,7 @@ fn convict_plans(name: &str, plan: &dyn Fn(u64) -> Plan) {
     panic!("{name} was not convicted in {SEEDS} seeds");
 }
 
+/// etcd#14370: what was acknowledged was lost with the power.
 #[test]
 fn entries_that_are_not_flushed() {
     convict("no flush", |store| store.without(Guard::FlushBeforeAck));
@@ -34,11 +35,13 @@ fn votes_that_are_not_kept() {
     convict("vote not kept", |store| store.without(Guard::KeptVote));
 }
 
+/// etcd#20418: after a pause of its process, a member answered linearizable reads with what was old.
 #[test]
 fn reads_without_a_read_index() {
     convict("read without index", |store| store.without(Guard::ReadIndex));
 }
 
+/// etcd#13766: entries were passed over, or applied twice, after a crash.
 #[test]
 fn an_applied_index_apart_from_its_effect() {
     convict("index apart", |store| store.without(Guard::IndexWithEffect));
