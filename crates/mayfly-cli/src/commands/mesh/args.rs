@@ -148,12 +148,61 @@ pub struct DemoArgs {
     /// Seconds of reads and writes
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(10..=3600))]
     pub seconds: u64,
+    /// Do these instead, drawn at random, one after the other until the time is over: `all` is all but the last three
+    #[arg(long, value_name = "FAULT,…", value_delimiter = ',', conflicts_with = "etcd")]
+    pub faults: Vec<Fault>,
+    /// What is drawn
+    #[arg(long, default_value_t = 1, requires = "faults")]
+    pub seed: u64,
     /// Do the same with etcd, which must be on the path: the leaders are killed, nothing else
     #[arg(long)]
     pub etcd: bool,
     /// Draw writes over time, and what was done meanwhile
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    All,
+    /// A process is killed, and started again
+    Kill,
+    /// A process is asked to end, and started again
+    Restart,
+    /// All processes are killed
+    Outage,
+    /// A process stands still for 1 to 30 s
+    Pause,
+    /// A node is cut off from the others
+    Cut,
+    /// Packets between nodes are lost
+    Loss,
+    /// A node loses its disk
+    Wipe,
+    /// A disk refuses to flush; needs strace
+    Flush,
+    /// A node comes back with a clock that is an hour off; needs faketime
+    Clock,
+    /// A disk is full; needs root, for disks of 1 GiB in memory
+    Full,
+}
+
+impl Fault {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Kill => "kill",
+            Self::Restart => "restart",
+            Self::Outage => "outage",
+            Self::Pause => "pause",
+            Self::Cut => "cut",
+            Self::Loss => "loss",
+            Self::Wipe => "wipe",
+            Self::Flush => "flush",
+            Self::Clock => "clock",
+            Self::Full => "full",
+        }
+    }
 }
 
 fn odd(text: &str) -> Result<u8, String> {

@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 
 /// What all relays do.
 pub struct Faults {
-    loss: f64,
+    loss: Mutex<f64>,
     rng: Mutex<Rng>,
     /// The group of each node, by the address it sends from; packets cross groups only when there are none.
     groups: Mutex<HashMap<SocketAddr, u8>>,
@@ -21,12 +21,17 @@ pub struct Faults {
 impl Faults {
     pub fn new(loss: f64) -> Arc<Self> {
         let (rng, groups) = (Mutex::new(Rng::new(1)), Mutex::default());
-        Arc::new(Self { loss, rng, groups, bytes: AtomicU64::new(0) })
+        Arc::new(Self { loss: Mutex::new(loss), rng, groups, bytes: AtomicU64::new(0) })
     }
 
     /// Cuts: nodes reach those of their group only. Nothing heals.
     pub fn cut(&self, groups: HashMap<SocketAddr, u8>) {
         *self.groups.lock().unwrap_or_else(PoisonError::into_inner) = groups;
+    }
+
+    /// From now on, such a share of packets is lost.
+    pub fn lose(&self, share: f64) {
+        *self.loss.lock().unwrap_or_else(PoisonError::into_inner) = share;
     }
 
     /// Bytes of UDP payload sent by all nodes.
@@ -38,7 +43,8 @@ impl Faults {
         self.bytes.fetch_add(len as u64, Ordering::Relaxed);
         let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let is_cut = groups.get(&from) != groups.get(&to);
-        !is_cut && self.rng.lock().unwrap_or_else(PoisonError::into_inner).uniform_f64() >= self.loss
+        let loss = *self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        !is_cut && self.rng.lock().unwrap_or_else(PoisonError::into_inner).uniform_f64() >= loss
     }
 }
 

@@ -65,7 +65,8 @@ pub fn channel(address: &str) -> Result<Channel> {
 }
 
 impl Clients {
-    pub fn start(addresses: &[String]) -> Result<Self> {
+    /// Each rests so long between two requests.
+    pub fn start(addresses: &[String], pause: Duration) -> Result<Self> {
         let shared = Arc::new(Shared {
             begun: Instant::now(),
             calls: Mutex::default(),
@@ -76,7 +77,7 @@ impl Clients {
         let (mut asking, mut watching) = (JoinSet::new(), JoinSet::new());
         for client in 0..WRITERS + READERS {
             let members = addresses.iter().map(|address| channel(address).map(KvClient::new));
-            asking.spawn(ask(shared.clone(), members.collect::<Result<_>>()?, client));
+            asking.spawn(ask(shared.clone(), members.collect::<Result<_>>()?, client, pause));
         }
         for (i, address) in addresses.iter().enumerate() {
             watching.spawn(watch(shared.clone(), WatchClient::new(channel(address)?), i));
@@ -104,7 +105,7 @@ impl Clients {
 }
 
 /// Asks any member, one question after the other.
-async fn ask(shared: Arc<Shared>, mut members: Vec<KvClient<Channel>>, client: u64) {
+async fn ask(shared: Arc<Shared>, mut members: Vec<KvClient<Channel>>, client: u64, pause: Duration) {
     let mut rng = Rng::stream(7, client);
     while !shared.is_over.load(Ordering::Relaxed) {
         let key = format!("{PREFIX}{:02}", rng.below(KEYS));
@@ -119,8 +120,9 @@ async fn ask(shared: Arc<Shared>, mut members: Vec<KvClient<Channel>>, client: u
         let is_answered = answer.is_some();
         let answer = answer.map(|(revision, found)| Answer { at_us: shared.now_us(), revision, found });
         shared.note(Call { key, what, asked_us, answer });
-        if !is_answered {
-            tokio::time::sleep(AGAIN).await;
+        let rest = if is_answered { pause } else { pause.max(AGAIN) };
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
         }
     }
 }

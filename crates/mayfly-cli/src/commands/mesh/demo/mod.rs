@@ -5,17 +5,22 @@ mod clients;
 mod crew;
 mod picture;
 mod report;
+mod torment;
 
-use super::args::DemoArgs;
+use super::args::{DemoArgs, Fault};
 use crate::support::child::unless_interrupted;
 use crate::support::output::{Files, PICTURE};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
-use clients::Clients;
+use clients::{Clients, Shared};
 use crew::{Crew, Kind, PATIENCE};
 use report::{Mark, Played};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+/// Between two requests of a client, where it takes long.
+const UNHURRIED: Duration = Duration::from_millis(20);
 /// Between two kills, and for how long who was killed is down.
 const BETWEEN_KILLS: f64 = 2.0;
 const DOWN: f64 = 0.8;
@@ -45,11 +50,28 @@ async fn play(kind: Kind, args: &DemoArgs, ui: Ui) -> Result<Played> {
     let nodes = usize::from(args.nodes);
     let name = if kind == Kind::Mayfly { "mayfly" } else { "etcd" };
     ui.note(format!("starting {nodes} processes of {name} …"));
-    let mut crew = Crew::start(kind, nodes).await?;
-    let mut clients = Clients::start(&crew.addresses)?;
-    let mut act = Act { crew: &mut crew, clients: &clients, ui, marks: Vec::new() };
-    act.suffer(kind, args.seconds as f64).await?;
-    let marks = act.marks;
+    let mut crew = Crew::start(kind, nodes, args.faults.contains(&Fault::Full)).await?;
+    let played = play_with(&mut crew, args, ui).await;
+    match played {
+        Ok(played) if played.is_fine() => Ok(played),
+        Ok(played) => {
+            ui.note(crew.keep(played.report()));
+            Ok(played)
+        }
+        Err(error) => Err(error.context(crew.keep(String::new()))),
+    }
+}
+
+async fn play_with(crew: &mut Crew, args: &DemoArgs, ui: Ui) -> Result<Played> {
+    let pause = if args.faults.is_empty() { Duration::ZERO } else { UNHURRIED };
+    let mut clients = Clients::start(&crew.addresses, pause)?;
+    let shared = clients.shared.clone();
+    let mut act = Act { crew: &mut *crew, shared, ui, marks: Vec::new(), faults: BTreeMap::new() };
+    match &args.faults[..] {
+        [] => act.suffer(args.seconds as f64).await?,
+        faults => act.torment(faults, args.seed, args.seconds as f64).await?,
+    }
+    let Act { marks, faults, .. } = act;
     ui.note("waiting until all are equal …");
     let calls = clients.finish().await;
     let last = calls.iter().filter_map(|call| call.answer.as_ref()).map(|answer| answer.revision).max().unwrap_or(0);
@@ -57,27 +79,29 @@ async fn play(kind: Kind, args: &DemoArgs, ui: Ui) -> Result<Played> {
     let told = clients.watched(last, PATIENCE).await;
     let history = tokio::time::timeout(PATIENCE, clients::history(&crew.addresses[0], last)).await;
     let history = history.context("the history is not told")??;
-    Ok(Played::new(nodes, args.seconds, calls, &told, &history, marks, are_equal))
+    Ok(Played::new(args, faults, calls, &told, &history, marks, are_equal))
 }
 
 /// What happens to the processes while clients ask.
 struct Act<'a> {
     crew: &'a mut Crew,
-    clients: &'a Clients,
+    shared: Arc<Shared>,
     ui: Ui,
     marks: Vec<Mark>,
+    /// How often which fault was drawn.
+    faults: BTreeMap<&'static str, usize>,
 }
 
 impl Act<'_> {
     /// A calm third, which is measured; kills; and, with ours, a cut and a lost disk.
-    async fn suffer(&mut self, kind: Kind, seconds: f64) -> Result<()> {
+    async fn suffer(&mut self, seconds: f64) -> Result<()> {
         self.ui.note(format!("{} s of reads and writes …", seconds));
         self.until(seconds * 0.35).await;
         self.mark("calm is over", false);
         while self.now() + BETWEEN_KILLS < seconds * 0.68 {
             self.kill_leader().await?;
         }
-        if kind == Kind::Mayfly {
+        if self.crew.kind == Kind::Mayfly {
             self.until(seconds * 0.68).await;
             let leader = self.crew.leader().await?;
             self.note(&format!("node {leader}, which leads, is cut off"));
@@ -115,11 +139,11 @@ impl Act<'_> {
     }
 
     fn mark(&mut self, text: &str, is_kill: bool) {
-        self.marks.push(Mark { at_us: self.clients.shared.now_us(), text: text.into(), is_kill });
+        self.marks.push(Mark { at_us: self.shared.now_us(), text: text.into(), is_kill });
     }
 
     fn now(&self) -> f64 {
-        self.clients.shared.begun.elapsed().as_secs_f64()
+        self.shared.begun.elapsed().as_secs_f64()
     }
 
     async fn until(&self, seconds: f64) {

@@ -1,9 +1,11 @@
 //! What the demo measured, and what it found.
 
+use super::super::args::DemoArgs;
 use super::check::{Call, Change, What, count_gaps, count_lost, linearizable};
 use crate::commands::swarm::percentile;
 use crate::support::ui::grouped;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Something that was done to the processes.
 pub struct Mark {
@@ -16,6 +18,8 @@ pub struct Played {
     pub nodes: usize,
     pub seconds: u64,
     pub marks: Vec<Mark>,
+    /// The seed that was drawn from, and how often what was drawn.
+    faults: Option<(u64, BTreeMap<&'static str, usize>)>,
     /// When each acknowledged write was asked for and answered, in microseconds, by when it was answered.
     pub writes: Vec<(u64, u64)>,
     calls: usize,
@@ -36,8 +40,8 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 
 impl Played {
     pub fn new(
-        nodes: usize,
-        seconds: u64,
+        args: &DemoArgs,
+        faults: BTreeMap<&'static str, usize>,
         calls: Vec<Call>,
         told: &[Vec<Change>],
         history: &[Change],
@@ -54,8 +58,9 @@ impl Played {
         let calm: Vec<_> = writes.iter().filter(|(_, answered)| *answered < calm_us).collect();
         let failover_ms = marks.iter().filter(|mark| mark.is_kill).filter_map(|mark| failover(&writes, mark.at_us));
         Self {
-            nodes,
-            seconds,
+            nodes: args.nodes.into(),
+            seconds: args.seconds,
+            faults: (!args.faults.is_empty()).then_some((args.seed, faults)),
             per_second: calm.len() as f64 / (calm_us as f64 / 1e6),
             ms: sorted(calm.iter().map(|(asked, answered)| (answered - asked) as f64 / 1e3).collect()),
             failover_ms: sorted(failover_ms.collect()),
@@ -96,11 +101,23 @@ fn figures(played: &Played) -> Value {
     })
 }
 
+impl Played {
+    /// For whoever looks into what went wrong.
+    pub fn report(&self) -> String {
+        let marks = self.marks.iter().map(|mark| format!("{:.3} s: {}\n", mark.at_us as f64 / 1e6, mark.text));
+        format!("{:#}\n{}", json(self, None), marks.collect::<String>())
+    }
+}
+
 /// Ours, and etcd's beside it.
 pub fn json(ours: &Played, theirs: Option<&Played>) -> Value {
     let mut all = figures(ours);
     all["nodes"] = ours.nodes.into();
     all["seconds"] = ours.seconds.into();
+    if let Some((seed, faults)) = &ours.faults {
+        all["seed"] = (*seed).into();
+        all["faults"] = json!(faults);
+    }
     if let Some(theirs) = theirs {
         all["etcd"] = figures(theirs);
     }
@@ -115,6 +132,10 @@ pub fn text(ours: &Played, theirs: Option<&Played>) -> String {
     };
     let ms = |sorted: &[f64], percent| format!("{:.1} ms", percentile(sorted, percent));
     let mut text = format!("\n{} processes, {} requests\n\n", ours.nodes, grouped(ours.calls));
+    if let Some((seed, faults)) = &ours.faults {
+        let faults: Vec<String> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        text += &format!("  faults from seed {seed}: {}\n\n", faults.join(", "));
+    }
     if theirs.is_some() {
         text += &format!("  {:<14}{:>12}{:>12}\n", "", "mayfly", "etcd");
     }

@@ -1,5 +1,7 @@
 //! The processes of the demo: ours behind relays that can cut, or etcd's.
 
+mod afflict;
+
 use super::clients::channel;
 use crate::commands::swarm::relay::{self, Faults};
 use crate::support::child::OwnedChild;
@@ -37,12 +39,14 @@ struct Mate {
 }
 
 pub struct Crew {
-    kind: Kind,
+    pub kind: Kind,
     mates: Vec<Mate>,
     /// Where clients are served.
     pub addresses: Vec<String>,
     faults: Arc<Faults>,
     folder: tempfile::TempDir,
+    /// Each node has a disk of its own, in memory.
+    has_disks: bool,
 }
 
 /// Ports that are free now for TCP and UDP.
@@ -63,10 +67,10 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
 
 impl Crew {
     /// Starts the processes, and waits until they are one cluster.
-    pub async fn start(kind: Kind, nodes: usize) -> Result<Self> {
+    pub async fn start(kind: Kind, nodes: usize, has_disks: bool) -> Result<Self> {
         let (folder, clients, peers) = (tempfile::tempdir()?, free_ports(nodes)?, free_ports(nodes)?);
         let addresses = clients.iter().map(ToString::to_string).collect();
-        let mut crew = Self { kind, mates: Vec::new(), addresses, faults: Faults::new(0.0), folder };
+        let mut crew = Self { kind, mates: Vec::new(), addresses, faults: Faults::new(0.0), folder, has_disks };
         for i in 0..nodes {
             let data = crew.folder.path().join(i.to_string());
             let arguments = match kind {
@@ -76,12 +80,15 @@ impl Crew {
                 }
                 Kind::Etcd => etcd(&data, i, &peers, clients[i]),
             };
+            if has_disks {
+                afflict::mount(&data)?;
+            }
             crew.mates.push(Mate { data, listen: peers[i], arguments, child: None });
             let token = match (kind, i) {
                 (Kind::Mayfly, 1..) => Some(crew.token(i).await?),
                 _ => None,
             };
-            crew.launch(i, token.as_deref())?;
+            crew.launch(i, token.as_deref(), None)?;
         }
         crew.wait(nodes).await?;
         Ok(crew)
@@ -120,12 +127,22 @@ impl Crew {
         std::fs::read_to_string(self.log(i)).unwrap_or_default()
     }
 
-    fn launch(&mut self, i: usize, token: Option<&Path>) -> Result<()> {
+    /// With a clock that is off, where that is asked for.
+    fn launch(&mut self, i: usize, token: Option<&Path>, clock: Option<&str>) -> Result<()> {
         let program = match self.kind {
             Kind::Mayfly => std::env::current_exe()?,
             Kind::Etcd => "etcd".into(),
         };
-        let mut command = Command::new(&program);
+        let (mut command, program) = match clock {
+            None => (Command::new(&program), program),
+            Some(offset) => {
+                let mut command = Command::new("faketime");
+                // What is set is the clock on the wall: the other one nobody can set.
+                command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+                command.args(["-f", offset]).arg(program);
+                (command, "faketime".into())
+            }
+        };
         command.args(&self.mates[i].arguments);
         if let Some(token) = token {
             command.arg("--token").arg(token);
@@ -147,14 +164,14 @@ impl Crew {
     }
 
     pub fn restart(&mut self, i: usize) -> Result<()> {
-        self.launch(i, None)
+        self.launch(i, None, None)
     }
 
     /// What a node knew as a member is lost; it comes back as a new one.
     pub fn restart_wiped(&mut self, i: usize) -> Result<()> {
         std::fs::remove_dir_all(self.mates[i].data.join("mesh"))?;
         let before = std::mem::replace(&mut self.mates[i].arguments[1], "--mesh=anew".into());
-        let started = self.launch(i, None);
+        let started = self.launch(i, None, None);
         self.mates[i].arguments[1] = before;
         started
     }
@@ -188,7 +205,7 @@ impl Crew {
     }
 
     /// Waits until so many have votes and every member takes writes.
-    async fn wait(&mut self, voters: usize) -> Result<()> {
+    pub async fn wait(&mut self, voters: usize) -> Result<()> {
         let begun = Instant::now();
         while !self.is_whole(voters).await {
             for i in 0..self.len() {
