@@ -32,7 +32,17 @@ pub(crate) fn nightly() -> Result<()> {
         run(heavy(&["-E", PER_ISA]).env("MAYFLY_ISA", isa))?;
     }
     run(&mut heavy(&[]))?;
+    torment()?;
     accuracy()
+}
+
+/// Half an hour of faults on real processes, disks, clocks and links, drawn from the day: needs strace, faketime and root.
+pub(crate) fn torment() -> Result<()> {
+    say("nightly: half an hour of faults for the mesh");
+    let day = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() / 86_400;
+    let program =
+        ["run", "--quiet", "--release", "-p", "mayfly-cli", "--features", "full", "--", "mesh", "demo", "--json"];
+    run(cargo(&program).args(["--faults", "all,flush,clock,full", "--seconds", "1800", "--seed", &day.to_string()]))
 }
 
 /// The errors of the families on public data, and beside those that NeuralForecast reached with the same settings.

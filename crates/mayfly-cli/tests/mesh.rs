@@ -320,3 +320,15 @@ fn the_demo_breaks_processes_and_loses_nothing() {
         assert!(is(key).as_f64().is_some_and(|value| value > 0.0), "{key} of {object}");
     }
 }
+
+/// `cargo xtask nightly` does so for half an hour, with failing disks and false clocks.
+#[test]
+fn faults_that_are_drawn_lose_nothing() {
+    let faults = ["--faults", "kill,restart,outage,cut,loss", "--seed", "3"];
+    let out = run(&[&["mesh", "demo", "--seconds", "15", "--json"], &faults[..]].concat(), b"");
+    let object: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!((&object["lost_acknowledged"], &object["linearizable"]), (&json!(0), &json!(true)), "{object}");
+    assert!(object["faults"].as_object().is_some_and(|faults| !faults.is_empty()), "{object}");
+    assert_eq!(object["seed"], 3);
+}

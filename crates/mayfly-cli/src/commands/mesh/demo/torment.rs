@@ -105,7 +105,7 @@ impl Act<'_> {
                 let ahead = rng.below(2) == 0;
                 self.note(&format!("{node} comes back an hour {}", if ahead { "ahead" } else { "behind" }));
                 self.crew.kill(victim);
-                self.crew.restart_at(victim, if ahead { "+3600s" } else { "-3600s" })?;
+                self.crew.restart_at(victim, if ahead { "+3600" } else { "-3600" })?;
                 self.wait(seconds(rng, 5, 15)).await;
                 self.crew.kill(victim);
                 self.crew.restart(victim)?;

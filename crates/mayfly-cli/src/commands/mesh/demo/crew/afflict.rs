@@ -52,7 +52,7 @@ impl Crew {
         self.faults.lose(share);
     }
 
-    /// With a clock that is off, as `faketime -f` takes it.
+    /// With a clock that is off by so many seconds.
     pub fn restart_at(&mut self, i: usize, offset: &str) -> Result<()> {
         self.launch(i, None, Some(offset))
     }
@@ -66,10 +66,13 @@ impl Crew {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut strace = OwnedChild(command.spawn().context("cannot start strace")?);
         std::thread::sleep(ATTACHED);
-        if let Some(status) = strace.try_wait()? {
-            bail!("strace ended with {status}: may it look into other processes here?");
+        match strace.try_wait()? {
+            // Else the node has ended already, and strace with it.
+            Some(status) if !status.success() => {
+                bail!("strace ended with {status}: may it look into other processes here?")
+            }
+            _ => Ok(strace),
         }
-        Ok(strace)
     }
 
     /// Nearly nothing is left on a node's disk.
@@ -109,6 +112,16 @@ impl Drop for Crew {
             }
         }
     }
+}
+
+/// The clock on the wall alone: the other one nobody can set.
+pub(super) fn set_clock(command: &mut Command, offset: &str) -> Result<()> {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    let library = libraries.next().context("the fault `clock` needs libfaketime, Debian's package faketime")?;
+    command.env("LD_PRELOAD", library).env("FAKETIME", offset);
+    command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Ok(())
 }
 
 /// A disk in memory.

@@ -133,16 +133,10 @@ impl Crew {
             Kind::Mayfly => std::env::current_exe()?,
             Kind::Etcd => "etcd".into(),
         };
-        let (mut command, program) = match clock {
-            None => (Command::new(&program), program),
-            Some(offset) => {
-                let mut command = Command::new("faketime");
-                // What is set is the clock on the wall: the other one nobody can set.
-                command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-                command.args(["-f", offset]).arg(program);
-                (command, "faketime".into())
-            }
-        };
+        let mut command = Command::new(&program);
+        if let Some(offset) = clock {
+            afflict::set_clock(&mut command, offset)?;
+        }
         command.args(&self.mates[i].arguments);
         if let Some(token) = token {
             command.arg("--token").arg(token);
