@@ -117,7 +117,7 @@ impl Drop for Crew {
 /// The clock on the wall alone: the other one nobody can set.
 pub(super) fn set_clock(command: &mut Command, offset: &str) -> Result<()> {
     let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists());
     let library = libraries.next().context("the fault `clock` needs libfaketime, Debian's package faketime")?;
     command.env("LD_PRELOAD", library).env("FAKETIME", offset);
     command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
