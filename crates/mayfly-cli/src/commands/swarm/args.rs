@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// Every option can also stand in the file given by --config, under the same name.
@@ -57,6 +58,9 @@ pub struct NodeArgs {
     /// Keep this much history of keys while this node leads: so many revisions, or so long, as 10000 or 1h [default: all]
     #[arg(long, value_name = "HOW MUCH")]
     pub compact_keep: Option<String>,
+    /// Seconds for which a token of a client counts that is not used [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub auth_token_ttl: Option<NonZeroU32>,
     /// How far members of the mesh are from each other, the same at every member: a leader that is gone is missed sooner where they are close, and one that is only slow is not where they are far [default: region]
     #[arg(long, value_name = "DISTANCE")]
     pub profile: Option<Distance>,

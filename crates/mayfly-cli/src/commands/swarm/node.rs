@@ -48,6 +48,7 @@ impl NodeArgs {
             insecure_clients: self.insecure_clients || file.insecure_clients,
             quota: self.quota.or(file.quota),
             compact_keep: self.compact_keep.or(file.compact_keep),
+            auth_token_ttl: self.auth_token_ttl.or(file.auth_token_ttl),
             profile: self.profile.or(file.profile),
             capabilities: list(self.capabilities, file.capabilities),
             log: self.log.or(file.log),
@@ -194,7 +195,11 @@ fn clients_of(args: &NodeArgs) -> Result<Clients> {
         (None, None, None) => None,
         _ => bail!("TLS for clients needs --client-cert and --client-key, and may have --client-ca"),
     };
-    Ok(Clients { address, in_clear, tls, ..Clients::loopback(0) })
+    let clients = Clients { address, in_clear, tls, ..Clients::loopback(0) };
+    match args.auth_token_ttl.map(|seconds| Duration::from_secs(seconds.get().into())) {
+        Some(token_life) => Ok(Clients { token_life, ..clients }),
+        None => Ok(clients),
+    }
 }
 
 fn profile_of(args: &NodeArgs) -> Profile {
@@ -214,6 +219,9 @@ async fn wanted(args: &NodeArgs, data: &Path) -> Result<Option<Wanted>> {
         }
         None if args.quota.is_some() || args.compact_keep.is_some() || args.profile.is_some() => {
             bail!("--quota, --compact-keep and --profile are for the mesh: add --mesh")
+        }
+        None if args.auth_token_ttl.is_some() => {
+            bail!("--auth-token-ttl is for clients of the mesh: add --mesh")
         }
         None if args.clients.is_some() || args.insecure_clients || args.client_cert.is_some() => {
             bail!("--clients is for the mesh: add --mesh")

@@ -39,8 +39,6 @@ impl Act<'_> {
     }
 
     async fn suffer_one(&mut self, fault: Fault, victim: usize, leads: bool, rng: &mut Rng) -> Result<()> {
-        let seconds =
-            |rng: &mut Rng, from: u64, upto: u64| (from * 1_000 + rng.below((upto - from) * 1_000)) as f64 / 1e3;
         let node = format!("node {victim}{}", if leads { ", which leads," } else { "" });
         match fault {
             Fault::All => {}
@@ -48,79 +46,88 @@ impl Act<'_> {
                 self.note(&format!("kill -9 of {node}"));
                 self.mark("kill", leads);
                 self.crew.kill(victim);
-                self.wait(seconds(rng, 0, 5)).await;
+                wait(between(rng, 0, 5)).await;
                 self.crew.restart(victim)?;
             }
             Fault::Restart => {
                 self.note(&format!("{node} is asked to end"));
                 self.crew.stop(victim).await?;
-                self.wait(seconds(rng, 0, 2)).await;
+                wait(between(rng, 0, 2)).await;
                 self.crew.restart(victim)?;
             }
             Fault::Outage => {
                 self.note("kill -9 of all");
                 (0..self.crew.len()).for_each(|i| self.crew.kill(i));
-                self.wait(seconds(rng, 0, 2)).await;
+                wait(between(rng, 0, 2)).await;
                 (0..self.crew.len()).try_for_each(|i| self.crew.restart(i))?;
             }
             Fault::Pause => {
-                let pause = seconds(rng, 1, 30);
+                let pause = between(rng, 1, 30);
                 self.note(&format!("{node} stands still for {pause:.1} s"));
                 self.crew.pause(victim)?;
-                self.wait(pause).await;
+                wait(pause).await;
                 self.crew.resume(victim)?;
-            }
-            Fault::Cut => {
-                self.note(&format!("{node} is cut off"));
-                self.crew.cut_off(victim);
-                self.wait(seconds(rng, 1, 20)).await;
-                self.crew.heal();
-            }
-            Fault::Loss => {
-                let percent = seconds(rng, 2, 30);
-                self.note(&format!("{percent:.0} of 100 packets are lost"));
-                self.crew.lose(percent / 100.0);
-                self.wait(seconds(rng, 2, 15)).await;
-                self.crew.lose(0.0);
-            }
-            Fault::Wipe => {
-                self.note(&format!("{node} is killed and loses its disk"));
-                self.crew.kill(victim);
-                self.crew.restart_wiped(victim)?;
-            }
-            Fault::Flush => {
-                self.note(&format!("the disk of {node} fails to flush"));
-                let begun = Instant::now();
-                let failing = self.crew.fail_flushes(victim)?;
-                while !self.crew.has_ended(victim)? {
-                    if begun.elapsed() > ENDED {
-                        bail!("{node} goes on although its disk fails");
-                    }
-                    self.wait(0.05).await;
-                }
-                drop(failing);
-                self.crew.restart(victim)?;
             }
             Fault::Clock => {
                 let ahead = rng.below(2) == 0;
                 self.note(&format!("{node} comes back an hour {}", if ahead { "ahead" } else { "behind" }));
                 self.crew.kill(victim);
                 self.crew.restart_at(victim, if ahead { "+3600" } else { "-3600" })?;
-                self.wait(seconds(rng, 5, 15)).await;
+                wait(between(rng, 5, 15)).await;
                 self.crew.kill(victim);
                 self.crew.restart(victim)?;
             }
-            Fault::Full => {
-                self.note(&format!("the disk of {node} is full"));
-                self.crew.fill_up(victim)?;
-                self.wait(seconds(rng, 5, 15)).await;
-                self.crew.make_room(victim)?;
-            }
+            Fault::Cut | Fault::Loss => self.suffer_links(fault, victim, &node, rng).await,
+            Fault::Wipe | Fault::Flush | Fault::Full => self.suffer_disk(fault, victim, &node, rng).await?,
         }
         Ok(())
     }
 
-    async fn wait(&self, seconds: f64) {
-        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    async fn suffer_links(&mut self, fault: Fault, victim: usize, node: &str, rng: &mut Rng) {
+        if fault == Fault::Cut {
+            self.note(&format!("{node} is cut off"));
+            self.crew.cut_off(victim);
+            wait(between(rng, 1, 20)).await;
+            self.crew.heal();
+        } else {
+            let percent = between(rng, 2, 30);
+            self.note(&format!("{percent:.0} of 100 packets are lost"));
+            self.crew.lose(percent / 100.0);
+            wait(between(rng, 2, 15)).await;
+            self.crew.lose(0.0);
+        }
     }
+
+    async fn suffer_disk(&mut self, fault: Fault, victim: usize, node: &str, rng: &mut Rng) -> Result<()> {
+        if fault == Fault::Wipe {
+            self.note(&format!("{node} is killed and loses its disk"));
+            self.crew.kill(victim);
+            return self.crew.restart_wiped(victim);
+        }
+        if fault == Fault::Full {
+            self.note(&format!("the disk of {node} is full"));
+            self.crew.fill_up(victim)?;
+            wait(between(rng, 5, 15)).await;
+            return self.crew.make_room(victim);
+        }
+        self.note(&format!("the disk of {node} fails to flush"));
+        let (begun, failing) = (Instant::now(), self.crew.fail_flushes(victim)?);
+        while !self.crew.has_ended(victim)? {
+            if begun.elapsed() > ENDED {
+                bail!("{node} goes on although its disk fails");
+            }
+            wait(0.05).await;
+        }
+        drop(failing);
+        self.crew.restart(victim)
+    }
+}
+
+/// Seconds.
+fn between(rng: &mut Rng, from: u64, upto: u64) -> f64 {
+    (from * 1_000 + rng.below((upto - from) * 1_000)) as f64 / 1e3
+}
+
+async fn wait(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }
