@@ -200,8 +200,10 @@ impl Watching {
             }
             self.turn = id;
             let Some(watcher) = self.watchers.get_mut(&id) else { continue };
-            match store.read(|transaction| watcher.read(transaction, &mut turn))? {
-                Some(Told::Events { events, revision }) if !events.is_empty() => {
+            // Before the state is looked at: what is noted after that may not be in it, and is read for the next time.
+            let Some(pending) = watcher.place.interest.take() else { continue };
+            match store.read(|transaction| watcher.read(transaction, pending, &mut turn))? {
+                Told::Events { events, revision } if !events.is_empty() => {
                     watcher.is_fresh = true;
                     let response =
                         WatchResponse { header: header(revision), watch_id: id, events, ..WatchResponse::default() };
@@ -210,7 +212,7 @@ impl Watching {
                         false => responses.push(response),
                     }
                 }
-                Some(Told::Compacted(Clock { revision, compacted })) => {
+                Told::Compacted(Clock { revision, compacted }) => {
                     responses.push(WatchResponse {
                         header: header(revision),
                         watch_id: id,
@@ -222,7 +224,7 @@ impl Watching {
                     self.owed.remove(&id);
                     self.ended.insert(id);
                 }
-                _ => {}
+                Told::Events { .. } => {}
             }
         }
         responses.extend(self.progress());
@@ -268,13 +270,17 @@ impl Watcher {
         (told + 1 >= self.start).then_some(told)
     }
 
-    /// What it is to be told next, if anything.
-    fn read(&mut self, transaction: &ReadTransaction, turn: &mut Turn) -> std::result::Result<Option<Told>, Fault> {
-        let Some(pending) = self.place.interest.take() else { return Ok(None) };
+    /// What it is to be told next.
+    fn read(
+        &mut self,
+        transaction: &ReadTransaction,
+        pending: i64,
+        turn: &mut Turn,
+    ) -> std::result::Result<Told, Fault> {
         let clock = kv::clock(transaction)?;
         let from = pending.max(self.next);
         if from < clock.compacted {
-            return Ok(Some(Told::Compacted(clock)));
+            return Ok(Told::Compacted(clock));
         }
         let (mut events, mut last, mut fault) = (Vec::new(), from - 1, None);
         let mut is_cut = false;
@@ -306,7 +312,7 @@ impl Watcher {
         if is_cut {
             self.place.interest.put_back(self.next);
         }
-        Ok(Some(Told::Events { events, revision: clock.revision }))
+        Ok(Told::Events { events, revision: clock.revision })
     }
 }
 
@@ -331,4 +337,48 @@ fn fragments(mut response: WatchResponse) -> Vec<WatchResponse> {
         last.fragment = false;
     }
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logged::{Applied, Logged};
+    use crate::proto::etcdserverpb::PutRequest;
+    use crate::proto::meshpb::command::Request;
+
+    /// Another thread writes and tells, in the middle of reads too.
+    #[test]
+    fn a_change_that_comes_while_others_are_read_is_told() {
+        const CHANGES: u64 = 20_000;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), crate::modules()).expect("a store");
+        let hub = Hub::new(&store).expect("a hub");
+        let mut watching = Watching::new(hub.clone());
+        watching.create(&WatchCreateRequest { key: b"k".to_vec(), ..WatchCreateRequest::default() });
+        let mut told = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let Applied { index, term } = store.applied().expect("readable");
+                for i in 1..=CHANGES {
+                    let put = PutRequest { key: b"k".to_vec(), ..PutRequest::default() };
+                    let entry = kv::entry(Request::Put(put)).encode();
+                    let logged = Logged { at: Applied { index: index + i, term }, entry };
+                    store.write_together(|batch| batch.apply(&[logged])).expect("written");
+                    hub.advance(&store).expect("read");
+                }
+            });
+            while told.len() < CHANGES as usize {
+                let responses = watching.read(&store).expect("read");
+                told.extend(responses.into_iter().flat_map(|response| response.events));
+                let newest = told.last().map_or(1, |event: &Event| event.kv.as_ref().map_or(0, |kv| kv.mod_revision));
+                if newest == CHANGES as i64 + 1 {
+                    break;
+                }
+            }
+        });
+        let revisions: Vec<i64> = told.iter().filter_map(|event| Some(event.kv.as_ref()?.mod_revision)).collect();
+        let missed: Vec<i64> =
+            (2..=CHANGES as i64 + 1).filter(|want| revisions.binary_search(want).is_err()).take(5).collect();
+        assert_eq!((missed, revisions.len()), (Vec::new(), CHANGES as usize));
+    }
 }
