@@ -12,7 +12,7 @@ const CALM: f64 = 2.0;
 const ENDED: Duration = Duration::from_secs(60);
 
 /// Those that are asked for; all but those that need other programs or root, where it is all.
-pub fn drawn(faults: &[Fault]) -> Vec<Fault> {
+fn drawn(faults: &[Fault]) -> Vec<Fault> {
     const ALL: [Fault; 7] =
         [Fault::Kill, Fault::Restart, Fault::Pause, Fault::Cut, Fault::Loss, Fault::Wipe, Fault::Outage];
     let all = if faults.contains(&Fault::All) { &ALL[..] } else { &[] };
