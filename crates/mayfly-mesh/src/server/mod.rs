@@ -200,10 +200,11 @@ pub async fn serve_with<E: Engine>(
     let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
-            () = shutdown => {}
+            biased; // who stops a node that has failed is told why it failed
             reason = engine.ended() => ended = Some(reason),
             reason = look_out(&engine, &hub) => ended = Some(reason),
             Ok(Some(reason)) = &mut kept => ended = Some(reason),
+            () = shutdown => {}
             never = tokens::keep(&engine, &used, token_life) => match never {},
         }
         ends.send_replace(true);
