@@ -50,7 +50,9 @@ fn filled(folder: &Path) -> Node {
     ok(at, &["user", "grant-role", "anna", "app"]);
     let (model, data) = (folder.join("pumps.bin"), &node.process.data);
     std::fs::write(&model, b"bytes of a model").unwrap();
-    done(&["model", "push", "pumps", text(&model), "--data", text(data), "--endpoints", at]);
+    let refused = run(&["model", "push", "pumps", text(&model), "--data", text(data), "--endpoints", at], b"");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--any-file"));
+    done(&["model", "push", "pumps", text(&model), "--any-file", "--data", text(data), "--endpoints", at]);
     node
 }
 

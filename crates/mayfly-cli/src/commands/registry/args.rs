@@ -123,6 +123,9 @@ pub struct PushArgs {
     pub name: String,
     /// The file; - is standard input
     pub file: PathBuf,
+    /// Also a file that Mayfly cannot load: another program's model, a tokenizer, a table
+    #[arg(long)]
+    pub any_file: bool,
     /// The folder of a node of the swarm, whose key signs
     #[arg(long, value_name = "DIR", default_value = "mayfly-node")]
     pub data: PathBuf,

@@ -7,11 +7,13 @@ use super::words::{called, version_json};
 use crate::commands::mesh::connect;
 use crate::commands::swarm::{KEY, passphrase};
 use crate::support::input::Input;
+use crate::support::model::{Loaded, is_forecaster};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, anyhow};
 use mayfly_format::model_file::{ModelFile, ReadOptions};
 use mayfly_mesh::models::{Lineage, Manifest, SIGNED_AS, check_name};
 use mayfly_mesh::proto::modelspb::{ListRequest, RegisterRequest, Signed};
+use mayfly_nn::tabular::LoadOptions;
 use mayfly_wire::Identity;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +22,9 @@ pub async fn run(args: PushArgs, ui: Ui) -> Result<()> {
     check_name(&args.name).map_err(|what| anyhow!(what))?;
     let not_after = args.not_after.as_deref().map(last_second).transpose()?;
     let input = Input::open(&args.file)?;
+    if !args.any_file {
+        check_is_model(&input)?;
+    }
     let bytes = std::fs::read(&*input).with_context(|| format!("cannot read {}", args.file.display()))?;
     let passphrase = passphrase(args.passphrase_file.as_deref())?;
     let key = args.data.join(KEY);
@@ -57,6 +62,15 @@ fn last_second(text: &str) -> Result<i64> {
     let day: jiff::civil::Date = text.parse().with_context(|| format!("--not-after {text}: a day is 2027-12-31"))?;
     let end = day.tomorrow()?.at(0, 0, 0, 0);
     Ok(jiff::tz::TimeZone::UTC.to_timestamp(end)?.as_second() - 1)
+}
+
+/// A name's next version is handed to everyone who asks for it, so a file is looked at before.
+fn check_is_model(file: &Path) -> Result<()> {
+    if is_forecaster(file) {
+        return Ok(());
+    }
+    let loaded = Loaded::read_with(file, &LoadOptions::default());
+    loaded.map(drop).map_err(|e| anyhow!("{e:#}; with --any-file, a file that Mayfly cannot load is registered all the same"))
 }
 
 /// What a model file of ours says of itself; nothing, of any other file.
