@@ -24,7 +24,7 @@ use crate::store::Store;
 use mayfly_wire::Transport;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::Fatal;
-use openraft::{AsyncRuntime, Raft, TokioRuntime};
+use openraft::{AsyncRuntime, Instant, Raft, TokioRuntime};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub(super) struct Shared<T, R: AsyncRuntime> {
     /// Readers here; and those, here and elsewhere, whom this member answers as the leader.
     pub(super) reads: Arc<Rounds>,
     pub(super) confirms: Arc<Rounds>,
+    /// When this member was started.
+    pub(super) begun: R::Instant,
     /// When this member last heard from a leader.
     pub(super) heard: std::sync::Mutex<Option<R::Instant>>,
     pub(super) situation: Bell<Situation>,
@@ -118,6 +120,7 @@ impl<T: Transport, R: AsyncRuntime> Consensus<T, R> {
             lessor,
             reads,
             confirms,
+            begun: R::Instant::now(),
             heard: std::sync::Mutex::default(),
             situation: Bell::default(),
             changing: Arc::default(),

@@ -31,6 +31,7 @@ struct Elsewhere {
 impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// Brings an entry into the order, through whoever leads, and waits until it is applied here.
     pub(super) async fn propose_anywhere(&self, entry: Vec<u8>) -> Result<Vec<u8>> {
+        self.check_led()?;
         let until = R::Instant::now() + self.config.patience();
         loop {
             let elsewhere = match self.try_propose(&entry).await? {
@@ -138,6 +139,16 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         heard.is_some_and(|heard| R::Instant::now() - heard < time)
     }
 
+    /// Who asks a member that has been without a majority for two elections is told so at once, and can ask another one. One that was just started
+    /// has heard from nobody yet.
+    fn check_led(&self) -> Result<()> {
+        let long = self.config.patience() * 2;
+        if R::Instant::now() - self.begun < long || self.has_majority(long) || self.was_led_within(long) {
+            return Ok(());
+        }
+        Err(MeshError::NoLeader { reason: "no majority is within reach".into() })
+    }
+
     /// A leader was heard from.
     pub(super) fn hear(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(R::Instant::now());
@@ -167,7 +178,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         entry: &[u8],
     ) -> Result<std::result::Result<(u64, Vec<u8>), String>> {
         let question = Question::Propose(entry.to_vec());
-        match self.ask_leader(leader, question, self.config.request()).await {
+        let asked = pin!(self.ask_leader(leader, question, self.config.request()));
+        match self.while_hopeful(asked).await? {
             Ok(Answer::Outcome(Outcome { index, answer })) => Ok(Ok((index, answer))),
             Ok(Answer::Refused(refused)) if refused.kind() == Kind::NothingHappened => Ok(Err(refused.reason)),
             Ok(Answer::Refused(Refused { reason, .. })) | Err(NoAnswer::Unsure(reason)) => {
@@ -190,6 +202,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     /// The entry that a reader must wait for, from whoever leads.
     async fn read_index_anywhere(&self) -> Result<u64> {
+        self.check_led()?;
         let until = R::Instant::now() + self.config.patience();
         loop {
             let reason = match self.read_index().await {

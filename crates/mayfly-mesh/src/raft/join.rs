@@ -265,7 +265,6 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// Notes where the others are found, and ends when this member has no place any more.
     pub(super) async fn watch_members(self: Arc<Self>) {
         let mut told = self.links.gone.subscribe();
-        let begun = R::Instant::now();
         let (mut led, mut was_warned) = (None, false);
         loop {
             let situation = self.situation.get();
@@ -295,7 +294,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             if gone == Some(Gone::GivenUp) {
                 // A majority that works is not ended by what one member did without it, nor is one of its members that was just started. But
                 // one that leads as soon as it is back leads others that came back with it, and they are ended with it.
-                let age = R::Instant::now() - begun;
+                let age = R::Instant::now() - self.begun;
                 let leads_at_once = leader == Some(self.links.member) && age < RETURNING;
                 let is_led = age < self.config.patience() * 3 || self.was_led_within(RETURNING);
                 if leads_at_once || !is_led {

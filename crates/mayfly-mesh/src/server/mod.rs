@@ -52,7 +52,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tls::Greeter;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, watch as told};
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -69,6 +69,11 @@ const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long clients have to take what they were answered once the node ends.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a node that was started waits for a majority before it lets clients in: etcd's time; and between two looks.
+const WAIT_FOR_MAJORITY: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(10);
+/// Connections that may wait to be taken.
+const BACKLOG: u32 = 1_024;
 /// Clients that may be greeting at once, with TLS.
 const MAX_GREETINGS: usize = 1_000;
 /// How long a token lives that nobody uses: etcd's time.
@@ -105,7 +110,7 @@ impl Clients {
         Self { address, in_clear, tls: None, token_life: TOKEN_LIFE, name: "default".into() }
     }
 
-    /// Opens the address; connections wait from now on.
+    /// Takes the address. Who comes is refused until the node is served: another member answers sooner than one that has just been started.
     ///
     /// # Errors
     /// [`MeshError::InClear`], [`MeshError::Certificate`], [`MeshError::Listen`].
@@ -116,26 +121,42 @@ impl Clients {
         }
         let greeter = self.tls.map(Greeter::new).transpose()?.map(Arc::new);
         let fail = |e: std::io::Error| MeshError::Listen { address, reason: e.to_string() };
-        let listener = TcpListener::bind(address).await.map_err(fail)?;
-        let address = listener.local_addr().map_err(fail)?;
+        let socket = take(address).map_err(fail)?;
+        let address = socket.local_addr().map_err(fail)?;
         let (token_life, name) = (self.token_life, self.name);
-        Ok(Bound { listener, address, greeter, token_life, name, models: None, signer: None })
+        let opened = told::Sender::new(false);
+        Ok(Bound { socket, address, greeter, token_life, name, models: None, signer: None, opened })
     }
 }
 
-/// An address that is listened on.
+fn take(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if cfg!(not(windows)) {
+        socket.set_reuseaddr(true)?; // connections of the process before do not hold the address; on Windows, it would be taken from others
+    }
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// An address that clients will be served at.
 #[derive(Debug)]
 pub struct Bound {
-    listener: TcpListener,
+    socket: TcpSocket,
     address: SocketAddr,
     greeter: Option<Arc<Greeter>>,
     token_life: Duration,
     name: String,
     models: Option<ModelHost>,
     signer: Option<Identity>,
+    opened: told::Sender<bool>,
 }
 
 impl Bound {
+    /// Becomes true when clients are let in.
+    pub fn opened(&self) -> told::Receiver<bool> {
+        self.opened.subscribe()
+    }
+
     /// Signs the snapshots that clients take, in the name of this node.
     #[must_use]
     pub fn signing_as(self, signer: Identity) -> Self {
@@ -165,7 +186,8 @@ impl Bound {
     }
 }
 
-/// Serves clients until `shutdown`, or until the node cannot go on, with a quota of 2 GiB and all history.
+/// Serves clients until `shutdown`, or until the node cannot go on, with a quota of 2 GiB and all history. They are let in when the node has caught up
+/// with what was acknowledged, or after five seconds: one without a majority still answers serializable reads.
 ///
 /// # Errors
 /// Why the node ended; [`MeshError::Listen`].
@@ -183,8 +205,17 @@ pub async fn serve_with<E: Engine>(
     config: UpkeepConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        biased; // who stops a node that has failed is told why it failed
+        reason = engine.ended() => return Err(reason),
+        () = &mut shutdown => return Ok(()),
+        () = catch_up(&engine) => {}
+    }
     let url = clients.url();
-    let Bound { listener, address, greeter, token_life, name, models, signer } = clients;
+    let Bound { socket, address, greeter, token_life, name, models, signer, opened } = clients;
+    let listener = socket.listen(BACKLOG).map_err(|e| MeshError::Listen { address, reason: e.to_string() })?;
+    opened.send_replace(true);
     let (ends, is_ending) = told::channel(false);
     let upkeep = Upkeep::new(engine.clone(), Threads { ends: is_ending, begun: Instant::now() }, config);
     let (hub, used) = (Hub::new(engine.store())?, Arc::new(Used::default()));
@@ -200,11 +231,11 @@ pub async fn serve_with<E: Engine>(
     let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
-            biased; // who stops a node that has failed is told why it failed
+            biased; // as before
             reason = engine.ended() => ended = Some(reason),
             reason = look_out(&engine, &hub) => ended = Some(reason),
             Ok(Some(reason)) = &mut kept => ended = Some(reason),
-            () = shutdown => {}
+            () = &mut shutdown => {}
             never = tokens::keep(&engine, &used, token_life) => match never {},
         }
         ends.send_replace(true);
@@ -237,6 +268,16 @@ pub async fn serve_with<E: Engine>(
         Some(reason) => Err(reason),
         None => served.map_err(|e| MeshError::Listen { address, reason: e.to_string() }),
     }
+}
+
+/// Waits for what was acknowledged so far, but not for a majority that does not come.
+async fn catch_up<E: Engine>(engine: &E) {
+    let caught_up = async {
+        while engine.read_barrier().await.is_err() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    let _ = tokio::time::timeout(WAIT_FOR_MAJORITY, caught_up).await; // what is asked will tell
 }
 
 /// gRPC and HTTP/1 on one port.

@@ -88,6 +88,7 @@ async fn three_members_agree_and_go_on_without_their_leader() {
     for other in [2, 3] {
         net.heal(peer(1).id, peer(other).id);
     }
+    until("a is led again", || a.standing().expect("readable").leader.is_some()).await;
     assert_eq!(get(&a, "more").await, Some(b"99".to_vec()));
     until("all are equal", || hash(&a) == hash(&b) && hash(&b) == hash(&c)).await;
     for member in [&a, &b, &c] {

@@ -10,7 +10,7 @@ use mayfly_mesh::proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest,
     TxnRequest,
 };
-use mayfly_mesh::{Clients, ETCD_LEVEL, InClear, MeshError, Owner};
+use mayfly_mesh::{Clients, ETCD_LEVEL, InClear, MeshError, Owner, Store, UpkeepConfig, modules};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
@@ -178,4 +178,19 @@ async fn an_open_address_must_be_asked_for() {
     let refused = open.clone().bind().await.expect_err("reachable from elsewhere");
     assert!(matches!(refused, MeshError::InClear { .. }), "{refused}");
     Clients { in_clear: InClear::Anywhere, ..open }.bind().await.expect("asked for");
+}
+
+/// A balancer asks a member that was just started as soon as it takes connections: not before it can answer.
+#[tokio::test]
+async fn who_comes_before_it_is_served_is_refused() {
+    let bound = Clients::loopback(0).bind().await.expect("a port");
+    let (address, mut opened) = (bound.address(), bound.opened());
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "let in before it is served");
+    assert!(!*opened.borrow());
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), modules()).expect("a store");
+    let node = Node::of(store, UpkeepConfig::default(), bound).await;
+    opened.wait_for(|is_open| *is_open).await.expect("it says so");
+    tokio::net::TcpStream::connect(address).await.expect("let in");
+    node.stop().await.expect("it ended well");
 }

@@ -100,9 +100,13 @@ impl Cluster {
     }
 }
 
-async fn put(mesh: &Mesh, value: &str) {
+async fn try_put(mesh: &Mesh, value: &str) -> Result<Vec<u8>, MeshError> {
     let put = PutRequest { key: "key".into(), value: value.into(), ..PutRequest::default() };
-    mesh.propose(kv::entry(Request::Put(put))).await.expect("written");
+    mesh.propose(kv::entry(Request::Put(put))).await
+}
+
+async fn put(mesh: &Mesh, value: &str) {
+    try_put(mesh, value).await.expect("written");
 }
 
 async fn change(mesh: &Mesh, change: MemberChange) -> Result<u64, EtcdError> {
@@ -162,10 +166,26 @@ async fn a_minority_knows_no_leader() {
         let others = cluster.members.iter().filter(|other| other.id != cut.id);
         others.clone().for_each(|other| cluster.net.cut(peer(cut.place).id, peer(other.place).id));
         until("it knows no leader", || leads(cut).is_none()).await;
+        refuses_at_once(cut).await;
         until("the others have one", || others.clone().all(|other| leads(other).is_some())).await;
         others.clone().for_each(|other| cluster.net.heal(peer(cut.place).id, peer(other.place).id));
         until("all have one", || cluster.members.iter().all(|member| leads(member).is_some())).await;
     }
+}
+
+/// Clients of a member that is cut off are to ask another one, and not to wait for an election each time.
+async fn refuses_at_once(member: &Member) {
+    let refused = async {
+        for _ in 0..100 {
+            let written = try_put(&member.mesh, "alone").await;
+            assert!(matches!(written, Err(MeshError::NoLeader { .. } | MeshError::Unsure { .. })), "{written:?}");
+            let read = member.mesh.read_barrier().await;
+            assert!(matches!(read, Err(MeshError::NoLeader { .. })), "{read:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refused)
+        .await
+        .expect("two hundred refusals, not two hundred elections");
 }
 
 /// Who is taken out lets another one lead first, ends, and does not come back.

@@ -70,7 +70,9 @@ fn check_is_model(file: &Path) -> Result<()> {
         return Ok(());
     }
     let loaded = Loaded::read_with(file, &LoadOptions::default());
-    loaded.map(drop).map_err(|e| anyhow!("{e:#}; with --any-file, a file that Mayfly cannot load is registered all the same"))
+    loaded
+        .map(drop)
+        .map_err(|e| anyhow!("{e:#}; with --any-file, a file that Mayfly cannot load is registered all the same"))
 }
 
 /// What a model file of ours says of itself; nothing, of any other file.

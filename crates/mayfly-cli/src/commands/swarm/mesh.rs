@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Where a node keeps what it knows as a member.
 pub const FOLDER: &str = "mesh";
@@ -26,9 +27,18 @@ const HANDING_OVER: Duration = Duration::from_secs(2);
 
 type Mesh = Consensus<Lane<Endpoint>>;
 
+fn is_member(folder: &Path) -> bool {
+    folder.join("member.json").exists()
+}
+
+/// Does a node that is no member begin a mesh?
+fn founds(role: MeshRole, others: &impl Others) -> bool {
+    role == MeshRole::Found || (role == MeshRole::Join && others.is_alone())
+}
+
 /// Says so when a member stays out of the mesh: the others count on its vote.
 pub fn warn_if_member(data: &Path) {
-    if data.join(FOLDER).join("member.json").exists() {
+    if is_member(&data.join(FOLDER)) {
         tracing::warn!(
             "this node is a member of the mesh and does not take part: add --mesh, or take it out with `mayfly mesh member remove`"
         );
@@ -63,7 +73,7 @@ impl Wanted {
             error => anyhow::Error::from(error).context("--clients ADDR chooses another address"),
         })?;
         let folder = data.join(FOLDER);
-        if role == MeshRole::Anew && folder.join("member.json").exists() {
+        if role == MeshRole::Anew && is_member(&folder) {
             bail!(
                 "{} has the state of a member: start with --mesh to go on with it, or remove that folder first",
                 folder.display()
@@ -75,6 +85,11 @@ impl Wanted {
     /// Where clients will be served.
     pub fn clients(&self) -> SocketAddr {
         self.clients.address()
+    }
+
+    /// Becomes true when they are; `None` when that is for the other nodes to say, who have to let this one in first.
+    pub fn opened(&self, others: &impl Others) -> Option<watch::Receiver<bool>> {
+        (is_member(&self.folder) || founds(self.role, others)).then(|| self.clients.opened())
     }
 }
 
@@ -145,15 +160,14 @@ async fn store(
     seat: &Seat,
     others: &impl Others,
 ) -> Result<Store> {
-    let is_member = folder.join("member.json").exists();
-    let founds = role == MeshRole::Found || (role == MeshRole::Join && others.is_alone());
+    let is_member = is_member(folder);
     if is_member && role == MeshRole::Found {
         tracing::warn!("--mesh=found has no effect: this node is a member of a mesh already");
     }
     if !is_member && role == MeshRole::Found {
         check_first(lane, others).await?;
     }
-    if is_member || founds {
+    if is_member || founds(role, others) {
         let folder = folder.to_path_buf();
         let store = tokio::task::spawn_blocking(move || Store::open(&folder, modules())).await??;
         if !is_member {

@@ -23,6 +23,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -104,23 +105,29 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
         let bound = metrics::serve(runtime.clone(), addr).await?;
         tracing::info!(addr = %bound, "metrics");
     }
-    let status = runtime.status();
-    let ready = json!({
-        "id": status.id.to_string(), "addr": status.addr.to_string(), "data": data, "clients": clients.map(|addr| addr.to_string()),
-    });
-    let served = clients.map_or_else(String::new, |addr| format!(", clients at {addr}"));
-    ui.result(&format!("node {} at {}{served}, data in {}", status.id.short(), status.addr, data.display()), &ready)?;
     let (ends, ended) = tokio::sync::oneshot::channel::<()>();
     let others = InSwarm(runtime.clone());
+    let opened = wanted.as_ref().and_then(|wanted| wanted.opened(&others));
+    let mut say = pin!(say(&runtime, &data, clients, opened, ui));
     let mut member = pin!(take_part(wanted, lane, (&data, args.advertise), others, async { drop(ended.await) }));
-    let mut took_part = None;
-    let why = tokio::select! {
-        why = runtime.stopped() => why,
-        _ = tokio::signal::ctrl_c() => Stop::Asked,
-        _ = terminate.recv() => Stop::Asked,
-        outcome = &mut member => {
-            took_part = Some(outcome);
-            Stop::Asked
+    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let (mut took_part, mut said) = (None, None);
+    let why = loop {
+        tokio::select! {
+            why = runtime.stopped() => break why,
+            _ = &mut interrupt => break Stop::Asked,
+            _ = terminate.recv() => break Stop::Asked,
+            outcome = &mut member => {
+                took_part = Some(outcome);
+                break Stop::Asked;
+            }
+            result = &mut say, if said.is_none() => {
+                let is_heard = result.is_ok();
+                said = Some(result);
+                if !is_heard {
+                    break Stop::Asked;
+                }
+            }
         }
     };
     drop(ends);
@@ -131,10 +138,33 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
     let left = runtime.leave().await;
     let _ = std::fs::remove_file(control::socket_of(&data));
     took_part?;
+    said.transpose()?;
     match why {
         Stop::Superseded(addr) => Err(mayfly_swarm::SwarmError::Superseded { addr }.into()),
         _ => Ok(left?),
     }
+}
+
+/// Says that the node is there: once clients are let in, where that is for this node to bring about.
+async fn say(
+    runtime: &Node,
+    data: &Path,
+    clients: Option<SocketAddr>,
+    opened: Option<watch::Receiver<bool>>,
+    ui: Ui,
+) -> Result<()> {
+    if let Some(mut opened) = opened
+        && opened.wait_for(|is_open| *is_open).await.is_err()
+    {
+        std::future::pending::<()>().await; // it ends before clients are served
+    }
+    let status = runtime.status();
+    let served = clients.map_or_else(String::new, |addr| format!(", clients at {addr}"));
+    let text = format!("node {} at {}{served}, data in {}", status.id.short(), status.addr, data.display());
+    let object = json!({
+        "id": status.id.to_string(), "addr": status.addr.to_string(), "data": data, "clients": clients.map(|addr| addr.to_string()),
+    });
+    ui.result(&text, &object)
 }
 
 /// The node, and how long its first handshake took. Its port comes first: whoever cannot have it has spent no token and written nothing.

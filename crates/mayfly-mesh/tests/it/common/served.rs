@@ -55,12 +55,13 @@ impl Node {
         Self::of(store, UpkeepConfig::default(), clients.bind().await.expect("a port")).await
     }
 
-    async fn of(store: Store, config: UpkeepConfig, clients: Bound) -> Self {
+    pub async fn of(store: Store, config: UpkeepConfig, clients: Bound) -> Self {
         let engine = Single::start(store).expect("a thread");
-        let address = clients.address();
+        let (address, mut opened) = (clients.address(), clients.opened());
         let (stop, stopped) = oneshot::channel();
         let until = async move { drop(stopped.await) };
         let served = tokio::spawn(serve_with(engine.clone(), clients, config, until));
+        let _ = opened.wait_for(|is_open| *is_open).await; // what cannot be served is told when it is stopped
         Self { address, engine, stop, served }
     }
 

@@ -1,6 +1,7 @@
 //! Writes over time, and what was done to the processes meanwhile.
 
 use super::report::Played;
+use crate::support::ui::grouped;
 use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
@@ -63,10 +64,11 @@ fn rates(played: &Played) -> Vec<f64> {
     rates
 }
 
-/// The next of 1, 2, 5 times a power of ten.
+/// The next number whose quarters are round, too.
 fn nice(most: f64) -> f64 {
     let power = 10f64.powf(most.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|top| *top >= most).unwrap_or(most)
+    let round = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0];
+    round.into_iter().map(|factor| factor * power).find(|top| *top >= most).unwrap_or(most)
 }
 
 fn axes(svg: &mut String, top: f64, seconds: f64, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) {
@@ -76,9 +78,10 @@ fn axes(svg: &mut String, top: f64, seconds: f64, x: &dyn Fn(f64) -> f64, y: &dy
         let _ = writeln!(
             svg,
             "<line x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{RIGHT}\" y2=\"{at:.1}\" stroke=\"#dde\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#556\">{rate:.0}</text>",
+             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#556\">{}</text>",
             LEFT - 10.0,
-            at + 4.5
+            at + 4.5,
+            grouped(rate.round() as usize)
         );
     }
     let step =
@@ -94,7 +97,7 @@ fn axes(svg: &mut String, top: f64, seconds: f64, x: &dyn Fn(f64) -> f64, y: &dy
     }
 }
 
-/// Kills as thin lines, which would run into each other with words; the rest with words, each a line lower than the one before.
+/// Kills as thin lines, which would run into each other with words; the rest with words, one above the other so that no line runs through them.
 fn marks(svg: &mut String, played: &Played, x: &dyn Fn(f64) -> f64) {
     let kills = played.marks.iter().filter(|mark| mark.is_kill);
     let first = kills.clone().next().map(|mark| x(mark.at_us as f64 / 1e6));
@@ -107,8 +110,10 @@ fn marks(svg: &mut String, played: &Played, x: &dyn Fn(f64) -> f64) {
     }
     let others = played.marks.iter().skip(1).filter(|mark| !mark.is_kill);
     for (i, mark) in others.enumerate() {
-        let (at, row) = (x(mark.at_us as f64 / 1e6), TOP - 10.0 - 18.0 * (2 - i.min(2)) as f64);
-        let (anchor, from) = if at > WIDTH * 0.6 { ("end", at - 5.0) } else { ("start", at + 5.0) };
+        let at = x(mark.at_us as f64 / 1e6);
+        let (anchor, from, above) =
+            if at > WIDTH * 0.6 { ("end", at - 5.0, i.min(2)) } else { ("start", at + 5.0, 2 - i.min(2)) };
+        let row = TOP - 28.0 - 18.0 * above as f64;
         let _ = writeln!(
             svg,
             "<line x1=\"{at:.1}\" y1=\"{:.1}\" x2=\"{at:.1}\" y2=\"{BOTTOM}\" stroke=\"#667\" stroke-dasharray=\"4 3\"/>\
