@@ -26,6 +26,8 @@ mod engine;
 mod entry;
 mod error;
 mod etcd_error;
+#[doc(hidden)]
+pub mod fuzz;
 mod ids;
 pub mod kv;
 mod lease;

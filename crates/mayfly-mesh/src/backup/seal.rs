@@ -127,6 +127,18 @@ pub(super) fn find(bytes: &[u8]) -> std::result::Result<Found, NoSeal> {
     Ok(Found { statement, signed, key, signature, bytes: (bytes.len() - rest.len()) as u64 })
 }
 
+/// What [`is_seal`] reads.
+#[cfg(test)]
+pub(crate) fn sealed(owner: Owner, identity: &Identity) -> Vec<u8> {
+    let sealed = Sealed { owner, at: Applied::NONE, revision: 1, bytes: 9, digest: [5; 32] };
+    seal(&sealed, identity, 1).expect("signed")
+}
+
+/// See `fuzz`.
+pub(crate) fn is_seal(bytes: &[u8]) -> bool {
+    find(bytes).is_ok_and(|found| found.verify(1, Applied::NONE, 0, 0, &[0; 32]).is_some() || found.bytes > 0)
+}
+
 impl Found {
     /// Is it signed by whom it names, and about this stream? What is wrong, if something is.
     pub(super) fn verify(

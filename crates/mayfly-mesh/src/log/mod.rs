@@ -10,7 +10,9 @@ mod tests;
 
 pub(crate) use disk::Folder;
 pub use disk::{LogDisk, SlotFile};
-pub(crate) use frame::{Key, Known};
+#[cfg(test)]
+pub(crate) use frame::written;
+pub(crate) use frame::{Key, Known, reads_again};
 pub(crate) use shelf::{OnShelf, Shelf};
 
 use crate::ballot::Ballot;

@@ -1,6 +1,6 @@
 //! Answers to what other members ask.
 
-use super::codec::{Faulty, id_from, id_to, place_of, unlogged, vote_from, vote_to};
+use super::codec::{Faulty, id_from, id_to, place_of, seat_from, unlogged, vote_from, vote_to};
 use super::consensus::Shared;
 use super::incoming::checked;
 use super::link::{FORMAT, GIVEN_UP, MESH_TOPIC, REMOVED, framed};
@@ -23,7 +23,7 @@ use crate::refused::Why;
 use mayfly_wire::{Event, Peer, Reply, Transport};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
-use openraft::{AsyncRuntime, SnapshotMeta};
+use openraft::{AsyncRuntime, SnapshotMeta, TokioRuntime};
 use prost::Message;
 use std::sync::Arc;
 
@@ -152,29 +152,7 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     }
 
     async fn append(&self, append: Append) -> Result<Answer, Refusal> {
-        let unreadable = |reason: String| (UNREADABLE, reason);
-        let vote = vote_from(append.vote).map_err(unreadable)?;
-        let entries = append.entries.into_iter().map(|entry| {
-            let meshpb::EntryId { index, term } = entry.id.ok_or("an entry has no place")?;
-            unlogged(Logged { at: Applied { index, term }, entry: entry.entry })
-        });
-        let entries: Vec<_> = entries.collect::<Faulty<_>>().map_err(unreadable)?;
-        let before = append.before.map_or(Applied::NONE, |id| place_of(id_from(id)));
-        let follows = entries.iter().enumerate().all(|(i, entry)| entry.log_id.index == before.index + 1 + i as u64);
-        let is_ordered = entries.windows(2).all(|two| two[0].log_id < two[1].log_id);
-        let ends = entries.last().map(|entry| place_of(entry.log_id));
-        if !follows
-            || !is_ordered
-            || ends.is_some_and(|last| last.term < before.term || last.term > vote.leader_id.term)
-        {
-            return Err(unreadable("its entries do not follow each other".into()));
-        }
-        let request = AppendEntriesRequest::<Types<R>> {
-            vote,
-            prev_log_id: append.before.map(id_from),
-            entries,
-            leader_commit: append.committed.map(id_from),
-        };
+        let request = appended::<R>(append).map_err(|reason| (UNREADABLE, reason))?;
         let appended = self.raft.append_entries(request).await.map_err(|e| (ENDED, e.to_string()))?;
         if !matches!(appended, AppendEntriesResponse::HigherVote(_)) {
             self.hear();
@@ -244,6 +222,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             return Err((UNREADABLE, format!("entry {} is another one here", chunk.at.index)));
         }
         let (vote, length, membership) = (chunk.vote, chunk.length, chunk.membership.clone());
+        // What this leader's entries have brought already is not taken again. openraft, too, lets a snapshot come that is newer than what is known to be
+        // committed and older than the end of the log, and then loses track of what was submitted.
+        if ours == vote && self.orders.shelf.has(place_of(chunk.at)) {
+            return taken(&vote, length);
+        }
         let mut incoming = self.incoming.lock().await;
         let mut part = std::mem::take(&mut *incoming);
         let store = self.orders.store.clone();
@@ -271,4 +254,39 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 enum Round {
     Pre,
     Real,
+}
+
+/// Entries that follow on each other, of no later term than their sender's.
+fn appended<R: AsyncRuntime>(append: Append) -> Faulty<AppendEntriesRequest<Types<R>>> {
+    let vote = vote_from(append.vote)?;
+    let entries = append.entries.into_iter().map(|entry| {
+        let meshpb::EntryId { index, term } = entry.id.ok_or("an entry has no place")?;
+        unlogged(Logged { at: Applied { index, term }, entry: entry.entry })
+    });
+    let entries: Vec<_> = entries.collect::<Faulty<_>>()?;
+    let before = append.before.map_or(Applied::NONE, |id| place_of(id_from(id)));
+    let places = (1..).map(|i| before.index.checked_add(i));
+    let follows = entries.iter().zip(places).all(|(entry, place)| Some(entry.log_id.index) == place);
+    let is_ordered = entries.windows(2).all(|two| two[0].log_id < two[1].log_id);
+    let ends = entries.last().map(|entry| place_of(entry.log_id));
+    if !follows || !is_ordered || ends.is_some_and(|last| last.term < before.term || last.term > vote.leader_id.term) {
+        return Err("its entries do not follow each other".into());
+    }
+    let (prev_log_id, leader_commit) = (append.before.map(id_from), append.committed.map(id_from));
+    Ok(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
+}
+
+/// See `fuzz`: what a question or an answer becomes before anybody acts on it.
+pub(crate) fn is_readable(bytes: &[u8]) -> bool {
+    let Ok(ask) = Ask::decode(bytes) else { return false };
+    match ask.question {
+        Some(Question::Append(append)) => appended::<TokioRuntime>(append).is_ok(),
+        Some(Question::Vote(candidacy) | Question::PreVote(candidacy)) => vote_from(candidacy.vote).is_ok(),
+        Some(Question::Chunk(chunk)) => checked(chunk).is_ok(),
+        Some(Question::Transfer(transfer)) => vote_from(transfer.from_leader).is_ok(),
+        Some(Question::Join(join)) => join.seat.is_some_and(|seat| seat_from(seat).is_ok()),
+        Some(Question::Change(change)) => wish_from(change).is_ok(),
+        Some(_) => true,
+        None => false,
+    }
 }

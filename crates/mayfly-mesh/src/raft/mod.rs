@@ -29,6 +29,7 @@ mod types;
 pub use config::{ConsensusConfig, Profile};
 pub use consensus::Consensus;
 pub use desk::DiskWork;
+pub(crate) use inbox::is_readable;
 pub use join::Arrival;
 pub use link::MESH_TOPIC;
 pub use orders::Surroundings;

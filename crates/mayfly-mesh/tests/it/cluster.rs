@@ -280,6 +280,51 @@ async fn entries_behind_a_gap_are_refused() {
     }
 }
 
+/// A leader that streams entries anew, since the members have changed, may offer a snapshot of what has come with the streams before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_entries_that_are_here_is_not_taken() {
+    use mayfly_mesh::proto::linkpb::ask::Question;
+    use mayfly_mesh::proto::linkpb::{Append, Ask, Chunk, LogEntry, Taken, Told, Vote, told::Answer};
+    use mayfly_mesh::proto::meshpb::{EntryId, StoredMembership};
+    use prost::Message;
+    let net = MemoryNet::new(4);
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let a = founder(&net, folders[0].path()).await;
+    let (id_b, b) = join(&net, folders[1].path(), 2).await;
+    until("b has a vote", || voters(&a) == 2).await;
+    put(&b, "key", b"1").await.expect("written");
+    b.close().await;
+    drop(b);
+    let last = a.store().applied().expect("readable");
+    let link = endpoint(&net, 2); // what b would say
+    let vote = Some(Vote { term: 50, member: id_b, elected: true });
+    let ask = async |question| {
+        let ask = Ask { cluster: a.store().owner().cluster, from: id_b, to: 1, question: Some(question) };
+        let told = link.request(peer(1), MESH_TOPIC, &[vec![1], ask.encode_to_vec()].concat()).await.expect("answered");
+        Told::decode(&told[1..]).expect("readable").answer
+    };
+    let entry = kv::entry(Request::Put(PutRequest { key: b"key".to_vec(), ..PutRequest::default() })).encode();
+    let at = |more| EntryId { index: last.index + more, term: 50 };
+    let entries = [1, 2].map(|more| LogEntry { id: Some(at(more)), entry: entry.clone() }).into();
+    let before = Some(EntryId { index: last.index, term: last.term });
+    let appended = ask(Question::Append(Append { vote, before, entries, committed: None })).await;
+    assert!(matches!(appended, Some(Answer::Appended(_))), "{appended:?}");
+    let chunk = |more| Chunk {
+        vote,
+        at: Some(at(more)),
+        hash: vec![0; 32],
+        length: 100,
+        offset: 0,
+        bytes: vec![0; 10],
+        membership: Some(StoredMembership::default()),
+    };
+    for (more, here) in [(1, 100), (2, 100), (3, 10)] {
+        let taken = ask(Question::Chunk(chunk(more))).await;
+        assert_eq!(taken, Some(Answer::Taken(Taken { vote, length: here })), "{more} behind what is applied");
+    }
+    a.close().await;
+}
+
 #[cfg(feature = "config")]
 type Settings = mayfly_mesh::MeshConfig<Member>;
 
