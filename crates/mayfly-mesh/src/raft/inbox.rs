@@ -225,7 +225,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
         // What this leader's entries have brought already is not taken again. openraft, too, lets a snapshot come that is newer than what is known to be
         // committed and older than the end of the log, and then loses track of what was submitted.
         if ours == vote && self.orders.shelf.has(place_of(chunk.at)) {
-            return taken(&vote, length);
+            let is_flushed = self.orders.shelf.flushed() >= chunk.at.index;
+            return taken(&vote, if is_flushed { length } else { 0 }); // it is offered again
         }
         let mut incoming = self.incoming.lock().await;
         let mut part = std::mem::take(&mut *incoming);

@@ -1,6 +1,7 @@
 //! Who may call which method. Methods that look at keys look themselves, in the state that they read or change; what is not named here is for administrators.
 
 use super::answer::{in_state, status};
+use super::calls::Calls;
 use super::used::Used;
 use super::who::Who;
 use crate::auth::Look;
@@ -53,6 +54,7 @@ pub(super) struct Gated<E, S> {
     pub(super) used: Arc<Used>,
     /// Of a service that a member which differs from the others does not give.
     pub(super) condition: Option<Arc<Condition>>,
+    pub(super) calls: Arc<Calls>,
     pub(super) service: S,
 }
 
@@ -77,19 +79,22 @@ where
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let who = Who::of_headers(request.headers(), request.extensions(), &self.used);
         let need = need(request.uri().path());
+        let call = self.calls.begin(request.uri().path());
         request.extensions_mut().insert(who.clone());
         let engine = self.engine.clone();
         let differs = self.condition.as_ref().is_some_and(|condition| condition.differs());
         let waiting = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, waiting); // the one that said it is ready
         Box::pin(async move {
-            if differs {
-                return Ok(Status::from(EtcdError::Corrupt).into_http());
-            }
-            match admit(&engine, &who, need).await {
-                Ok(()) => service.call(request).await,
-                Err(status) => Ok(status.into_http()),
-            }
+            let admitted = if differs { Err(EtcdError::Corrupt.into()) } else { admit(&engine, &who, need).await };
+            let response = match admitted {
+                Ok(()) => service.call(request).await?,
+                Err(status) => status.into_http(),
+            };
+            Ok(match call {
+                Some(call) => call.see(response),
+                None => response,
+            })
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::answer::read;
+use super::calls::Method;
 use crate::engine::Engine;
 use crate::kv;
 use crate::timing::Histogram;
@@ -10,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A read that takes longer is none.
@@ -103,6 +105,7 @@ async fn gather<E: Engine>(shared: &Shared<E>) -> Result<String, tonic::Status> 
     );
     text.histogram("etcd_disk_backend_commit_duration_seconds", "All transactions", &times.commits);
     text.histogram("mayfly_mesh_request_duration_seconds", "Writes, from the asking on", &condition.proposals);
+    text.calls(shared.calls.all());
     Ok(text.0)
 }
 
@@ -128,6 +131,25 @@ impl Text {
         let _ = writeln!(self.0, "# HELP {name} {help}.\n# TYPE {name} counter");
         for (value, count) in counts {
             let _ = writeln!(self.0, "{name}{{{label}=\"{value}\"}} {count}");
+        }
+    }
+
+    /// What was called, in the names of go-grpc-prometheus, which etcd's dashboards and alerts read.
+    fn calls(&mut self, methods: &[Arc<Method>]) {
+        let labels = |method: &Method| {
+            format!("grpc_method=\"{}\",grpc_service=\"{}\",grpc_type=\"{}\"", method.name, method.service, method.kind)
+        };
+        let name = "grpc_server_started_total";
+        let _ = writeln!(self.0, "# HELP {name} Calls of clients.\n# TYPE {name} counter");
+        for method in methods {
+            let _ = writeln!(self.0, "{name}{{{}}} {}", labels(method), method.started());
+        }
+        let name = "grpc_server_handled_total";
+        let _ = writeln!(self.0, "# HELP {name} Calls that are over, however they ended.\n# TYPE {name} counter");
+        for method in methods {
+            for (code, count) in method.ended() {
+                let _ = writeln!(self.0, "{name}{{grpc_code=\"{code}\",{}}} {count}", labels(method));
+            }
         }
     }
 

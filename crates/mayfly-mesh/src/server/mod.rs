@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod calls;
 mod cluster;
 mod contend;
 mod copies;
@@ -41,6 +42,7 @@ use crate::proto::v3electionpb::election_server::ElectionServer;
 use crate::proto::v3lockpb::lock_server::LockServer;
 use crate::upkeep::{Condition, Threads, Upkeep, UpkeepConfig};
 use crate::watch::Hub;
+use calls::Calls;
 use futures_util::{Stream, StreamExt};
 use gate::Gated;
 use line::{ClientInfo, Line};
@@ -220,7 +222,9 @@ pub async fn serve_with<E: Engine>(
     let upkeep = Upkeep::new(engine.clone(), Threads { ends: is_ending, begun: Instant::now() }, config);
     let (hub, used) = (Hub::new(engine.store())?, Arc::new(Used::default()));
     let condition = upkeep.condition();
-    let shared = Shared { engine: engine.clone(), hub: hub.clone(), used: used.clone(), condition, models, signer };
+    let calls = Arc::new(Calls::new());
+    let shared =
+        Shared { engine: engine.clone(), hub: hub.clone(), used: used.clone(), condition, calls, models, signer };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = shared.routes(name, url).add_service(health_service);
@@ -297,6 +301,7 @@ struct Shared<E> {
     /// Tokens that clients showed.
     used: Arc<Used>,
     condition: Arc<Condition>,
+    calls: Arc<Calls>,
     models: Option<ModelHost>,
     /// In whose name snapshots are given.
     signer: Option<Identity>,
@@ -338,7 +343,8 @@ impl<E: Engine> Shared<E> {
 
     /// Nobody passes who may not.
     fn gated<S>(&self, service: S) -> Gated<E, S> {
-        Gated { engine: self.engine.clone(), used: self.used.clone(), condition: None, service }
+        let (engine, used, calls) = (self.engine.clone(), self.used.clone(), self.calls.clone());
+        Gated { engine, used, condition: None, calls, service }
     }
 
     /// And nobody to a member that differs from the others.

@@ -1,5 +1,6 @@
 //! The database of a node: the state of every module, and up to which entry it stands.
 
+mod backend;
 mod batch;
 mod log;
 mod open;
@@ -24,6 +25,7 @@ use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
 use crate::refused::Refused;
 use crate::timing::Times;
+use backend::Shut;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,6 +48,8 @@ pub struct Store {
     owner: Owner,
     modules: Vec<Box<dyn Module>>,
     left_out: LeftOut,
+    /// Set when a disk has failed.
+    shut: Shut,
     /// Where a log lies beside the database.
     log_disk: Arc<dyn LogDisk>,
     /// What is known of that log, once it was opened.
@@ -126,6 +130,7 @@ impl Store {
 
     /// Whoever opens the files again after a disk failed reads what is on it.
     pub(crate) fn forget_cached(&self) {
+        self.shut.set();
         self.log_disk.forget_cached();
     }
 

@@ -1,5 +1,6 @@
 //! Founding and opening, and whose file it is.
 
+use super::backend::{Backend, Shut};
 use super::{APPLIED, Store, applied_in, failed, guard, note};
 use crate::cluster::{self, Cluster};
 use crate::entry::Tag;
@@ -12,6 +13,7 @@ use crate::module::{Fault, Module};
 use crate::mutant::LeftOut;
 use crate::refused::Refused;
 use crate::timing::Times;
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -82,10 +84,14 @@ impl Store {
             (Stage::Begun, None) => make(&path, owner, &modules)?,
             _ => {} // what else is wrong, opening says
         }
+        let shut = Shut::default();
         let database = guard(&path, || {
+            let fail = |e: redb::DatabaseError| failed("open", &path, Fault::Storage(e.into()));
+            let file = File::options().read(true).write(true).open(&path).map_err(|e| fail(e.into()))?;
+            let backend = Backend { file: FileBackend::new(file).map_err(fail)?, shut: shut.clone() };
             let mut builder = Database::builder();
             builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-            builder.open(&path).map_err(|e| failed("open", &path, Fault::Storage(e.into())))
+            builder.create_with_backend(backend).map_err(fail)
         })?;
         let found = guard(&path, || check(&database, &path, owner))?;
         if stage == Stage::Begun || found != owner {
@@ -93,7 +99,7 @@ impl Store {
         }
         let owner = found;
         let log_disk = Arc::new(Folder(folder.into()));
-        Self::over(database, path, log_disk, owner, modules, Some(lock))
+        Self::over((database, shut), path, log_disk, owner, modules, Some(lock))
     }
 
     /// A node on a disk of one's own making, for simulations and tests: made where it is empty, as a founder if it is member 1.
@@ -109,20 +115,21 @@ impl Store {
         let path = PathBuf::from("(a disk in memory)");
         let modules = with_cluster(modules);
         let fail = |fault| failed("open", &path, fault);
+        let shut = Shut::default();
         let is_new = backend.len().map_err(|e| fail(Fault::Storage(e.into())))? == 0;
         let database = guard(&path, || {
-            let made = Database::builder().create_with_backend(backend);
+            let made = Database::builder().create_with_backend(Backend { file: backend, shut: shut.clone() });
             made.map_err(|e| fail(Fault::Storage(e.into())))
         })?;
         if is_new {
             claim(&database, owner, &modules).map_err(fail)?;
         }
         let owner = check(&database, &path, owner)?;
-        Self::over(database, path, log_disk, owner, modules, None)
+        Self::over((database, shut), path, log_disk, owner, modules, None)
     }
 
     fn over(
-        database: Database,
+        (database, shut): (Database, Shut),
         path: PathBuf,
         log_disk: Arc<dyn LogDisk>,
         owner: Owner,
@@ -141,6 +148,7 @@ impl Store {
             owner,
             modules,
             left_out,
+            shut,
             log_disk,
             shelf,
             committed,

@@ -6,9 +6,12 @@ use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::lease_client::LeaseClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use mayfly_mesh::proto::etcdserverpb::request_op::Request;
+use mayfly_mesh::proto::etcdserverpb::watch_client::WatchClient;
+use mayfly_mesh::proto::etcdserverpb::watch_request::RequestUnion;
 use mayfly_mesh::proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, DeleteRangeRequest, HashKvRequest, HashRequest,
     LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest, StatusRequest, TxnRequest,
+    WatchCreateRequest, WatchRequest,
 };
 use mayfly_mesh::{Keep, Store, UpkeepConfig, modules};
 use sha2::{Digest, Sha256};
@@ -305,5 +308,48 @@ async fn monitors_are_answered_on_the_port_of_the_clients() {
         .collect();
     assert!(steps.is_sorted() && steps.last().is_some_and(|last| *last >= 3), "{steps:?}");
     assert!(!http(&node, "/nothing").await.1.contains("health"));
+    node.stop().await.expect("a good end");
+}
+
+/// Calls are counted by how they ended: well, with a reason why not, or left by the client.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(folder.path()).await;
+    let mut kv = KvClient::new(channel(node.address).await);
+    for key in ["a", "b"] {
+        kv.put(PutRequest { key: key.into(), ..PutRequest::default() }).await.expect("written");
+    }
+    kv.put(PutRequest::default()).await.expect_err("it has no key");
+    let create = WatchCreateRequest { key: b"a".to_vec(), ..WatchCreateRequest::default() };
+    let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+    let (asks, mut asked) = tokio::sync::mpsc::channel(1);
+    asks.send(create).await.expect("taken");
+    let asked = futures_util::stream::poll_fn(move |cx| asked.poll_recv(cx));
+    let mut answers = WatchClient::new(channel(node.address).await).watch(asked).await.expect("a stream").into_inner();
+    answers.message().await.expect("read").expect("created");
+    let count = async |name: &str, labels: &[&str]| -> Option<u64> {
+        let (_, text) = http(&node, "/metrics").await;
+        let is =
+            |line: &&str| line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label));
+        text.lines().find(is).and_then(|line| line.rsplit(' ').next()?.trim().parse().ok())
+    };
+    let (put, watch) =
+        (r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#, r#"grpc_method="Watch""#);
+    assert_eq!(count("grpc_server_started_total", &[put]).await, Some(3));
+    assert_eq!(count("grpc_server_handled_total", &[put, r#"grpc_code="OK""#]).await, Some(2));
+    assert_eq!(count("grpc_server_handled_total", &[put, r#"grpc_code="InvalidArgument""#]).await, Some(1));
+    assert_eq!(count("grpc_server_started_total", &[watch]).await, Some(1));
+    assert_eq!(count("grpc_server_handled_total", &[watch, r#"grpc_code="OK""#]).await, Some(0), "it is under way");
+    drop((asks, answers));
+    let mut left = None;
+    for _ in 0..100 {
+        left = count("grpc_server_handled_total", &[watch, r#"grpc_code="Canceled""#]).await;
+        if left.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(left, Some(1), "{}", http(&node, "/metrics").await.1);
     node.stop().await.expect("a good end");
 }
