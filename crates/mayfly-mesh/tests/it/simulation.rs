@@ -35,3 +35,31 @@ fn a_seed_gives_one_history() {
     }
     assert_ne!(run(Plan::new(1)).hash, run(Plan::new(2)).hash);
 }
+
+/// Seven have votes, and the others are learners that serve reads and watchers and pass writes on.
+#[test]
+#[ignore = "minutes of processor time: cargo xtask nightly"]
+fn fifty_members_agree() {
+    for seed in 0..seeds(2).min(5) {
+        let report = run(Plan { members: 50, ..Plan::new(seed) });
+        report.verdict().unwrap_or_else(|verdict| panic!("seed {seed}: {verdict}\n{:?}", report.faults));
+        println!(
+            "seed {seed}: {} calls, {} answered; {:?}",
+            report.history.calls.len(),
+            report.answered,
+            report.faults
+        );
+        assert!(report.answered > 50, "hardly anything was answered");
+    }
+}
+
+/// Two of five are dead for an hour, the leader among them: of all requests, 999 of 1,000 are answered.
+#[test]
+#[ignore = "minutes of processor time: cargo xtask nightly"]
+fn a_majority_serves_for_an_hour_without_the_others() {
+    let report = run(Plan { members: 5, seconds: 3_600, dead: 2, ..Plan::new(3) });
+    report.verdict().unwrap_or_else(|verdict| panic!("{verdict}"));
+    let asked = report.history.calls.len() + report.turned_away;
+    println!("{asked} calls, {} answered", report.answered);
+    assert!(report.answered as f64 >= 0.999 * asked as f64, "{} of {asked} answered", report.answered);
+}

@@ -21,6 +21,8 @@ use std::time::Duration;
 const CLIENTS: u64 = 6;
 const WATCHERS: u64 = 2;
 const LESSEES: u64 = 2;
+/// More than these are learners.
+const MAX_VOTERS: u8 = 7;
 /// After the last fault, a write succeeds within this, and all members come to the same state.
 const RECOVERY_MS: u64 = 5_000;
 /// How long a client waits.
@@ -37,12 +39,14 @@ pub struct Plan {
     pub make: Make,
     /// Clocks are set, as those on walls are.
     pub sets_clocks: bool,
+    /// Instead of faults: so many members are killed at the beginning, the leader among them, and come back at the end.
+    pub dead: usize,
 }
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
         let members = if seed % 10 == 9 { 5 } else { 3 };
-        Self { seed, members, seconds: 8, make: |store| store, sets_clocks: false }
+        Self { seed, members, seconds: 8, make: |store| store, sets_clocks: false, dead: 0 }
     }
 }
 
@@ -56,6 +60,7 @@ pub struct Report {
     pub trouble: Vec<String>,
     pub faults: BTreeMap<&'static str, u64>,
     pub answered: usize,
+    pub turned_away: usize,
 }
 
 impl Report {
@@ -77,6 +82,8 @@ struct Shared {
     up: Vec<Option<Member>>,
     /// None for calls that were refused: they must not have happened.
     calls: Vec<Option<Call>>,
+    /// How many were told that nobody leads, or that too many ask.
+    turned_away: usize,
     last_value: u64,
     /// By watcher.
     told: Vec<Told>,
@@ -144,6 +151,7 @@ async fn call_with<F: Future<Output = Result<Option<Answer>, MeshError>> + Send 
         }
         Ok(Some(Err(MeshError::NoLeader { .. } | MeshError::Busy))) => {
             shared.calls[place] = None; // nor did it happen
+            shared.turned_away += 1;
             Outcome::Unknown
         }
         _ => Outcome::Unknown,
@@ -221,6 +229,7 @@ pub fn run(plan: Plan) -> Report {
         let shared = Shared {
             up: Vec::new(),
             calls: Vec::new(),
+            turned_away: 0,
             last_value: 0,
             told,
             known: Changes::default(),
@@ -284,7 +293,7 @@ impl World {
             let new = self.nodes.len() - 1;
             self.start(new).await;
         }
-        while voters(&founder) < usize::from(self.plan.members) {
+        while voters(&founder) < usize::from(self.plan.members.min(MAX_VOTERS)) {
             Rt::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -311,10 +320,18 @@ impl World {
 
     async fn suffer(&mut self) {
         let end = Rt::now_ns() + self.plan.seconds * 1_000_000_000;
+        for i in 0..self.plan.dead {
+            self.count("killed");
+            let left = self.nodes[i].disk.after_kill();
+            self.kill(i, left);
+            self.due.insert(i, end);
+        }
         while Rt::now_ns() < end {
             self.pause_ms(100, 1_400).await;
             self.tend().await;
-            self.fault().await;
+            if self.plan.dead == 0 {
+                self.fault().await;
+            }
         }
     }
 
@@ -720,6 +737,7 @@ impl World {
         let hash =
             blake3::hash(format!("{history:?} {hashes:?} {:?} {:?}", self.faults, self.trouble).as_bytes()).to_string();
         let answered = history.calls.iter().filter(|call| call.answered.is_some()).count();
-        Report { history, hash, trouble: self.trouble, faults: self.faults, answered }
+        let turned_away = self.shared().turned_away;
+        Report { history, hash, trouble: self.trouble, faults: self.faults, answered, turned_away }
     }
 }
