@@ -65,6 +65,11 @@ pub(super) async fn propose<E: Engine>(engine: &E, who: &Who, request: Command) 
     told(&bring(engine, entry).await?)
 }
 
+/// The same for what this member asks by itself.
+pub(super) async fn propose_own<E: Engine>(engine: &E, request: Command) -> Result<Response, Status> {
+    told(&bring(engine, kv::entry_of_member(request)).await?)
+}
+
 /// What an entry of keys was answered.
 fn told(outcome: &[u8]) -> Result<Response, Status> {
     match kv::outcome(outcome) {
@@ -82,7 +87,7 @@ async fn room<E: Engine>(engine: &E, condition: &Arc<Condition>, request: &Comma
         let member_id = engine.store().owner().member;
         let (action, alarm) = (AlarmAction::Activate.into(), AlarmType::Nospace.into());
         let alarm = Command::Alarm(AlarmRequest { action, member_id, alarm });
-        told(&bring(engine, kv::entry_of_member(alarm)).await?)?;
+        propose_own(engine, alarm).await?;
     }
     Err(EtcdError::NoSpace.into())
 }

@@ -20,6 +20,7 @@ mod snapshot;
 mod subject;
 mod tls;
 mod tokens;
+mod trust;
 mod used;
 mod watch;
 mod who;
@@ -46,7 +47,7 @@ use calls::Calls;
 use futures_util::{Stream, StreamExt};
 use gate::Gated;
 use line::{ClientInfo, Line};
-use mayfly_wire::Identity;
+use mayfly_wire::{Identity, TrustStore};
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -56,6 +57,7 @@ use std::time::{Duration, Instant};
 use tls::Greeter;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, watch as told};
+use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -127,7 +129,7 @@ impl Clients {
         let address = socket.local_addr().map_err(fail)?;
         let (token_life, name) = (self.token_life, self.name);
         let opened = told::Sender::new(false);
-        Ok(Bound { socket, address, greeter, token_life, name, models: None, signer: None, opened })
+        Ok(Bound { socket, address, greeter, token_life, name, models: None, signer: None, trust: None, opened })
     }
 }
 
@@ -150,6 +152,7 @@ pub struct Bound {
     name: String,
     models: Option<ModelHost>,
     signer: Option<Identity>,
+    trust: Option<Arc<TrustStore>>,
     opened: told::Sender<bool>,
 }
 
@@ -163,6 +166,12 @@ impl Bound {
     #[must_use]
     pub fn signing_as(self, signer: Identity) -> Self {
         Self { signer: Some(signer), ..self }
+    }
+
+    /// Keeps the swarm's trust list in the mesh, too: what is in either comes into the other.
+    #[must_use]
+    pub fn sharing_trust(self, trust: Arc<TrustStore>) -> Self {
+        Self { trust: Some(trust), ..self }
     }
 
     /// Serves the registry of models, too.
@@ -215,7 +224,7 @@ pub async fn serve_with<E: Engine>(
         () = catch_up(&engine) => {}
     }
     let url = clients.url();
-    let Bound { socket, address, greeter, token_life, name, models, signer, opened } = clients;
+    let Bound { socket, address, greeter, token_life, name, models, signer, trust, opened } = clients;
     let listener = socket.listen(BACKLOG).map_err(|e| MeshError::Listen { address, reason: e.to_string() })?;
     opened.send_replace(true);
     let (ends, is_ending) = told::channel(false);
@@ -229,9 +238,13 @@ pub async fn serve_with<E: Engine>(
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = shared.routes(name, url).add_service(health_service);
     let mut kept = tokio::spawn(async move { upkeep.run().await });
-    let copies = shared.models.clone().map(|host| {
-        tokio::spawn(copies::Copies { engine: engine.clone(), host }.run()) // until the node ends
-    });
+    let mut helpers = JoinSet::new();
+    if let Some(host) = shared.models.clone() {
+        helpers.spawn(copies::Copies { engine: engine.clone(), host }.run());
+    }
+    if let Some(trust) = trust {
+        helpers.spawn(trust::SharedTrust { engine: engine.clone(), hub: hub.clone(), trust }.run());
+    }
     let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
@@ -260,10 +273,7 @@ pub async fn serve_with<E: Engine>(
             }
         }
     };
-    if let Some(copies) = copies {
-        copies.abort();
-        let _ = copies.await; // it was told to end
-    }
+    helpers.shutdown().await;
     // What it holds of the node is let go when its last step is over.
     if !kept.is_finished() {
         let _ = tokio::time::timeout(GRACE, kept).await;

@@ -29,6 +29,7 @@ mod settings;
 mod sim;
 mod simulation;
 mod tls;
+mod trust;
 mod upkeep;
 mod watch_grpc;
 mod watching;

@@ -141,8 +141,9 @@ pub async fn take_part(
         "takes part in the mesh"
     );
     let blobs = Blobs::open(&folder.join(models::FOLDER)).context("the folder of models")?;
-    let models = ModelHost { blobs, trusts: Arc::new(move |id| trust.member(*id).is_ok()) };
-    let clients = clients.with_models(models).signing_as(others.identity());
+    let trusts = trust.clone();
+    let models = ModelHost { blobs, trusts: Arc::new(move |id| trusts.member(*id).is_ok()) };
+    let clients = clients.with_models(models).signing_as(others.identity()).sharing_trust(trust);
     let served = serve_with(mesh.clone(), clients, upkeep, async {
         shutdown.await;
         mesh.step_down(HANDING_OVER).await;

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// Before the first one, and after each.
 const CALM: f64 = 2.0;
+/// What is left on a full disk: less than the nodes want, or less than the next file of a log takes.
+const LITTLE: u64 = 48 << 20;
+const NOTHING: u64 = 2 << 20;
 /// A node whose disk fails has ended by then.
 const ENDED: Duration = Duration::from_secs(60);
 
@@ -98,6 +101,21 @@ impl Act<'_> {
         }
     }
 
+    /// Little room is noticed, and taken back when there is more. Where there is none at all, the node may end, and is started again when there is.
+    async fn suffer_full(&mut self, victim: usize, node: &str, rng: &mut Rng) -> Result<()> {
+        let left = if rng.below(2) == 0 { LITTLE } else { NOTHING };
+        self.note(&format!("the disk of {node} is full but for {} MiB", left >> 20));
+        self.crew.fill_up(victim, left)?;
+        wait(between(rng, 5, 15)).await;
+        self.crew.make_room(victim)?;
+        wait(1.0).await; // what met the end of the disk has come to its own
+        match self.crew.has_ended(victim)? {
+            true if left == LITTLE => bail!("{node} has ended although its disk had room"),
+            true => self.crew.restart(victim),
+            false => Ok(()),
+        }
+    }
+
     async fn suffer_disk(&mut self, fault: Fault, victim: usize, node: &str, rng: &mut Rng) -> Result<()> {
         if fault == Fault::Wipe {
             self.note(&format!("{node} is killed and loses its disk"));
@@ -105,10 +123,7 @@ impl Act<'_> {
             return self.crew.restart_wiped(victim);
         }
         if fault == Fault::Full {
-            self.note(&format!("the disk of {node} is full"));
-            self.crew.fill_up(victim)?;
-            wait(between(rng, 5, 15)).await;
-            return self.crew.make_room(victim);
+            return self.suffer_full(victim, node, rng).await;
         }
         self.note(&format!("the disk of {node} fails to flush"));
         let (begun, failing) = (Instant::now(), self.crew.fail_flushes(victim)?);

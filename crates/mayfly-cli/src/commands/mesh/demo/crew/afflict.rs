@@ -9,8 +9,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What is left of a disk that is full.
-const LEFT: u64 = 16 << 20;
 /// strace is at work by then.
 const ATTACHED: Duration = Duration::from_millis(300);
 /// On the disk of a node.
@@ -75,16 +73,16 @@ impl Crew {
         }
     }
 
-    /// Nearly nothing is left on a node's disk.
-    pub fn fill_up(&self, i: usize) -> Result<()> {
+    /// So much is left on a node's disk.
+    pub fn fill_up(&self, i: usize, left: u64) -> Result<()> {
         let data = &self.mates[i].data;
         let disk = rustix::fs::statvfs(data)?;
-        let mut left = (disk.f_bavail * disk.f_frsize).saturating_sub(LEFT);
+        let mut more = (disk.f_bavail * disk.f_frsize).saturating_sub(left);
         let (mut file, zeros) = (std::fs::File::create(data.join(FILLER))?, vec![0; 1 << 20]);
-        while left > 0 {
-            let part = left.min(zeros.len() as u64);
+        while more > 0 {
+            let part = more.min(zeros.len() as u64);
             file.write_all(&zeros[..usize::try_from(part)?])?;
-            left -= part;
+            more -= part;
         }
         Ok(())
     }
