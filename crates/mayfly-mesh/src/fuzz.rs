@@ -37,10 +37,13 @@ pub fn entries(bytes: &[u8]) -> bool {
         split(bytes).into_iter().zip(0..).map(|(entry, i)| Logged { at: at(i), entry: entry.to_vec() }).collect();
     let answers = one.apply(&logged);
     for (i, logged) in logged.iter().enumerate() {
-        match (&answers, other.apply(std::slice::from_ref(logged))) {
-            (Ok(answers), Ok(answer)) => assert_eq!(Some(&answer[..]), answers.get(i..=i), "together and one by one"),
-            (Err(_), _) => {}
-            (Ok(_), Err(error)) => panic!("together, and not one by one: {error}"),
+        let answer = other.apply(std::slice::from_ref(logged));
+        if let Ok(answers) = &answers {
+            assert_eq!(
+                answer.as_ref().ok().and_then(|answer| answer.first()),
+                answers.get(i),
+                "together and one by one"
+            );
         }
     }
     if answers.is_err() || logged.is_empty() {

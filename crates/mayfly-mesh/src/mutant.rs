@@ -17,6 +17,12 @@ pub enum Guard {
     CheckpointTakenBack,
     /// The applied index is in the transaction of its effect.
     IndexWithEffect,
+    /// A leader answers readers after a majority has said that it leads.
+    ReadByMajority,
+    /// A proposal is not sent again when it may have been taken.
+    ProposedOnce,
+    /// The log forgets what the state on the disk has, and nothing else.
+    FlushBeforePurge,
 }
 
 /// The guard that is left out, if any.

@@ -183,7 +183,8 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
             Ok(Answer::Outcome(Outcome { index, answer })) => Ok(Ok((index, answer))),
             Ok(Answer::Refused(refused)) if refused.kind() == Kind::NothingHappened => Ok(Err(refused.reason)),
             Ok(Answer::Refused(Refused { reason, .. })) | Err(NoAnswer::Unsure(reason)) => {
-                Err(MeshError::Unsure { reason })
+                let is_sent_again = self.orders.store.left_out().is(Guard::ProposedOnce);
+                if is_sent_again { Ok(Err(reason)) } else { Err(MeshError::Unsure { reason }) }
             }
             Ok(_) => Err(MeshError::Unsure { reason: "the leader answered another question".into() }),
             Err(NoAnswer::NotAsked(reason)) => Ok(Err(reason)),
@@ -231,6 +232,11 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
     /// The entry that a reader must wait for, if this member leads and a majority says so.
     async fn read_index(&self) -> Result<u64> {
         let no_leader = |reason: String| MeshError::NoLeader { reason };
+        if self.orders.store.left_out().is(Guard::ReadByMajority)
+            && self.situation.get().leader == Some(self.links.member)
+        {
+            return Ok(self.orders.store.applied()?.index);
+        }
         let asked = R::timeout(self.config.patience(), self.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await;
         match asked.map_err(|_| no_leader("this leader hears from no majority".into()))? {
             Ok(linearizer) => Ok(linearizer.read_log_id().index()),

@@ -238,13 +238,7 @@ pub async fn serve_with<E: Engine>(
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = shared.routes(name, url).add_service(health_service);
     let mut kept = tokio::spawn(async move { upkeep.run().await });
-    let mut helpers = JoinSet::new();
-    if let Some(host) = shared.models.clone() {
-        helpers.spawn(copies::Copies { engine: engine.clone(), host }.run());
-    }
-    if let Some(trust) = trust {
-        helpers.spawn(trust::SharedTrust { engine: engine.clone(), hub: hub.clone(), trust }.run());
-    }
+    let mut helpers = shared.helpers(trust);
     let (mut ended, over) = (None, Notify::new());
     let until = async {
         tokio::select! {
@@ -349,6 +343,18 @@ impl<E: Engine> Shared<E> {
         let router = std::mem::take(routes.axum_router_mut());
         *routes.axum_router_mut() = http::add(router, self);
         routes
+    }
+
+    /// Those who keep artefacts and the trust list where they belong, until the node ends.
+    fn helpers(&self, trust: Option<Arc<TrustStore>>) -> JoinSet<()> {
+        let (engine, hub, mut helpers) = (self.engine.clone(), self.hub.clone(), JoinSet::new());
+        if let Some(host) = self.models.clone() {
+            helpers.spawn(copies::Copies { engine: engine.clone(), host }.run());
+        }
+        if let Some(trust) = trust {
+            helpers.spawn(trust::SharedTrust { engine, hub, trust }.run());
+        }
+        helpers
     }
 
     /// Nobody passes who may not.

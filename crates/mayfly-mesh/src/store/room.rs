@@ -12,6 +12,9 @@ use std::time::Duration;
 /// History that is removed in one transaction: a write that comes meanwhile waits for as much.
 const TURN: Most = Most { versions: 1_000, bytes: 4 << 20 };
 
+/// The file that says that the disk was full.
+const FULL: &str = "disk-full";
+
 /// How often, and between which pauses, a flush of the log is looked for.
 const LOG_LOOKS: u32 = 1_000;
 const LOG_LOOK: Duration = Duration::from_millis(1);
@@ -20,6 +23,18 @@ impl Store {
     /// The size of the file in bytes.
     pub fn bytes(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    /// Was an alarm raised since the disk had no room, and is it not taken back yet?
+    pub(crate) fn is_full_noted(&self) -> bool {
+        self.folder().is_some_and(|folder| folder.join(FULL).exists())
+    }
+
+    /// Notes that for the next start, which would not know whether the alarm ends by itself. An empty file has room on nearly every disk; without it,
+    /// somebody takes the alarm back.
+    pub(crate) fn note_full(&self, is_full: bool) {
+        let Some(path) = self.folder().map(|folder| folder.join(FULL)) else { return };
+        let _ = if is_full { std::fs::File::create(path).map(drop) } else { std::fs::remove_file(path) };
     }
 
     /// Bytes of the rows of keys, history and leases: what of the file is of use.

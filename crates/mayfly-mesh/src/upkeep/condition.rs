@@ -82,6 +82,16 @@ impl Condition {
         }
     }
 
+    /// The alarm that is up was raised for a full disk before this node was started.
+    pub(super) fn note_raised_before(&self) {
+        self.raised_for_disk.store(true, Ordering::Relaxed);
+    }
+
+    /// Is an alarm to be taken back once the disk has room?
+    pub(super) fn is_for_disk(&self) -> bool {
+        self.raised_for_disk.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_disk_full(&self) -> bool {
         self.disk_full.load(Ordering::Relaxed)
     }

@@ -125,6 +125,9 @@ impl<E: Engine, P: Pace> Upkeep<E, P> {
     async fn watch(&self) -> Result<()> {
         let mut commits = self.engine.store().commits();
         let mut is_new = true;
+        if self.engine.store().is_full_noted() {
+            self.condition.note_raised_before();
+        }
         loop {
             if is_new {
                 commits.mark_unchanged();
@@ -138,6 +141,10 @@ impl<E: Engine, P: Pace> Upkeep<E, P> {
                 return Ok(());
             }
             is_new = commits.has_changed().unwrap_or(true);
+            let is_for_disk = self.condition.is_for_disk();
+            if is_for_disk != self.engine.store().is_full_noted() {
+                self.engine.store().note_full(is_for_disk);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a store does beside answering: history that is compacted, alarms, and room.
 
 use crate::common::disk::Disk;
+use crate::common::memory::opened;
 use crate::common::ops::{Op, Reply};
 use crate::common::{apply, apply_bytes};
 use mayfly_mesh::proto::etcdserverpb::alarm_request::AlarmAction;
@@ -397,6 +398,44 @@ impl Pace for Quick {
 }
 
 /// Before a disk is full the alarm is up, which keeps room for the log; it is taken back without anybody's help when there is room again, and not before.
+/// A node that was started again takes its alarm back once there is room, and leaves one that somebody else has raised.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_for_a_full_disk_ends_after_a_restart_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async |free_bytes: u64, act: &dyn Fn(&Single) -> bool| {
+        let engine = Single::start(opened(folder.path()).await).expect("a thread");
+        let config = UpkeepConfig { free_bytes, ..UpkeepConfig::default() };
+        let upkeep = Upkeep::new(engine.clone(), Quick, config);
+        let run = tokio::spawn(async move { upkeep.run().await });
+        for _ in 0..500 {
+            if act(&engine) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(act(&engine));
+        run.abort();
+        let _ = run.await;
+        engine.close().await;
+    };
+    let is_up = |engine: &Single| !engine.store().read(kv::alarms).expect("readable").is_empty();
+    let is_noted = || folder.path().join("disk-full").exists();
+    run(u64::MAX / 4, &|engine| is_up(engine) && is_noted()).await;
+    run(u64::MAX / 4, &|engine| is_up(engine) && is_noted()).await;
+    run(1, &|engine| !is_up(engine) && !is_noted()).await;
+    let engine = Single::start(opened(folder.path()).await).expect("a thread");
+    let (action, alarm) = (AlarmAction::Activate.into(), AlarmType::Nospace.into());
+    let request = Request::Alarm(AlarmRequest { action, member_id: 1, alarm });
+    engine.propose(kv::entry(request)).await.expect("raised");
+    engine.close().await;
+    let looks = std::cell::Cell::new(0);
+    let is_left = |engine: &Single| {
+        looks.set(looks.get() + 1);
+        looks.get() > 30 && is_up(engine)
+    };
+    run(1, &is_left).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_nearly_full_raises_an_alarm_and_recovers() {
     let disk = Disk::default();

@@ -61,3 +61,18 @@ fn renewals_by_a_leader_of_old() {
 fn checkpoints_that_are_not_taken_back() {
     convict("checkpoint not taken back", |store| store.without(Guard::CheckpointTakenBack));
 }
+
+#[test]
+fn reads_of_a_leader_of_old() {
+    convict("read without a majority", |store| store.without(Guard::ReadByMajority));
+}
+
+#[test]
+fn proposals_that_are_sent_again() {
+    convict("proposal sent again", |store| store.without(Guard::ProposedOnce));
+}
+
+#[test]
+fn a_log_that_forgets_what_the_state_has_not() {
+    convict("purge without flush", |store| store.without(Guard::FlushBeforePurge));
+}
