@@ -19,7 +19,7 @@ use crate::proto::meshpb::cluster_command::Change;
 use mayfly_wire::{Peer, Transport};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{AsyncRuntime, ChangeMembers, Instant};
+use openraft::{AsyncRuntime, ChangeMembers, Instant, RaftMetrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
@@ -422,7 +422,14 @@ impl<T: Transport, R: AsyncRuntime> Shared<T, R> {
 
     async fn change(&self, change: ChangeMembers<u64, Seat>) -> Result<()> {
         let changed = pin!(self.raft.change_membership(change, false));
-        self.changed(self.while_hopeful(changed).await?.map(drop))
+        let done = self.while_hopeful(changed).await?;
+        if let Ok(written) = &done {
+            // Who the members are is looked up in what openraft publishes, a moment after its answer.
+            let is_published =
+                |metrics: &RaftMetrics<Types<R>>| metrics.membership_config.log_id().as_ref() >= Some(&written.log_id);
+            let _ = self.raft.wait(Some(self.config.patience())).metrics(is_published, "the members").await; // it is made
+        }
+        self.changed(done.map(drop))
     }
 
     fn changed(&self, done: std::result::Result<(), RaftError<Types<R>, ClientWriteError<Types<R>>>>) -> Result<()> {
