@@ -238,6 +238,16 @@ async fn what_is_not_meant_for_a_member_is_refused() {
     put(&a, "key", b"1").await.expect("it goes on");
 }
 
+/// One of two voters, and the id of the other one, which is away: a test says what that one would say.
+async fn left_alone(net: &MemoryNet, folders: &[tempfile::TempDir; 2]) -> (Member, u64) {
+    let a = founder(net, folders[0].path()).await;
+    let (id_b, b) = join(net, folders[1].path(), 2).await;
+    until("b has a vote", || voters(&a) == 2).await;
+    put(&b, "key", b"1").await.expect("written");
+    b.close().await;
+    (a, id_b)
+}
+
 /// openraft#1795: a leader that could not read its log sent entries as if nothing came before them, and its follower wrote them behind a gap.
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_behind_a_gap_are_refused() {
@@ -247,12 +257,7 @@ async fn entries_behind_a_gap_are_refused() {
     use prost::Message;
     let net = MemoryNet::new(4);
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    let a = founder(&net, folders[0].path()).await;
-    let (id_b, b) = join(&net, folders[1].path(), 2).await;
-    until("b has a vote", || voters(&a) == 2).await;
-    put(&b, "key", b"1").await.expect("written");
-    b.close().await;
-    drop(b);
+    let (a, id_b) = left_alone(&net, &folders).await;
     let before = (hash(&a), a.store().applied().expect("readable"));
     let link = endpoint(&net, 2); // what b would say
     let entry = kv::entry(Request::Put(PutRequest { key: b"key".to_vec(), ..PutRequest::default() })).encode();
@@ -289,12 +294,7 @@ async fn a_snapshot_of_entries_that_are_here_is_not_taken() {
     use prost::Message;
     let net = MemoryNet::new(4);
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    let a = founder(&net, folders[0].path()).await;
-    let (id_b, b) = join(&net, folders[1].path(), 2).await;
-    until("b has a vote", || voters(&a) == 2).await;
-    put(&b, "key", b"1").await.expect("written");
-    b.close().await;
-    drop(b);
+    let (a, id_b) = left_alone(&net, &folders).await;
     let last = a.store().applied().expect("readable");
     let link = endpoint(&net, 2); // what b would say
     let vote = Some(Vote { term: 50, member: id_b, elected: true });
