@@ -1,4 +1,4 @@
-//! Three processes.
+//! Processes that are one cluster.
 
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::proto::etcdserverpb::cluster_client::ClusterClient;
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
-const MEMBERS: usize = 3;
-/// Within this, three processes are one cluster.
+/// Beside etcd.
+pub const MEMBERS: usize = 3;
+/// Within this, they are one cluster.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Whose processes they are.
@@ -98,13 +99,10 @@ fn blocks(folder: &Path) -> Result<u64> {
     Ok(all)
 }
 
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let sockets: Vec<_> = (0..N).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-    let mut ports = [0; N];
-    for (port, socket) in ports.iter_mut().zip(sockets) {
-        *port = socket.local_addr()?.port();
-    }
-    Ok(ports)
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let bound = |_| std::net::TcpListener::bind("127.0.0.1:0");
+    let sockets: Vec<_> = (0..count).map(bound).collect::<std::io::Result<_>>()?;
+    sockets.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -112,20 +110,20 @@ fn words(text: &str) -> Vec<String> {
 }
 
 impl Cluster {
-    /// Starts three processes, and waits until all of them are one cluster.
-    pub async fn start(kind: &Kind) -> Result<Self> {
+    /// Starts some processes, and waits until all of them are one cluster.
+    pub async fn start(kind: &Kind, members: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let clients = free_ports::<MEMBERS>()?;
-        let peers = free_ports::<MEMBERS>()?;
+        let clients = free_ports(members)?;
+        let peers = free_ports(members)?;
         let addresses = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let (program, commands) = match kind {
             Kind::Mayfly { binary, is_lan } => (binary.clone(), mayfly(folder.path(), &clients, &peers, *is_lan)),
             Kind::Etcd { has_tls } => ("etcd".into(), etcd(folder.path(), &clients, &peers, *has_tls)),
         };
         let mut cluster =
-            Self { processes: (0..MEMBERS).map(|_| None).collect(), commands, program, addresses, folder };
+            Self { processes: (0..members).map(|_| None).collect(), commands, program, addresses, folder };
         cluster.start_one(0)?;
-        for i in 1..MEMBERS {
+        for i in 1..members {
             if let Kind::Mayfly { .. } = kind {
                 cluster.let_in(i).await?;
             }
@@ -142,6 +140,11 @@ impl Cluster {
         let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
         self.processes[i] = Some(Process { child });
         Ok(())
+    }
+
+    /// A member's folder.
+    pub fn data(&self, i: usize) -> PathBuf {
+        self.folder.path().join(i.to_string())
     }
 
     /// What a process said.
@@ -167,7 +170,7 @@ impl Cluster {
 
     /// Of each process, blocks of holes not counted.
     pub fn disk_mib(&self) -> Result<Vec<f64>> {
-        (0..MEMBERS).map(|i| Ok(blocks(&self.folder.path().join(i.to_string()))? as f64 / 2048.0)).collect()
+        (0..self.addresses.len()).map(|i| Ok(blocks(&self.data(i))? as f64 / 2048.0)).collect()
     }
 
     /// The latest term that a member knows of: each election is at least one more.
@@ -202,7 +205,7 @@ impl Cluster {
         }
     }
 
-    /// Until all three have votes, and each of them takes writes.
+    /// Until all of them have votes, and each of them takes writes.
     pub async fn until_whole(&self) -> Result<()> {
         let begun = Instant::now();
         while !self.is_whole().await {
@@ -221,7 +224,7 @@ impl Cluster {
             let is_voter =
                 |member: &mayfly_mesh::proto::etcdserverpb::Member| !member.is_learner && !member.name.is_empty();
             if list.map_or(0, |list| list.into_inner().members.iter().filter(|member| is_voter(member)).count())
-                < MEMBERS
+                < self.addresses.len()
             {
                 return false;
             }
@@ -260,7 +263,7 @@ pub async fn connect(address: &str) -> Result<Channel> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?)
 }
 
-fn mayfly(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS], is_lan: bool) -> Vec<Vec<String>> {
+fn mayfly(folder: &Path, clients: &[u16], peers: &[u16], is_lan: bool) -> Vec<Vec<String>> {
     let profile = if is_lan { "lan" } else { "region" };
     let command = |i: usize| {
         let data = folder.join(i.to_string()).display().to_string();
@@ -270,12 +273,12 @@ fn mayfly(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS], is_la
             peers[i], clients[i]
         ))
     };
-    (0..MEMBERS).map(command).collect()
+    (0..clients.len()).map(command).collect()
 }
 
-fn etcd(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS], has_tls: bool) -> Vec<Vec<String>> {
+fn etcd(folder: &Path, clients: &[u16], peers: &[u16], has_tls: bool) -> Vec<Vec<String>> {
     let (scheme, tls) = if has_tls { ("https", "--peer-auto-tls") } else { ("http", "") };
-    let all: Vec<String> = (0..MEMBERS).map(|i| format!("n{i}={scheme}://127.0.0.1:{}", peers[i])).collect();
+    let all: Vec<String> = (0..clients.len()).map(|i| format!("n{i}={scheme}://127.0.0.1:{}", peers[i])).collect();
     let command = |i: usize| {
         let (client, peer) = (clients[i], peers[i]);
         words(&format!(
@@ -286,5 +289,5 @@ fn etcd(folder: &Path, clients: &[u16; MEMBERS], peers: &[u16; MEMBERS], has_tls
             all.join(",")
         ))
     };
-    (0..MEMBERS).map(command).collect()
+    (0..clients.len()).map(command).collect()
 }

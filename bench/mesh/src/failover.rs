@@ -1,6 +1,6 @@
 //! The leader is killed, again and again: how long until the others commit a write?
 
-use crate::cluster::{Cluster, Kind, connect};
+use crate::cluster::{Cluster, Kind, MEMBERS, connect};
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::proto::etcdserverpb::PutRequest;
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
@@ -12,7 +12,7 @@ const AGAIN: Duration = Duration::from_millis(2);
 const LONG: Duration = Duration::from_secs(30);
 
 pub async fn run(kind: &Kind, kills: usize) -> Result<Vec<f64>> {
-    let mut cluster = Cluster::start(kind).await?;
+    let mut cluster = Cluster::start(kind, MEMBERS).await?;
     let mut ms = Vec::new();
     for kill in 1..=kills {
         let outcome = kill_leader(&mut cluster).await;

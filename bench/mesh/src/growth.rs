@@ -1,6 +1,6 @@
 //! Many keys and many watchers: what they cost in memory and on disk, and how soon a member is back with them.
 
-use crate::cluster::{Cluster, Kind, connect};
+use crate::cluster::{Cluster, Kind, MEMBERS, connect};
 use anyhow::{Context, Result, bail};
 use mayfly_mesh::proto::etcdserverpb::kv_client::KvClient;
 use mayfly_mesh::proto::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -38,7 +38,7 @@ fn put(i: usize) -> PutRequest {
 }
 
 pub async fn run(kind: &Kind, keys: usize, watchers: usize) -> Result<Rows> {
-    let mut cluster = Cluster::start(kind).await?;
+    let mut cluster = Cluster::start(kind, MEMBERS).await?;
     let mut rows = Rows::new();
     let mut row = |name: String, values: Vec<f64>| {
         eprintln!("{name}: {:.2}", values.iter().sum::<f64>() / values.len().max(1) as f64);

@@ -5,11 +5,12 @@ mod cluster;
 mod failover;
 mod growth;
 mod load;
+mod models;
 mod report;
 
 use anyhow::Result;
 use clap::Parser;
-use cluster::{Cluster, Kind};
+use cluster::{Cluster, Kind, MEMBERS};
 use load::What;
 use report::Row;
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ struct Args {
     /// Watchers beside those keys.
     #[arg(long, default_value_t = 10_000)]
     watchers: usize,
+    /// Models that take each other's place on five of our nodes, in the first round.
+    #[arg(long, default_value_t = 0)]
+    models: usize,
     /// Only these: mayfly, mayfly-lan, etcd, etcd-tls.
     #[arg(long, value_delimiter = ',', default_values = ["mayfly", "etcd"])]
     of: Vec<String>,
@@ -77,7 +81,7 @@ async fn measure(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)>> {
     let time = Duration::from_secs(args.seconds);
     let mut rows = Vec::new();
     if args.seconds > 0 {
-        let cluster = Cluster::start(kind).await?;
+        let cluster = Cluster::start(kind, MEMBERS).await?;
         for clients in [1, 64, 256] {
             add(&mut rows, &format!("writes, {clients} clients"), load::run(&cluster, What::Put, clients, time).await?);
         }
@@ -98,7 +102,7 @@ async fn measure(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)>> {
 async fn measure_once(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)>> {
     let mut rows = Vec::new();
     if args.minutes > 0 {
-        let cluster = Cluster::start(kind).await?;
+        let cluster = Cluster::start(kind, MEMBERS).await?;
         let before = cluster.term().await?;
         load::run(&cluster, What::Put, 64, Duration::from_secs(args.minutes * 60)).await?;
         let elections = cluster.term().await? - before;
@@ -106,6 +110,9 @@ async fn measure_once(kind: &Kind, args: &Args) -> Result<Vec<(String, Vec<f64>)
     }
     if args.keys > 0 {
         rows.extend(growth::run(kind, args.keys, args.watchers).await?);
+    }
+    if let (Kind::Mayfly { binary, .. }, 1..) = (kind, args.models) {
+        rows.extend(models::run(kind, binary, args.models).await?);
     }
     Ok(rows)
 }

@@ -93,7 +93,8 @@ impl Blobs {
     pub fn read(&self, digest: Hash, offset: u64, most: usize) -> io::Result<Vec<u8>> {
         let mut file = File::open(self.path(digest))?;
         file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::new();
+        let left = file.metadata()?.len().saturating_sub(offset);
+        let mut bytes = Vec::with_capacity(most.min(usize::try_from(left).unwrap_or(most)));
         file.take(most as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }

@@ -5,6 +5,7 @@ use crate::engine::{Engine, Piece, PieceAsk};
 use crate::models::{self, Blobs, CHUNK, Manifest, ModelHost};
 use crate::proto::modelspb::Stage;
 use blake3::Hash;
+use futures_util::{StreamExt, stream};
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,6 +17,9 @@ const KEEPERS: usize = 2;
 const MOMENT: Duration = Duration::from_millis(50);
 /// What could not be fetched is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Pieces that are under way at once: while one is written down, or the question for it is on a long way, the link is not idle. More would come too late
+/// on a slow link.
+const AHEAD: usize = 2;
 /// How often in a row another member may have given a piece that was being fetched.
 const GIVEN_MEANWHILE: u32 = 100;
 /// How often what nobody wants is let go of, and how old it must be.
@@ -125,32 +129,37 @@ impl<E: Engine> Copies<E> {
         let _turn = self.host.blobs.fetching.lock().await;
         let mut given = 0;
         loop {
-            if self.aside(move |blobs| blobs.len(digest)).await.map_err(|e| e.to_string())? == Some(size) {
-                return Ok(true);
-            }
-            let offset = self.aside(move |blobs| blobs.received(digest)).await.map_err(|e| e.to_string())?;
-            let ask = PieceAsk::Get { digest: *digest.as_bytes(), offset };
-            let Piece { size: there, bytes, .. } = self.engine.piece(member, ask).await.map_err(|e| e.to_string())?;
-            if there != size || (bytes.is_empty() && offset < size) {
-                return Ok(false);
-            }
-            let took = self.aside(move |blobs| {
-                if blobs.receive(digest, offset, &bytes)? < size {
-                    return Ok(false);
-                }
-                blobs.finish(digest)?;
-                Ok(true)
-            });
-            match took.await {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
+            match self.fetch_rest(member, digest, size).await {
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput && given < GIVEN_MEANWHILE => {
                     given += 1;
                     tokio::time::sleep(MOMENT).await;
                 }
-                Err(error) => return Err(error.to_string()),
+                fetched => return fetched.map_err(|e| e.to_string()),
             }
         }
+    }
+
+    /// Gets what is not here yet of an artefact. Is it whole then?
+    async fn fetch_rest(&self, member: u64, digest: Hash, size: u64) -> io::Result<bool> {
+        if self.aside(move |blobs| blobs.len(digest)).await? == Some(size) {
+            return Ok(true);
+        }
+        let received = self.aside(move |blobs| blobs.received(digest)).await?;
+        let ask = |offset| async move {
+            let ask = PieceAsk::Get { digest: *digest.as_bytes(), offset };
+            (offset, self.engine.piece(member, ask).await)
+        };
+        let offsets = (received..size).step_by(CHUNK);
+        let mut pieces = stream::iter(offsets).map(ask).buffered(AHEAD);
+        while let Some((offset, piece)) = pieces.next().await {
+            let Piece { size: there, bytes, .. } = piece.map_err(io::Error::other)?;
+            if there != size || bytes.is_empty() {
+                return Ok(false);
+            }
+            self.aside(move |blobs| blobs.receive(digest, offset, &bytes)).await?;
+        }
+        self.aside(move |blobs| blobs.finish(digest)).await?;
+        Ok(true)
     }
 
     /// Keeps what this member is to keep, for as long as it is let.

@@ -81,6 +81,11 @@ impl Reached {
         Ok(answer.into_inner())
     }
 
+    /// The same where the answer waits for bytes on their way between nodes, however long that takes; a node that is gone ends the connection.
+    pub async fn ask_at_length<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T> {
+        Ok(call.await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
     /// What comes of a call in the time that --timeout gives it.
     pub async fn within<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         within(self.limit, call).await

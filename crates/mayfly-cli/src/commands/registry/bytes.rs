@@ -47,7 +47,7 @@ fn trusted(version: &Version, trust: &Trust) -> Result<Manifest> {
 async fn download(reached: &Reached, manifest: &Manifest, ui: Ui) -> Result<Vec<u8>> {
     let digest = manifest.digest().map_err(|what| anyhow!(what))?;
     let request = DownloadRequest { digest: digest.as_bytes().to_vec(), offset: 0 };
-    let mut parts = reached.ask(reached.models().download(request)).await?;
+    let mut parts = reached.ask_at_length(reached.models().download(request)).await?;
     let mut bytes = Vec::new();
     let progress = ui.progress("bytes", usize::try_from(manifest.size).unwrap_or(usize::MAX));
     while let Some(part) = reached.within(parts.message()).await.map_err(|status| reached.failed(&status))? {
@@ -109,9 +109,8 @@ pub async fn upload(reached: &Reached, bytes: Vec<u8>, ui: Ui) -> Result<()> {
         let end = (offset + CHUNK).min(bytes.len());
         UploadRequest { digest: digest.clone(), size, offset: offset as u64, bytes: bytes[offset..end].to_vec() }
     });
-    let parts = futures_util::stream::iter(parts.collect::<Vec<_>>());
-    // As long as bytes flow; a node that is gone ends the connection.
-    let sent = reached.models().upload(parts).await.map_err(|status| reached.failed(&status))?.into_inner();
+    let parts = futures_util::stream::iter(parts);
+    let sent = reached.ask_at_length(reached.models().upload(parts)).await?;
     progress.finish_and_clear();
     if sent.size != size {
         bail!("{} took {} of {size} bytes: push again, it goes on from there", reached.address, sent.received);

@@ -52,7 +52,7 @@ pub async fn run(args: PushArgs, ui: Ui) -> Result<()> {
     };
     upload(&reached, bytes, ui).await?;
     let request = RegisterRequest { signed: Some(signed), asked: asked(&args.reason) };
-    let version = reached.ask(reached.models().register(request)).await?;
+    let version = reached.ask_at_length(reached.models().register(request)).await?;
     let text = format!("{0} is registered; `mayfly model promote {0}` makes it live", called(&version));
     ui.result(&text, &version_json(&version))
 }
