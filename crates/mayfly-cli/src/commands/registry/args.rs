@@ -107,7 +107,7 @@ impl std::fmt::Display for Which {
 }
 
 /// Whose signature counts.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Trust {
     /// The folder of a node of the swarm: its trust list says whose signature counts
     #[arg(long, value_name = "DIR", default_value = "mayfly-node")]

@@ -43,7 +43,7 @@ fn trusted(version: &Version, trust: &Trust) -> Result<Manifest> {
     Ok(models::check(signed, is_trusted, now_s())?)
 }
 
-/// The bytes of an artefact, as they were signed.
+/// The bytes of an artefact, which are not looked at yet.
 async fn download(reached: &Reached, manifest: &Manifest, ui: Ui) -> Result<Vec<u8>> {
     let digest = manifest.digest().map_err(|what| anyhow!(what))?;
     let request = DownloadRequest { digest: digest.as_bytes().to_vec(), offset: 0 };
@@ -58,14 +58,36 @@ async fn download(reached: &Reached, manifest: &Manifest, ui: Ui) -> Result<Vec<
         progress.set_position(bytes.len() as u64);
     }
     progress.finish_and_clear();
-    models::check_bytes(manifest, &bytes)?;
     Ok(bytes)
 }
 
-/// The bytes of a version, once signature, signer and bytes have been looked at.
-pub async fn fetch(reached: &Reached, version: &Version, trust: &Trust, ui: Ui) -> Result<Vec<u8>> {
-    let manifest = trusted(version, trust)?;
-    download(reached, &manifest, ui).await
+/// The bytes of a version, once signature, signer and bytes have been looked at, and what is made of them. That is done on a thread of its own that has
+/// the processor when nobody else wants it: calls go on beside it.
+pub async fn load<T: Send + 'static>(
+    reached: &Reached,
+    version: &Version,
+    trust: &Trust,
+    ui: Ui,
+    make: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (version, trust) = (version.clone(), trust.clone());
+    let manifest = aside(move || trusted(&version, &trust)).await?;
+    let bytes = download(reached, &manifest, ui).await?;
+    aside(move || {
+        models::check_bytes(&manifest, &bytes)?;
+        make(&bytes)
+    })
+    .await
+}
+
+async fn aside<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("load".into()).spawn(move || {
+        #[cfg(target_os = "linux")] // where it is the thread that is nice, and not the process
+        let _ = rustix::process::nice(10); // as fast as others will have it, otherwise
+        let _ = tell.send(act()); // nobody waits any more
+    })?;
+    told.await.map_err(|_| anyhow!("the thread that loads has panicked"))?
 }
 
 pub async fn pull(args: &PullArgs, ui: Ui) -> Result<()> {
@@ -76,6 +98,7 @@ pub async fn pull(args: &PullArgs, ui: Ui) -> Result<()> {
     let version = get(&reached, &args.which).await?;
     let manifest = trusted(&version, &args.trust)?;
     let bytes = download(&reached, &manifest, ui).await?;
+    models::check_bytes(&manifest, &bytes)?;
     output.write(|out| Ok(out.write_all(&bytes)?))?;
     let object = json!({ "name": version.name, "version": version.version, "digest": manifest.digest, "file": output.to_string() });
     files.result(ui, &format!("{} written: signed by {}", called(&version), manifest.signer), &object)

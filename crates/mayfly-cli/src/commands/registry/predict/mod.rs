@@ -4,7 +4,7 @@ mod ready;
 mod records;
 
 use super::args::PredictArgs;
-use super::bytes::fetch;
+use super::bytes::load;
 use super::stage::asked;
 use crate::commands::mesh::{Reached, Way, again, connect_by};
 use crate::support::ui::{Ui, counted, grouped, written};
@@ -156,9 +156,9 @@ impl Session {
     }
 
     async fn load(&self, reached: &Reached, version: &Version) -> Result<Ready> {
-        let bytes = fetch(reached, version, &self.args.trust, self.ui).await?;
-        let ready = tokio::task::spawn_blocking(move || Ready::new(&bytes)).await?;
-        let ready = ready.with_context(|| self.called(version.version))?;
+        let called = self.called(version.version);
+        let make = move |bytes: &[u8]| Ready::new(bytes).context(called);
+        let ready = load(reached, version, &self.args.trust, self.ui, make).await?;
         let (mut state, own) = (self.state(), ready.words().header());
         match &state.header {
             Some(header) if *header != own => {
