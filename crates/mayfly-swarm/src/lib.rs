@@ -21,6 +21,8 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 #[cfg(feature = "std")]
+pub mod learn;
+#[cfg(feature = "std")]
 pub mod membership;
 #[cfg(feature = "std")]
 pub mod memory;

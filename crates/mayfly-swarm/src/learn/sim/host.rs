@@ -1,0 +1,111 @@
+//! A host: its disk, and the learner while it is up.
+
+use crate::learn::{Command, Digest, Kept, Learner, LearnerConfig, Message};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use mayfly_base::{NodeId, Rng, mix};
+
+/// What a kill leaves.
+#[derive(Default)]
+pub(super) struct Disk {
+    pub(super) kept: Kept,
+    pub(super) states: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Disk {
+    /// Is what a message promises on the disk?
+    pub(super) fn holds(&self, message: &Message) -> bool {
+        match message {
+            Message::Promise { term, .. } => self.kept.promised >= *term,
+            Message::Accept { round, term } => {
+                let accepted = self.kept.accepted.as_ref();
+                let is_it = accepted.is_some_and(|one| one.round == *round && one.term == *term);
+                is_it && accepted.is_some_and(|one| self.states.contains_key(&one.result))
+            }
+            _ => true,
+        }
+    }
+}
+
+pub(super) struct Host {
+    pub(super) id: NodeId,
+    pub(super) disk: Disk,
+    pub(super) learner: Option<Learner>,
+    /// Bodies, and states that are not on the disk yet.
+    pub(super) bytes: BTreeMap<Digest, Vec<u8>>,
+    /// Rises with every start: what was meant for a life before is not delivered.
+    pub(super) life: u64,
+    /// Its rows, with which it asks to be let in.
+    rows: u64,
+    pub(super) group: u8,
+    pub(super) slowness: u64,
+    /// When the next wake-up is set for.
+    pub(super) wake_ms: u64,
+}
+
+impl Host {
+    pub(super) fn new(seed: u64, i: usize) -> Self {
+        let word = |k: u64| mix(mix(seed ^ 0x6c65_6172) ^ mix(i as u64 * 8 + k)).to_le_bytes();
+        let mut id = [0; 32];
+        id.chunks_exact_mut(8).zip(0..).for_each(|(bytes, k)| bytes.copy_from_slice(&word(k)));
+        let (disk, learner, bytes) = (Disk::default(), None, BTreeMap::new());
+        Self { id: NodeId(id), disk, learner, bytes, life: 0, rows: 0, group: 0, slowness: 1, wake_ms: 0 }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.learner.is_some()
+    }
+
+    /// The beginning of a run.
+    pub(super) fn found(&mut self, kept: Kept, state: Vec<u8>, rows: u64) {
+        self.rows = rows;
+        self.disk = Disk { states: [(kept.state, state)].into_iter().collect(), kept };
+    }
+
+    pub(super) fn start(&mut self, seed: u64, config: LearnerConfig, now_ms: u64) -> Vec<Command> {
+        self.life += 1;
+        (self.wake_ms, self.bytes) = (0, BTreeMap::new());
+        let rng = Rng::stream(mix(seed ^ self.life), u64::from_le_bytes(self.id.0[..8].try_into().unwrap_or_default()));
+        let states: Vec<Digest> = self.disk.states.keys().copied().collect();
+        let mut learner = Learner::new(self.id, config, self.disk.kept.clone(), states, rng, now_ms);
+        learner.join(self.rows);
+        let commands = learner.start();
+        self.learner = Some(learner);
+        commands
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.learner = None;
+        self.bytes.clear();
+    }
+
+    /// A body or a state.
+    pub(super) fn get(&self, digest: Digest) -> Option<Vec<u8>> {
+        self.bytes.get(&digest).or_else(|| self.disk.states.get(&digest)).cloned()
+    }
+
+    /// What is kept, and the states that it speaks of.
+    pub(super) fn keep(&mut self, kept: Kept) {
+        let spoken_of = [Some(kept.state), kept.accepted.as_ref().map(|accepted| accepted.result)];
+        let parent = kept.decided.as_ref().map(|decided| decided.parent);
+        for digest in spoken_of.into_iter().flatten() {
+            if let Some(state) = self.bytes.get(&digest) {
+                self.disk.states.insert(digest, state.clone());
+            }
+        }
+        // The state before is what the one after is computed from, until that is here.
+        let is_kept = |digest: &Digest| spoken_of.contains(&Some(*digest)) || Some(*digest) == parent;
+        self.disk.states.retain(|digest, _| is_kept(digest));
+        self.disk.kept = kept;
+    }
+
+    /// The state after the last decided round is here.
+    pub(super) fn reached(&mut self) {
+        let kept = self.disk.kept.clone();
+        self.keep(kept);
+    }
+
+    pub(super) fn is_over(&self, rounds: u64) -> bool {
+        self.disk.kept.round >= rounds && self.disk.states.contains_key(&self.disk.kept.state)
+    }
+}
