@@ -2,6 +2,8 @@
 
 mod lead;
 mod member;
+#[cfg(test)]
+mod tests;
 
 use super::{Digest, Exchange, Message, Proposal, Report, Roster, Term};
 use alloc::collections::{BTreeMap, BTreeSet};
