@@ -12,11 +12,15 @@ fn body(i: u8) -> Digest {
 const RESULT: Digest = Digest([9; 32]);
 const TERM: Term = Term { count: 1, node: NodeId([3; 32]) };
 
-/// Node 1 of three, which has everybody's report and body of round 0.
 fn member() -> Learner {
+    member_of(Digest::default())
+}
+
+/// Node 1 of three, which has everybody's report and body of round 0 of a run.
+fn member_of(run: Digest) -> Learner {
     let roster: Roster = (1..=3).map(|i| (node(i), 10)).collect();
     let kept = Kept { roster, ..Kept::default() };
-    let config = LearnerConfig { exchange: Exchange::All, ..LearnerConfig::default() };
+    let config = LearnerConfig { run, exchange: Exchange::All, ..LearnerConfig::default() };
     let mut learner = Learner::new(node(1), config, kept.clone(), [kept.state], Rng::new(1), 0);
     assert_eq!(learner.start(), [Command::Train(0)]);
     for i in 2..=3 {
@@ -65,7 +69,7 @@ fn proposals_that_cannot_be_are_not_looked_at() {
     let fit = proposal(vec![one(1), one(2)]);
     let cases = [
         ("a minority", proposal(vec![one(1)])),
-        ("somebody twice", proposal(vec![one(1), one(1)])),
+        ("somebody twice", proposal(vec![one(1), one(1), one(2)])),
         ("another order", proposal(vec![one(2), one(1)])),
         ("a stranger", proposal(vec![one(1), one(2), one(7)])),
         ("before the first round", proposal(vec![one(1), contribution(2, 1)])),
@@ -96,4 +100,17 @@ fn the_first_report_of_a_round_counts() {
     learner.message(node(2), Message::Report(second), 1);
     learner.message(node(3), Message::Report(Report { node: node(2), round: 1, ..second }), 1);
     assert_eq!(learner.reports.get(&node(2)).map(|report| report.body), Some(body(2)));
+}
+
+#[test]
+fn a_new_leader_proposes_what_was_accepted() {
+    let campaigning = (0..64).map(|i| member_of(Digest([i; 32]))).find(|learner| learner.campaign.is_some());
+    let mut learner = campaigning.expect("node 1 is the first of a third of all runs");
+    let term = learner.kept().promised;
+    assert_eq!(term.node, node(1));
+    let accepted = proposal(vec![contribution(2, 0), contribution(3, 0)]);
+    let promise = Message::Promise { term, round: 0, accepted: Some(accepted.clone()) };
+    let commands = learner.message(node(2), promise, 1);
+    let proposed = Message::Propose(Proposal { term, ..accepted });
+    assert!(commands.contains(&Command::Send(node(3), proposed)), "{commands:?}");
 }
