@@ -3,8 +3,10 @@
 
 mod measure;
 mod ordeal;
+mod queue;
 mod world;
 
 pub use measure::{SimReport, measure, rounds_to_reach};
 pub use ordeal::{OrdealConfig, OrdealReport, ordeal};
+pub(crate) use queue::Queue;
 pub use world::{Sim, SimConfig};

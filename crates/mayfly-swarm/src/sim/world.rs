@@ -1,14 +1,14 @@
 //! Hosts, the network between them, and time.
 
+use super::Queue;
 use crate::crdt::Stamp;
 use crate::memory::{Change, Context, MemoryLimits, Record};
 use crate::{Node, NodeConfig, Now, Output, Replica, Result, Topology, topology};
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use mayfly_base::{NodeId, Rng, mix};
 use mayfly_wire::Peer;
@@ -92,37 +92,13 @@ enum Event {
     },
 }
 
-/// Events in the order of time, then of their making.
-struct Due(u64, u64, Event);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
 /// A swarm being simulated.
 pub struct Sim {
     config: SimConfig,
     topology: Arc<dyn Topology>,
     hosts: Vec<Host>,
     by_id: BTreeMap<NodeId, usize>,
-    queue: BinaryHeap<Reverse<Due>>,
-    turn: u64,
+    queue: Queue<Event>,
     now_ms: u64,
     rng: Rng,
     bytes: u64,
@@ -159,15 +135,14 @@ impl Sim {
         let rng = Rng::stream(config.seed, 0);
         let hosts: Vec<Host> = (0..config.nodes).map(|i| host(config.seed, i)).collect();
         let by_id = hosts.iter().enumerate().map(|(i, host)| (host.peer.id, i)).collect();
-        let (queue, acknowledged, downs) = (BinaryHeap::new(), Vec::new(), Vec::new());
-        let (turn, now_ms, bytes, request_bytes, messages) = (0, 0, 0, 0, None);
+        let (queue, acknowledged, downs) = (Queue::new(), Vec::new(), Vec::new());
+        let (now_ms, bytes, request_bytes, messages) = (0, 0, 0, None);
         let mut sim = Self {
             config,
             topology,
             hosts,
             by_id,
             queue,
-            turn,
             now_ms,
             rng,
             bytes,
@@ -326,10 +301,7 @@ impl Sim {
     /// Lets time pass.
     pub fn run_for(&mut self, ms: u64) {
         let end = self.now_ms + ms;
-        while let Some(Reverse(Due(at, ..))) = self.queue.peek()
-            && *at <= end
-        {
-            let Some(Reverse(Due(at, _, event))) = self.queue.pop() else { break };
+        while let Some((at, _, event)) = self.queue.pop_until(end) {
             self.now_ms = at;
             self.happen(event);
         }
@@ -477,8 +449,7 @@ impl Sim {
     }
 
     fn push(&mut self, at: u64, event: Event) {
-        self.turn += 1;
-        self.queue.push(Reverse(Due(at, self.turn, event)));
+        self.queue.push(at, event);
     }
 
     /// The node of a host that is up.

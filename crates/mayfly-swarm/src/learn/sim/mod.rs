@@ -9,9 +9,9 @@ pub use work::{Names, Unfit, Work};
 
 use super::share::shares;
 use super::{Command, Contribution, Digest, Kept, Learner, LearnerConfig, Message, Proposal, Roster, staleness};
-use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use crate::sim::Queue;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use host::Host;
 use mayfly_base::{NodeId, Rng, mix};
 
@@ -97,37 +97,13 @@ enum Event {
     },
 }
 
-/// Events in the order of time, then of their making.
-struct Due(u64, u64, Event);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
 /// A run being simulated.
 pub struct Sim<W> {
     config: SimConfig,
     work: W,
     hosts: Vec<Host>,
     by_id: BTreeMap<NodeId, usize>,
-    queue: BinaryHeap<Reverse<Due>>,
-    turn: u64,
+    queue: Queue<Event>,
     now_ms: u64,
     rng: Rng,
     /// What each round came to, as hosts heard of it.
@@ -151,15 +127,14 @@ impl<W: Work> Sim<W> {
         let roster: Roster = founders.map(|(i, host)| (host.id, work.rows(i))).collect();
         let kept = Kept { state: Digest::of(&first), roster, ..Kept::default() };
         let rng = Rng::stream(config.seed, 0);
-        let (queue, results, conflicts, counted) = (BinaryHeap::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
-        let (turn, now_ms, broken, history, bytes) = (0, 0, 0, 0, 0);
+        let (queue, results, conflicts, counted) = (Queue::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let (now_ms, broken, history, bytes) = (0, 0, 0, 0);
         let mut sim = Self {
             config,
             work,
             hosts,
             by_id,
             queue,
-            turn,
             now_ms,
             rng,
             results,
@@ -220,10 +195,7 @@ impl<W: Work> Sim<W> {
 
     /// Goes on until a moment.
     pub fn run_until(&mut self, ms: u64) {
-        while let Some(Reverse(due)) = self.queue.peek()
-            && due.0 <= ms
-        {
-            let Some(Reverse(Due(at, turn, event))) = self.queue.pop() else { break };
+        while let Some((at, turn, event)) = self.queue.pop_until(ms) {
             self.now_ms = self.now_ms.max(at);
             self.history = mix(self.history ^ at.wrapping_mul(31) ^ turn);
             self.happen(event);
@@ -301,8 +273,7 @@ impl<W: Work> Sim<W> {
     }
 
     fn push(&mut self, at: u64, event: Event) {
-        self.turn += 1;
-        self.queue.push(Reverse(Due(at, self.turn, event)));
+        self.queue.push(at, event);
     }
 
     fn delay(&mut self) -> u64 {
@@ -387,7 +358,7 @@ impl<W: Work> Sim<W> {
         let host = &mut self.hosts[i];
         let Some(wake_ms) = host.learner.as_ref().map(Learner::wake_ms) else { return };
         if wake_ms > host.wake_ms || host.wake_ms <= self.now_ms {
-            (host.wake_ms, self.turn) = (wake_ms.max(self.now_ms + 1), self.turn);
+            host.wake_ms = wake_ms.max(self.now_ms + 1);
             let (at, life) = (host.wake_ms, host.life);
             self.push(at, Event::Wake { host: i, life });
         }
