@@ -463,7 +463,7 @@ impl Algorithm {
     }
 
     /// How many arrays of the parameters' layout its state has.
-    pub(crate) fn state_arrays(&self) -> usize {
+    pub fn state_arrays(&self) -> usize {
         match self {
             Algorithm::Batch(_) => 0,
             Algorithm::Sgd(o) => usize::from(o.momentum != 0.0),

@@ -16,4 +16,4 @@ pub use kind::ModelKind;
 pub use options::{ClassWeights, ColumnUse, TrainOptions};
 pub use predictor::{LoadOptions, Predictor};
 pub use trained::{Course, Growth, Summary, Trained};
-pub use training::{Opened, RowCounts, Training, TrainingObserver, train, train_with};
+pub use training::{Opened, Parts, RowCounts, Training, TrainingObserver, train, train_with};

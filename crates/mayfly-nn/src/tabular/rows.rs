@@ -24,6 +24,8 @@ pub(super) const SMALL: usize = 20;
 pub(super) struct Rows {
     pub(super) encoder: Encoder,
     pub(super) training: Part,
+    /// Which rows of the file the training rows are, from 0; none where they stay in the file.
+    pub(super) numbers: Vec<u64>,
     pub(super) validation: Part,
     pub(super) test: Part,
 }
@@ -59,10 +61,11 @@ impl Rows {
         Ok(rows)
     }
 
-    fn in_memory(encoder: Encoder, tables: Tables) -> Result<Rows> {
+    fn in_memory(encoder: Encoder, mut tables: Tables) -> Result<Rows> {
+        let numbers = std::mem::take(&mut tables.training.row_numbers);
         let part = |table| Ok::<_, NnError>(Part::Memory(InMemory::from_table(table, &encoder)?));
         let (training, validation, test) = (part(tables.training)?, part(tables.validation)?, part(tables.test)?);
-        Ok(Rows { encoder, training, validation, test })
+        Ok(Rows { encoder, training, numbers, validation, test })
     }
 
     fn streamed(from: Origin<'_>, encoder: Encoder, row_options: &RowOptions) -> Result<Rows> {
@@ -76,7 +79,7 @@ impl Rows {
         let count = if is_counted { usize::try_from(encoder.training_rows()).ok() } else { None };
         let training = part(Role::Training, count)?;
         let (validation, test) = (part(Role::Validation, None)?, part(Role::Test, None)?);
-        Ok(Rows { encoder, training, validation, test })
+        Ok(Rows { encoder, training, numbers: Vec::new(), validation, test })
     }
 
     /// A test file, held as the training file is.
@@ -146,6 +149,16 @@ impl Part {
             Part::File(_) => {
                 let what = "cascade needs all rows in memory (4 GiB at most); leave out `stream`";
                 Err(NnError::misfit("algorithm", what))
+            }
+        }
+    }
+
+    /// All rows, taken out, where they are in memory.
+    pub(super) fn into_memory(self) -> Result<InMemory> {
+        match self {
+            Part::Memory(data) => Ok(data),
+            Part::File(_) => {
+                Err(NnError::misfit("stream", "cannot be used here: the rows must be in memory (4 GiB at most)"))
             }
         }
     }

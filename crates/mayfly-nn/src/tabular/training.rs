@@ -5,7 +5,8 @@ use super::rows::{Origin, Part, Rows, SMALL, is_small};
 use super::settings::Settings;
 use super::trained::{Course, Growth, Summary, Trained};
 use super::weights::class_weights;
-use crate::error::Result;
+use crate::data::InMemory;
+use crate::error::{NnError, Result};
 use crate::fann::{Cascade, CascadeReport};
 use crate::loss::Loss;
 use crate::metrics::{Measured, Over, Tally};
@@ -70,6 +71,23 @@ pub struct Training {
     settings: Settings,
     rows: Rows,
     way: Way,
+}
+
+/// A training taken apart, for whoever trains in a way of their own.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The network before it has learnt anything.
+    pub network: Network,
+    /// How it is trained.
+    pub config: TrainConfig,
+    /// How raw rows become inputs.
+    pub encoder: Encoder,
+    /// The rows to learn from.
+    pub training: InMemory,
+    /// Which rows of the file these are, from 0.
+    pub row_numbers: Vec<u64>,
+    /// The rows to measure on; perhaps none.
+    pub test: InMemory,
 }
 
 /// How a network comes about.
@@ -206,6 +224,19 @@ impl Training {
             Way::Fit { config, .. } => Some(config.epochs),
             Way::Grow(_) => None,
         }
+    }
+
+    /// Takes it apart. Rows that were held out to stop in time are left out: [`TrainOptions::patience`] of 0 holds none out.
+    ///
+    /// # Errors
+    /// A network that is to grow, and rows that stay in the file.
+    pub fn into_parts(self) -> Result<Parts> {
+        let Training { rows, way, .. } = self;
+        let Way::Fit { network, config } = way else {
+            return Err(NnError::misfit("algorithm", "cannot be cascade here: a network of fixed size is needed"));
+        };
+        let (training, test) = (rows.training.into_memory()?, rows.test.into_memory()?);
+        Ok(Parts { network, config: *config, encoder: rows.encoder, training, row_numbers: rows.numbers, test })
     }
 
     /// Trains, and measures what came of it.

@@ -176,6 +176,61 @@ impl Trainer {
         self.step_on(&parts, weights)
     }
 
+    /// The loss of some rows, as [`Trainer::step`] has it, without a step: [`Trainer::gradient`] has what was computed, with the penalty and after the hook. For
+    /// gradients that are combined elsewhere; [`Trainer::step_along`] uses what came of them.
+    ///
+    /// # Errors
+    /// As for [`Trainer::step`].
+    pub fn gradient_on(&mut self, x: &[f32], t: &[f32]) -> Result<f32> {
+        let parts = [x, t];
+        let rows = self.count_rows(&parts)?;
+        self.fill_weights(rows);
+        let mut tally = Tally::default();
+        self.accumulate(&parts, None, &mut tally)?;
+        if !tally.loss.is_finite() {
+            return Err(self.diverged(&parts, tally.loss as f32));
+        }
+        self.engine.finish(&mut self.grads, &tally);
+        self.finish_gradient(&tally)?;
+        Ok(tally.loss as f32)
+    }
+
+    /// One step along a gradient that was computed elsewhere, over `rows` rows: clipped, and taken by the optimiser, as one of this trainer's own would be.
+    ///
+    /// # Errors
+    /// A gradient that does not have one value for each parameter.
+    pub fn step_along(&mut self, gradient: &[f32], rows: usize) -> Result<()> {
+        expect_len("the gradient", self.grads.len(), gradient.len())?;
+        self.grads.copy_from_slice(gradient);
+        self.gradient_is_unwritten = false;
+        (self.state.aside, self.state.stepped) = (None, true);
+        self.descend(rows, 0.0)
+    }
+
+    /// Gives the network other parameters; the optimiser goes on with the state that it has.
+    ///
+    /// # Errors
+    /// Another number of parameters.
+    pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
+        expect_len("the parameters", self.network.params().len(), params.len())?;
+        self.network.params_mut().copy_from_slice(params);
+        (self.state.aside, self.state.stepped) = (None, true);
+        Ok(())
+    }
+
+    /// The optimiser: how many steps it has taken, and its state.
+    pub fn optimiser(&self) -> &Optimiser {
+        &self.optimiser
+    }
+
+    /// Puts a state of the optimiser back that was read before; see [`Optimiser::state`].
+    ///
+    /// # Errors
+    /// Arrays of other lengths.
+    pub fn restore_optimiser(&mut self, steps: u64, first: &[f32], second: &[f32]) -> Result<()> {
+        self.optimiser.restore(steps, first, second)
+    }
+
     fn step_on(&mut self, parts: &[&[f32]], weights: Option<&[f32]>) -> Result<f32> {
         let rows = self.count_rows(parts)?;
         if let Some(weights) = weights {
@@ -287,16 +342,15 @@ impl Trainer {
         }
         self.engine.finish(&mut self.grads, tally);
         self.finish_gradient(tally)?;
+        self.descend(tally.rows, self.mse(tally) as f32)
+    }
+
+    /// Clips the gradient and moves the parameters along it.
+    fn descend(&mut self, rows: usize, mse: f32) -> Result<()> {
         if let Some(limit) = self.config.clip_norm {
             clip(self.isa, &mut self.grads, &self.stretches, limit);
         }
-        let info = StepInfo {
-            rate: self.rate,
-            rows: tally.rows,
-            epoch: self.state.epoch,
-            mse: self.mse(tally) as f32,
-            seed: mix(self.config.seed),
-        };
+        let info = StepInfo { rate: self.rate, rows, epoch: self.state.epoch, mse, seed: mix(self.config.seed) };
         self.optimiser.step(self.network.params_mut(), &self.grads, &self.stretches, &info)?;
         for (range, momentum) in &self.running {
             let (p, g) = (self.network.params_mut().get_mut(range.clone()), self.grads.get(range.clone()));
