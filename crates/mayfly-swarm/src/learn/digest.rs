@@ -1,6 +1,8 @@
 //! What a body or a state is called.
 
 use core::fmt;
+use core::str::FromStr;
+use mayfly_base::{NodeId, ParseNodeIdError};
 use serde::{Deserialize, Serialize};
 
 /// BLAKE3 over the bytes of a body, a state or a record.
@@ -32,6 +34,15 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseNodeIdError;
+
+    /// From 64 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(|NodeId(bytes)| Self(bytes))
     }
 }
 

@@ -17,6 +17,6 @@ pub use combine::Mean;
 pub use digest::Digest;
 pub use learner::{Command, Kept, Learner, LearnerConfig};
 pub use outer::{Outer, State};
-pub use roster::{Roster, Seat};
+pub use roster::{Roster, Seat, shares_of};
 pub use share::{shares, staleness};
 pub use types::{Contribution, Exchange, Message, Proposal, Report, Term};

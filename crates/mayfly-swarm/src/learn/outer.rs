@@ -4,6 +4,7 @@ use super::Digest;
 use crate::{Result, SwarmError};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
 /// How the mean of the members' updates, new minus old, changes the model.
@@ -129,6 +130,26 @@ impl State {
     }
 }
 
+impl State {
+    /// Lets the values in `ranges` go the whole way of the mean, from `before`, and their moments be zero: running statistics are averaged and nothing more.
+    ///
+    /// # Errors
+    /// [`SwarmError::ContributionLen`] for slices of another length, or a range outside of them.
+    pub fn average(&mut self, ranges: &[Range<usize>], before: &[f32], mean: &[f64]) -> Result<()> {
+        let want = self.params.len();
+        let ends = ranges.iter().map(|range| range.end.max(want));
+        if let Some(got) = ends.chain([before.len(), mean.len()]).find(|len| *len != want) {
+            return Err(SwarmError::ContributionLen { want, got });
+        }
+        for i in ranges.iter().flat_map(Clone::clone) {
+            self.params[i] = before[i];
+            add(&mut self.params[i], mean[i]);
+            self.moments.iter_mut().for_each(|moments| moments[i] = 0.0);
+        }
+        Ok(())
+    }
+}
+
 fn add(param: &mut f32, step: f64) {
     *param = (f64::from(*param) + step) as f32;
 }
@@ -136,6 +157,22 @@ fn add(param: &mut f32, step: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn running_statistics_are_averaged_and_nothing_more() {
+        let outer = Outer::Nesterov { rate: 0.7, momentum: 0.9 };
+        let (mut state, mean) = (State::new(vec![1.0, 1.0, 1.0], &outer), [0.5, 0.5, 0.5]);
+        let before = state.clone();
+        state.step(&outer, &mean).expect("fits");
+        state.average(&[1..2], before.params(), &mean).expect("fits");
+        assert_eq!((state.params[1], state.moments[0][1]), (1.5, 0.0));
+        assert!(state.params[0] != 1.5 && state.params[2] == state.params[0] && state.moments[0][2] == 0.5);
+        for (ranges, before, mean) in
+            [(1..4, &[0.0; 3][..], &[0.0; 3][..]), (0..1, &[0.0], &[0.0; 3]), (0..1, &[0.0; 3], &[])]
+        {
+            assert!(matches!(state.average(&[ranges], before, mean), Err(SwarmError::ContributionLen { want: 3, .. })));
+        }
+    }
 
     fn after(outer: Outer, means: &[f64]) -> Vec<f32> {
         let mut state = State::new(vec![1.0], &outer);

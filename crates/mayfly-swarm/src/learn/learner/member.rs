@@ -326,8 +326,9 @@ impl Learner {
         if !computing.is_empty() || self.has_state {
             return computing;
         }
-        let Some(decided) = &self.kept.decided else { return Vec::new() };
-        vec![Command::Fetch(self.kept.state, self.sources(decided.term.node))]
+        // Before the first round, whoever began the run has its state.
+        let first = self.kept.decided.as_ref().map_or(self.me, |decided| decided.term.node);
+        vec![Command::Fetch(self.kept.state, self.sources(first))]
     }
 
     /// Where the state before and all bodies are here.

@@ -71,7 +71,6 @@ pub struct Kept {
 
 /// What the driver has to do, in this order.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Command {
     /// Put this on disk, in the place of what was there, with the states that it speaks of as far as they are here, before anything that follows is done.
     Keep(Kept),
@@ -180,6 +179,25 @@ impl Learner {
         self.train()
     }
 
+    /// The work of a round came to nothing. It is begun anew.
+    pub fn failed(&mut self, round: u64) -> Vec<Command> {
+        match self.training.take_if(|(training, _)| *training == round) {
+            Some(_) => self.train(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Is something called so that may still be asked for?
+    pub fn speaks_of(&self, digest: Digest) -> bool {
+        let of = |proposal: &Proposal| {
+            proposal.result == digest || proposal.contributions.iter().any(|one| one.body == digest)
+        };
+        let proposals = [&self.kept.accepted, &self.kept.decided, &self.wanted].into_iter().flatten();
+        self.reports.values().any(|report| report.body == digest)
+            || proposals.into_iter().any(of)
+            || self.kept.state == digest
+    }
+
     /// Trains from where the run is, if it may.
     fn train(&mut self) -> Vec<Command> {
         if self.is_over() || !self.has_state || !self.kept.roster.has(self.me) {
@@ -207,6 +225,11 @@ impl Learner {
     /// Are all rounds decided?
     pub fn is_over(&self) -> bool {
         self.kept.round >= self.config.rounds
+    }
+
+    /// Is the state after the decided rounds here?
+    pub fn has_caught_up(&self) -> bool {
+        self.has_state
     }
 
     /// Who this node is.

@@ -56,10 +56,10 @@ impl Host {
         self.learner.is_some()
     }
 
-    /// The beginning of a run.
-    pub(super) fn found(&mut self, kept: Kept, state: Vec<u8>, rows: u64) {
+    /// The beginning of a run, with its state at whoever began it.
+    pub(super) fn found(&mut self, kept: Kept, state: Option<Vec<u8>>, rows: u64) {
         self.rows = rows;
-        self.disk = Disk { states: [(kept.state, state)].into_iter().collect(), kept };
+        self.disk = Disk { states: state.map(|state| (kept.state, state)).into_iter().collect(), kept };
     }
 
     pub(super) fn start(&mut self, seed: u64, config: LearnerConfig, now_ms: u64) -> Vec<Command> {

@@ -7,8 +7,7 @@ mod work;
 pub use ordeal::{Ordeal, OrdealConfig, ordeal};
 pub use work::{Names, Unfit, Work};
 
-use super::share::shares;
-use super::{Command, Contribution, Digest, Kept, Learner, LearnerConfig, Message, Proposal, Roster, staleness};
+use super::{Command, Contribution, Digest, Kept, Learner, LearnerConfig, Message, Proposal, Roster, shares_of};
 use crate::sim::Queue;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -146,7 +145,9 @@ impl<W: Work> Sim<W> {
         };
         for i in 0..sim.hosts.len() {
             let rows = sim.work.rows(i);
-            sim.hosts[i].found(kept.clone(), first.clone(), rows);
+            // Whoever began the run has its state; the others fetch it.
+            let first = (i == 0).then(|| first.clone());
+            sim.hosts[i].found(kept.clone(), first, rows);
             sim.start(i);
         }
         sim
@@ -253,6 +254,11 @@ impl<W: Work> Sim<W> {
     /// Rounds that were decided, as a host knows.
     pub fn round(&self, i: usize) -> u64 {
         self.hosts[i].disk.kept.round
+    }
+
+    /// What is trained.
+    pub fn work(&self) -> &W {
+        &self.work
     }
 
     /// The state that a host has reached.
@@ -431,13 +437,11 @@ impl<W: Work> Sim<W> {
 
     fn compute(&mut self, i: usize, proposal: &Proposal) {
         let now_ms = self.now_ms;
-        let weights: Vec<f64> =
-            proposal.contributions.iter().map(|one| one.rows as f64 * staleness(u64::from(one.staleness))).collect();
-        let most = super::roster::bound(self.config.learner.max_share, weights.len());
+        let shares = shares_of(&proposal.contributions, self.config.learner.max_share);
         let host = &self.hosts[i];
         let bodies: Option<Vec<Vec<u8>>> = proposal.contributions.iter().map(|one| host.get(one.body)).collect();
         let (Some(parent), Some(bodies)) = (host.get(proposal.parent), bodies) else { return };
-        match self.work.combine(&parent, &bodies, &shares(&weights, most)) {
+        match self.work.combine(&parent, &bodies, &shares) {
             Ok(state) => {
                 let digest = Digest::of(&state);
                 self.hosts[i].bytes.insert(digest, state);
