@@ -1,0 +1,114 @@
+//! The next state, from the one before and what nodes sent.
+
+use crate::local::network_of;
+use crate::state::ModelState;
+use crate::{Body, LearnError, Mode, Result, Run};
+use mayfly_nn::{TrainConfig, Trainer};
+use mayfly_swarm::learn::Mean;
+use std::ops::Range;
+
+/// Combines contributions, one after another: no more than one of them has to be in memory.
+pub struct Combine {
+    run: Run,
+    len: usize,
+    /// Running statistics of batch norm: no optimiser may touch them.
+    running: Vec<Range<usize>>,
+    /// Where the optimiser makes the step.
+    trainer: Option<Trainer>,
+}
+
+/// What came of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Combined {
+    /// The next state.
+    pub state: ModelState,
+    /// How alike the updates were: the square of their mean's length over the mean square of their lengths, 1 for the same one and about 1/n for n that have
+    /// nothing in common.
+    pub agreement: f64,
+}
+
+impl Combine {
+    /// For a run.
+    ///
+    /// # Errors
+    /// Settings that make no sense.
+    pub fn new(run: &Run) -> Result<Self> {
+        let network = network_of(run)?;
+        let (len, running) = (network.params().len(), network.running().collect());
+        let trainer = match run.mode {
+            Mode::Sync => Some(Trainer::new(network, TrainConfig { threads: 1, ..run.config.clone() })?),
+            _ => None,
+        };
+        Ok(Self { run: run.clone(), len, running, trainer })
+    }
+
+    /// Parameters of the network.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A network has parameters.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The next state. `contributions` are what each counts, in the order of nodes, and `body` gets the bytes of one by its place.
+    ///
+    /// # Errors
+    /// [`LearnError::Contribution`] for the first that cannot be used; those of `body`.
+    pub fn combine(
+        &mut self,
+        state: &ModelState,
+        shares: &[f64],
+        body: &mut dyn FnMut(usize) -> Result<Vec<u8>>,
+    ) -> Result<Combined> {
+        let mut mean = Mean::new(self.len);
+        let (mut square, mut whole) = (0.0, None);
+        for (i, share) in shares.iter().enumerate() {
+            let bytes = body(i)?;
+            let unusable = |error: LearnError| LearnError::of_contribution(i, error);
+            match Body::from_bytes(&bytes, self.len).map_err(unusable)? {
+                Body::Update(values) => {
+                    square += share * norm_square(values.iter().map(|value| f64::from(*value)));
+                    mean.add(&values, *share).map_err(|error| unusable(error.into()))?;
+                }
+                Body::Whole(values) if shares.len() == 1 => whole = Some(values),
+                Body::Whole(_) => {
+                    return Err(unusable(LearnError::Codec { code: bytes.first().copied().unwrap_or(0) }));
+                }
+            }
+        }
+        if let Some(params) = whole {
+            return Ok(Combined { state: self.replace(state, params)?, agreement: 1.0 });
+        }
+        let total: f64 = shares.iter().sum();
+        let mean = mean.finish();
+        let agreement = if square > 0.0 { norm_square(mean.iter().copied()) * total / square } else { 1.0 };
+        let state = self.step(state, &mean)?;
+        Ok(Combined { state, agreement })
+    }
+
+    /// A node that is alone has trained: there is nothing to combine.
+    fn replace(&self, state: &ModelState, params: Vec<f32>) -> Result<ModelState> {
+        let mut bytes = state.to_bytes();
+        bytes.chunks_exact_mut(4).zip(&params).for_each(|(place, value)| place.copy_from_slice(&value.to_le_bytes()));
+        ModelState::from_bytes(&bytes, &self.run, self.len)
+    }
+
+    fn step(&mut self, state: &ModelState, mean: &[f64]) -> Result<ModelState> {
+        if let Some(trainer) = &mut self.trainer {
+            state.load(trainer)?;
+            let gradient: Vec<f32> = mean.iter().map(|value| *value as f32).collect();
+            trainer.step_along(&gradient, 1)?;
+            return Ok(ModelState::of_trainer(trainer));
+        }
+        let mut next = state.clone().into_outer(&self.run.outer);
+        next.step(&self.run.outer, mean)?;
+        next.average(&self.running, state.params(), mean)?;
+        Ok(ModelState::Outer(next))
+    }
+}
+
+fn norm_square(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum()
+}

@@ -1,0 +1,83 @@
+//! Ways to learn together.
+
+use crate::{LearnError, Result};
+use mayfly_swarm::learn::{Exchange, Outer};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Who exchanges what, how often, and what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Mode {
+    /// The mean gradient of every step, and one optimiser for all.
+    Sync,
+    /// Some steps at each node, and Nesterov's method on the mean of what they changed, exchanged all to all: DiLoCo (Douillard et al. 2023).
+    Local,
+    /// Some steps at each node, and the mean of what they changed, by way of a leader: FedAvg (McMahan et al. 2017).
+    Fedavg,
+    /// As FedAvg, and each node is pulled towards where the round began: FedProx (Li et al. 2020).
+    Fedprox,
+    /// As FedAvg, and Adam on the mean of what changed: FedAdam (Reddi et al. 2021).
+    Fedadam,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sync, Self::Local, Self::Fedavg, Self::Fedprox, Self::Fedadam];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Local => "local",
+            Self::Fedavg => "fedavg",
+            Self::Fedprox => "fedprox",
+            Self::Fedadam => "fedadam",
+        }
+    }
+
+    /// Who gets bodies.
+    pub fn exchange(self) -> Exchange {
+        match self {
+            Self::Sync | Self::Local => Exchange::All,
+            Self::Fedavg | Self::Fedprox | Self::Fedadam => Exchange::Leader,
+        }
+    }
+
+    /// What the mean does to the network; in `sync` the optimiser decides that.
+    pub fn outer(self) -> Outer {
+        match self {
+            Self::Sync | Self::Fedavg | Self::Fedprox => Outer::Plain { rate: 1.0 },
+            Self::Local => Outer::Nesterov { rate: 0.7, momentum: 0.9 },
+            Self::Fedadam => Outer::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
+        }
+    }
+
+    /// Steps between two exchanges, unless told.
+    pub fn local_steps(self) -> u64 {
+        if self == Self::Sync { 1 } else { 50 }
+    }
+
+    /// How strongly a node is pulled towards where the round began.
+    pub fn proximal(self) -> f32 {
+        if self == Self::Fedprox { 0.1 } else { 0.0 }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = LearnError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == name);
+        found.ok_or_else(|| LearnError::option("mode", name, format!("there are {known}")))
+    }
+}

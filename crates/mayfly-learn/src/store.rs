@@ -1,0 +1,268 @@
+//! A run's folder at a node: its record, who it began with, what is decided, states, bodies, and the node's own work.
+//!
+//! What the core says must be kept is on the disk before anybody hears of it. Bodies and states that nothing speaks of yet may be lost with the machine.
+
+use crate::local::Saved;
+use crate::{LearnError, Result, Run, RunId};
+use mayfly_base::atomic::{self, Access};
+use mayfly_swarm::learn::{Digest, Kept, Roster};
+use mayfly_wire::{from_payload, to_payload};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+const RECORD: &str = "run.json";
+const SHARD: &str = "shard.json";
+const KEPT: &str = "kept";
+const ROSTER: &str = "roster";
+const LOCAL: &str = "local";
+const BODY: &str = "body-";
+const STATE: &str = "state-";
+const DRAFT: &str = "draft-";
+
+/// Where a node's rows are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shard {
+    /// The data file.
+    pub file: PathBuf,
+    /// The rows of it that are this node's, from 0; all of them unless told.
+    pub rows: Option<Vec<u64>>,
+}
+
+/// A node's own work of a round, and what it left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) round: u64,
+    pub(crate) parent: Digest,
+    pub(crate) body: Vec<u8>,
+    pub(crate) saved: Saved,
+}
+
+/// Two kinds of things are called by their digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Body,
+    State,
+}
+
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// States that are flushed to the disk.
+    flushed: Mutex<BTreeSet<Digest>>,
+}
+
+impl Store {
+    /// The folder of a run, made if it is not there.
+    pub(crate) fn open(runs: &Path, id: RunId) -> Result<Self> {
+        let folder = runs.join(id.to_string());
+        fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+        let store = Self { folder, flushed: Mutex::default() };
+        store.sweep()?;
+        Ok(store)
+    }
+
+    /// The runs of which there are folders.
+    pub(crate) fn list(runs: &Path) -> Vec<RunId> {
+        let names =
+            fs::read_dir(runs).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// Removes what a process that was killed left: drafts, and bodies, which are asked for again.
+    fn sweep(&self) -> Result<()> {
+        let _ = atomic::clean(&self.folder, &[RECORD, SHARD, KEPT, ROSTER, LOCAL])
+            .map_err(failed("clean", &self.folder))?;
+        for name in self.names()? {
+            if name.starts_with(BODY) || name.starts_with(DRAFT) {
+                let path = self.folder.join(name);
+                fs::remove_file(&path).map_err(failed("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.folder).map_err(failed("read", &self.folder))?;
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+
+    fn path(&self, kind: Kind, digest: Digest) -> PathBuf {
+        let prefix = if kind == Kind::Body { BODY } else { STATE };
+        self.folder.join(format!("{prefix}{digest}"))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
+        let written = atomic::write(&path, Access::Private, |file| file.write_all(bytes));
+        written.map_err(|error| failed("write", &path)(error.into()))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.folder.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// Writes a value, with a digest before it.
+    fn write_value<T: Serialize>(&self, name: &'static str, value: &T) -> Result<()> {
+        let value = to_payload(name, value)?;
+        let mut bytes = Digest::of(&value).0.to_vec();
+        bytes.extend_from_slice(&value);
+        self.write(name, &bytes)
+    }
+
+    fn read_value<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let (want, value) = bytes.split_first_chunk::<32>().unwrap_or((&[0; 32], &[]));
+        let (want, got) = (Digest(*want), Digest::of(value));
+        match want == got {
+            true => Ok(Some(from_payload(name, value)?)),
+            false => Err(LearnError::Digest { what: name, want, got }),
+        }
+    }
+
+    pub(crate) fn write_record(&self, record: &[u8]) -> Result<()> {
+        self.write(RECORD, record)
+    }
+
+    /// The record, as bytes and as it is meant.
+    pub(crate) fn record(&self, id: RunId) -> Result<Option<(Vec<u8>, Run)>> {
+        let Some(bytes) = self.read(RECORD)? else { return Ok(None) };
+        let run = Run::from_bytes(&bytes, id)?;
+        Ok(Some((bytes, run)))
+    }
+
+    pub(crate) fn write_shard(&self, shard: &Shard) -> Result<()> {
+        self.write_value(SHARD, &shard)
+    }
+
+    pub(crate) fn shard(&self) -> Result<Option<Shard>> {
+        self.read_value(SHARD)
+    }
+
+    pub(crate) fn write_roster(&self, roster: &Roster) -> Result<()> {
+        self.write_value(ROSTER, roster)
+    }
+
+    /// Who the run began with; none before that.
+    pub(crate) fn roster(&self) -> Result<Option<Roster>> {
+        self.read_value(ROSTER)
+    }
+
+    pub(crate) fn write_done(&self, done: &Done) -> Result<()> {
+        self.write_value(LOCAL, done)
+    }
+
+    pub(crate) fn done(&self) -> Result<Option<Done>> {
+        self.read_value(LOCAL)
+    }
+
+    pub(crate) fn kept(&self) -> Result<Option<Kept>> {
+        self.read_value(KEPT)
+    }
+
+    /// What is decided and promised, and the states that it speaks of, as far as they are here; others are removed, but for those just made.
+    pub(crate) fn keep(&self, kept: &Kept, fresh: &BTreeSet<Digest>) -> Result<()> {
+        let spoken_of = [Some(kept.state), kept.accepted.as_ref().map(|accepted| accepted.result)];
+        let parent = kept.decided.as_ref().map(|decided| decided.parent);
+        for digest in spoken_of.into_iter().flatten() {
+            self.flush(digest)?;
+        }
+        self.write_value(KEPT, kept)?;
+        for digest in self.states()? {
+            let is_wanted = spoken_of.contains(&Some(digest)) || Some(digest) == parent || fresh.contains(&digest);
+            if !is_wanted {
+                self.remove(Kind::State, digest)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&self, digest: Digest) -> Result<()> {
+        let path = self.path(Kind::State, digest);
+        if self.flushed().contains(&digest) || !path.exists() {
+            return Ok(());
+        }
+        let flushed =
+            File::open(&path).and_then(|file| file.sync_all()).and_then(|()| atomic::sync_folder(&self.folder));
+        flushed.map_err(failed("flush", &path))?;
+        self.flushed().insert(digest);
+        Ok(())
+    }
+
+    fn flushed(&self) -> std::sync::MutexGuard<'_, BTreeSet<Digest>> {
+        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// States that are here, by their names.
+    pub(crate) fn states(&self) -> Result<Vec<Digest>> {
+        Ok(self.names()?.iter().filter_map(|name| name.strip_prefix(STATE)?.parse().ok()).collect())
+    }
+
+    /// States that are here and are what they are called; others are removed.
+    pub(crate) fn whole_states(&self) -> Result<Vec<Digest>> {
+        let mut whole = Vec::new();
+        for digest in self.states()? {
+            match self.get(Kind::State, digest)? {
+                Some(bytes) if Digest::of(&bytes) == digest => whole.push(digest),
+                _ => self.remove(Kind::State, digest)?,
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Puts something where others find it by its digest.
+    pub(crate) fn put(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<()> {
+        let path = self.path(kind, digest);
+        if path.exists() {
+            return Ok(());
+        }
+        let draft = self.folder.join(format!("{DRAFT}{digest}-{:?}", std::thread::current().id()));
+        let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, &path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&draft); // it may not be there
+            failed("write", &path)(error)
+        })
+    }
+
+    pub(crate) fn get(&self, kind: Kind, digest: Digest) -> Result<Option<Vec<u8>>> {
+        let path = self.path(kind, digest);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// A body or a state of this name.
+    pub(crate) fn find(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
+        match self.get(Kind::State, digest)? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.get(Kind::Body, digest),
+        }
+    }
+
+    pub(crate) fn has(&self, digest: Digest) -> bool {
+        [Kind::State, Kind::Body].into_iter().any(|kind| self.path(kind, digest).exists())
+    }
+
+    pub(crate) fn remove(&self, kind: Kind, digest: Digest) -> Result<()> {
+        let path = self.path(kind, digest);
+        self.flushed().remove(&digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> LearnError {
+    let path = path.to_owned();
+    move |source| LearnError::File { what, path, source }
+}

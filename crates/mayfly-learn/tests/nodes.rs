@@ -1,0 +1,265 @@
+//! Real nodes in one process: threads that train, folders, messages and bodies over a network in memory.
+
+mod common;
+
+use common::{accuracy, adamw, config, network};
+use mayfly_base::NodeId;
+use mayfly_format::data::{Encoder, FitOptions, OpenOptions, open};
+use mayfly_learn::{Directory, Hub, HubConfig, Mode, ModelState, Progress, Run, RunId, Shard};
+use mayfly_nn::{InMemory, Network, NetworkSpec};
+use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Who is up, as tests say.
+#[derive(Clone, Default)]
+struct Up(Arc<Mutex<Vec<Peer>>>);
+
+struct Seen {
+    up: Up,
+    me: NodeId,
+}
+
+impl Directory for Seen {
+    fn peers(&self) -> Vec<Peer> {
+        let all = self.up.0.lock().expect("not poisoned");
+        all.iter().filter(|peer| peer.id != self.me).copied().collect()
+    }
+}
+
+/// Some nodes, one table, a part of its rows for each.
+struct World {
+    net: MemoryNet,
+    up: Up,
+    folder: TempDir,
+    table: PathBuf,
+    encoder: Encoder,
+    rows: InMemory,
+    nodes: usize,
+}
+
+fn peer(i: usize) -> Peer {
+    Peer { id: NodeId([i as u8 + 1; 32]), addr: SocketAddr::from(([127, 0, 0, 1], 1000 + i as u16)) }
+}
+
+impl World {
+    fn new(nodes: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = common::rows(600, 1);
+        let table = folder.path().join("rows.csv");
+        let line = |row: usize| {
+            let x = &rows.inputs()[row * common::INPUTS..(row + 1) * common::INPUTS];
+            let class = if rows.targets()[row * 2] > 0.5 { "in" } else { "out" };
+            format!("{},{},{},{},{class}\n", x[0], x[1], x[2], x[3])
+        };
+        let text: String = (0..rows.len()).map(line).collect();
+        std::fs::write(&table, format!("a,b,c,d,class\n{text}")).expect("a table");
+        let mut source = open(&table, &OpenOptions::default()).expect("a table");
+        let encoder = Encoder::fit(source.as_mut(), &FitOptions::default()).expect("an encoder");
+        Self { net: MemoryNet::new(1), up: Up::default(), folder, table, encoder, rows, nodes }
+    }
+
+    fn folder(&self, i: usize) -> PathBuf {
+        self.folder.path().join(format!("node-{i}"))
+    }
+
+    fn start(&self, i: usize) -> Hub<MemoryEndpoint> {
+        let peer = peer(i);
+        let endpoint = self.net.endpoint(peer.id, peer.addr);
+        let mut up = self.up.0.lock().expect("not poisoned");
+        if !up.contains(&peer) {
+            up.push(peer);
+        }
+        let directory = Arc::new(Seen { up: self.up.clone(), me: peer.id });
+        Hub::start(endpoint, HubConfig { folder: self.folder(i), directory })
+    }
+
+    /// As if its process were killed: nothing more is done, and nothing is said.
+    fn kill(&self, i: usize, hub: Hub<MemoryEndpoint>) {
+        hub.stop();
+        self.up.0.lock().expect("not poisoned").retain(|other| *other != peer(i));
+        for other in (0..self.nodes).filter(|other| *other != i) {
+            self.net.cut(peer(i).id, peer(other).id);
+            self.net.heal(peer(i).id, peer(other).id);
+        }
+    }
+
+    fn shard(&self, i: usize) -> Shard {
+        let rows = (0..600).filter(|row| row % self.nodes as u64 == i as u64).collect();
+        Shard { file: self.table.clone(), rows: Some(rows) }
+    }
+
+    fn run(&self, mode: Mode, rounds: u64) -> (Run, ModelState) {
+        let network = self.network();
+        let mut run = Run::new("test", mode, rounds, &network, &config(adamw(), 20), self.encoder.clone());
+        run.local_steps = if mode == Mode::Sync { 1 } else { 5 };
+        let first = run.first_state(&network);
+        (run, first)
+    }
+
+    fn network(&self) -> Network {
+        let mut spec: NetworkSpec = network().spec().clone();
+        spec.input = vec![self.encoder.input_width()];
+        Network::new(spec, 1).expect("a network")
+    }
+
+    /// All start, the first founds, the others join.
+    fn begin(&self, run: &Run, first: &ModelState) -> (RunId, Vec<Hub<MemoryEndpoint>>) {
+        let hubs: Vec<_> = (0..self.nodes).map(|i| self.start(i)).collect();
+        let id = hubs[0].found(run, first, self.shard(0), self.nodes).expect("a run");
+        for (i, hub) in hubs.iter().enumerate().skip(1) {
+            hub.join(id, self.shard(i)).expect("not there yet");
+        }
+        (id, hubs)
+    }
+}
+
+/// For what takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn progress(hub: &Hub<MemoryEndpoint>) -> Progress {
+    hub.progress().pop().unwrap_or_default()
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn end(id: RunId, hubs: &[Hub<MemoryEndpoint>]) -> Vec<f32> {
+    let begun = Instant::now();
+    until("the end of the run", || {
+        let all: Vec<Progress> = hubs.iter().map(progress).collect();
+        assert!(begun.elapsed() < PATIENCE, "the end of the run: {all:#?}");
+        let failed = all.iter().find_map(|progress| progress.error.clone());
+        assert_eq!(failed, None);
+        all.iter().all(|progress| progress.is_over)
+    })
+    .await;
+    let states: Vec<ModelState> = hubs.iter().map(|hub| hub.state(id).expect("a state")).collect();
+    assert!(states.iter().all(|state| state.digest() == states[0].digest()), "not the same everywhere");
+    states[0].params().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn all_modes_end_with_one_network() {
+    for mode in Mode::ALL {
+        let world = World::new(4);
+        let (run, first) = world.run(mode, 40);
+        let (id, hubs) = world.begin(&run, &first);
+        let params = end(id, &hubs).await;
+        assert_ne!(params, first.params());
+        assert!(
+            hubs.iter().all(|hub| progress(hub).members == 4 && progress(hub).rows == 150),
+            "{:?}",
+            progress(&hubs[0])
+        );
+        hubs.iter().for_each(Hub::stop);
+        if mode == Mode::Local {
+            let test = common::rows(400, 2);
+            let spec_is_the_same = world.network().input_len() == common::INPUTS;
+            assert!(spec_is_the_same);
+            // The table's numbers are scaled; the test's go through the same encoder.
+            let (mean, scale) = scaling(&world);
+            let x: Vec<f32> = test.inputs().iter().enumerate().map(|(i, v)| (v - mean[i % 4]) / scale[i % 4]).collect();
+            let test = InMemory::new(4, 2, x, test.targets().to_vec()).expect("rows");
+            let score = accuracy(&params, &test);
+            assert!(score > 0.8, "{score}");
+        }
+    }
+}
+
+/// Means and standard deviations of the table's columns.
+fn scaling(world: &World) -> ([f32; 4], [f32; 4]) {
+    let (rows, n) = (world.rows.inputs(), world.rows.len() as f32);
+    let column = |c: usize| rows.iter().skip(c).step_by(4);
+    let mean: [f32; 4] = std::array::from_fn(|c| column(c).sum::<f32>() / n);
+    (mean, std::array::from_fn(|c| (column(c).map(|v| (v - mean[c]).powi(2)).sum::<f32>() / n).sqrt()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_are_killed_come_back_and_all_end_with_one_network() {
+    let world = World::new(4);
+    for mode in [Mode::Local, Mode::Fedavg] {
+        let world = if mode == Mode::Local { &world } else { &World::new(4) };
+        let (run, first) = world.run(mode, 60);
+        let (id, mut hubs) = world.begin(&run, &first);
+        for (i, round) in [(1, 5), (3, 15), (0, 25), (2, 35)] {
+            until("a round", || hubs.iter().any(|hub| progress(hub).round >= round)).await;
+            let hub = hubs.remove(i);
+            world.kill(i, hub);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            hubs.insert(i, world.start(i));
+        }
+        end(id, &hubs).await;
+        // And all at once, after the end: what they have is on the disk.
+        for (i, hub) in hubs.into_iter().enumerate() {
+            world.kill(i, hub);
+        }
+        let hubs: Vec<_> = (0..4).map(|i| world.start(i)).collect();
+        end(id, &hubs).await;
+        hubs.iter().for_each(Hub::stop);
+    }
+}
+
+/// The same to the last bit, whether it is interrupted or not: alone there is nobody else's time that could matter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_node_goes_on_to_the_same_bits() {
+    let params = |kills: usize| async move {
+        let world = World::new(1);
+        let (run, first) = world.run(Mode::Local, 60);
+        let (id, mut hubs) = world.begin(&run, &first);
+        for kill in 0..kills {
+            until("a round", || progress(&hubs[0]).round >= 7 * (kill as u64 + 1)).await;
+            let hub = hubs.remove(0);
+            world.kill(0, hub);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            hubs.push(world.start(0));
+        }
+        end(id, &hubs).await
+    };
+    assert_eq!(params(0).await, params(4).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_comes_late_is_let_in_and_catches_up() {
+    let world = World::new(4);
+    let (run, first) = world.run(Mode::Local, 80);
+    let hubs: Vec<_> = (0..3).map(|i| world.start(i)).collect();
+    let id = hubs[0].found(&run, &first, world.shard(0), 3).expect("a run");
+    hubs[1].join(id, world.shard(1)).expect("not there yet");
+    hubs[2].join(id, world.shard(2)).expect("not there yet");
+    until("ten rounds", || progress(&hubs[0]).round >= 10).await;
+    let late = world.start(3);
+    late.join(id, world.shard(3)).expect("not there yet");
+    let hubs: Vec<_> = hubs.into_iter().chain([late]).collect();
+    end(id, &hubs).await;
+    assert!(hubs.iter().all(|hub| progress(hub).members == 4), "{:?}", progress(&hubs[3]));
+    assert!(hubs[0].join(id, world.shard(0)).is_err(), "it takes part already");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_shard_that_does_not_fit_is_named() {
+    let world = World::new(2);
+    let (run, first) = world.run(Mode::Local, 5);
+    let hubs: Vec<_> = (0..2).map(|i| world.start(i)).collect();
+    let id = hubs[0].found(&run, &first, world.shard(0), 2).expect("a run");
+    let other = world.folder.path().join("other.csv");
+    std::fs::write(&other, "a,b,class\n1,2,in\n3,4,out\n").expect("a file");
+    hubs[1].join(id, Shard { file: other, rows: None }).expect("the file is looked at later");
+    until("a refusal", || progress(&hubs[1]).error.is_some()).await;
+    let error = progress(&hubs[1]).error.expect("it is there");
+    assert!(error.contains("other.csv") && error.contains('c'), "{error}");
+    let missing = Shard { file: Path::new("/nowhere/rows.csv").into(), rows: None };
+    let again = world.start(1);
+    again.join(id, missing).expect("the file is looked at later");
+    until("a refusal", || progress(&again).error.is_some()).await;
+    let error = progress(&again).error.expect("it is there");
+    assert!(error.contains("/nowhere/rows.csv"), "{error}");
+}
