@@ -220,6 +220,16 @@ impl<T: Transport> Hub<T> {
         all.into_values().collect()
     }
 
+    /// The record of a run.
+    ///
+    /// # Errors
+    /// [`LearnError::UnknownRun`], and what the disk refuses.
+    pub fn run(&self, id: RunId) -> Result<Run> {
+        let store = self.runs().get(&id).map(|seat| seat.store.clone());
+        let record = store.map(|store| store.record(id)).transpose()?.flatten();
+        record.map(|(_, run)| run).ok_or_else(|| LearnError::UnknownRun { id: id.to_string() })
+    }
+
     /// The state that a run has come to here.
     ///
     /// # Errors
@@ -239,6 +249,12 @@ impl<T: Transport> Hub<T> {
     /// Ends its part in all runs, until the next start.
     pub fn stop(&self) {
         self.0.stop.send_replace(true);
+    }
+
+    /// As [`Hub::stop`], and closes the transport.
+    pub async fn close(&self) {
+        self.stop();
+        self.0.transport.close().await;
     }
 
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
@@ -299,7 +315,7 @@ impl<T: Transport> Hub<T> {
             let made = tokio::task::spawn_blocking({
                 let (hub, progress) = (hub.clone(), progress.clone());
                 move || {
-                    let rows = read_shard(&shard.file, &run.encoder, shard.rows.as_deref())?;
+                    let rows = read_shard(&shard, &run.encoder)?;
                     Participant::new(hub, Beginning { id, run, store, roster, rows }, incoming, progress)
                 }
             });
@@ -351,7 +367,7 @@ impl<T: Transport> Hub<T> {
 
     async fn count_rows(&self, shard: &Shard, run: &Run) -> Result<u64> {
         let (shard, encoder) = (shard.clone(), run.encoder.clone());
-        let counted = tokio::task::spawn_blocking(move || read_shard(&shard.file, &encoder, shard.rows.as_deref()));
+        let counted = tokio::task::spawn_blocking(move || read_shard(&shard, &encoder));
         Ok(counted.await.map_err(|_| LearnError::Stopped)??.len() as u64)
     }
 

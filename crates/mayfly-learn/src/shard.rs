@@ -1,28 +1,29 @@
 //! A node's own rows, and where in them its training is.
 
+use crate::store::Shard;
 use crate::{LearnError, Result};
 use mayfly_base::mix;
 use mayfly_format::data::{Batch, EncodedRows, Encoder, RowOptions, Want, open};
 use mayfly_nn::{Dataset, InMemory, Order};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 1 << 10;
 /// The largest shard, in bytes: 4 GiB.
 const SHARD_BYTES: usize = if usize::BITS > 32 { (4_u64 << 30) as usize } else { 1 << 30 };
 
-/// Reads a node's rows as the run's encoder has them: all of a file, or those whose numbers (from 0) are given in order.
+/// Reads a node's rows as the run's encoder has them.
 ///
 /// # Errors
 /// A file that cannot be read or has other columns, with file, column and line; [`LearnError::NoRows`]; rows that take more than 4 GiB.
-pub fn read_shard(path: &Path, encoder: &Encoder, numbers: Option<&[u64]>) -> Result<InMemory> {
-    let source = open(path, &encoder.open_options())?;
+pub fn read_shard(shard: &Shard, encoder: &Encoder) -> Result<InMemory> {
+    let Shard { file, rows: numbers, reading } = shard;
+    let source = open(file, &reading.over(encoder.open_options()))?;
     let options = RowOptions { want: Want::InputsAndTargets, ..RowOptions::default() };
     let mut rows = EncodedRows::new(source, encoder, &options)?;
     let (inputs, targets) = (encoder.input_width(), encoder.target_width());
     let (mut batch, mut x, mut t) = (Batch::default(), Vec::new(), Vec::new());
-    let mut wanted = numbers.map(|numbers| numbers.iter().peekable());
+    let mut wanted = numbers.as_ref().map(|numbers| numbers.iter().peekable());
     while rows.read(&mut batch, BATCH_ROWS)? > 0 {
         let pairs = batch.inputs.chunks_exact(inputs.max(1)).zip(batch.targets.chunks_exact(targets.max(1)));
         for (number, (inputs, targets)) in batch.row_numbers.iter().zip(pairs) {
@@ -34,11 +35,11 @@ pub fn read_shard(path: &Path, encoder: &Encoder, numbers: Option<&[u64]>) -> Re
         }
         if (x.len() + t.len()).saturating_mul(4) > SHARD_BYTES {
             let want = format!("at most {} GiB of rows are held in memory", SHARD_BYTES >> 30);
-            return Err(LearnError::option("shard", path.display(), want));
+            return Err(LearnError::option("shard", file.display(), want));
         }
     }
     if x.is_empty() {
-        return Err(LearnError::NoRows { what: path.display().to_string() });
+        return Err(LearnError::NoRows { what: file.display().to_string() });
     }
     Ok(InMemory::new(inputs, targets, x, t)?)
 }

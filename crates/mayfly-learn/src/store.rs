@@ -5,6 +5,7 @@
 use crate::local::Saved;
 use crate::{LearnError, Result, Run, RunId};
 use mayfly_base::atomic::{self, Access};
+use mayfly_nn::tabular::FileOptions;
 use mayfly_swarm::learn::{Digest, Kept, Roster};
 use mayfly_wire::{from_payload, to_payload};
 use serde::de::DeserializeOwned;
@@ -30,6 +31,9 @@ pub struct Shard {
     pub file: PathBuf,
     /// The rows of it that are this node's, from 0; all of them unless told.
     pub rows: Option<Vec<u64>>,
+    /// How it is read, where that is not to be found out.
+    #[serde(default)]
+    pub reading: FileOptions,
 }
 
 /// A node's own work of a round, and what it left.
@@ -139,11 +143,14 @@ impl Store {
     }
 
     pub(crate) fn write_shard(&self, shard: &Shard) -> Result<()> {
-        self.write_value(SHARD, &shard)
+        let text = serde_json::to_vec(shard).map_err(|error| LearnError::Record { reason: error.to_string() })?;
+        self.write(SHARD, &text)
     }
 
     pub(crate) fn shard(&self) -> Result<Option<Shard>> {
-        self.read_value(SHARD)
+        let Some(text) = self.read(SHARD)? else { return Ok(None) };
+        let shard = serde_json::from_slice(&text);
+        Ok(Some(shard.map_err(|error| LearnError::Record { reason: format!("{SHARD}: {error}") })?))
     }
 
     pub(crate) fn write_roster(&self, roster: &Roster) -> Result<()> {

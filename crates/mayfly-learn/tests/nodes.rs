@@ -6,6 +6,7 @@ use common::{accuracy, adamw, config, network};
 use mayfly_base::NodeId;
 use mayfly_format::data::{Encoder, FitOptions, OpenOptions, open};
 use mayfly_learn::{Directory, Hub, HubConfig, Mode, ModelState, Progress, Run, RunId, Shard};
+use mayfly_nn::tabular::FileOptions;
 use mayfly_nn::{InMemory, Network, NetworkSpec};
 use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
 use std::net::SocketAddr;
@@ -89,7 +90,7 @@ impl World {
 
     fn shard(&self, i: usize) -> Shard {
         let rows = (0..600).filter(|row| row % self.nodes as u64 == i as u64).collect();
-        Shard { file: self.table.clone(), rows: Some(rows) }
+        Shard { file: self.table.clone(), rows: Some(rows), reading: FileOptions::default() }
     }
 
     fn run(&self, mode: Mode, rounds: u64) -> (Run, ModelState) {
@@ -252,11 +253,13 @@ async fn a_shard_that_does_not_fit_is_named() {
     let id = hubs[0].found(&run, &first, world.shard(0), 2).expect("a run");
     let other = world.folder.path().join("other.csv");
     std::fs::write(&other, "a,b,class\n1,2,in\n3,4,out\n").expect("a file");
-    hubs[1].join(id, Shard { file: other, rows: None }).expect("the file is looked at later");
+    hubs[1]
+        .join(id, Shard { file: other, rows: None, reading: FileOptions::default() })
+        .expect("the file is looked at later");
     until("a refusal", || progress(&hubs[1]).error.is_some()).await;
     let error = progress(&hubs[1]).error.expect("it is there");
     assert!(error.contains("other.csv") && error.contains('c'), "{error}");
-    let missing = Shard { file: Path::new("/nowhere/rows.csv").into(), rows: None };
+    let missing = Shard { file: Path::new("/nowhere/rows.csv").into(), rows: None, reading: FileOptions::default() };
     let again = world.start(1);
     again.join(id, missing).expect("the file is looked at later");
     until("a refusal", || progress(&again).error.is_some()).await;

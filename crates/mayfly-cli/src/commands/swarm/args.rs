@@ -199,6 +199,8 @@ pub enum SwarmCommand {
     Key(KeyCommand),
     /// Run real processes on this machine: writes, a kill, a restart, a cut; and say what was measured
     Demo(DemoArgs),
+    /// Train one network on the rows of many nodes
+    Learn(super::learn::args::LearnArgs),
     /// Run a whole swarm in simulated time, from one seed
     Simulate(SimulateArgs),
 }

@@ -60,7 +60,7 @@ async fn talk(command: SwarmCommand, ui: Ui) -> Result<()> {
             ui.result("deleted", &answer)
         }
         SwarmCommand::Watch { prefix, target } => watch(&target, prefix, ui).await,
-        SwarmCommand::Demo(_) | SwarmCommand::Simulate(_) | SwarmCommand::Key(_) => Ok(()), // run elsewhere
+        SwarmCommand::Demo(_) | SwarmCommand::Simulate(_) | SwarmCommand::Key(_) | SwarmCommand::Learn(_) => Ok(()), // run elsewhere
     }
 }
 

@@ -2,6 +2,7 @@
 //! Only this machine's user reaches it: the folder of the node is theirs.
 
 use super::Node;
+use super::learn::ask::{self, LearnAsk, LearnHub};
 use super::node::check_reachable;
 use crate::support::text;
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -49,6 +51,9 @@ pub enum Ask {
     },
     Watch {
         prefix: String,
+    },
+    Learn {
+        learn: LearnAsk,
     },
 }
 
@@ -108,7 +113,7 @@ fn within_reach(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)
 }
 
 /// Serves until the node ends.
-pub fn serve(runtime: Node, data: &Path, extra: Value) -> Result<()> {
+pub fn serve(runtime: Node, hub: LearnHub, data: &Path, extra: Value) -> Result<()> {
     let path = socket_of(data);
     // Others must not find it before it is its owner's alone: it gets its name last.
     let draft = data.join(".control.sock.tmp");
@@ -119,11 +124,12 @@ pub fn serve(runtime: Node, data: &Path, extra: Value) -> Result<()> {
     private
         .and_then(|()| std::fs::rename(&draft, &path))
         .with_context(|| format!("cannot keep others out of {}", path.display()))?;
+    let served = Arc::new(Served { runtime, hub, extra });
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (runtime, extra) = (runtime.clone(), extra.clone());
+            let served = served.clone();
             tokio::spawn(async move {
-                if let Err(error) = converse(&runtime, stream, &extra).await {
+                if let Err(error) = converse(&served, stream).await {
                     tracing::debug!(%error, "control");
                 }
             });
@@ -132,7 +138,15 @@ pub fn serve(runtime: Node, data: &Path, extra: Value) -> Result<()> {
     Ok(())
 }
 
-async fn converse(runtime: &Node, stream: UnixStream, extra: &Value) -> Result<()> {
+/// Whom is asked.
+struct Served {
+    runtime: Node,
+    hub: LearnHub,
+    /// What a status says besides.
+    extra: Value,
+}
+
+async fn converse(served: &Served, stream: UnixStream) -> Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     loop {
@@ -141,8 +155,8 @@ async fn converse(runtime: &Node, stream: UnixStream, extra: &Value) -> Result<(
             return Ok(());
         }
         let answer = match serde_json::from_str(&line) {
-            Ok(Ask::Watch { prefix }) => return watch(runtime, prefix.as_bytes(), &mut write).await,
-            Ok(ask) => answer(runtime, ask, extra).await.unwrap_or_else(|e| json!({ "error": format!("{e:#}") })),
+            Ok(Ask::Watch { prefix }) => return watch(&served.runtime, prefix.as_bytes(), &mut write).await,
+            Ok(ask) => answer(served, ask).await.unwrap_or_else(|e| json!({ "error": format!("{e:#}") })),
             Err(e) => json!({ "error": format!("this is no question: {e}") }),
         };
         write.write_all(format!("{answer}\n").as_bytes()).await?;
@@ -174,8 +188,10 @@ fn change_json(change: &Changed) -> Value {
     object
 }
 
-async fn answer(runtime: &Node, ask: Ask, extra: &Value) -> Result<Value> {
+async fn answer(served: &Served, ask: Ask) -> Result<Value> {
+    let Served { runtime, hub, extra } = served;
     match ask {
+        Ask::Learn { learn } => ask::answer(runtime, hub, learn).await,
         Ask::Status => Ok(status(runtime, extra)),
         Ask::Token { minutes, contact } => token(runtime, minutes, &contact),
         Ask::Revoke { node, with_admitted } => {

@@ -6,6 +6,7 @@ mod control;
 mod demo;
 mod folder;
 mod key;
+pub mod learn;
 mod mesh;
 mod metrics;
 pub mod node;
@@ -30,6 +31,7 @@ pub fn run(command: SwarmCommand, ui: Ui) -> Result<()> {
         SwarmCommand::Simulate(args) => simulate::run(&args, ui),
         SwarmCommand::Demo(args) => demo::run(&args, ui),
         SwarmCommand::Key(command) => key::run(command, ui),
+        SwarmCommand::Learn(args) => learn::run(args, ui),
         command => client::run(command, ui),
     }
 }

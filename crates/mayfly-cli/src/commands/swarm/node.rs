@@ -8,8 +8,9 @@ use super::{control, key, metrics, upkeep};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result, bail};
 
+use mayfly_learn::{Directory, Hub, HubConfig};
 use mayfly_mesh::{Clients, InClear, MESH_TOPIC, Profile, Tls};
-use mayfly_swarm::membership::Metadata;
+use mayfly_swarm::membership::{MemberState, Metadata};
 use mayfly_swarm::memory::MemoryLimits;
 use mayfly_swarm::{Disk, Loaded, NodeConfig, Runtime, RuntimeConfig, Stop, topology};
 use mayfly_wire::{
@@ -92,12 +93,14 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("mayfly-node"));
     let wanted = wanted(&args, &data).await?;
     let clients = wanted.as_ref().map(Wanted::clients);
-    let Started { runtime, handshake_ms, lane } = start(&args, &data).await?;
+    let Started { runtime, handshake_ms, lane, learning } = start(&args, &data).await?;
+    let directory = Arc::new(InSwarm(runtime.clone()));
+    let hub = Hub::start(learning, HubConfig { folder: data.join(LEARN), directory });
     runtime.describe(Metadata { capabilities: args.capabilities.clone(), ..Metadata::default() });
     let facts = json!({
         "handshake_ms": handshake_ms, "key_exchange": "SecP384r1MLKEM1024", "signature": "ML-DSA-87", "pid": std::process::id(),
     });
-    control::serve(runtime.clone(), &data, facts)?;
+    control::serve(runtime.clone(), hub.clone(), &data, facts)?;
     if !args.join.is_empty() {
         tokio::spawn(seek(runtime.clone(), args.join.clone()));
     }
@@ -131,6 +134,7 @@ async fn serve(args: NodeArgs, ui: Ui) -> Result<()> {
         }
     };
     drop(ends);
+    hub.close().await;
     let took_part = match took_part {
         Some(outcome) => outcome,
         None => member.await,
@@ -203,8 +207,10 @@ async fn start(args: &NodeArgs, data: &Path) -> Result<Started> {
     let seed = now_ms() ^ u64::from(std::process::id()) << 44;
     let (trust, advertise) = (Some(trust), args.advertise);
     let config = RuntimeConfig { node, topology, limits: MemoryLimits::default(), seed, trust, advertise };
-    let [own, lane] = lanes(endpoint, [0..=MESH_TOPIC - 1, MESH_TOPIC..=MESH_TOPIC]);
-    Ok(Started { runtime: Runtime::start(own, disk, loaded, &seeds, config).await?, handshake_ms, lane })
+    let topics = [0..=MESH_TOPIC - 1, MESH_TOPIC..=MESH_TOPIC, mayfly_learn::TOPIC..=mayfly_learn::TOPIC];
+    let [own, lane, learning] = lanes(endpoint, topics);
+    let runtime = Runtime::start(own, disk, loaded, &seeds, config).await?;
+    Ok(Started { runtime, handshake_ms, lane, learning })
 }
 
 /// A node that runs.
@@ -214,6 +220,8 @@ struct Started {
     handshake_ms: Option<f64>,
     /// For the mesh.
     lane: Lane<Endpoint>,
+    /// For training together.
+    learning: Lane<Endpoint>,
 }
 
 /// Where and how clients of the mesh are served.
@@ -281,6 +289,14 @@ async fn take_part(
 
 /// The others, as the swarm knows them.
 struct InSwarm(Node);
+
+impl Directory for InSwarm {
+    fn peers(&self) -> Vec<Peer> {
+        let status = self.0.status();
+        let alive = status.members.iter().filter(|member| member.state == MemberState::Alive);
+        alive.map(|member| Peer { id: member.id, addr: member.addr }).collect()
+    }
+}
 
 impl mesh::Others for InSwarm {
     fn peers(&self) -> Vec<Peer> {
@@ -416,6 +432,8 @@ fn read_token(token: &str) -> Result<JoinToken> {
     Ok(text.trim().parse()?)
 }
 
+/// The folder of the runs in which a node learns with others.
+const LEARN: &str = "learn";
 /// Between attempts to find somebody at the addresses given.
 const SEEK_TIME: Duration = Duration::from_secs(5);
 

@@ -2,7 +2,7 @@
 pub mod args;
 mod places;
 mod watch;
-mod words;
+pub mod words;
 
 use crate::support::config::over_file;
 use crate::support::input::Input;

@@ -8,7 +8,7 @@ use mayfly_nn::{FitReport, NnError, Stopped};
 use std::path::Path;
 
 /// An error of the library, with the options that it names as they are written on the command line: `max_neurons` becomes --max-neurons.
-pub(super) fn as_flags(error: NnError) -> anyhow::Error {
+pub fn as_flags(error: NnError) -> anyhow::Error {
     match error {
         NnError::Misfit { .. } => anyhow::Error::msg(flags(&error.to_string())),
         other => other.into(),
@@ -28,7 +28,7 @@ fn flags(text: &str) -> String {
 }
 
 /// How the file is read, and what its columns are.
-pub(super) fn say_decisions(opened: &Opened, options: &TrainOptions, ui: Ui) {
+pub fn say_decisions(opened: &Opened, options: &TrainOptions, ui: Ui) {
     // A stored network has decided, and nothing was found out.
     if options.from.is_none() {
         let reading = opened.reading();

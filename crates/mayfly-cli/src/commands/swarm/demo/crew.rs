@@ -42,13 +42,16 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// The first founds the swarm, the others join with tokens.
-    pub async fn start(nodes: usize, topology: &str, faults: Arc<Faults>) -> Result<Self> {
+    /// The first founds the swarm, the others join with tokens. With faults, all packets go through relays.
+    pub async fn start(nodes: usize, topology: &str, faults: Option<Arc<Faults>>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut crew = Self { mates: Vec::new(), topology: topology.into(), _folder: folder };
         for i in 0..nodes {
             let listen = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-            let advertise = relay::start(listen, faults.clone()).await?;
+            let advertise = match &faults {
+                Some(faults) => relay::start(listen, faults.clone()).await?,
+                None => listen,
+            };
             let data = crew._folder.path().join(format!("node-{i}"));
             crew.mates.push(Mate { data, listen, advertise, child: None, client: None });
             let token = match i {
@@ -132,6 +135,11 @@ impl Crew {
         tokio::time::sleep(Duration::from_millis(150)).await;
         self.mates[i].child = None; // SIGKILL
         writing.await.unwrap_or_default()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, i: usize) {
+        (self.mates[i].client, self.mates[i].child) = (None, None);
     }
 
     pub async fn restart(&mut self, i: usize) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `mayfly swarm demo`: real processes on loopback, behind relays that lose and cut.
 
-mod crew;
+pub mod crew;
 mod report;
 
 use super::args::DemoArgs;
@@ -49,7 +49,7 @@ pub fn run(args: &DemoArgs, ui: Ui) -> Result<()> {
 async fn play(args: &DemoArgs, plot: Option<&Output>, ui: Ui) -> Result<Report> {
     let faults = Faults::new(args.loss);
     ui.note(format!("starting {} processes …", args.nodes));
-    let mut crew = Crew::start(usize::from(args.nodes), &args.topology, faults.clone()).await?;
+    let mut crew = Crew::start(usize::from(args.nodes), &args.topology, Some(faults.clone())).await?;
     crew.wait_for_all(PATIENCE).await?;
     let seen = Seen::default();
     for i in 0..crew.len() {

@@ -1,0 +1,114 @@
+//! `mayfly swarm learn`: one network from the rows of many nodes.
+
+pub mod args;
+pub mod ask;
+mod compare;
+mod demo;
+mod prepare;
+mod report;
+mod words;
+
+use super::args::Target;
+use super::control::{Ask, Client};
+use crate::support::output::{Extensions, Files};
+use crate::support::ui::Ui;
+use anyhow::{Context, Result};
+use args::{LearnArgs, LearnCommand, StartArgs};
+use ask::LearnAsk;
+use mayfly_learn::Shard;
+use mayfly_nn::tabular::FileOptions;
+use prepare::Prepared;
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+const MODEL: Extensions = Extensions::Only { what: "a model", are: &["mayfly", "safetensors", "net", "onnx"] };
+
+pub fn run(args: LearnArgs, ui: Ui) -> Result<()> {
+    match args {
+        LearnArgs::Here(args) => demo::run(&args, ui),
+        LearnArgs::There(command) => {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(talk(command, ui))
+        }
+    }
+}
+
+/// Asks the node in a folder.
+async fn ask(node: &Path, learn: LearnAsk) -> Result<Value> {
+    Client::connect(node).await?.ask(&Ask::Learn { learn }).await
+}
+
+async fn talk(command: LearnCommand, ui: Ui) -> Result<()> {
+    match command {
+        LearnCommand::Start(args) => start(&args, ui).await,
+        LearnCommand::Join { run, shard, target } => {
+            let file = shard.canonicalize().with_context(|| format!("cannot read {}", shard.display()))?;
+            let shard = Shard { file, rows: None, reading: FileOptions::default() };
+            let answer = ask(&target.data, LearnAsk::Join { run, shard }).await?;
+            let text = "takes part as soon as the run can be had; `mayfly swarm learn status` shows how it goes";
+            ui.result(text, &answer)
+        }
+        LearnCommand::Status { target, watch: false } => {
+            let answer = ask(&target.data, LearnAsk::Progress).await?;
+            ui.result(&words::runs(&answer), &answer)
+        }
+        LearnCommand::Status { target, .. } => watch(&target, ui).await,
+        LearnCommand::Save { run, output, target } => {
+            let mut files = Files::reading([])?;
+            let place = files.writing("-o", &output, MODEL)?;
+            files.refuse_json(ui)?;
+            let mut saved = Value::Null;
+            let asking = |path: &Path| {
+                let path = std::path::absolute(path)?;
+                let named = if path.extension().is_none() { path.with_extension("mayfly") } else { path.clone() };
+                let answer = tokio::task::block_in_place(|| {
+                    tokio::runtime::Handle::current()
+                        .block_on(ask(&target.data, LearnAsk::Save { run: run.clone(), path: named.clone() }))
+                })?;
+                if named != path {
+                    std::fs::rename(&named, &path)?;
+                }
+                saved = answer;
+                Ok(())
+            };
+            place.save(asking)?;
+            files.result(ui, &format!("written to {place}"), &saved)
+        }
+    }
+}
+
+async fn start(args: &StartArgs, ui: Ui) -> Result<()> {
+    let prepared = Prepared::of(&args.train, ui)?;
+    let members = usize::from(args.members);
+    // The others' rows are not known here: that they have as many is a guess.
+    let rounds = prepared.rounds(&args.how, members, prepared.parts.training.len() * members);
+    let folder = tempfile::tempdir()?;
+    let shard = prepared.shard(Some(prepared.parts.row_numbers.clone()));
+    let found = prepared.found(&args.how, folder.path(), members, rounds, shard)?;
+    let answer = ask(&args.node, LearnAsk::Found(Box::new(found))).await?;
+    let run = answer["run"].as_str().unwrap_or_default();
+    let others = match members - 1 {
+        0 => String::new(),
+        1 => format!(
+            "; it begins when another node says: mayfly swarm learn join {} --shard DATA",
+            &run[..10.min(run.len())]
+        ),
+        n => format!(
+            "; it begins when {n} other nodes say: mayfly swarm learn join {} --shard DATA",
+            &run[..10.min(run.len())]
+        ),
+    };
+    ui.result(&format!("run {run}, {rounds} rounds{others}"), &answer)
+}
+
+async fn watch(target: &Target, ui: Ui) -> Result<()> {
+    let mut last = Value::Null;
+    loop {
+        let answer = ask(&target.data, LearnAsk::Progress).await?;
+        if answer != last {
+            ui.result(&words::runs(&answer), &answer)?;
+            last = answer;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,31 @@
+//! What people are told of runs.
+
+use crate::support::ui::grouped;
+use serde_json::Value;
+
+/// The runs of a node, a line each.
+pub fn runs(answer: &Value) -> String {
+    let runs: Vec<String> = answer["runs"].as_array().into_iter().flatten().map(run).collect();
+    if runs.is_empty() { "this node takes part in no run".into() } else { runs.join("\n") }
+}
+
+fn run(progress: &Value) -> String {
+    let text = |name: &str| progress[name].as_str().unwrap_or_default().to_owned();
+    let id: String = text("run").chars().take(10).collect();
+    if let Some(error) = progress["error"].as_str() {
+        return format!("{id}  ended here: {}", crate::support::text::plain(error));
+    }
+    let number = |name: &str| progress[name].as_u64().unwrap_or(0);
+    let members = number("members");
+    if members == 0 {
+        return format!("{id}  {}, {}: waits for others", text("name"), text("mode"));
+    }
+    let loss = progress["loss"].as_f64().map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
+    let state = if progress["is_over"].as_bool() == Some(true) {
+        "over".to_owned()
+    } else {
+        format!("round {} of {}", number("round"), number("rounds"))
+    };
+    let sent = grouped(number("bytes_sent") as usize);
+    format!("{id}  {}, {}: {state}, {members} nodes{loss}, {sent} bytes sent", text("name"), text("mode"))
+}
