@@ -79,7 +79,10 @@ async fn change_overs(kind: &Kind, binary: &Path, models: usize) -> Result<Rows>
     let (during, otherwise): (Vec<&Answered>, Vec<_>) = answers.iter().flatten().partition(is_during);
     let times = |answers: Vec<&Answered>| answers.iter().map(|answer| ms(answer.answered - answer.asked)).collect();
     Ok(vec![
-        ("promoted to the first answer of it, the last of five sessions, ms".into(), changes.iter().map(|(_, last)| ms(*last)).collect()),
+        (
+            "promoted to the first answer of it, the last of five sessions, ms".into(),
+            changes.iter().map(|(_, last)| ms(*last)).collect(),
+        ),
         ("a row's answer during a change-over, ms".into(), times(during)),
         ("a row's answer otherwise, ms".into(), times(otherwise)),
     ])

@@ -92,7 +92,7 @@ impl Combine {
     fn replace(&self, state: &ModelState, params: Vec<f32>) -> Result<ModelState> {
         let mut bytes = state.to_bytes();
         bytes.chunks_exact_mut(4).zip(&params).for_each(|(place, value)| place.copy_from_slice(&value.to_le_bytes()));
-        ModelState::from_bytes(&bytes, &self.run, self.len)
+        ModelState::from_bytes(&bytes, &self.run.mover(), self.len)
     }
 
     fn step(&mut self, state: &ModelState, mean: &[f64]) -> Result<ModelState> {

@@ -69,6 +69,12 @@ pub enum LearnError {
         /// Which.
         what: String,
     },
+    /// A state that was sent although nobody had asked for it.
+    #[error("nobody here asked for state {digest}")]
+    Unasked {
+        /// Its name.
+        digest: Digest,
+    },
     /// The run is not known here.
     #[error("nothing is known here of run {id}")]
     UnknownRun {

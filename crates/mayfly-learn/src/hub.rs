@@ -1,31 +1,24 @@
 //! A node's part in any number of runs, over a transport and in a folder.
 
+use crate::links::{BODY_TIME, Directory, Links, TOPIC, late};
 use crate::local::network_of;
 use crate::message::{Answer, Ask, Sent};
-use crate::participant::{Beginning, Incoming, Participant};
-use crate::shard::read_shard;
+use crate::participant::{Beginning, Fetching, Incoming, Participant};
+use crate::progress::Progress;
+use crate::shard::{Shard, read_shard};
 use crate::state::ModelState;
-use crate::store::{Kind, Shard, Store};
+use crate::store::{Kind, Store};
 use crate::{Body, LearnError, MEMBERS, Result, Run, RunId};
 use mayfly_base::NodeId;
 use mayfly_swarm::learn::{Digest, Roster};
-use mayfly_wire::{BodyReader, Event, Peer, Reply, Transport, WireError, from_payload, to_payload};
-use serde::{Deserialize, Serialize};
+use mayfly_wire::{BodyReader, Event, Peer, Reply, Transport, from_payload, to_payload};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
-/// What is said of training together, on the wire.
-pub const TOPIC: u16 = 17;
-/// A question that is not answered by then is asked again.
-const ASK_TIME: Duration = Duration::from_secs(3);
-/// A body has so long, and a second more for each MiB.
-const BODY_TIME: Duration = Duration::from_secs(10);
-/// Bodies that are sent at a time.
-const SENDING: usize = 4;
 /// Between two questions whether a run has begun.
 const ENROL_TIME: Duration = Duration::from_millis(200);
 /// What may wait for a run.
@@ -33,65 +26,12 @@ const WAITING: usize = 1024;
 /// The failure code of questions that make no sense here.
 const REFUSED: u16 = 1;
 
-fn late(what: &'static str, after: Duration) -> WireError {
-    WireError::TimedOut { what, after_ms: after.as_millis() as u64 }
-}
-
-/// Who is up.
-pub trait Directory: Send + Sync + 'static {
-    /// The other nodes that are up, and where.
-    fn peers(&self) -> Vec<Peer>;
-}
-
 /// What a hub is started with.
 pub struct HubConfig {
     /// A folder for the folders of its runs.
     pub folder: PathBuf,
     /// Who is up.
     pub directory: Arc<dyn Directory>,
-}
-
-/// How a run goes at a node.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// The run.
-    pub run: String,
-    /// What people call it.
-    pub name: String,
-    /// Its mode.
-    pub mode: String,
-    /// Rounds whose state is here.
-    pub round: u64,
-    /// Rounds that are decided, as far as is known here.
-    pub round_decided: u64,
-    /// Rounds of the run.
-    pub rounds: u64,
-    /// Who takes part.
-    pub members: usize,
-    /// Rows of this node.
-    pub rows: u64,
-    /// Mean loss of this node's last work.
-    pub loss: Option<f64>,
-    /// How alike the last updates were.
-    pub agreement: Option<f64>,
-    /// Who leads.
-    pub leader: Option<String>,
-    /// The state.
-    pub state: String,
-    /// Are all rounds decided, and is the last state here?
-    pub is_over: bool,
-    /// Seconds since this node takes part.
-    pub seconds: f64,
-    /// Milliseconds of training.
-    pub train_ms: f64,
-    /// Bytes of messages, bodies and states that were sent.
-    pub bytes_sent: u64,
-    /// Updates that counted late.
-    pub late: u64,
-    /// Updates that were refused.
-    pub refused: u64,
-    /// Why this node has stopped taking part.
-    pub error: Option<String>,
 }
 
 /// A node that trains together with others. Clones are the same.
@@ -104,15 +44,14 @@ impl<T> Clone for Hub<T> {
 }
 
 struct Shared<T> {
-    transport: T,
-    config: HubConfig,
+    links: Links<T>,
+    /// A folder for the folders of runs.
+    folder: PathBuf,
     runs: Mutex<BTreeMap<RunId, Seat>>,
     /// Runs that came to nothing here, and why.
     failed: Mutex<BTreeMap<RunId, Progress>>,
-    sending: Semaphore,
-    sent: Mutex<BTreeMap<RunId, Arc<AtomicU64>>>,
+    /// Another number at each start.
     life: u64,
-    stop: watch::Sender<bool>,
 }
 
 /// A run that this node takes part in, or wants to.
@@ -125,6 +64,7 @@ struct Seat {
     /// Bytes of a body and of a state.
     lens: (usize, usize),
     incoming: mpsc::Sender<Incoming>,
+    fetching: Fetching,
     progress: watch::Receiver<Progress>,
 }
 
@@ -138,11 +78,11 @@ impl<T: Transport> Hub<T> {
     /// Answers others, and goes on with the runs that the folder has. Must be called within a tokio runtime.
     pub fn start(transport: T, config: HubConfig) -> Self {
         let life = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        let (sending, stop) = (Semaphore::new(SENDING), watch::Sender::new(false));
-        let (runs, failed, sent) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let hub = Self(Arc::new(Shared { transport, config, runs, failed, sending, sent, life, stop }));
+        let links = Links::new(transport, config.directory);
+        let (folder, runs, failed) = (config.folder, Mutex::default(), Mutex::default());
+        let hub = Self(Arc::new(Shared { links, folder, runs, failed, life }));
         tokio::spawn(hub.clone().take_events());
-        for id in Store::list(&hub.0.config.folder) {
+        for id in Store::list(&hub.0.folder) {
             if let Err(error) = hub.resume(id) {
                 tracing::error!(run = %id, %error, "cannot go on with this run");
             }
@@ -152,11 +92,17 @@ impl<T: Transport> Hub<T> {
 
     /// Goes on with a run that was begun before.
     fn resume(&self, id: RunId) -> Result<()> {
-        let store = Store::open(&self.0.config.folder, id)?;
+        let store = Store::open(&self.0.folder, id)?;
         let (Some((record, run)), Some(shard)) = (store.record(id)?, store.shard()?) else { return Ok(()) };
-        let Some(roster) = store.roster()? else { return Ok(()) }; // it has not begun: whoever asked for it asks again
+        let (roster, members) = (store.roster()?, store.members()?);
+        if (&roster, members) == (&None, None) {
+            return self.join(id, shard); // it was waiting for the run to begin
+        }
         let admission = self.admit(id, (&record, &run), Arc::new(store))?;
-        self.begin(id, run, shard, roster, admission);
+        match roster {
+            Some(roster) => self.begin(id, run, shard, roster, admission),
+            None => self.spawn_wait(id, run, shard, members.unwrap_or(1), admission),
+        }
         Ok(())
     }
 
@@ -178,17 +124,22 @@ impl<T: Transport> Hub<T> {
         }
         let record = run.to_bytes()?;
         let id = Digest::of(&record);
-        let store = Arc::new(Store::open(&self.0.config.folder, id)?);
+        let store = Arc::new(Store::open(&self.0.folder, id)?);
+        let admission = self.admit(id, (&record, run), store.clone())?;
         store.put(Kind::State, run.first, &state.to_bytes())?;
+        store.write_members(members)?;
         store.write_shard(&shard)?;
         store.write_record(&record)?;
-        let admission = self.admit(id, (&record, run), store)?;
-        let (hub, run) = (self.clone(), run.clone());
+        self.spawn_wait(id, run.clone(), shard, members, admission);
+        Ok(id)
+    }
+
+    fn spawn_wait(&self, id: RunId, run: Run, shard: Shard, members: usize, admission: Admission) {
+        let hub = self.clone();
         tokio::spawn(async move {
             let found = hub.wait_for_members(id, &run, shard, members, admission);
             found.await.inspect_err(|error| hub.fail(id, error))
         });
-        Ok(id)
     }
 
     /// Takes part in a run that somebody else founded, as soon as its record can be had.
@@ -211,7 +162,7 @@ impl<T: Transport> Hub<T> {
 
     /// How the runs go that this node takes part in.
     pub fn progress(&self) -> Vec<Progress> {
-        let sent = |id: &RunId| self.sent_by(*id).load(Ordering::Relaxed);
+        let sent = |id: &RunId| self.links().sent_by(*id).load(Ordering::Relaxed);
         let mut all = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let runs = self.runs();
         for (id, seat) in runs.iter().filter(|(id, _)| !all.contains_key(*id)).collect::<Vec<_>>() {
@@ -243,43 +194,26 @@ impl<T: Transport> Hub<T> {
         };
         let (_, run) = store.record(id)?.ok_or_else(unknown)?;
         let bytes = store.get(Kind::State, state)?.ok_or_else(unknown)?;
-        ModelState::from_bytes(&bytes, &run, network_of(&run)?.params().len())
+        ModelState::from_bytes(&bytes, &run.mover(), network_of(&run)?.params().len())
     }
 
     /// Ends its part in all runs, until the next start.
     pub fn stop(&self) {
-        self.0.stop.send_replace(true);
+        self.links().stop();
     }
 
     /// As [`Hub::stop`], and closes the transport.
     pub async fn close(&self) {
         self.stop();
-        self.0.transport.close().await;
+        self.links().transport().close().await;
     }
 
-    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
-        self.0.stop.subscribe()
-    }
-
-    pub(crate) fn me(&self) -> NodeId {
-        self.0.transport.id()
-    }
-
-    /// Another number at each start.
-    pub(crate) fn life(&self) -> u64 {
-        self.0.life
-    }
-
-    pub(crate) fn peers(&self) -> Vec<Peer> {
-        self.0.config.directory.peers()
+    fn links(&self) -> &Links<T> {
+        &self.0.links
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Seat>> {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sent_by(&self, id: RunId) -> Arc<AtomicU64> {
-        self.0.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 
     /// Makes a seat: from now on what others say of the run is heard.
@@ -288,24 +222,33 @@ impl<T: Transport> Hub<T> {
         let (mode, name, rounds) = (run.mode.to_string(), run.name.clone(), run.rounds);
         let progress = watch::Sender::new(Progress { run: id.to_string(), name, mode, rounds, ..Progress::default() });
         let incoming = mpsc::channel(WAITING);
-        let lens = (Body::byte_len(len), ModelState::byte_len(run, len));
+        let lens = (Body::byte_len(len), ModelState::byte_len(&run.mover(), len));
         let (record, watched) = (Arc::new(record.to_vec()), progress.subscribe());
-        let seat =
-            Seat { record, store, roster: None, enrolled: None, lens, incoming: incoming.0.clone(), progress: watched };
+        let seat = Seat {
+            record,
+            store,
+            roster: None,
+            enrolled: None,
+            lens,
+            incoming: incoming.0.clone(),
+            fetching: Fetching::default(),
+            progress: watched,
+        };
         let mut runs = self.runs();
         if runs.contains_key(&id) {
             return Err(LearnError::TakesPart { id });
         }
+        seat.store.sweep()?; // before anything can come in
         runs.insert(id, seat);
         Ok(Admission { incoming, progress })
     }
 
     /// Reads the rows and takes part.
     fn begin(&self, id: RunId, run: Run, shard: Shard, roster: Roster, admission: Admission) {
-        let Some(store) = self.runs().get_mut(&id).map(|seat| {
+        let Some((store, fetching)) = self.runs().get_mut(&id).map(|seat| {
             seat.roster = Some(roster.clone());
             seat.enrolled = None;
-            seat.store.clone()
+            (seat.store.clone(), seat.fetching.clone())
         }) else {
             return;
         };
@@ -316,7 +259,12 @@ impl<T: Transport> Hub<T> {
                 let (hub, progress) = (hub.clone(), progress.clone());
                 move || {
                     let rows = read_shard(&shard, &run.encoder)?;
-                    Participant::new(hub, Beginning { id, run, store, roster, rows }, incoming, progress)
+                    Participant::new(
+                        hub.links().clone(),
+                        Beginning { id, run, store, roster, rows, fetching, life: hub.0.life },
+                        incoming,
+                        progress,
+                    )
                 }
             });
             match made.await {
@@ -344,8 +292,9 @@ impl<T: Transport> Hub<T> {
     ) -> Result<()> {
         let rows = self.count_rows(&shard, run).await?;
         if let Some(seat) = self.runs().get_mut(&id) {
-            seat.enrolled = Some((members, [(self.me(), rows)].into()));
+            seat.enrolled = Some((members, [(self.links().me(), rows)].into()));
         }
+        let mut stop = self.links().stopping();
         loop {
             let roster: Option<Roster> = self.runs().get(&id).and_then(|seat| {
                 let (wanted, enrolled) = seat.enrolled.as_ref()?;
@@ -356,7 +305,10 @@ impl<T: Transport> Hub<T> {
                 self.begin(id, run.clone(), shard, roster, admission);
                 return Ok(());
             }
-            tokio::time::sleep(ENROL_TIME / 4).await;
+            tokio::select! {
+                () = tokio::time::sleep(ENROL_TIME / 4) => {}
+                _ = stop.wait_for(|stop| *stop) => return Err(LearnError::Stopped),
+            }
         }
     }
 
@@ -377,10 +329,10 @@ impl<T: Transport> Hub<T> {
         let Answer::Record(record) = record else { return Err(LearnError::UnknownRun { id: id.to_string() }) };
         let run = Run::from_bytes(&record, id)?;
         let rows = self.count_rows(&shard, &run).await?;
-        let store = Arc::new(Store::open(&self.0.config.folder, id)?);
+        let store = Arc::new(Store::open(&self.0.folder, id)?);
+        let admission = self.admit(id, (&record, &run), store.clone())?;
         store.write_shard(&shard)?;
         store.write_record(&record)?;
-        let admission = self.admit(id, (&record, &run), store.clone())?;
         let roster = match store.roster()? {
             Some(roster) => roster,
             None => match self.ask_until(id, &Ask::Enrol { run: id, rows }).await? {
@@ -395,10 +347,10 @@ impl<T: Transport> Hub<T> {
 
     /// Asks one after another, until somebody has more to say than that it is not there yet.
     async fn ask_until(&self, id: RunId, ask: &Ask) -> Result<Answer> {
-        let mut stop = self.stopping();
+        let mut stop = self.links().stopping();
         loop {
-            for peer in self.peers() {
-                match self.ask(peer, ask).await {
+            for peer in self.links().peers() {
+                match self.links().ask(peer, ask).await {
                     Ok(Answer::NotYet | Answer::NotHere | Answer::Taken | Answer::Coming) => {}
                     Ok(answer) => return Ok(answer),
                     Err(error) => tracing::debug!(run = %id, peer = %peer.id.short(), %error, "no answer"),
@@ -411,54 +363,11 @@ impl<T: Transport> Hub<T> {
         }
     }
 
-    /// Asks, with a deadline.
-    pub(crate) async fn ask(&self, peer: Peer, ask: &Ask) -> Result<Answer> {
-        let payload = to_payload("a message of a run", ask)?;
-        self.sent_by(ask.run()).fetch_add(payload.len() as u64, Ordering::Relaxed);
-        let answer = tokio::time::timeout(ASK_TIME, self.0.transport.request(peer, TOPIC, &payload)).await;
-        let answer = answer.map_err(|_| late("an answer", ASK_TIME))??;
-        Ok(from_payload("an answer of a run", &answer)?)
-    }
-
-    /// Asks for something until somebody says that it is coming.
-    pub(crate) async fn ask_for(&self, sources: &[Peer], run: RunId, digest: Digest) -> bool {
-        for peer in sources {
-            if matches!(self.ask(*peer, &Ask::Fetch { run, digest }).await, Ok(Answer::Coming)) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Sends something from the store, a few at a time.
-    pub(crate) fn spawn_send(&self, peer: Peer, run: RunId, digest: Digest, store: Arc<Store>) {
-        let hub = self.clone();
-        tokio::spawn(async move {
-            let Ok(_turn) = hub.0.sending.acquire().await else { return };
-            let read = tokio::task::spawn_blocking(move || store.find(digest)).await;
-            let Ok(Ok(Some(bytes))) = read else { return }; // it counts no more
-            let time = BODY_TIME + Duration::from_secs(bytes.len() as u64 >> 20);
-            match tokio::time::timeout(time, hub.send(peer, Sent { run, digest }, &bytes)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(peer = %peer.id.short(), %error, "a body was not sent"),
-                Err(_) => tracing::debug!(peer = %peer.id.short(), "a body took too long"),
-            }
-        });
-    }
-
-    async fn send(&self, peer: Peer, sent: Sent, bytes: &[u8]) -> Result<()> {
-        let meta = to_payload("the head of a body", &sent)?;
-        self.sent_by(sent.run).fetch_add((meta.len() + bytes.len()) as u64, Ordering::Relaxed);
-        let mut body = self.0.transport.body(peer, TOPIC, &meta, bytes.len() as u64).await?;
-        body.write(bytes).await?;
-        Ok(body.finish().await?)
-    }
-
     async fn take_events(self) {
-        let mut stop = self.stopping();
+        let mut stop = self.links().stopping();
         loop {
             let event = tokio::select! {
-                event = self.0.transport.next() => event,
+                event = self.links().transport().next() => event,
                 _ = stop.wait_for(|stop| *stop) => None,
             };
             match event {
@@ -497,7 +406,7 @@ impl<T: Transport> Hub<T> {
                 if !store.has(digest) {
                     return Ok(Answer::NotHere);
                 }
-                self.spawn_send(from, run, digest, store);
+                self.links().spawn_send(from, run, digest, store);
                 Answer::Coming
             }
             Ask::Record { .. } => Answer::Record(seat.record.to_vec()),
@@ -524,14 +433,20 @@ impl<T: Transport> Hub<T> {
     async fn try_receive(&self, from: Peer, meta: &[u8], body: BodyReader) -> Result<()> {
         let Sent { run, digest } = from_payload("the head of a body", meta)?;
         let unknown = || LearnError::UnknownRun { id: run.to_string() };
-        let seat = self.runs().get(&run).map(|seat| (seat.store.clone(), seat.lens, seat.incoming.clone()));
-        let (store, (body_len, state_len), incoming) = seat.ok_or_else(unknown)?;
+        let (store, (body_len, state_len), incoming, fetching) = {
+            let runs = self.runs();
+            let seat = runs.get(&run).ok_or_else(unknown)?;
+            (seat.store.clone(), seat.lens, seat.incoming.clone(), seat.fetching.clone())
+        };
         let len = usize::try_from(body.declared_len()).unwrap_or(usize::MAX);
         let kind = match len {
             len if len == body_len => Kind::Body,
             len if len == state_len => Kind::State,
             got => return Err(LearnError::Length { what: "an update", want: body_len, got }),
         };
+        if kind == Kind::State && !fetching.has(digest) {
+            return Err(LearnError::Unasked { digest });
+        }
         let time = BODY_TIME + Duration::from_secs(len as u64 >> 20);
         let bytes = tokio::time::timeout(time, body.read_to_end(len as u64)).await;
         let bytes = bytes.map_err(|_| late("a body", time))??;

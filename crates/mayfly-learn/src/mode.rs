@@ -51,7 +51,7 @@ impl Mode {
         match self {
             Self::Sync | Self::Fedavg | Self::Fedprox => Outer::Plain { rate: 1.0 },
             Self::Local => Outer::Nesterov { rate: 0.7, momentum: 0.9 },
-            Self::Fedadam => Outer::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
+            Self::Fedadam => Outer::Adam { rate: 1e-2, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
         }
     }
 

@@ -1,8 +1,9 @@
 //! One run at one node: the core, turned by what comes in, and what it says carried out.
 
 use crate::combine::{Combine, Combined};
-use crate::hub::{Hub, Progress};
+use crate::links::Links;
 use crate::message::Ask;
+use crate::progress::Progress;
 use crate::state::ModelState;
 use crate::store::{Kind, Store};
 use crate::worker::{Trained, Worker};
@@ -12,7 +13,7 @@ use mayfly_nn::InMemory;
 use mayfly_swarm::learn::{Command, Digest, Kept, Learner, Message, Proposal, Roster, shares_of};
 use mayfly_wire::{Peer, Transport};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
@@ -40,6 +41,39 @@ pub(crate) enum Incoming {
     Computed(Proposal, Result<Combined>),
 }
 
+/// What was asked for and is on its way. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Fetching(Arc<Mutex<BTreeMap<Digest, u64>>>);
+
+impl Fetching {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Digest, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for something, unless that was done shortly before.
+    fn begin(&self, digest: Digest, now_ms: u64) -> bool {
+        let mut all = self.all();
+        let is_due = all.get(&digest).is_none_or(|since| now_ms >= since + FETCH_MS);
+        if is_due {
+            all.insert(digest, now_ms);
+        }
+        is_due
+    }
+
+    fn end(&self, digest: Digest) {
+        self.all().remove(&digest);
+    }
+
+    fn clear(&self) {
+        self.all().clear();
+    }
+
+    /// States that nobody asked for are not taken: there is no end to what could be called one.
+    pub(crate) fn has(&self, digest: Digest) -> bool {
+        self.all().contains_key(&digest)
+    }
+}
+
 /// What a participant is made of.
 pub(crate) struct Beginning {
     pub(crate) id: RunId,
@@ -47,10 +81,13 @@ pub(crate) struct Beginning {
     pub(crate) store: Arc<Store>,
     pub(crate) roster: Roster,
     pub(crate) rows: InMemory,
+    pub(crate) fetching: Fetching,
+    /// Another number at each start of the node.
+    pub(crate) life: u64,
 }
 
 pub(crate) struct Participant<T: Transport> {
-    hub: Hub<T>,
+    links: Links<T>,
     id: RunId,
     run: Run,
     store: Arc<Store>,
@@ -62,7 +99,7 @@ pub(crate) struct Participant<T: Transport> {
     /// For what is done beside.
     back: mpsc::Sender<Incoming>,
     peers: BTreeMap<NodeId, Peer>,
-    fetching: BTreeMap<Digest, u64>,
+    fetching: Fetching,
     /// States that were made or fetched since the last round.
     fresh: BTreeSet<Digest>,
     /// Bodies, by who sent them, the oldest first.
@@ -75,13 +112,13 @@ pub(crate) struct Participant<T: Transport> {
 impl<T: Transport> Participant<T> {
     /// From what the store has, or at the beginning.
     pub(crate) fn new(
-        hub: Hub<T>,
+        links: Links<T>,
         beginning: Beginning,
         (back, incoming): (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>),
         progress: watch::Sender<Progress>,
     ) -> Result<Self> {
-        let Beginning { id, run, store, roster, rows } = beginning;
-        let me = hub.me();
+        let Beginning { id, run, store, roster, rows, fetching, life } = beginning;
+        let me = links.me();
         let kept = match store.kept()? {
             Some(kept) => kept,
             None => Kept { state: run.first, roster, ..Kept::default() },
@@ -90,16 +127,16 @@ impl<T: Transport> Participant<T> {
         let rows = local.rows();
         let (done, trained) = mpsc::unbounded_channel();
         let worker = Worker::start(&run, local, store.clone(), done)?;
-        let seed = u64::from_le_bytes(std::array::from_fn(|i| me.0[i])) ^ mix(hub.life());
+        let seed = u64::from_le_bytes(std::array::from_fn(|i| me.0[i])) ^ mix(life);
         let states = store.whole_states()?;
         let mut learner = Learner::new(me, run.learner_config(id), kept, states, Rng::new(seed), 0);
         learner.join(rows);
         progress.send_modify(|progress| progress.rows = rows);
         let combine = Arc::new(Mutex::new(Combine::new(&run)?));
-        let (peers, fetching, fresh, sent) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (peers, fresh, sent) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let begun = Instant::now();
         Ok(Self {
-            hub,
+            links,
             id,
             run,
             store,
@@ -125,7 +162,7 @@ impl<T: Transport> Participant<T> {
 
     /// Takes part until the node ends, or something fails for good.
     pub(crate) async fn take_part(mut self) {
-        let mut stop = self.hub.stopping();
+        let mut stop = self.links.stopping();
         if self.learner.has_caught_up() {
             self.reached(self.learner.round());
         }
@@ -169,7 +206,7 @@ impl<T: Transport> Participant<T> {
     fn look(&mut self) -> Vec<Command> {
         let now_ms = self.now_ms();
         let mut commands = Vec::new();
-        let up: BTreeMap<NodeId, Peer> = self.hub.peers().into_iter().map(|peer| (peer.id, peer)).collect();
+        let up: BTreeMap<NodeId, Peer> = self.links.peers().into_iter().map(|peer| (peer.id, peer)).collect();
         let changed: Vec<(NodeId, bool)> = {
             let came = up.keys().filter(|id| !self.peers.contains_key(id)).map(|id| (*id, true));
             let went = self.peers.keys().filter(|id| !up.contains_key(id)).map(|id| (*id, false));
@@ -190,7 +227,7 @@ impl<T: Transport> Participant<T> {
         Ok(match incoming {
             Incoming::Message(from, message) => self.learner.message(from, message, now_ms),
             Incoming::Arrived { from, kind, digest } => {
-                self.fetching.remove(&digest);
+                self.fetching.end(digest);
                 match kind {
                     Kind::Body => {
                         self.remember(from, digest)?;
@@ -203,7 +240,7 @@ impl<T: Transport> Participant<T> {
                 }
             }
             Incoming::NotFound(digest) => {
-                self.fetching.remove(&digest);
+                self.fetching.end(digest);
                 Vec::new()
             }
             Incoming::Computed(proposal, Ok(combined)) => {
@@ -279,23 +316,17 @@ impl<T: Transport> Participant<T> {
     }
 
     async fn keep(&mut self, kept: Kept) -> Result<()> {
-        if kept.round != self.learner_round_before() {
-            self.progress.send_modify(|progress| progress.round_decided = kept.round);
-        }
+        self.progress.send_modify(|progress| progress.round_decided = kept.round);
         let (store, fresh) = (self.store.clone(), self.fresh.clone());
         let kept_now = tokio::task::spawn_blocking(move || store.keep(&kept, &fresh));
         kept_now.await.map_err(|_| LearnError::Stopped)?
     }
 
-    fn learner_round_before(&self) -> u64 {
-        self.progress.borrow().round_decided
-    }
-
     fn send(&self, to: NodeId, message: Message) {
         let Some(peer) = self.peers.get(&to).copied() else { return };
-        let (hub, run) = (self.hub.clone(), self.id);
+        let (links, run) = (self.links.clone(), self.id);
         tokio::spawn(async move {
-            if let Err(error) = hub.ask(peer, &Ask::Say { run, message }).await {
+            if let Err(error) = links.ask(peer, &Ask::Say { run, message }).await {
                 tracing::debug!(peer = %peer.id.short(), %error, "not told");
             }
         });
@@ -303,19 +334,18 @@ impl<T: Transport> Participant<T> {
 
     fn send_body(&self, to: NodeId, digest: Digest) {
         let Some(peer) = self.peers.get(&to).copied() else { return };
-        self.hub.spawn_send(peer, self.id, digest, self.store.clone());
+        self.links.spawn_send(peer, self.id, digest, self.store.clone());
     }
 
     fn fetch(&mut self, digest: Digest, from: &[NodeId]) {
         let now_ms = self.now_ms();
-        if self.store.has(digest) || self.fetching.get(&digest).is_some_and(|since| now_ms < since + FETCH_MS) {
+        if self.store.has(digest) || !self.fetching.begin(digest, now_ms) {
             return;
         }
-        self.fetching.insert(digest, now_ms);
         let sources: Vec<Peer> = from.iter().filter_map(|node| self.peers.get(node).copied()).collect();
-        let (hub, run, back) = (self.hub.clone(), self.id, self.back.clone());
+        let (links, run, back) = (self.links.clone(), self.id, self.back.clone());
         tokio::spawn(async move {
-            if !hub.ask_for(&sources, run, digest).await {
+            if !links.ask_for(&sources, run, digest).await {
                 let _ = back.send(Incoming::NotFound(digest)).await; // the run ends
             }
         });
@@ -361,7 +391,7 @@ impl<T: Transport> Participant<T> {
 fn compute(store: &Store, run: &Run, combine: &mut Combine, proposal: &Proposal) -> Result<Combined> {
     let lost = |digest: Digest| LearnError::UnknownRun { id: digest.to_string() };
     let parent = store.get(Kind::State, proposal.parent)?.ok_or_else(|| lost(proposal.parent))?;
-    let parent = ModelState::from_bytes(&parent, run, combine.len())?;
+    let parent = ModelState::from_bytes(&parent, &run.mover(), combine.len())?;
     let shares = shares_of(&proposal.contributions, run.max_share);
     let combined = combine.combine(&parent, &shares, &mut |i| {
         let body = proposal.contributions.get(i).map(|one| one.body).unwrap_or_default();

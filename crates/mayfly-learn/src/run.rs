@@ -1,6 +1,6 @@
 //! The record of a run: what all who take part have in common.
 
-use crate::state::ModelState;
+use crate::state::{ModelState, Mover};
 use crate::{LearnError, Mode, Result};
 use mayfly_format::data::Encoder;
 use mayfly_nn::{BatchRows, Network, NetworkSpec, Schedule, TrainConfig};
@@ -82,7 +82,15 @@ impl Run {
 
     /// The state that it starts from, of the network that it was made of.
     pub fn first_state(&self, network: &Network) -> ModelState {
-        ModelState::first(self, network.params())
+        ModelState::first(&self.mover(), network.params())
+    }
+
+    /// What moves the network from round to round.
+    pub fn mover(&self) -> Mover {
+        match self.mode {
+            Mode::Sync => Mover::Optimiser(self.config.algorithm.clone()),
+            _ => Mover::Outer(self.outer),
+        }
     }
 
     /// Rows of a step.
@@ -151,6 +159,9 @@ impl Run {
         }
         if !(self.proximal >= 0.0 && self.proximal.is_finite()) {
             return refuse("proximal", self.proximal.to_string(), "0 or more is wanted");
+        }
+        if !(self.outer.rate() > 0.0 && self.outer.rate().is_finite()) {
+            return refuse("outer lr", self.outer.rate().to_string(), "a number above 0 is wanted");
         }
         if !(self.max_share > 0.0 && self.max_share <= 1.0) {
             return refuse("max share", self.max_share.to_string(), "more than 0 and at most 1 is wanted");

@@ -1,16 +1,29 @@
 //! A node's own rows, and where in them its training is.
 
-use crate::store::Shard;
 use crate::{LearnError, Result};
 use mayfly_base::mix;
 use mayfly_format::data::{Batch, EncodedRows, Encoder, RowOptions, Want, open};
+use mayfly_nn::tabular::FileOptions;
 use mayfly_nn::{Dataset, InMemory, Order};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 1 << 10;
 /// The largest shard, in bytes: 4 GiB.
 const SHARD_BYTES: usize = if usize::BITS > 32 { (4_u64 << 30) as usize } else { 1 << 30 };
+
+/// Where a node's rows are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shard {
+    /// The data file.
+    pub file: PathBuf,
+    /// The rows of it that are this node's, from 0; all of them unless told.
+    pub rows: Option<Vec<u64>>,
+    /// How it is read, where that is not to be found out.
+    #[serde(default)]
+    pub reading: FileOptions,
+}
 
 /// Reads a node's rows as the run's encoder has them.
 ///

@@ -1,8 +1,17 @@
 //! What a round starts from: the network's parameters, and the moments of whatever moves them.
 
-use crate::{LearnError, Mode, Result, Run};
+use crate::{LearnError, Result};
 use mayfly_nn::{Algorithm, Trainer};
 use mayfly_swarm::learn::{Digest, Outer, State};
+
+/// What moves the network from round to round.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mover {
+    /// The mean of what nodes changed.
+    Outer(Outer),
+    /// The optimiser, along the mean gradient.
+    Optimiser(Algorithm),
+}
 
 /// A state of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +31,13 @@ pub enum ModelState {
 
 impl ModelState {
     /// The beginning of a run.
-    pub(crate) fn first(run: &Run, params: &[f32]) -> Self {
-        match run.mode {
-            Mode::Sync => {
-                let arrays = array_lens(&run.config.algorithm, params.len()).map(|len| vec![0.0; len]);
+    pub fn first(mover: &Mover, params: &[f32]) -> Self {
+        match mover {
+            Mover::Optimiser(algorithm) => {
+                let arrays = array_lens(algorithm, params.len()).map(|len| vec![0.0; len]);
                 Self::Optimiser { params: params.to_vec(), arrays, steps: 0 }
             }
-            _ => Self::Outer(State::new(params.to_vec(), &run.outer)),
+            Mover::Outer(outer) => Self::Outer(State::new(params.to_vec(), outer)),
         }
     }
 
@@ -64,10 +73,10 @@ impl ModelState {
     }
 
     /// How many bytes a state of a run has.
-    pub fn byte_len(run: &Run, len: usize) -> usize {
-        match run.mode {
-            Mode::Sync => (len + array_lens(&run.config.algorithm, len).iter().sum::<usize>()) * 4 + 8,
-            _ => len * (1 + run.outer.moments()) * 4,
+    pub fn byte_len(mover: &Mover, len: usize) -> usize {
+        match mover {
+            Mover::Optimiser(algorithm) => (len + array_lens(algorithm, len).iter().sum::<usize>()) * 4 + 8,
+            Mover::Outer(outer) => len * (1 + outer.moments()) * 4,
         }
     }
 
@@ -75,17 +84,18 @@ impl ModelState {
     ///
     /// # Errors
     /// [`LearnError::Length`].
-    pub fn from_bytes(bytes: &[u8], run: &Run, len: usize) -> Result<Self> {
-        let want = Self::byte_len(run, len);
+    pub fn from_bytes(bytes: &[u8], mover: &Mover, len: usize) -> Result<Self> {
+        let want = Self::byte_len(mover, len);
         if bytes.len() != want {
             return Err(LearnError::Length { what: "a state", want, got: bytes.len() });
         }
-        if run.mode != Mode::Sync {
-            return Ok(Self::Outer(State::from_bytes(bytes, len, &run.outer)?));
-        }
+        let algorithm = match mover {
+            Mover::Outer(outer) => return Ok(Self::Outer(State::from_bytes(bytes, len, outer)?)),
+            Mover::Optimiser(algorithm) => algorithm,
+        };
         let (values, steps) = bytes.split_at(want - 8);
         let mut values = values_of(values);
-        let [first, _] = array_lens(&run.config.algorithm, len);
+        let [first, _] = array_lens(algorithm, len);
         let second = values.split_off(len + first);
         let first = values.split_off(len);
         let steps = u64::from_le_bytes(steps.try_into().unwrap_or_default());

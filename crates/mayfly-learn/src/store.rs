@@ -3,9 +3,9 @@
 //! What the core says must be kept is on the disk before anybody hears of it. Bodies and states that nothing speaks of yet may be lost with the machine.
 
 use crate::local::Saved;
+use crate::shard::Shard;
 use crate::{LearnError, Result, Run, RunId};
 use mayfly_base::atomic::{self, Access};
-use mayfly_nn::tabular::FileOptions;
 use mayfly_swarm::learn::{Digest, Kept, Roster};
 use mayfly_wire::{from_payload, to_payload};
 use serde::de::DeserializeOwned;
@@ -20,21 +20,10 @@ const SHARD: &str = "shard.json";
 const KEPT: &str = "kept";
 const ROSTER: &str = "roster";
 const LOCAL: &str = "local";
+const MEMBERS: &str = "members";
 const BODY: &str = "body-";
 const STATE: &str = "state-";
 const DRAFT: &str = "draft-";
-
-/// Where a node's rows are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shard {
-    /// The data file.
-    pub file: PathBuf,
-    /// The rows of it that are this node's, from 0; all of them unless told.
-    pub rows: Option<Vec<u64>>,
-    /// How it is read, where that is not to be found out.
-    #[serde(default)]
-    pub reading: FileOptions,
-}
 
 /// A node's own work of a round, and what it left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,9 +52,7 @@ impl Store {
     pub(crate) fn open(runs: &Path, id: RunId) -> Result<Self> {
         let folder = runs.join(id.to_string());
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
-        let store = Self { folder, flushed: Mutex::default() };
-        store.sweep()?;
-        Ok(store)
+        Ok(Self { folder, flushed: Mutex::default() })
     }
 
     /// The runs of which there are folders.
@@ -75,9 +62,9 @@ impl Store {
         names.filter_map(|name| name.parse().ok()).collect()
     }
 
-    /// Removes what a process that was killed left: drafts, and bodies, which are asked for again.
-    fn sweep(&self) -> Result<()> {
-        let _ = atomic::clean(&self.folder, &[RECORD, SHARD, KEPT, ROSTER, LOCAL])
+    /// Removes what a process that was killed left: drafts, and bodies, which are asked for again. Only where the run is not at work.
+    pub(crate) fn sweep(&self) -> Result<()> {
+        let _ = atomic::clean(&self.folder, &[RECORD, SHARD, MEMBERS, KEPT, ROSTER, LOCAL])
             .map_err(failed("clean", &self.folder))?;
         for name in self.names()? {
             if name.starts_with(BODY) || name.starts_with(DRAFT) {
@@ -151,6 +138,15 @@ impl Store {
         let Some(text) = self.read(SHARD)? else { return Ok(None) };
         let shard = serde_json::from_slice(&text);
         Ok(Some(shard.map_err(|error| LearnError::Record { reason: format!("{SHARD}: {error}") })?))
+    }
+
+    /// How many are waited for, at whoever founds the run.
+    pub(crate) fn write_members(&self, members: usize) -> Result<()> {
+        self.write_value(MEMBERS, &members)
+    }
+
+    pub(crate) fn members(&self) -> Result<Option<usize>> {
+        self.read_value(MEMBERS)
     }
 
     pub(crate) fn write_roster(&self, roster: &Roster) -> Result<()> {

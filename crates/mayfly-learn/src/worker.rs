@@ -114,7 +114,7 @@ impl Desk {
             return Ok(trained(body, None));
         }
         let Some(bytes) = self.store.get(Kind::State, job.parent)? else { return Ok(None) }; // another one is reached by now
-        let state = ModelState::from_bytes(&bytes, &self.run, self.local.len())?;
+        let state = ModelState::from_bytes(&bytes, &self.run.mover(), self.local.len())?;
         let ticket = self.ticket.clone();
         let goes_on = || ticket.load(Ordering::Acquire) == job.ticket;
         let Some(worked) = self.local.work(&state, job.is_alone, &goes_on)? else { return Ok(None) };

@@ -5,10 +5,11 @@ mod common;
 use common::{accuracy, adamw, config, network};
 use mayfly_base::NodeId;
 use mayfly_format::data::{Encoder, FitOptions, OpenOptions, open};
-use mayfly_learn::{Directory, Hub, HubConfig, Mode, ModelState, Progress, Run, RunId, Shard};
+use mayfly_learn::{Directory, Hub, HubConfig, Mode, ModelState, Progress, Run, RunId, Shard, TOPIC};
 use mayfly_nn::tabular::FileOptions;
 use mayfly_nn::{InMemory, Network, NetworkSpec};
-use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer};
+use mayfly_swarm::learn::Digest;
+use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -243,6 +244,40 @@ async fn whoever_comes_late_is_let_in_and_catches_up() {
     end(id, &hubs).await;
     assert!(hubs.iter().all(|hub| progress(hub).members == 4), "{:?}", progress(&hubs[3]));
     assert!(hubs[0].join(id, world.shard(0)).is_err(), "it takes part already");
+}
+
+/// A stranger to the protocol: what it sends is of the right length and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn bodies_are_what_they_are_called_or_not_taken() {
+    let world = World::new(2);
+    let (run, first) = world.run(Mode::Local, 5);
+    let hub = world.start(0);
+    let id = hub.found(&run, &first, world.shard(0), 2).expect("a run");
+    let other = world.net.endpoint(peer(1).id, peer(1).addr);
+    let body = vec![0; 1 + first.params().len() * 4];
+    let (right, wrong) = (Digest::of(&body), Digest([7; 32]));
+    let fetch = |digest: Digest| [&[1][..], &id.0, &digest.0].concat(); // a question of the second kind
+    for (digest, bytes, is_taken) in
+        [(right, &body[..], true), (wrong, &body, false), (Digest::of(&body[1..]), &body[1..], false)]
+    {
+        let meta = [id.0, digest.0].concat();
+        let mut writer = other.body(peer(0), TOPIC, &meta, bytes.len() as u64).await.expect("a link");
+        if writer.write(bytes).await.is_ok() {
+            let _ = writer.finish().await; // it may be given up over there
+        }
+        let is_here = || async {
+            let answer = other.request(peer(0), TOPIC, &fetch(digest)).await.expect("an answer");
+            answer == [1] // it is coming
+        };
+        let begun = Instant::now();
+        while is_taken && !is_here().await {
+            assert!(begun.elapsed() < PATIENCE, "it was not taken");
+        }
+        tokio::time::sleep(Duration::from_millis(if is_taken { 0 } else { 200 })).await;
+        assert_eq!(is_here().await, is_taken, "{digest}");
+    }
+    let nonsense = other.request(peer(0), TOPIC, &[99, 1, 2]).await;
+    assert!(matches!(nonsense, Err(WireError::Failed { .. })), "{nonsense:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

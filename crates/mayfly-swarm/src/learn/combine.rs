@@ -1,6 +1,8 @@
 //! The weighted mean of updates.
 
-use super::Digest;
+use super::roster::bound;
+use super::share::{shares, staleness};
+use super::{Contribution, Digest};
 use crate::{Result, SwarmError};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -42,6 +44,13 @@ impl Mean {
         }
         self.sum
     }
+}
+
+/// What contributions count, in their order: by rows and by how late they are, and nobody above `most` from three on.
+pub fn shares_of(contributions: &[Contribution], most: f64) -> Vec<f64> {
+    let weight = |one: &Contribution| one.rows as f64 * staleness(u64::from(one.staleness));
+    let weights: Vec<f64> = contributions.iter().map(weight).collect();
+    shares(&weights, bound(most, weights.len()))
 }
 
 /// What a result is called in simulations without numbers: it depends on the parent and on who contributed what.

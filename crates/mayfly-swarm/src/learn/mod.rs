@@ -13,10 +13,10 @@ mod share;
 pub mod sim;
 mod types;
 
-pub use combine::Mean;
+pub use combine::{Mean, shares_of};
 pub use digest::Digest;
 pub use learner::{Command, Kept, Learner, LearnerConfig};
 pub use outer::{Outer, State};
-pub use roster::{Roster, Seat, shares_of};
+pub use roster::{Roster, Seat};
 pub use share::{shares, staleness};
 pub use types::{Contribution, Exchange, Message, Proposal, Report, Term};

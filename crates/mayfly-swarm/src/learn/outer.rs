@@ -37,6 +37,22 @@ pub enum Outer {
 }
 
 impl Outer {
+    /// Its rate.
+    pub fn rate(&self) -> f64 {
+        match self {
+            Self::Plain { rate } | Self::Nesterov { rate, .. } | Self::Adam { rate, .. } => *rate,
+        }
+    }
+
+    /// The same with another rate.
+    #[must_use]
+    pub fn with_rate(mut self, new: f64) -> Self {
+        match &mut self {
+            Self::Plain { rate } | Self::Nesterov { rate, .. } | Self::Adam { rate, .. } => *rate = new,
+        }
+        self
+    }
+
     /// Moments that it keeps, each as long as the model.
     pub fn moments(&self) -> usize {
         match self {
@@ -164,7 +180,7 @@ mod tests {
         let (mut state, mean) = (State::new(vec![1.0, 1.0, 1.0], &outer), [0.5, 0.5, 0.5]);
         let before = state.clone();
         state.step(&outer, &mean).expect("fits");
-        state.average(&[1..2], before.params(), &mean).expect("fits");
+        state.average(core::slice::from_ref(&(1..2)), before.params(), &mean).expect("fits");
         assert_eq!((state.params[1], state.moments[0][1]), (1.5, 0.0));
         assert!(state.params[0] != 1.5 && state.params[2] == state.params[0] && state.moments[0][2] == 0.5);
         for (ranges, before, mean) in

@@ -1,7 +1,6 @@
 //! Who takes part, and who is a majority.
 
-use super::share::{shares, staleness};
-use super::types::Contribution;
+use super::share::shares;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use mayfly_base::NodeId;
@@ -71,15 +70,8 @@ impl Roster {
     }
 }
 
-/// What contributions count, in their order: by rows and by how late they are, and nobody above `most` from three on.
-pub fn shares_of(contributions: &[Contribution], most: f64) -> Vec<f64> {
-    let weight = |one: &Contribution| one.rows as f64 * staleness(u64::from(one.staleness));
-    let weights: Vec<f64> = contributions.iter().map(weight).collect();
-    shares(&weights, bound(most, weights.len()))
-}
-
 /// The largest share among so many.
-fn bound(most: f64, count: usize) -> f64 {
+pub(super) fn bound(most: f64, count: usize) -> f64 {
     if count < SHARED_FROM { 1.0 } else { most }
 }
 

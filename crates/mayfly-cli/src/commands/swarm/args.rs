@@ -1,5 +1,6 @@
 //! The definitions of `mayfly node` and `mayfly swarm`.
 
+use super::target::Target;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -100,14 +101,6 @@ pub enum Distance {
     Region,
     /// Around the world: within 2 s
     Wan,
-}
-
-/// Which running node is meant.
-#[derive(Args, Debug, Clone)]
-pub struct Target {
-    /// The node's folder
-    #[arg(long, value_name = "DIR", default_value = "mayfly-node")]
-    pub data: PathBuf,
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,7 +1,8 @@
 //! The commands that talk to a running node.
 
-use super::args::{SwarmCommand, Target};
+use super::args::SwarmCommand;
 use super::control::{Ask, Bytes, Client};
+use super::target::Target;
 use crate::support::text;
 use crate::support::ui::{Ui, grouped, seconds, written};
 use anyhow::{Context, Result, bail};

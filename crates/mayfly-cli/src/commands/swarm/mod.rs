@@ -13,6 +13,7 @@ pub mod node;
 mod picture;
 pub mod relay;
 mod simulate;
+pub mod target;
 mod upkeep;
 
 pub use folder::KEY;

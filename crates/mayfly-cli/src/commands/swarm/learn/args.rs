@@ -1,6 +1,6 @@
 //! The definitions of `mayfly swarm learn`.
 
-use crate::commands::swarm::args::Target;
+use crate::commands::swarm::target::Target;
 use crate::commands::train::args::TrainArgs;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use mayfly_learn::{MEMBERS, Mode, Split};
@@ -62,6 +62,9 @@ pub struct DemoArgs {
     /// How rows are divided: iid (at random), label (sorted by class), or dirichlet:A (the smaller A, the less alike nodes are)
     #[arg(long, default_value = "iid", value_name = "HOW")]
     pub split: Split,
+    /// Instead of processes: so many nodes in simulated time, from --seed
+    #[arg(long, value_name = "N", conflicts_with_all = ["nodes", "kill"], value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub simulate: Option<u16>,
     /// Kill a process (the first is 0) after some seconds, and start it again two seconds later
     #[arg(long, value_name = "NODE@SECONDS", value_delimiter = ',')]
     pub kill: Vec<Kill>,
@@ -79,6 +82,9 @@ pub struct HowArgs {
     /// Steps at each node between two exchanges [default: 50; 1 in mode sync]
     #[arg(long, value_name = "H")]
     pub local_steps: Option<u64>,
+    /// Rate at which the mean of what changed is followed [default: 0.7 in mode local, 0.01 in fedadam, 1 in fedavg and fedprox]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    pub outer_lr: Option<f64>,
     /// Rounds [default: so many that all rows are passed --epochs times]
     #[arg(long, value_name = "N")]
     pub rounds: Option<u64>,

@@ -2,6 +2,7 @@
 
 use crate::commands::swarm::Node;
 use anyhow::{Context, Result, bail};
+use mayfly_format::data::Encoder;
 use mayfly_learn::{Hub, Mode, Run, RunId, Shard};
 use mayfly_nn::tabular::{ModelKind, Predictor};
 use mayfly_nn::{Model, Network, TrainConfig};
@@ -36,11 +37,29 @@ pub struct Found {
     pub mode: Mode,
     pub rounds: u64,
     pub local_steps: u64,
+    pub outer_lr: Option<f64>,
     pub min_reports: Option<usize>,
     pub max_share: f64,
     pub config: TrainConfig,
     pub members: usize,
     pub shard: Shard,
+}
+
+impl Found {
+    /// The record of the run.
+    pub fn run(&self, network: &Network, encoder: Encoder) -> Run {
+        let mut run = Run::new(&self.name, self.mode, self.rounds, network, &self.config, encoder);
+        run.local_steps = self.local_steps;
+        run.min_reports = self.min_reports;
+        run.max_share = self.max_share;
+        match self.outer_lr {
+            Some(rate) => {
+                let outer = run.outer.with_rate(rate);
+                run.with_outer(outer, network)
+            }
+            None => run,
+        }
+    }
 }
 
 pub async fn answer(runtime: &Node, hub: &LearnHub, ask: LearnAsk) -> Result<Value> {
@@ -69,10 +88,7 @@ fn found(hub: &LearnHub, found: &Found) -> Result<RunId> {
     let predictor = Predictor::load(&found.model)?;
     let encoder = predictor.encoder.clone().context("the model to begin with has no encoder")?;
     let network = &predictor.model.network;
-    let mut run = Run::new(&found.name, found.mode, found.rounds, network, &found.config, encoder);
-    run.local_steps = found.local_steps;
-    run.min_reports = found.min_reports;
-    run.max_share = found.max_share;
+    let run = found.run(network, encoder);
     Ok(hub.found(&run, &run.first_state(network), found.shard.clone(), found.members)?)
 }
 

@@ -3,13 +3,17 @@
 pub mod args;
 pub mod ask;
 mod compare;
-mod demo;
+mod here;
+mod line;
 mod prepare;
+mod processes;
 mod report;
+mod rows;
+mod simulate;
 mod words;
 
-use super::args::Target;
 use super::control::{Ask, Client};
+use super::target::Target;
 use crate::support::output::{Extensions, Files};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
@@ -26,10 +30,12 @@ const MODEL: Extensions = Extensions::Only { what: "a model", are: &["mayfly", "
 
 pub fn run(args: LearnArgs, ui: Ui) -> Result<()> {
     match args {
-        LearnArgs::Here(args) => demo::run(&args, ui),
-        LearnArgs::There(command) => {
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(talk(command, ui))
-        }
+        LearnArgs::Here(args) => here::run(&args, ui),
+        LearnArgs::There(command) => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?
+            .block_on(talk(command, ui)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::commands::train::words::{as_flags, say_decisions};
 use crate::support::exit::Usage;
 use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
-use mayfly_learn::{Mode, Shard};
+use mayfly_learn::{LearnError, Mode, Shard};
 use mayfly_nn::tabular::{FileOptions, ModelKind, Opened, Parts, Predictor, TrainOptions};
 use mayfly_nn::{BatchRows, Model, Schedule};
 use std::path::{Path, PathBuf};
@@ -72,18 +72,21 @@ impl Prepared {
         let model = folder.join("first.mayfly");
         let first = Model::new(self.parts.network.clone()).with_encoder(&self.parts.encoder)?;
         Predictor::new(first, Some(self.parts.encoder.clone()))?.save(&model, ModelKind::Native)?;
-        Ok(Found {
+        let found = Found {
             model,
             name: self.name.clone(),
             mode: how.mode,
             rounds,
             local_steps: self.local_steps(how),
+            outer_lr: how.outer_lr,
             min_reports: how.min_reports,
             max_share: how.max_share,
             config: self.parts.config.clone(),
             members,
             shard,
-        })
+        };
+        found.run(&self.parts.network, self.parts.encoder.clone()).check().map_err(as_flag)?;
+        Ok(found)
     }
 }
 
@@ -105,9 +108,19 @@ fn options(args: &TrainArgs) -> Result<TrainOptions> {
     Ok(TrainOptions { patience: Some(0), schedule: Some(Schedule::Constant), threads: 1, ..options })
 }
 
+/// A setting of the library as it is written on the command line: "local steps" becomes --local-steps.
+fn as_flag(error: LearnError) -> anyhow::Error {
+    match error {
+        LearnError::Option { option, got, want } => {
+            Usage(format!("--{} {got}: {want}", option.replace(' ', "-"))).into()
+        }
+        other => other.into(),
+    }
+}
+
 /// What a mode is in a few words.
-pub fn words(how: &HowArgs, steps: u64) -> String {
-    match how.mode {
+pub fn words(mode: Mode, steps: u64) -> String {
+    match mode {
         Mode::Sync => "sync, an exchange every step".to_owned(),
         mode => format!("{mode}, an exchange every {steps} steps"),
     }

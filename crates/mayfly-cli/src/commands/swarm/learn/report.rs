@@ -17,6 +17,8 @@ pub struct Report {
     pub progress: Vec<Progress>,
     pub measured: Measured,
     pub compared: Option<Compared>,
+    /// A name for all that happened in a simulation.
+    pub history: Option<u64>,
 }
 
 impl Report {
@@ -71,6 +73,7 @@ impl Report {
             "gap_points": self.gap().map_or(Value::Null, number), "accuracy_best_alone": compared(|one| one.best_alone),
             "digest": self.progress.first().map(|progress| progress.state.clone()), "digests_equal": self.is_common(),
             "refused": sum(|progress| progress.refused), "late": self.progress.iter().map(|progress| progress.late).max(),
+            "history": self.history.map(|history| format!("{history:016x}")),
             "rows": self.progress.iter().map(|progress| progress.rows).collect::<Vec<_>>(), "seed": self.seed,
         })
     }
@@ -92,10 +95,11 @@ impl Report {
                 text += &row("alone", percent(compared.best_alone), "the best of the nodes, each with its own rows");
             }
         }
+        let simulated = if self.history.is_some() { ", in simulated time" } else { "" };
         text += &row(
             "time",
             seconds(self.seconds()),
-            &format!("{} rounds of {} steps", grouped(self.rounds() as usize), self.local_steps),
+            &format!("{} rounds of {} steps{simulated}", grouped(self.rounds() as usize), self.local_steps),
         );
         text += &row("exchange", format!("{:.0} %", self.exchange_share() * 100.0), "of it a node did not train");
         text += &row("sent", grouped(self.bytes_sent() as usize), "bytes by all: updates, states, messages");

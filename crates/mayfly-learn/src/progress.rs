@@ -1,0 +1,46 @@
+//! What a node says of a run.
+
+use serde::{Deserialize, Serialize};
+
+/// How a run goes at a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The run.
+    pub run: String,
+    /// What people call it.
+    pub name: String,
+    /// Its mode.
+    pub mode: String,
+    /// Rounds whose state is here.
+    pub round: u64,
+    /// Rounds that are decided, as far as is known here.
+    pub round_decided: u64,
+    /// Rounds of the run.
+    pub rounds: u64,
+    /// Who takes part.
+    pub members: usize,
+    /// Rows of this node.
+    pub rows: u64,
+    /// Mean loss of this node's last work.
+    pub loss: Option<f64>,
+    /// How alike the last updates were.
+    pub agreement: Option<f64>,
+    /// Who leads.
+    pub leader: Option<String>,
+    /// The state.
+    pub state: String,
+    /// Are all rounds decided, and is the last state here?
+    pub is_over: bool,
+    /// Seconds since this node takes part.
+    pub seconds: f64,
+    /// Milliseconds of training.
+    pub train_ms: f64,
+    /// Bytes of messages, bodies and states that were sent.
+    pub bytes_sent: u64,
+    /// Updates that counted late.
+    pub late: u64,
+    /// Updates that were refused.
+    pub refused: u64,
+    /// Why this node has stopped taking part.
+    pub error: Option<String>,
+}
