@@ -78,14 +78,14 @@ fn nodes_of_a_swarm_learn_from_their_files() {
     let data = |i: usize| nodes[i].data.to_str().unwrap().to_owned();
     let (first, second) = (data(0), data(1));
     let start = ["swarm", "learn", "start", &half(folder.path(), 0), "--target", "class", "--node", &first];
-    let started = mayfly(&[&start[..], &["--members", "2", "--local-steps", "5", "--rounds", "200"]].concat());
+    let started = mayfly(&[&start[..], &["--members", "2", "--local-steps", "5", "--rounds", "80"]].concat());
     let run = started["run"].as_str().unwrap();
     until("the other node knows the run", || {
         let out =
             self::run(&["swarm", "learn", "join", &run[..10], "--shard", &half(folder.path(), 1), "--data", &second]);
         out.status.success()
     });
-    until("some rounds", || progress(&nodes[0])["round"].as_u64() >= Some(20));
+    until("some rounds", || progress(&nodes[0])["round"].as_u64() >= Some(10));
     nodes[1].kill();
     nodes[1].start(None);
     until("the end", || nodes.iter().all(|node| progress(node)["is_over"] == true));
