@@ -53,6 +53,22 @@ fn processes_end_with_one_network_though_one_is_killed() {
     assert!(scores["test_accuracy"].as_f64().unwrap() > 0.95, "{scores}");
 }
 
+/// The same core and trainer in simulated time: a seed gives the same history and the same network.
+#[test]
+fn simulated_nodes_replay_by_their_seed() {
+    let data = mushroom();
+    let run = |seed: &str| {
+        let args =
+            ["swarm", "learn", data.to_str().unwrap(), "--target", "class", "--simulate", "6", "--mode", "fedavg"];
+        mayfly(&[&args[..], &["--epochs", "2", "--local-steps", "10", "--no-compare", "--seed", seed]].concat())
+    };
+    let (first, again, other) = (run("1"), run("1"), run("2"));
+    assert_eq!(first, again);
+    assert!(first["history"].is_string() && first["digests_equal"] == true, "{first}");
+    assert!(first["history"] != other["history"] && first["digest"] != other["digest"], "{other}");
+    assert!(first["accuracy_centralised"].is_null() && first["accuracy"].as_f64().unwrap() > 0.9, "{first}");
+}
+
 /// Every second row of the mushrooms, from the first or the second on.
 fn half(folder: &Path, which: usize) -> String {
     let text = std::fs::read_to_string(mushroom()).unwrap();

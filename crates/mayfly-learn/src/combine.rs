@@ -43,13 +43,8 @@ impl Combine {
     }
 
     /// Parameters of the network.
-    pub fn len(&self) -> usize {
+    pub fn parameters(&self) -> usize {
         self.len
-    }
-
-    /// A network has parameters.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// The next state. `contributions` are what each counts, in the order of nodes, and `body` gets the bytes of one by its place.

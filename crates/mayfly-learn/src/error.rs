@@ -75,6 +75,12 @@ pub enum LearnError {
         /// Its name.
         digest: Digest,
     },
+    /// A body or a state that is not here any more, or not yet.
+    #[error("{digest} is not here")]
+    NotHere {
+        /// Its name.
+        digest: Digest,
+    },
     /// The run is not known here.
     #[error("nothing is known here of run {id}")]
     UnknownRun {

@@ -389,9 +389,9 @@ impl<T: Transport> Participant<T> {
 
 /// What comes of a proposal; it is in the store afterwards.
 fn compute(store: &Store, run: &Run, combine: &mut Combine, proposal: &Proposal) -> Result<Combined> {
-    let lost = |digest: Digest| LearnError::UnknownRun { id: digest.to_string() };
+    let lost = |digest: Digest| LearnError::NotHere { digest };
     let parent = store.get(Kind::State, proposal.parent)?.ok_or_else(|| lost(proposal.parent))?;
-    let parent = ModelState::from_bytes(&parent, &run.mover(), combine.len())?;
+    let parent = ModelState::from_bytes(&parent, &run.mover(), combine.parameters())?;
     let shares = shares_of(&proposal.contributions, run.max_share);
     let combined = combine.combine(&parent, &shares, &mut |i| {
         let body = proposal.contributions.get(i).map(|one| one.body).unwrap_or_default();

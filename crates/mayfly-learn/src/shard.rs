@@ -1,7 +1,6 @@
 //! A node's own rows, and where in them its training is.
 
 use crate::{LearnError, Result};
-use mayfly_base::mix;
 use mayfly_format::data::{Batch, EncodedRows, Encoder, RowOptions, Want, open};
 use mayfly_nn::tabular::FileOptions;
 use mayfly_nn::{Dataset, InMemory, Order};
@@ -90,7 +89,7 @@ impl Cursor {
         }
         let batch = batch.min(rows.len());
         let (x, t) = (vec![0.0; batch * rows.input_len()], vec![0.0; batch * rows.target_len()]);
-        rows.start(order(seed, 0))?;
+        rows.start(Order::of_epoch(seed, 0))?;
         Ok(Self { rows, seed, place: Place::default(), x, t })
     }
 
@@ -112,7 +111,7 @@ impl Cursor {
         if place == self.place {
             return Ok(());
         }
-        self.rows.start(order(self.seed, place.epoch))?;
+        self.rows.start(Order::of_epoch(self.seed, place.epoch))?;
         self.place = Place { batches: 0, ..place };
         for _ in 0..place.batches {
             self.read()?;
@@ -128,7 +127,7 @@ impl Cursor {
         let mut rows = self.read()?;
         if rows == 0 {
             self.place = Place { epoch: self.place.epoch + 1, batches: 0 };
-            self.rows.start(order(self.seed, self.place.epoch))?;
+            self.rows.start(Order::of_epoch(self.seed, self.place.epoch))?;
             rows = self.read()?;
         }
         Ok((&self.x[..rows * self.rows.input_len()], &self.t[..rows * self.rows.target_len()]))
@@ -139,11 +138,6 @@ impl Cursor {
         self.place.batches += u64::from(rows > 0);
         Ok(rows)
     }
-}
-
-/// The order of a pass, as `Trainer::fit` has it.
-fn order(seed: u64, epoch: u64) -> Order {
-    Order::Shuffled(mix(seed) ^ mix(epoch + 1))
 }
 
 #[cfg(test)]

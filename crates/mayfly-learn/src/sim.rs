@@ -39,12 +39,12 @@ impl Simulated {
     /// # Errors
     /// Bytes that are no state of this run.
     pub fn params(&self, state: &[u8]) -> Result<Vec<f32>> {
-        Ok(ModelState::from_bytes(state, &self.run.mover(), self.combine.len())?.params().to_vec())
+        Ok(ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())?.params().to_vec())
     }
 
     fn body(&mut self, host: usize, state: &[u8]) -> Result<Vec<u8>> {
         let is_alone = self.nodes.len() == 1;
-        let state = ModelState::from_bytes(state, &self.run.mover(), self.combine.len())?;
+        let state = ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())?;
         let worked = self.nodes[host].local.work(&state, is_alone, &|| true)?;
         Ok(worked.map(|worked| worked.body.to_bytes()).unwrap_or_default())
     }
@@ -82,7 +82,8 @@ impl Work for Simulated {
         {
             return Ok(next.clone());
         }
-        let state = ModelState::from_bytes(state, &self.run.mover(), self.combine.len()).map_err(|_| Unfit(0))?;
+        let state =
+            ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters()).map_err(|_| Unfit(0))?;
         let combined = self.combine.combine(&state, shares, &mut |i| Ok(bodies[i].clone()));
         let unfit = |error| match error {
             LearnError::Contribution { place, .. } => Unfit(place),

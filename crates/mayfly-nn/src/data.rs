@@ -14,6 +14,13 @@ pub enum Order {
     Shuffled(u64),
 }
 
+impl Order {
+    /// Another random order for each epoch (from 0) of a training with this seed.
+    pub fn of_epoch(seed: u64, epoch: u64) -> Self {
+        Order::Shuffled(mix(seed) ^ mix(epoch + 1))
+    }
+}
+
 /// Rows of inputs and targets that can be read any number of times.
 pub trait Dataset {
     /// Values in a row of inputs.

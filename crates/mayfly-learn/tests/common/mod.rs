@@ -5,8 +5,7 @@ use mayfly_base::Rng;
 use mayfly_format::data::{Encoder, FitOptions, OpenOptions, open};
 use mayfly_learn::{Mode, Run, Split};
 use mayfly_nn::{
-    Act, Activation, AdamW, Algorithm, BatchRows, Dataset, InMemory, Loss, Network, NetworkSpec, Order, Schedule,
-    TrainConfig, class_of,
+    Act, Activation, AdamW, Algorithm, BatchRows, InMemory, Loss, Network, NetworkSpec, Schedule, TrainConfig, class_of,
 };
 
 pub const INPUTS: usize = 4;
@@ -75,9 +74,4 @@ pub fn accuracy(params: &[f32], rows: &InMemory) -> f64 {
     let answers = network.predict(rows.inputs()).expect("rows of the right length");
     let pairs = answers.chunks_exact(2).zip(rows.targets().chunks_exact(2));
     pairs.filter(|(y, t)| class_of(y) == class_of(t)).count() as f64 / rows.len() as f64
-}
-
-/// Batches in the order in which a trainer takes them.
-pub fn in_order(rows: &mut InMemory, seed: u64) {
-    rows.start(Order::Shuffled(seed)).expect("rows in memory");
 }

@@ -9,7 +9,6 @@ use super::trainer::Trainer;
 use crate::data::{Dataset, Order};
 use crate::error::{NnError, Result};
 use crate::spec::NetworkSpec;
-use mayfly_base::mix;
 use mayfly_kernels::{Buffer, FannMeasure};
 use std::mem;
 
@@ -225,11 +224,7 @@ impl Trainer {
 
     /// The order of this epoch's rows, whatever happened in the epochs before.
     fn order(&self) -> Order {
-        if self.config.shuffle {
-            Order::Shuffled(mix(self.config.seed) ^ mix(self.state.epoch + 1))
-        } else {
-            Order::AsIs
-        }
+        if self.config.shuffle { Order::of_epoch(self.config.seed, self.state.epoch) } else { Order::AsIs }
     }
 
     /// The factor on the learning rate when the share `done` of this epoch is over.

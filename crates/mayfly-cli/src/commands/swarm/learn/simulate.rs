@@ -10,7 +10,7 @@ use mayfly_nn::Network;
 use mayfly_swarm::learn::Digest;
 use mayfly_swarm::learn::sim::{Sim, SimConfig};
 
-/// A core of the machines that are simulated: so many products and sums of `f32` in a millisecond, as small networks get out of it.
+/// An assumption, not a measurement: what a core of the simulated machines does in a millisecond, in products and sums of `f32`.
 const FLOPS_PER_MS: u64 = 4_000_000;
 /// Products and sums of a step for each row and parameter: forward, and twice backward.
 const FLOPS: u64 = 6;
