@@ -124,6 +124,7 @@ impl<T: Transport> Hub<T> {
         }
         let record = run.to_bytes()?;
         let id = Digest::of(&record);
+        self.forget_failure(id);
         let store = Arc::new(Store::open(&self.0.folder, id)?);
         let admission = self.admit(id, (&record, run), store.clone())?;
         store.put(Kind::State, run.first, &state.to_bytes())?;
@@ -147,6 +148,7 @@ impl<T: Transport> Hub<T> {
     /// # Errors
     /// [`LearnError::TakesPart`].
     pub fn join(&self, id: RunId, shard: Shard) -> Result<()> {
+        self.forget_failure(id);
         if self.runs().contains_key(&id) {
             return Err(LearnError::TakesPart { id });
         }
@@ -275,8 +277,18 @@ impl<T: Transport> Hub<T> {
         });
     }
 
+    /// What came to nothing here may be tried again.
+    fn forget_failure(&self, id: RunId) {
+        self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.runs().retain(|other, seat| *other != id || seat.progress.borrow().error.is_none());
+    }
+
     /// Why there is nothing to come of a run here.
     fn fail(&self, id: RunId, error: &LearnError) {
+        if matches!(error, LearnError::TakesPart { .. }) {
+            return; // it does, by another request
+        }
+        self.runs().remove(&id);
         let (run, error) = (id.to_string(), Some(error.to_string()));
         let mut failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.insert(id, Progress { run, error, ..Progress::default() });

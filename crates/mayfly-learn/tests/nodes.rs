@@ -281,23 +281,20 @@ async fn bodies_are_what_they_are_called_or_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_shard_that_does_not_fit_is_named() {
+async fn a_shard_that_does_not_fit_is_named_and_another_may_take_its_place() {
     let world = World::new(2);
     let (run, first) = world.run(Mode::Local, 5);
     let hubs: Vec<_> = (0..2).map(|i| world.start(i)).collect();
     let id = hubs[0].found(&run, &first, world.shard(0), 2).expect("a run");
     let other = world.folder.path().join("other.csv");
     std::fs::write(&other, "a,b,class\n1,2,in\n3,4,out\n").expect("a file");
-    hubs[1]
-        .join(id, Shard { file: other, rows: None, reading: FileOptions::default() })
-        .expect("the file is looked at later");
-    until("a refusal", || progress(&hubs[1]).error.is_some()).await;
-    let error = progress(&hubs[1]).error.expect("it is there");
-    assert!(error.contains("other.csv") && error.contains('c'), "{error}");
-    let missing = Shard { file: Path::new("/nowhere/rows.csv").into(), rows: None, reading: FileOptions::default() };
-    let again = world.start(1);
-    again.join(id, missing).expect("the file is looked at later");
-    until("a refusal", || progress(&again).error.is_some()).await;
-    let error = progress(&again).error.expect("it is there");
-    assert!(error.contains("/nowhere/rows.csv"), "{error}");
+    for (file, says) in [(other.as_path(), "column \"c\""), (Path::new("/nowhere/rows.csv"), "/nowhere/rows.csv")] {
+        let shard = Shard { file: file.into(), rows: None, reading: FileOptions::default() };
+        hubs[1].join(id, shard).expect("the file is looked at later");
+        until("a refusal", || progress(&hubs[1]).error.is_some()).await;
+        let error = progress(&hubs[1]).error.expect("it is there");
+        assert!(error.contains(says), "{error}");
+    }
+    hubs[1].join(id, world.shard(1)).expect("nothing stands in its way");
+    end(id, &hubs).await;
 }
