@@ -162,6 +162,23 @@ pub enum FormatError {
         got: &'static str,
     },
 
+    /// Files that are to have one encoder are not alike.
+    #[error("{file}: {what} is {got}, and {other_got} at {other}; {hint}")]
+    Disagreement {
+        /// What the file is called.
+        file: String,
+        /// What they disagree on: "column \"age\"".
+        what: String,
+        /// What it is here.
+        got: String,
+        /// What the other file is called.
+        other: String,
+        /// What it is there.
+        other_got: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+
     /// A category that was not there when the encoder was fitted.
     #[error(
         "{file}, {at}: column \"{column}\" has the value \"{value}\", which was not seen in training (known: {})",

@@ -23,7 +23,8 @@ mod value;
 pub use chunk::{Chunk, MISSING_CODE, TextColumn};
 pub use encode::{
     Batch, ClassNames, EncodedRows, Encoder, ExtraColumns, FitOptions, InputColumn, InputEncoding, LeftOut,
-    MissingPolicy, Outputs, PlainOptions, Reason, RowOptions, ScaledColumn, Scaling, TargetEncoding, Task, Want,
+    MissingPolicy, Outputs, PlainOptions, Reason, RowOptions, ScaledColumn, Scaling, Survey, TargetEncoding, Task,
+    Want,
 };
 pub use input::Input;
 pub use kind::FileKind;

@@ -60,7 +60,7 @@ pub enum Names {
 }
 
 /// Which columns a file format itself says are the targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Targets {
     /// It does not say: any column may be.

@@ -4,7 +4,7 @@ use super::options::TrainOptions;
 use super::rows::{Origin, Part, Rows, SMALL, is_small};
 use super::settings::Settings;
 use super::trained::{Course, Growth, Summary, Trained};
-use super::weights::class_weights;
+use super::weights::{class_counts, class_weights};
 use crate::data::InMemory;
 use crate::error::{NnError, Result};
 use crate::fann::{Cascade, CascadeReport};
@@ -171,7 +171,10 @@ impl Way {
             return Ok(Way::Grow(Box::new(settings.cascade(&rows.encoder, range))));
         };
         let network = settings.network(&rows.encoder, range)?;
-        config.class_weights = options.class_weights.as_ref().map(|wanted| class_weights(wanted, rows)).transpose()?;
+        if let Some(wanted) = &options.class_weights {
+            let labels = rows.encoder.labels().to_vec();
+            config.class_weights = Some(class_weights(wanted, &labels, || class_counts(rows))?);
+        }
         Ok(Way::Fit { network, config: Box::new(config) })
     }
 

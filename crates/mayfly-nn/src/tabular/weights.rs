@@ -5,15 +5,18 @@ use crate::data::class_of;
 use crate::error::{NnError, Result};
 use std::collections::BTreeMap;
 
-/// One weight for each class of the target.
-pub(super) fn class_weights(wanted: &ClassWeights, rows: &mut Rows) -> Result<Vec<f32>> {
-    let labels = rows.encoder.labels().to_vec();
+/// One weight for each class of the target; `counts` tells how many rows each has, where that is asked for.
+pub(super) fn class_weights(
+    wanted: &ClassWeights,
+    labels: &[String],
+    counts: impl FnOnce() -> Result<Vec<u64>>,
+) -> Result<Vec<f32>> {
     if labels.is_empty() {
         return refused("goes with classes; numbers are predicted here (`task` classify makes classes of them)");
     }
     match wanted {
-        ClassWeights::Balanced => balanced(labels.len(), rows),
-        ClassWeights::Of(weights) => named(weights, &labels),
+        ClassWeights::Balanced => Ok(balanced(&counts()?)),
+        ClassWeights::Of(weights) => named(weights, labels),
     }
 }
 
@@ -42,8 +45,14 @@ fn named(wanted: &BTreeMap<String, f32>, labels: &[String]) -> Result<Vec<f32>> 
 }
 
 /// `rows / (classes · rows of the class)`: every class counts the same.
-fn balanced(classes: usize, rows: &mut Rows) -> Result<Vec<f32>> {
-    let mut counts = vec![0_usize; classes];
+fn balanced(counts: &[u64]) -> Vec<f32> {
+    let (classes, all) = (counts.len(), counts.iter().sum::<u64>());
+    counts.iter().map(|n| if *n == 0 { 1.0 } else { all as f32 / (classes as u64 * n) as f32 }).collect()
+}
+
+/// How many training rows each class has.
+pub(super) fn class_counts(rows: &mut Rows) -> Result<Vec<u64>> {
+    let mut counts = vec![0_u64; rows.encoder.labels().len()];
     let width = rows.encoder.target_width().max(1);
     rows.training.each(|_, targets| {
         for row in targets.chunks_exact(width) {
@@ -53,6 +62,5 @@ fn balanced(classes: usize, rows: &mut Rows) -> Result<Vec<f32>> {
         }
         Ok(())
     })?;
-    let all: usize = counts.iter().sum();
-    Ok(counts.iter().map(|n| if *n == 0 { 1.0 } else { all as f32 / (classes * n) as f32 }).collect())
+    Ok(counts)
 }

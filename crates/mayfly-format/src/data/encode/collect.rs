@@ -3,8 +3,10 @@
 use super::options::{FitOptions, Task};
 use super::roles::Roles;
 use super::stats::{Moments, OneHot, Values};
+use super::survey::{self, Categories, InputSurvey, Survey, TargetColumn, TargetSurvey};
 use crate::data::chunk::{Chunk, MISSING_CODE};
 use crate::data::schema::{ColumnKind, Schema, Slot, Targets};
+use crate::data::source::Source;
 use crate::error::{FormatError, Result};
 
 /// A numeric target with more different values is not taken for classes unless the caller says so.
@@ -25,10 +27,43 @@ pub(super) struct Collected {
 /// Figures of an input column.
 #[derive(Debug)]
 pub(super) struct InputStats {
-    pub(super) position: usize,
-    pub(super) missing: u64,
+    position: usize,
+    missing: u64,
     cells: Cells,
-    pub(super) figures: Figures,
+    figures: Figures,
+}
+
+impl Collected {
+    /// What was found, by names instead of places and codes.
+    pub(super) fn survey(self, source: &dyn Source, roles: Roles) -> Survey {
+        let (schema, reading) = (source.schema(), source.reading());
+        let named = |position: usize| Some((schema.columns().get(position)?.name.clone(), position));
+        let targets = roles.targets.iter().filter_map(|&position| named(position));
+        Survey {
+            names: schema.names(),
+            said: schema.targets(),
+            inputs: self.inputs.into_iter().filter_map(|input| input.survey(source)).collect(),
+            target_columns: targets.map(|(name, position)| TargetColumn { name, position }).collect(),
+            targets: match self.targets {
+                TargetStats::Codes { slot, counts } => {
+                    TargetSurvey::Categories(categories(source.categories(slot), counts))
+                }
+                TargetStats::Numbers { moments, values, one_hot, .. } => {
+                    TargetSurvey::Numbers { moments, values, one_hot }
+                }
+            },
+            left_out: roles.left_out,
+            rows: self.rows,
+            training_rows: self.training_rows,
+            missing_tokens: reading.missing_tokens,
+            decimal: reading.decimal,
+        }
+    }
+}
+
+fn categories(names: &[String], mut counts: Vec<u64>) -> Categories {
+    counts.resize(names.len(), 0);
+    Categories { names: names.to_vec(), counts }
 }
 
 /// Where its cells are in a row.
@@ -40,7 +75,7 @@ enum Cells {
 }
 
 #[derive(Debug)]
-pub(super) enum Figures {
+enum Figures {
     Numbers(Moments),
     /// Training rows of each category, by the source's code.
     Codes(Vec<u64>),
@@ -105,6 +140,19 @@ pub(super) fn input_stats(schema: &Schema, position: usize) -> Option<InputStats
 }
 
 impl InputStats {
+    fn survey(self, source: &dyn Source) -> Option<InputSurvey> {
+        let column = source.schema().columns().get(self.position)?;
+        let figures = match (self.figures, self.cells) {
+            (Figures::Numbers(moments), _) => survey::Figures::Numbers(moments),
+            (Figures::Codes(counts), Cells::Code(slot)) => {
+                survey::Figures::Categories(categories(source.categories(slot), counts))
+            }
+            (Figures::Codes(_), _) => return None, // cells and figures are made together
+        };
+        let (name, kind) = (column.name.clone(), column.kind.clone());
+        Some(InputSurvey { name, position: self.position, kind, missing: self.missing, figures })
+    }
+
     pub(super) fn add(&mut self, numbers: &[f64], codes: &[u32]) {
         match (&self.cells, &mut self.figures) {
             (Cells::Number(at), Figures::Numbers(moments)) => match numbers.get(*at) {

@@ -1,9 +1,8 @@
 //! From network outputs back to labels and values.
 
-use std::collections::BTreeMap;
-
 use super::stats::largest;
-use super::{Encoder, InputEncoding, TargetEncoding};
+use super::survey::{Figures, InputSurvey, Survey, TargetSurvey};
+use super::{Encoder, InputColumn, InputEncoding, TargetEncoding};
 use crate::data::schema::ColumnKind;
 use crate::data::source::OpenOptions;
 
@@ -95,26 +94,45 @@ impl Encoder {
     /// How to open another file that this encoder is to be applied to: text is read as the kinds of column that the encoder knows,
     /// not as what a short file looks like.
     pub fn open_options(&self) -> OpenOptions {
-        let mut known = BTreeMap::new();
-        for input in &self.inputs {
-            let kind = match &input.encoding {
-                InputEncoding::Number { .. } => ColumnKind::Numeric,
-                InputEncoding::OneHot { .. } => ColumnKind::Categorical,
-                InputEncoding::Grid { .. } => continue,
-            };
-            known.insert(input.name.clone(), kind);
-        }
+        let kind = |input: &InputColumn| match &input.encoding {
+            InputEncoding::Number { .. } => Some((input.name.clone(), ColumnKind::Numeric)),
+            InputEncoding::OneHot { .. } => Some((input.name.clone(), ColumnKind::Categorical)),
+            InputEncoding::Grid { .. } => None,
+        };
         let categorical = matches!(self.targets, TargetEncoding::Classes { numeric: false, .. });
-        for target in self.targets.columns() {
-            let kind = if categorical { ColumnKind::Categorical } else { ColumnKind::Numeric };
-            known.insert(target.to_owned(), kind);
-        }
+        let target = if categorical { ColumnKind::Categorical } else { ColumnKind::Numeric };
+        let targets = self.targets.columns().into_iter().map(|name| (name.to_owned(), target.clone()));
         OpenOptions {
-            known_kinds: known,
+            known_kinds: self.inputs.iter().filter_map(kind).chain(targets).collect(),
             known_decimal: self.decimal,
             known_names: Some(self.names),
             missing_tokens: self.missing_tokens.clone(),
             ignore: self.left_out.iter().map(|left| left.name.clone()).collect(),
+            ..OpenOptions::default()
+        }
+    }
+}
+
+impl Survey {
+    /// How to open a file whose survey is to be merged with this one, so that its columns are read as here; those without a value here are found out.
+    pub fn open_options(&self) -> OpenOptions {
+        let kind = |input: &InputSurvey| match (&input.kind, &input.figures) {
+            (ColumnKind::Grid(_), _) => None,
+            (_, Figures::Numbers(moments)) if moments.count() == 0 => None,
+            (kind, _) => Some((input.name.clone(), kind.clone())),
+        };
+        let target = match &self.targets {
+            TargetSurvey::Categories(_) => ColumnKind::Categorical,
+            TargetSurvey::Numbers { .. } => ColumnKind::Numeric,
+        };
+        let targets = self.target_columns.iter().map(|column| (column.name.clone(), target.clone()));
+        let ignored = self.left_out.iter().filter(|left| !left.is_empty());
+        OpenOptions {
+            known_kinds: self.inputs.iter().filter_map(kind).chain(targets).collect(),
+            known_decimal: self.decimal,
+            known_names: Some(self.names),
+            missing_tokens: self.missing_tokens.clone(),
+            ignore: ignored.map(|left| left.name.clone()).collect(),
             ..OpenOptions::default()
         }
     }

@@ -1,13 +1,12 @@
-//! From collected figures to an encoder.
+//! From a survey to an encoder.
 
-use super::collect::{Collected, Figures, InputStats, MAX_FOUND_CLASSES, TargetStats};
+use super::collect::MAX_FOUND_CLASSES;
 use super::labels::{put_positive_second, sorted};
 use super::options::{FitOptions, Scaling, Task};
-use super::roles::Roles;
 use super::stats::{Moments, OneHot, Values};
+use super::survey::{Figures, InputSurvey, Survey, TargetSurvey};
 use super::{Encoder, InputColumn, InputEncoding, LeftOut, Reason, ScaledColumn, TargetEncoding};
-use crate::data::schema::{ColumnKind, Schema, Slot, Targets};
-use crate::data::source::Source;
+use crate::data::schema::{ColumnKind, Targets};
 use crate::error::{FormatError, Result};
 
 /// Inputs of one network: more are a mistake, such as one-hot identifiers.
@@ -16,50 +15,44 @@ pub(super) const MAX_INPUT_WIDTH: usize = 1 << 24;
 /// A numeric target is taken for classes when each has at least this many rows on average (or there are just two).
 const ROWS_PER_CLASS: u64 = 5;
 
-pub(super) fn encoder(
-    source: &dyn Source,
-    options: &FitOptions,
-    roles: Roles,
-    collected: Collected,
-) -> Result<Encoder> {
-    let (file, schema) = (source.name(), source.schema());
-    if collected.training_rows == 0 {
-        return Err(no_rows(file, &collected));
+pub(super) fn encoder(file: &str, survey: Survey, options: &FitOptions) -> Result<Encoder> {
+    if survey.training_rows == 0 {
+        return Err(no_rows(file, survey.rows));
     }
-    let mut left_out = roles.left_out;
-    let mut inputs = Vec::with_capacity(collected.inputs.len());
-    for stats in &collected.inputs {
-        let Some(column) = schema.columns().get(stats.position) else { continue };
-        let (name, position) = (column.name.clone(), stats.position);
-        match input_encoding(source, stats, options.input_scaling)? {
-            Some(encoding) => inputs.push(InputColumn { name, position, missing: stats.missing, encoding }),
-            None => left_out.push(LeftOut { name, position, reason: Reason::Empty }),
-        }
-    }
-    left_out.sort_by_key(|left| left.position);
-    let mut targets = target_encoding(source, options, &roles.targets, &collected)?;
+    let mut targets = target_encoding(file, &survey, options)?;
     if let Some(positive) = &options.positive {
         put_positive_second(&mut targets, positive)?;
     }
-    let reading = source.reading();
+    let mut left_out = survey.left_out;
+    let mut inputs = Vec::with_capacity(survey.inputs.len());
+    for input in survey.inputs {
+        match input_encoding(file, &input, options.input_scaling)? {
+            Some(encoding) => {
+                let InputSurvey { name, position, missing, .. } = input;
+                inputs.push(InputColumn { name, position, missing, encoding });
+            }
+            None => left_out.push(LeftOut { name: input.name, position: input.position, reason: Reason::Empty }),
+        }
+    }
+    left_out.sort_by_key(|left| left.position);
     let encoder = Encoder {
-        missing_tokens: reading.missing_tokens,
-        decimal: reading.decimal,
+        missing_tokens: survey.missing_tokens,
+        decimal: survey.decimal,
         positive: options.positive.is_some(),
-        names: schema.names(),
+        names: survey.names,
         inputs,
         targets,
-        target_positions: roles.targets,
+        target_positions: survey.target_columns.iter().map(|target| target.position).collect(),
         left_out,
         missing: options.missing,
-        training_rows: collected.training_rows,
+        training_rows: survey.training_rows,
     };
     check_width(file, &encoder)?;
     Ok(encoder)
 }
 
-fn no_rows(file: &str, collected: &Collected) -> FormatError {
-    let hint = match collected.rows {
+fn no_rows(file: &str, rows: u64) -> FormatError {
+    let hint = match rows {
         0 => String::new(),
         rows => format!(" to train on; all {rows} rows have missing values or are held out"),
     };
@@ -87,29 +80,25 @@ fn unlearnable(file: &str, what: impl Into<String>, hint: impl Into<String>) -> 
 }
 
 /// `None` for a column without a single value.
-fn input_encoding(source: &dyn Source, stats: &InputStats, scaling: Scaling) -> Result<Option<InputEncoding>> {
-    let Some((column, slot)) = source.schema().slot(stats.position) else {
-        return Ok(None);
-    };
-    match (&stats.figures, slot) {
-        (Figures::Numbers(moments), _) => {
+fn input_encoding(file: &str, input: &InputSurvey, scaling: Scaling) -> Result<Option<InputEncoding>> {
+    match &input.figures {
+        Figures::Numbers(moments) => {
             if moments.count() == 0 {
                 return Ok(None);
             }
-            let (shift, scale) = scale_of(source.name(), &column.name, moments, scaling)?;
+            let (shift, scale) = scale_of(file, &input.name, moments, scaling)?;
             let fill = moments.mean();
-            Ok(Some(match &column.kind {
+            Ok(Some(match &input.kind {
                 ColumnKind::Grid(shape) => InputEncoding::Grid { shape: shape.clone(), shift, scale, fill },
                 _ => InputEncoding::Number { shift, scale, fill },
             }))
         }
-        (Figures::Codes(counts), Slot::Code(slot)) => {
-            let (categories, counts) = sorted(source.categories(slot), counts);
+        Figures::Categories(found) => {
+            let (categories, counts) = sorted(&found.names, &found.counts);
             let most = counts.iter().max().copied().unwrap_or(0);
             let fill = counts.iter().position(|&count| count == most);
             Ok(fill.filter(|_| most > 0).map(|fill| InputEncoding::OneHot { categories, fill }))
         }
-        (Figures::Codes(_), _) => Ok(None), // codes are only collected for code slots
     }
 }
 
@@ -132,23 +121,17 @@ fn scale_of(file: &str, column: &str, moments: &Moments, scaling: Scaling) -> Re
     Err(unlearnable(file, what, "bring them to a usual range first, or choose no scaling"))
 }
 
-fn target_encoding(
-    source: &dyn Source,
-    options: &FitOptions,
-    positions: &[usize],
-    collected: &Collected,
-) -> Result<TargetEncoding> {
-    let (file, schema) = (source.name(), source.schema());
-    let columns: Vec<String> =
-        positions.iter().filter_map(|&i| schema.columns().get(i)).map(|c| c.name.clone()).collect();
-    match &collected.targets {
-        TargetStats::Codes { slot, counts } => {
-            let (labels, counts) = sorted(source.categories(*slot), counts);
+fn target_encoding(file: &str, survey: &Survey, options: &FitOptions) -> Result<TargetEncoding> {
+    let columns = survey.target_names();
+    match &survey.targets {
+        TargetSurvey::Categories(found) => {
+            let (labels, counts) = sorted(&found.names, &found.counts);
             classes(file, columns, false, labels, counts)
         }
-        TargetStats::Numbers { moments, values, one_hot, .. } => {
-            let raw = matches!(schema.targets(), Targets::Raw(_));
-            let numeric = NumericTargets { file, schema, columns, moments, values, one_hot, rows: collected.rows };
+        TargetSurvey::Numbers { moments, values, one_hot } => {
+            let raw = matches!(survey.said, Targets::Raw(_));
+            let numeric =
+                NumericTargets { file, said: survey.said, columns, moments, values, one_hot, rows: survey.rows };
             match numeric.columns.len() {
                 0 => Ok(TargetEncoding::Numbers { columns: Vec::new() }),
                 1 if raw => numeric.one_raw(options),
@@ -181,7 +164,7 @@ fn classes(
 /// Numeric target columns and what is known about them.
 struct NumericTargets<'a> {
     file: &'a str,
-    schema: &'a Schema,
+    said: Targets,
     columns: Vec<String>,
     moments: &'a [Moments],
     values: &'a Values,
@@ -199,7 +182,7 @@ impl NumericTargets<'_> {
         });
         let classify = match options.task {
             Some(task) => task == Task::Classify,
-            None => self.schema.targets() == Targets::Label || few && self.values.all_whole(),
+            None => self.said == Targets::Label || few && self.values.all_whole(),
         };
         match (classify, found) {
             (false, _) => self.numbers(options.target_scaling),

@@ -1,11 +1,10 @@
-//! The one pass over the rows that an encoder is fitted in.
+//! The one pass over the rows in which all is found that an encoder is made of.
 
-use super::Encoder;
 use super::collect::{Collected, INPUT_HINT, TARGET_HINT, input_stats, is_missing, missing_value, target_stats};
-use super::finish;
 use super::options::{FitOptions, MissingPolicy};
 use super::roles::{self, Roles};
 use super::strata::Strata;
+use super::survey::Survey;
 use crate::data::chunk::Chunk;
 use crate::data::schema::Schema;
 use crate::data::source::Source;
@@ -15,13 +14,13 @@ use crate::error::Result;
 /// Rows per chunk of the pass.
 const CHUNK_ROWS: usize = 1 << 10;
 
-pub(super) fn fit(source: &mut dyn Source, options: &FitOptions) -> Result<Encoder> {
+pub(super) fn survey(source: &mut dyn Source, options: &FitOptions) -> Result<Survey> {
     options.split.check()?;
     let name = source.name().to_owned();
     let schema = source.schema().clone();
     let roles = roles::assign(&name, &schema, &source.reading(), options)?;
     let collected = Pass::new(&name, &schema, &roles, options)?.run(source)?;
-    finish::encoder(source, options, roles, collected)
+    Ok(collected.survey(source, roles))
 }
 
 /// The pass over the rows.

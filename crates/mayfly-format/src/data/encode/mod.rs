@@ -7,6 +7,7 @@ mod decode;
 mod finish;
 mod fit;
 mod labels;
+mod merge;
 mod options;
 mod plain;
 mod remarks;
@@ -14,6 +15,7 @@ mod roles;
 mod rows;
 mod stats;
 mod strata;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ pub use decode::Outputs;
 pub use options::{ExtraColumns, FitOptions, MissingPolicy, Scaling, Task, Want};
 pub use plain::{ClassNames, PlainOptions};
 pub use rows::{Batch, EncodedRows, RowOptions};
+pub use survey::Survey;
 
 /// Turns rows of a data file into `f32` inputs and targets, and network outputs into labels or values.
 ///
@@ -249,7 +252,7 @@ impl Encoder {
     /// What is wrong with the file; options that do not fit it; and [`FormatError::Unlearnable`](crate::FormatError::Unlearnable),
     /// such as a single class or no input column.
     pub fn fit(source: &mut dyn Source, options: &FitOptions) -> Result<Self> {
-        fit::fit(source, options)
+        Survey::take(source, options)?.encoder(source.name(), options)
     }
 
     /// Whether columns of other files are matched by name or by position.

@@ -1,9 +1,12 @@
 //! Figures of a column, collected in one pass.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::survey::sums_to_at_most;
+
 /// Count, mean, variance and range of a stream of finite numbers: Welford 1962; merging by Chan, Golub and LeVeque 1979.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Moments {
     count: u64,
     mean: f64,
@@ -47,8 +50,11 @@ impl Moments {
         0
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         let count = self.count + other.count;
+        if other.count == 0 {
+            return; // a share of nothing is not a number
+        }
         let difference = other.mean - self.mean;
         let share = other.count as f64 / count as f64;
         self.mean += difference * share;
@@ -56,6 +62,17 @@ impl Moments {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.count = count;
+    }
+
+    /// Whether there are numbers of which these are the figures. That they are too large for a mean is said where one is wanted.
+    pub(super) fn is_sound(&self) -> bool {
+        if self.count == 0 {
+            return *self == Self::default();
+        }
+        let slack = 1e-9 * self.min.abs().max(self.max.abs()); // the mean of equal numbers may be off by rounding
+        let within = (self.min - slack..=self.max + slack).contains(&self.mean) || !self.mean.is_finite();
+        let ordered = self.min <= self.max && self.min.is_finite() && self.max.is_finite();
+        ordered && within && (self.spread >= 0.0 || self.spread.is_nan())
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -91,7 +108,7 @@ fn sum_by_lanes(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// The different values of a numeric column and how often each occurs, up to a limit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Values {
     counts: BTreeMap<Ordered, u64>,
     limit: usize,
@@ -100,7 +117,7 @@ pub(super) struct Values {
 }
 
 /// A finite number by value; both zeros are one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Ordered(f64);
 
 impl Ord for Ordered {
@@ -145,6 +162,21 @@ impl Values {
         }
     }
 
+    /// Adds those of another place.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.whole &= other.whole;
+        if other.overflowed {
+            self.overflowed = true;
+            self.counts.clear();
+        }
+        other.counts.iter().for_each(|(value, &times)| self.add(value.0, times));
+    }
+
+    /// Whether these are numbers, of as many rows at most.
+    pub(super) fn fit(&self, rows: u64) -> bool {
+        self.counts.keys().all(|key| key.0.is_finite()) && sums_to_at_most(self.counts.values().copied(), rows)
+    }
+
     /// The values in ascending order with their counts, unless there were more than the limit.
     pub(super) fn all(&self) -> Option<Vec<(f64, u64)>> {
         (!self.overflowed).then(|| self.counts.iter().map(|(key, &count)| (key.0, count)).collect())
@@ -157,7 +189,7 @@ impl Values {
 }
 
 /// Watches whether in every row exactly one of several columns is 1 and the others are all 0, or all −1.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct OneHot {
     low: Option<f64>,
     broken: bool,
@@ -180,6 +212,22 @@ impl OneHot {
         if let Some(count) = largest(row).and_then(|class| self.largest.get_mut(class)) {
             *count += times;
         }
+    }
+
+    /// Adds the rows of another place, of as many columns.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.broken |= other.broken || matches!((self.low, other.low), (Some(a), Some(b)) if a != b);
+        self.low = self.low.or(other.low);
+        self.largest.iter_mut().zip(&other.largest).for_each(|(sum, count)| *sum += count);
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.largest.len()
+    }
+
+    /// Whether it is of so many rows at most.
+    pub(super) fn fits(&self, rows: u64) -> bool {
+        self.low.is_none_or(f64::is_finite) && sums_to_at_most(self.largest.iter().copied(), rows)
     }
 
     pub(super) fn is_one_hot(&self) -> bool {

@@ -1,0 +1,213 @@
+//! What the rows of a file are like, and of several files as if they were one: all that an encoder is made of.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::options::FitOptions;
+use super::stats::{Moments, OneHot, Values};
+use super::{Encoder, LeftOut, Reason, finish, fit, merge};
+use crate::data::schema::{ColumnKind, Names, Targets};
+use crate::data::source::Source;
+use crate::data::value::Decimal;
+use crate::error::{FormatError, Result};
+
+/// Rows that are claimed at most: more are not counted by a file, and sums of counts stay exact.
+const MOST_ROWS: u64 = 1 << 48;
+
+/// What one pass over a data file finds: the kinds of its columns, counts, means, extremes, categories and classes, but no row.
+///
+/// Surveys of files in several places are [merged](Survey::merge), and make [one encoder](Survey::encoder), as if all rows were in one file.
+/// It is plain data and may come from elsewhere: [`check`](Survey::check) refuses what no file looks like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    pub(super) names: Names,
+    /// Which columns the format says are the targets.
+    pub(super) said: Targets,
+    pub(super) inputs: Vec<InputSurvey>,
+    pub(super) target_columns: Vec<TargetColumn>,
+    pub(super) targets: TargetSurvey,
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) rows: u64,
+    pub(super) training_rows: u64,
+    pub(super) missing_tokens: Option<Vec<String>>,
+    pub(super) decimal: Option<Decimal>,
+}
+
+/// An input column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct InputSurvey {
+    pub(super) name: String,
+    pub(super) position: usize,
+    pub(super) kind: ColumnKind,
+    pub(super) missing: u64,
+    pub(super) figures: Figures,
+}
+
+/// A target column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct TargetColumn {
+    pub(super) name: String,
+    pub(super) position: usize,
+}
+
+/// Figures of an input column, over the training rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Figures {
+    Numbers(Moments),
+    Categories(Categories),
+}
+
+/// Names of categories or classes, in the order in which they were met, and how often each occurs in training rows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Categories {
+    pub(super) names: Vec<String>,
+    pub(super) counts: Vec<u64>,
+}
+
+/// Figures of the targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum TargetSurvey {
+    /// One column of classes by name.
+    Categories(Categories),
+    /// Columns of numbers.
+    Numbers { moments: Vec<Moments>, values: Values, one_hot: OneHot },
+}
+
+impl Survey {
+    /// Looks at a file, in one pass.
+    ///
+    /// # Errors
+    /// As [`Encoder::fit`], but for what is not learnable: of one class, or without a training row, a file may be one of several.
+    pub fn take(source: &mut dyn Source, options: &FitOptions) -> Result<Self> {
+        fit::survey(source, options)
+    }
+
+    /// The survey of all these files as if they were one. Counts, extremes, categories and classes are exact; means and deviations differ from those of one file by rounding.
+    ///
+    /// Columns are matched by name, and those of the first are in the order of the inputs. A column that has no value in a file is what it is
+    /// in the others; one that is left out anywhere is left out. `label` of each is what messages call it.
+    ///
+    /// # Errors
+    /// [`FormatError::MissingColumn`], and [`FormatError::Disagreement`] where a column is numbers here and categories there; with both labels.
+    pub fn merge<'a>(surveys: impl IntoIterator<Item = (&'a str, &'a Self)>) -> Result<Option<Self>> {
+        merge::merge(surveys)
+    }
+
+    /// An encoder of what was found. `label` stands for the file in messages.
+    ///
+    /// # Errors
+    /// [`FormatError::Unlearnable`], such as a single class; [`FormatError::NoRows`]; options that do not fit.
+    pub fn encoder(self, label: &str, options: &FitOptions) -> Result<Encoder> {
+        finish::encoder(label, self, options)
+    }
+
+    /// Rows that are trained on.
+    pub fn training_rows(&self) -> u64 {
+        self.training_rows
+    }
+
+    /// The columns to predict, by name.
+    pub fn target_names(&self) -> Vec<String> {
+        self.target_columns.iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Columns that are neither inputs nor targets, with the reason.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// The names of all columns.
+    pub(super) fn column_names(&self) -> Vec<String> {
+        let inputs = self.inputs.iter().map(|input| (input.position, &input.name));
+        let left_out = self.left_out.iter().map(|left| (left.position, &left.name));
+        let targets = self.target_columns.iter().map(|target| (target.position, &target.name));
+        let mut all: Vec<(usize, &String)> = inputs.chain(left_out).chain(targets).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Refuses what no file looks like: a survey may come from another machine. `label` stands for it in messages.
+    ///
+    /// # Errors
+    /// [`FormatError::Malformed`].
+    pub fn check(&self, label: &str) -> Result<()> {
+        let refuse = |expected: &str| {
+            Err(FormatError::malformed(label, crate::Position::File, expected, &"something else in the survey"))
+        };
+        if self.rows > MOST_ROWS || self.training_rows > self.rows {
+            return refuse("not more rows to train on than rows, and no more than 2^48");
+        }
+        let mut seen = HashMap::new();
+        if self.column_names().into_iter().any(|name| seen.insert(name, ()).is_some()) {
+            return refuse("every column once");
+        }
+        let fits = |input: &InputSurvey| match (&input.figures, &input.kind) {
+            (Figures::Numbers(moments), ColumnKind::Numeric) => {
+                moments.count() <= self.training_rows && moments.is_sound()
+            }
+            (Figures::Numbers(moments), ColumnKind::Grid(shape)) => {
+                let cells = shape.iter().try_fold(1_u64, |all, len| all.checked_mul(*len as u64));
+                let most = cells.and_then(|cells| cells.checked_mul(self.training_rows));
+                most.is_some_and(|most| moments.count() <= most) && moments.is_sound()
+            }
+            (Figures::Categories(categories), ColumnKind::Categorical) => categories.fit(self.training_rows),
+            _ => false,
+        };
+        if !self.inputs.iter().all(fits) {
+            return refuse("columns with figures of their kind, of as many rows as there are");
+        }
+        let targets_fit = match &self.targets {
+            TargetSurvey::Categories(categories) => {
+                self.target_columns.len() == 1 && categories.fit(self.training_rows)
+            }
+            TargetSurvey::Numbers { moments, values, one_hot } => {
+                let columns = self.target_columns.len();
+                columns == moments.len()
+                    && columns == one_hot.columns()
+                    && moments.iter().all(|one| one.count() <= self.training_rows && one.is_sound())
+                    && values.fit(self.training_rows)
+                    && one_hot.fits(self.training_rows)
+            }
+        };
+        if !targets_fit {
+            return refuse("targets with figures of as many rows as there are");
+        }
+        Ok(())
+    }
+}
+
+impl Categories {
+    /// A count for each name, of as many rows at most.
+    fn fit(&self, rows: u64) -> bool {
+        self.names.len() == self.counts.len() && sums_to_at_most(self.counts.iter().copied(), rows)
+    }
+
+    /// Adds those of another place.
+    pub(super) fn add(&mut self, other: &Self) {
+        let mut at: HashMap<String, usize> =
+            self.names.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
+        for (name, count) in other.names.iter().zip(&other.counts) {
+            match at.get(name) {
+                Some(&at) => self.counts.get_mut(at).into_iter().for_each(|sum| *sum += count),
+                None => {
+                    at.insert(name.clone(), self.names.len());
+                    self.names.push(name.clone());
+                    self.counts.push(*count);
+                }
+            }
+        }
+    }
+}
+
+/// Whether counts are of so many rows at most.
+pub(super) fn sums_to_at_most(mut counts: impl Iterator<Item = u64>, rows: u64) -> bool {
+    counts.try_fold(0_u64, u64::checked_add).is_some_and(|sum| sum <= rows)
+}
+
+impl LeftOut {
+    /// Whether it is left out for there being nothing in it, which may be otherwise elsewhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reason == Reason::Empty
+    }
+}
