@@ -93,6 +93,12 @@ pub enum LearnError {
         /// Its id.
         id: Digest,
     },
+    /// Whoever called for the run does not take this node's rows.
+    #[error("this node's rows do not go with those of others: {reason}")]
+    Refused {
+        /// Why, in its words.
+        reason: String,
+    },
     /// The node is ending.
     #[error("the node is ending")]
     Stopped,

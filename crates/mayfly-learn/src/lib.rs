@@ -8,8 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod call;
+mod calls;
 mod combine;
 mod error;
+mod how;
 mod hub;
 mod links;
 mod local;
@@ -26,8 +29,10 @@ mod store;
 mod worker;
 
 pub use body::Body;
+pub use call::{Call, CallId};
 pub use combine::{Combine, Combined};
 pub use error::{LearnError, Result};
+pub use how::How;
 pub use hub::{Hub, HubConfig};
 pub use links::{Directory, TOPIC};
 pub use local::Local;

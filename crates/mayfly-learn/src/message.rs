@@ -1,6 +1,7 @@
 //! What nodes say to each other besides bodies.
 
-use crate::RunId;
+use crate::{CallId, RunId};
+use mayfly_format::data::Survey;
 use mayfly_swarm::learn::{Digest, Message, Roster};
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,10 @@ pub(crate) enum Ask {
     Say { run: RunId, message: Message },
     /// A body or a state is wanted.
     Fetch { run: RunId, digest: Digest },
-    /// The record of a run is wanted.
+    /// The record of a run is wanted, or a call.
     Record { run: RunId },
+    /// What the rows of a node are like that answers a call.
+    Survey { call: CallId, survey: Box<Survey> },
     /// A node wants to be there from the beginning, with so many rows.
     Enrol { run: RunId, rows: u64 },
 }
@@ -21,6 +24,7 @@ impl Ask {
     pub(crate) fn run(&self) -> RunId {
         match self {
             Self::Say { run, .. } | Self::Fetch { run, .. } | Self::Record { run } | Self::Enrol { run, .. } => *run,
+            Self::Survey { call, .. } => *call,
         }
     }
 }
@@ -36,6 +40,12 @@ pub(crate) enum Answer {
     NotHere,
     /// The record.
     Record(Vec<u8>),
+    /// A call: what is asked for is not known before it is answered.
+    Call(Vec<u8>),
+    /// The run that came of the call.
+    Run(RunId),
+    /// It cannot be used, for this reason.
+    Refused(String),
     /// The run has not begun.
     NotYet,
     /// It has, with these.

@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize};
 /// How a run goes at a node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The run.
+    /// The run; of a call that waits, the call.
     pub run: String,
+    /// The call that it came of: it may be called by this name too.
+    pub call: Option<String>,
+    /// Of a call that waits: how many have answered, where that is known.
+    pub answers: Option<usize>,
+    /// Of a call that waits: how many are waited for.
+    pub awaited: Option<usize>,
     /// What people call it.
     pub name: String,
     /// Its mode.

@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 /// Most members of a run: all to all is for small swarms, and larger ones need trees that are not there yet.
 pub const MEMBERS: usize = 32;
 /// Most bytes of a record: it travels in one message.
-const RECORD_BYTES: usize = 2 << 20;
+pub(crate) const RECORD_BYTES: usize = 2 << 20;
 
 /// What is trained, how, and from where. Whoever has another record is in another run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

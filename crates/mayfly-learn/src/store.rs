@@ -5,12 +5,14 @@
 use crate::local::Saved;
 use crate::shard::Shard;
 use crate::{LearnError, Result, Run, RunId};
+use mayfly_base::NodeId;
 use mayfly_base::atomic::{self, Access};
+use mayfly_format::data::Survey;
 use mayfly_swarm::learn::{Digest, Kept, Roster};
 use mayfly_wire::{from_payload, to_payload};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +23,9 @@ const KEPT: &str = "kept";
 const ROSTER: &str = "roster";
 const LOCAL: &str = "local";
 const MEMBERS: &str = "members";
+const CALL: &str = "call";
+const SURVEYS: &str = "surveys";
+const BEGUN: &str = "begun";
 const BODY: &str = "body-";
 const STATE: &str = "state-";
 const DRAFT: &str = "draft-";
@@ -147,6 +152,41 @@ impl Store {
 
     pub(crate) fn members(&self) -> Result<Option<usize>> {
         self.read_value(MEMBERS)
+    }
+
+    /// A call, in a folder of its own.
+    pub(crate) fn write_call(&self, bytes: &[u8]) -> Result<()> {
+        self.write(CALL, bytes)
+    }
+
+    pub(crate) fn call(&self) -> Result<Option<Vec<u8>>> {
+        self.read(CALL)
+    }
+
+    /// What nodes say of their rows, at whoever made the call.
+    pub(crate) fn write_surveys(&self, surveys: &BTreeMap<NodeId, Survey>) -> Result<()> {
+        self.write_value(SURVEYS, surveys)
+    }
+
+    pub(crate) fn surveys(&self) -> Result<Option<BTreeMap<NodeId, Survey>>> {
+        self.read_value(SURVEYS)
+    }
+
+    /// The run that came of the call.
+    pub(crate) fn write_begun(&self, run: RunId) -> Result<()> {
+        self.write_value(BEGUN, &run)
+    }
+
+    pub(crate) fn begun(&self) -> Result<Option<RunId>> {
+        self.read_value(BEGUN)
+    }
+
+    /// Removes the folder.
+    pub(crate) fn remove_all(&self) -> Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &self.folder)(error)),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn write_roster(&self, roster: &Roster) -> Result<()> {

@@ -1,153 +1,16 @@
-//! Real nodes in one process: threads that train, folders, messages and bodies over a network in memory.
+//! Runs of real nodes: kills, latecomers, what does not fit.
 
 mod common;
 
-use common::{accuracy, adamw, config, network};
-use mayfly_base::NodeId;
-use mayfly_format::data::{Encoder, FitOptions, OpenOptions, open};
-use mayfly_learn::{Directory, Hub, HubConfig, Mode, ModelState, Progress, Run, RunId, Shard, TOPIC};
+use common::accuracy;
+use common::world::{PATIENCE, World, end, peer, progress, until};
+use mayfly_learn::{Hub, Mode, Shard, TOPIC};
+use mayfly_nn::InMemory;
 use mayfly_nn::tabular::FileOptions;
-use mayfly_nn::{InMemory, Network, NetworkSpec};
 use mayfly_swarm::learn::Digest;
-use mayfly_wire::{MemoryEndpoint, MemoryNet, Peer, Transport, WireError};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use mayfly_wire::{Transport, WireError};
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// Who is up, as tests say.
-#[derive(Clone, Default)]
-struct Up(Arc<Mutex<Vec<Peer>>>);
-
-struct Seen {
-    up: Up,
-    me: NodeId,
-}
-
-impl Directory for Seen {
-    fn peers(&self) -> Vec<Peer> {
-        let all = self.up.0.lock().expect("not poisoned");
-        all.iter().filter(|peer| peer.id != self.me).copied().collect()
-    }
-}
-
-/// Some nodes, one table, a part of its rows for each.
-struct World {
-    net: MemoryNet,
-    up: Up,
-    folder: TempDir,
-    table: PathBuf,
-    encoder: Encoder,
-    rows: InMemory,
-    nodes: usize,
-}
-
-fn peer(i: usize) -> Peer {
-    Peer { id: NodeId([i as u8 + 1; 32]), addr: SocketAddr::from(([127, 0, 0, 1], 1000 + i as u16)) }
-}
-
-impl World {
-    fn new(nodes: usize) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let rows = common::rows(600, 1);
-        let table = folder.path().join("rows.csv");
-        let line = |row: usize| {
-            let x = &rows.inputs()[row * common::INPUTS..(row + 1) * common::INPUTS];
-            let class = if rows.targets()[row * 2] > 0.5 { "in" } else { "out" };
-            format!("{},{},{},{},{class}\n", x[0], x[1], x[2], x[3])
-        };
-        let text: String = (0..rows.len()).map(line).collect();
-        std::fs::write(&table, format!("a,b,c,d,class\n{text}")).expect("a table");
-        let mut source = open(&table, &OpenOptions::default()).expect("a table");
-        let encoder = Encoder::fit(source.as_mut(), &FitOptions::default()).expect("an encoder");
-        Self { net: MemoryNet::new(1), up: Up::default(), folder, table, encoder, rows, nodes }
-    }
-
-    fn folder(&self, i: usize) -> PathBuf {
-        self.folder.path().join(format!("node-{i}"))
-    }
-
-    fn start(&self, i: usize) -> Hub<MemoryEndpoint> {
-        let peer = peer(i);
-        let endpoint = self.net.endpoint(peer.id, peer.addr);
-        let mut up = self.up.0.lock().expect("not poisoned");
-        if !up.contains(&peer) {
-            up.push(peer);
-        }
-        let directory = Arc::new(Seen { up: self.up.clone(), me: peer.id });
-        Hub::start(endpoint, HubConfig { folder: self.folder(i), directory })
-    }
-
-    /// As if its process were killed: nothing more is done, and nothing is said.
-    fn kill(&self, i: usize, hub: Hub<MemoryEndpoint>) {
-        hub.stop();
-        self.up.0.lock().expect("not poisoned").retain(|other| *other != peer(i));
-        for other in (0..self.nodes).filter(|other| *other != i) {
-            self.net.cut(peer(i).id, peer(other).id);
-            self.net.heal(peer(i).id, peer(other).id);
-        }
-    }
-
-    fn shard(&self, i: usize) -> Shard {
-        let rows = (0..600).filter(|row| row % self.nodes as u64 == i as u64).collect();
-        Shard { file: self.table.clone(), rows: Some(rows), reading: FileOptions::default() }
-    }
-
-    fn run(&self, mode: Mode, rounds: u64) -> (Run, ModelState) {
-        let network = self.network();
-        let mut run = Run::new("test", mode, rounds, &network, &config(adamw(), 20), self.encoder.clone());
-        run.local_steps = if mode == Mode::Sync { 1 } else { 5 };
-        let first = run.first_state(&network);
-        (run, first)
-    }
-
-    fn network(&self) -> Network {
-        let mut spec: NetworkSpec = network().spec().clone();
-        spec.input = vec![self.encoder.input_width()];
-        Network::new(spec, 1).expect("a network")
-    }
-
-    /// All start, the first founds, the others join.
-    fn begin(&self, run: &Run, first: &ModelState) -> (RunId, Vec<Hub<MemoryEndpoint>>) {
-        let hubs: Vec<_> = (0..self.nodes).map(|i| self.start(i)).collect();
-        let id = hubs[0].found(run, first, self.shard(0), self.nodes).expect("a run");
-        for (i, hub) in hubs.iter().enumerate().skip(1) {
-            hub.join(id, self.shard(i)).expect("not there yet");
-        }
-        (id, hubs)
-    }
-}
-
-/// For what takes a second or two.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-fn progress(hub: &Hub<MemoryEndpoint>) -> Progress {
-    hub.progress().pop().unwrap_or_default()
-}
-
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn end(id: RunId, hubs: &[Hub<MemoryEndpoint>]) -> Vec<f32> {
-    let begun = Instant::now();
-    until("the end of the run", || {
-        let all: Vec<Progress> = hubs.iter().map(progress).collect();
-        assert!(begun.elapsed() < PATIENCE, "the end of the run: {all:#?}");
-        let failed = all.iter().find_map(|progress| progress.error.clone());
-        assert_eq!(failed, None);
-        all.iter().all(|progress| progress.is_over)
-    })
-    .await;
-    let states: Vec<ModelState> = hubs.iter().map(|hub| hub.state(id).expect("a state")).collect();
-    assert!(states.iter().all(|state| state.digest() == states[0].digest()), "not the same everywhere");
-    states[0].params().to_vec()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_modes_end_with_one_network() {

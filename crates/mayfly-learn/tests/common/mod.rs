@@ -1,6 +1,8 @@
 //! A run on rows that are made up: points of a square, in two classes, with a corner that is hard to get at.
 #![allow(dead_code)]
 
+pub mod world;
+
 use mayfly_base::Rng;
 use mayfly_format::data::{Encoder, FitOptions, OpenOptions, open};
 use mayfly_learn::{Mode, Run, Split};

@@ -1,0 +1,72 @@
+//! How nodes learn together: a mode, and what is not as usual in it.
+
+use crate::{Mode, Run};
+use mayfly_format::data::Encoder;
+use mayfly_nn::{BatchRows, Network, TrainConfig};
+use serde::{Deserialize, Serialize};
+
+/// What is asked of a run besides its network. What is not said is as usual in the mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct How {
+    /// Who exchanges what.
+    pub mode: Mode,
+    /// Passes over all rows, where rounds are not given.
+    pub epochs: u64,
+    /// Rounds.
+    pub rounds: Option<u64>,
+    /// Steps at each node between two rounds.
+    pub local_steps: Option<u64>,
+    /// The rate of the outer step.
+    pub outer_lr: Option<f64>,
+    /// A round is closed when so many have reported.
+    pub min_reports: Option<usize>,
+    /// Nobody counts for more of a round, from three members on.
+    pub max_share: f64,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Local,
+            epochs: 15,
+            rounds: None,
+            local_steps: None,
+            outer_lr: None,
+            min_reports: None,
+            max_share: 0.5,
+        }
+    }
+}
+
+impl How {
+    /// Steps at each node between two rounds.
+    pub fn local_steps(&self) -> u64 {
+        self.local_steps.unwrap_or_else(|| self.mode.local_steps())
+    }
+
+    /// Rounds after which `members` nodes together have passed `rows` rows as often as is asked for.
+    pub fn rounds(&self, config: &TrainConfig, members: usize, rows: u64) -> u64 {
+        let batch = match config.batch {
+            BatchRows::Rows(batch) => batch as u64,
+            BatchRows::Full => rows,
+        };
+        let a_round = batch.saturating_mul(self.local_steps()).saturating_mul(members as u64).max(1);
+        self.rounds.unwrap_or_else(|| self.epochs.saturating_mul(rows).div_ceil(a_round).max(1))
+    }
+
+    /// The record of a run of so many rounds.
+    pub fn run(&self, name: &str, rounds: u64, network: &Network, config: &TrainConfig, encoder: Encoder) -> Run {
+        let mut run = Run::new(name, self.mode, rounds, network, config, encoder);
+        run.local_steps = self.local_steps();
+        run.min_reports = self.min_reports;
+        run.max_share = self.max_share;
+        match self.outer_lr {
+            Some(rate) => {
+                let outer = run.outer.with_rate(rate);
+                run.with_outer(outer, network)
+            }
+            None => run,
+        }
+    }
+}
