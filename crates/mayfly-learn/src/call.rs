@@ -65,6 +65,7 @@ impl Call {
         if self.members == 0 || self.members > MEMBERS {
             return Err(LearnError::option("members", self.members, format!("1 to {MEMBERS} nodes learn together")));
         }
+        self.how.check()?;
         self.options.check()?;
         Ok(self.first.check("the survey of the call")?)
     }

@@ -1,6 +1,6 @@
 //! How nodes learn together: a mode, and what is not as usual in it.
 
-use crate::{Mode, Run};
+use crate::{LearnError, Mode, Result, Run};
 use mayfly_format::data::Encoder;
 use mayfly_nn::{BatchRows, Network, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,14 @@ impl How {
     /// Steps at each node between two rounds.
     pub fn local_steps(&self) -> u64 {
         self.local_steps.unwrap_or_else(|| self.mode.local_steps())
+    }
+
+    /// Refuses settings that make no sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.epochs == 0 {
+            return Err(LearnError::option("epochs", 0, "at least 1 is wanted"));
+        }
+        self.mode.check(self.rounds.unwrap_or(1), self.local_steps(), self.outer_lr.unwrap_or(1.0), self.max_share)
     }
 
     /// Rounds after which `members` nodes together have passed `rows` rows as often as is asked for.

@@ -60,6 +60,25 @@ impl Mode {
         if self == Self::Sync { 1 } else { 50 }
     }
 
+    /// Refuses settings that make no sense.
+    pub(crate) fn check(self, rounds: u64, local_steps: u64, outer_lr: f64, max_share: f64) -> Result<()> {
+        let refuse = |option, got: String, want: &str| Err(LearnError::option(option, got, want));
+        if rounds == 0 {
+            return refuse("rounds", "0".into(), "at least 1 is wanted");
+        }
+        if local_steps == 0 || (self == Self::Sync && local_steps != 1) {
+            let want = "at least 1 is wanted, and just 1 in mode sync";
+            return refuse("local steps", local_steps.to_string(), want);
+        }
+        if !(outer_lr > 0.0 && outer_lr.is_finite()) {
+            return refuse("outer lr", outer_lr.to_string(), "a number above 0 is wanted");
+        }
+        if !(max_share > 0.0 && max_share <= 1.0) {
+            return refuse("max share", max_share.to_string(), "more than 0 and at most 1 is wanted");
+        }
+        Ok(())
+    }
+
     /// How strongly a node is pulled towards where the round began.
     pub fn proximal(self) -> f32 {
         if self == Self::Fedprox { 0.1 } else { 0.0 }

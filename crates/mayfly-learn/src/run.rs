@@ -147,24 +147,9 @@ impl Run {
     /// [`LearnError::Option`].
     pub fn check(&self) -> Result<()> {
         let refuse = |option, got: String, want: &str| Err(LearnError::option(option, got, want));
-        if self.rounds == 0 {
-            return refuse("rounds", "0".into(), "at least 1 is wanted");
-        }
-        if self.local_steps == 0 || (self.mode == Mode::Sync && self.local_steps != 1) {
-            return refuse(
-                "local steps",
-                self.local_steps.to_string(),
-                "at least 1 is wanted, and just 1 in mode sync",
-            );
-        }
+        self.mode.check(self.rounds, self.local_steps, self.outer.rate(), self.max_share)?;
         if !(self.proximal >= 0.0 && self.proximal.is_finite()) {
             return refuse("proximal", self.proximal.to_string(), "0 or more is wanted");
-        }
-        if !(self.outer.rate() > 0.0 && self.outer.rate().is_finite()) {
-            return refuse("outer lr", self.outer.rate().to_string(), "a number above 0 is wanted");
-        }
-        if !(self.max_share > 0.0 && self.max_share <= 1.0) {
-            return refuse("max share", self.max_share.to_string(), "more than 0 and at most 1 is wanted");
         }
         if self.config.schedule != Schedule::Constant {
             return refuse("schedule", format!("{:?}", self.config.schedule), "a constant rate is wanted");

@@ -15,7 +15,7 @@ mod weights;
 pub use file::FileOptions;
 pub use kind::ModelKind;
 pub use options::{ClassWeights, ColumnUse, TrainOptions};
-pub use plan::{Plan, plan, survey, survey_like};
+pub use plan::{Plan, plan, plan_like, survey, survey_like};
 pub use predictor::{LoadOptions, Predictor};
 pub use trained::{Course, Growth, Summary, Trained};
 pub use training::{Opened, Parts, RowCounts, Training, TrainingObserver, train, train_with};

@@ -1,6 +1,6 @@
 //! A training of rows that are in several places: what each place is like, and the network and the way to train it that follow from all.
 use super::options::TrainOptions;
-use super::settings::Settings;
+use super::settings::{Settings, refuse};
 use super::weights::class_weights;
 use crate::error::{NnError, Result};
 use crate::network::Network;
@@ -52,13 +52,30 @@ pub fn survey_like(path: impl AsRef<Path>, first: &Survey, options: &TrainOption
 /// As [`survey`], rows that are not learnable, and networks that grow or need the targets to be made.
 pub fn plan(survey: Survey, label: &str, options: &TrainOptions) -> Result<Plan> {
     let settings = settings(options)?;
-    let rows = usize::try_from(survey.training_rows()).unwrap_or(usize::MAX);
     let encoder = survey.encoder(label, &all_rows(&settings))?;
-    let fixed = settings.config(&encoder, rows).filter(|config| !config.algorithm.is_fann());
-    let Some(mut config) = fixed else {
-        let what = "cannot be cascade or one of FANN's here, which need all rows in one place: choose adamw, adam, sgd or another one";
-        return Err(NnError::misfit("algorithm", what));
-    };
+    plan_encoded(encoder, options, &settings)
+}
+
+/// As [`plan`], for rows that are encoded as others were, of about as many.
+///
+/// # Errors
+/// As [`plan`], and options that say what columns are.
+pub fn plan_like(encoder: Encoder, options: &TrainOptions) -> Result<Plan> {
+    let given = [
+        ("target", !options.target.is_empty()),
+        ("ignore", !options.ignore.is_empty()),
+        ("task", options.task.is_some()),
+        ("id", !options.id.is_empty()),
+        ("kinds", !options.kinds.is_empty()),
+        ("positive", options.positive.is_some()),
+    ];
+    refuse(&given, "does not go with an encoder that is given: its columns are settled")?;
+    plan_encoded(encoder, options, &settings(options)?)
+}
+
+fn plan_encoded(encoder: Encoder, options: &TrainOptions, settings: &Settings) -> Result<Plan> {
+    let rows = usize::try_from(encoder.training_rows()).unwrap_or(usize::MAX);
+    let mut config = settings.config(&encoder, rows).ok_or_else(needs_rows)?;
     if let Some(wanted) = &options.class_weights {
         let counts = || Ok(encoder.class_counts().to_vec());
         config.class_weights = Some(class_weights(wanted, encoder.labels(), counts)?);
@@ -70,7 +87,13 @@ fn settings(options: &TrainOptions) -> Result<Settings> {
     if options.from.is_some() {
         return Err(NnError::misfit("from", "has its columns settled: there is nothing to find out"));
     }
-    Settings::choose(options, None)
+    let settings = Settings::choose(options, None)?;
+    if settings.is_fann() { Err(needs_rows()) } else { Ok(settings) }
+}
+
+fn needs_rows() -> NnError {
+    let what = "cannot be cascade or one of FANN's algorithms, which need all rows in one place: choose adamw, adam, sgd or another one";
+    NnError::misfit("algorithm", what)
 }
 
 /// No row is held out.
@@ -108,11 +131,11 @@ mod tests {
         let all = Survey::merge([("a", &first), ("b", &second)]).unwrap().unwrap();
         let plan = plan(all, "all", &options()).unwrap();
         let want = Opened::open(&whole, &options()).unwrap().read().unwrap().into_parts().unwrap();
-        assert_eq!((&plan.config, plan.network.spec()), (&want.config, want.network.spec()));
-        assert_eq!(plan.network.params(), want.network.params());
+        assert_eq!((&plan.config, plan.network.spec()), (&want.plan.config, want.plan.network.spec()));
+        assert_eq!(plan.network.params(), want.plan.network.params());
         assert_eq!(
             (plan.encoder.labels(), plan.encoder.class_counts()),
-            (want.encoder.labels(), want.encoder.class_counts())
+            (want.plan.encoder.labels(), want.plan.encoder.class_counts())
         );
         assert!(plan.config.class_weights.is_some_and(|weights| weights[0] != weights[1]));
     }
@@ -134,10 +157,17 @@ mod tests {
         let all = survey(file(&folder, "w", &rows(0, 15)), &TrainOptions::default()).unwrap();
         for algorithm in ["cascade", "rprop"] {
             let options = TrainOptions { algorithm: Some(algorithm.into()), ..TrainOptions::default() };
-            let error = plan(all.clone(), "all", &options).unwrap_err().to_string();
-            assert!(error.contains("need all rows in one place"), "{error}");
+            let looked = survey(folder.path().join("w"), &options).map(drop);
+            for refused in [looked, plan(all.clone(), "all", &options).map(drop)] {
+                let error = refused.unwrap_err().to_string();
+                assert!(error.contains("need all rows in one place"), "{error}");
+            }
         }
         let options = TrainOptions { from: Some("m.mayfly".into()), ..TrainOptions::default() };
         assert!(survey(file(&folder, "x", &rows(0, 15)), &options).unwrap_err().to_string().contains("from"));
+        let encoder = plan(all, "all", &TrainOptions::default()).unwrap().encoder;
+        let options = TrainOptions { target: vec!["size".into()], ..TrainOptions::default() };
+        assert!(plan_like(encoder.clone(), &options).unwrap_err().to_string().contains("target"));
+        assert_eq!(plan_like(encoder.clone(), &TrainOptions::default()).unwrap().encoder, encoder);
     }
 }

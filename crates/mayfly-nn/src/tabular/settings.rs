@@ -114,7 +114,7 @@ impl Settings {
     }
 
     /// Whether FANN would train it so.
-    fn is_fann(&self) -> bool {
+    pub(super) fn is_fann(&self) -> bool {
         self.algorithm.as_ref().is_none_or(Algorithm::is_fann)
     }
 
@@ -221,7 +221,7 @@ impl Settings {
 }
 
 /// Refuses the first option that was given.
-fn refuse(given: &[(&'static str, bool)], what: &str) -> Result<()> {
+pub(super) fn refuse(given: &[(&'static str, bool)], what: &str) -> Result<()> {
     match given.iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(NnError::misfit(option, what)),
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! From a data file to a trained network.
 use super::base::Base;
 use super::options::TrainOptions;
+use super::plan::Plan;
 use super::rows::{Origin, Part, Rows, SMALL, is_small};
 use super::settings::Settings;
 use super::trained::{Course, Growth, Summary, Trained};
@@ -76,12 +77,8 @@ pub struct Training {
 /// A training taken apart, for whoever trains in a way of their own.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// The network before it has learnt anything.
-    pub network: Network,
-    /// How it is trained.
-    pub config: TrainConfig,
-    /// How raw rows become inputs.
-    pub encoder: Encoder,
+    /// The network, and how it is trained.
+    pub plan: Plan,
     /// The rows to learn from.
     pub training: InMemory,
     /// Which rows of the file these are, from 0.
@@ -239,7 +236,8 @@ impl Training {
             return Err(NnError::misfit("algorithm", "cannot be cascade here: a network of fixed size is needed"));
         };
         let (training, test) = (rows.training.into_memory()?, rows.test.into_memory()?);
-        Ok(Parts { network, config: *config, encoder: rows.encoder, training, row_numbers: rows.numbers, test })
+        let plan = Plan { network, config: *config, encoder: rows.encoder };
+        Ok(Parts { plan, training, row_numbers: rows.numbers, test })
     }
 
     /// Trains, and measures what came of it.

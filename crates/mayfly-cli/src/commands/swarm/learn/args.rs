@@ -3,7 +3,7 @@
 use crate::commands::swarm::target::Target;
 use crate::commands::train::args::TrainArgs;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
-use mayfly_learn::{MEMBERS, Mode, Split};
+use mayfly_learn::{How, MEMBERS, Mode, Split};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,10 +52,6 @@ impl Args for LearnArgs {
 /// On processes of this machine.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    #[command(flatten)]
-    pub train: TrainArgs,
-    #[command(flatten)]
-    pub how: HowArgs,
     /// Processes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=MEMBERS as i64))]
     pub nodes: u16,
@@ -71,6 +67,10 @@ pub struct DemoArgs {
     /// Do not train on all rows in one place, and at each node alone, to compare with
     #[arg(long)]
     pub no_compare: bool,
+    #[command(flatten)]
+    pub how: HowArgs,
+    #[command(flatten, next_help_heading = "Training")]
+    pub train: TrainArgs,
 }
 
 /// How nodes learn together.
@@ -85,7 +85,7 @@ pub struct HowArgs {
     /// Rate at which the mean of what changed is followed [default: 0.7 in mode local, 0.01 in fedadam, 1 in fedavg and fedprox]
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     pub outer_lr: Option<f64>,
-    /// Rounds [default: so many that all rows are passed --epochs times]
+    /// Rounds [default: so many that all rows are passed --epochs times, which is 15 unless told]
     #[arg(long, value_name = "N")]
     pub rounds: Option<u64>,
     /// Close a round when so many have reported, instead of waiting for all that are up
@@ -96,9 +96,18 @@ pub struct HowArgs {
     pub max_share: f64,
 }
 
+impl HowArgs {
+    /// The same, in the library's words.
+    pub fn how(&self, epochs: Option<usize>) -> How {
+        let HowArgs { mode, local_steps, outer_lr, rounds, min_reports, max_share } = *self;
+        let epochs = epochs.map_or(How::default().epochs, |epochs| epochs as u64);
+        How { mode, epochs, rounds, local_steps, outer_lr, min_reports, max_share }
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub enum LearnCommand {
-    /// Begin a run on the nodes of a swarm: this node's rows are DATA, and the others join with theirs
+    /// Begin a run on the nodes of a swarm: this node's rows are DATA, and the others join with theirs. What the rows of all are like (counts, means, categories, no row) is found out first
     Start(Box<StartArgs>),
     /// Take part in a run with the rows of a file
     Join {
@@ -132,16 +141,19 @@ pub enum LearnCommand {
 
 #[derive(Args, Debug)]
 pub struct StartArgs {
-    #[command(flatten)]
-    pub train: TrainArgs,
-    #[command(flatten)]
-    pub how: HowArgs,
     /// Begin when so many nodes are there, this one included; others may still join later
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=MEMBERS as i64))]
     pub members: u16,
     /// The node's folder
     #[arg(long = "node", value_name = "DIR", default_value = "mayfly-node")]
     pub node: PathBuf,
+    /// Take the columns, categories, classes and scales of a model, and ask no node what its rows are like
+    #[arg(long, value_name = "MODEL", conflicts_with = "from")]
+    pub schema: Option<PathBuf>,
+    #[command(flatten)]
+    pub how: HowArgs,
+    #[command(flatten, next_help_heading = "Training")]
+    pub train: TrainArgs,
 }
 
 /// A process that is killed, and when.

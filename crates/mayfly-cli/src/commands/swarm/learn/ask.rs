@@ -3,12 +3,14 @@
 use crate::commands::swarm::Node;
 use anyhow::{Context, Result, bail};
 use mayfly_format::data::Encoder;
-use mayfly_learn::{Hub, Mode, Run, RunId, Shard};
+use mayfly_learn::{Call, How, Hub, Mode, Run, RunId, Shard};
 use mayfly_nn::tabular::{ModelKind, Predictor};
 use mayfly_nn::{Model, Network, TrainConfig};
+use mayfly_swarm::learn::Digest;
 use mayfly_wire::{Endpoint, Lane};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// A node's part in runs.
@@ -23,9 +25,20 @@ const FEWEST_DIGITS: usize = 8;
 #[serde(tag = "do", rename_all = "lowercase")]
 pub enum LearnAsk {
     Found(Box<Found>),
-    Join { run: String, shard: Shard },
+    /// A file with the call, and the rows of this node.
+    Call {
+        call: PathBuf,
+        shard: Shard,
+    },
+    Join {
+        run: String,
+        shard: Shard,
+    },
     Progress,
-    Save { run: String, path: PathBuf },
+    Save {
+        run: String,
+        path: PathBuf,
+    },
 }
 
 /// What a run is made of.
@@ -34,12 +47,8 @@ pub struct Found {
     /// A model file with the network that it begins with, and its encoder.
     pub model: PathBuf,
     pub name: String,
-    pub mode: Mode,
     pub rounds: u64,
-    pub local_steps: u64,
-    pub outer_lr: Option<f64>,
-    pub min_reports: Option<usize>,
-    pub max_share: f64,
+    pub how: How,
     pub config: TrainConfig,
     pub members: usize,
     pub shard: Shard,
@@ -48,17 +57,7 @@ pub struct Found {
 impl Found {
     /// The record of the run.
     pub fn run(&self, network: &Network, encoder: Encoder) -> Run {
-        let mut run = Run::new(&self.name, self.mode, self.rounds, network, &self.config, encoder);
-        run.local_steps = self.local_steps;
-        run.min_reports = self.min_reports;
-        run.max_share = self.max_share;
-        match self.outer_lr {
-            Some(rate) => {
-                let outer = run.outer.with_rate(rate);
-                run.with_outer(outer, network)
-            }
-            None => run,
-        }
+        self.how.run(&self.name, self.rounds, network, &self.config, encoder)
     }
 }
 
@@ -66,22 +65,33 @@ pub async fn answer(runtime: &Node, hub: &LearnHub, ask: LearnAsk) -> Result<Val
     match ask {
         LearnAsk::Found(found) => {
             let id = self::found(hub, &found)?;
-            let about = json!({ "name": found.name, "mode": found.mode, "rounds": found.rounds, "by": runtime.status().id.to_string() });
-            runtime.write(format!("{PREFIX}{id}").as_bytes(), about.to_string().into_bytes()).await?;
-            Ok(json!({ "run": id.to_string() }))
+            publish(runtime, id, &found.name, found.how.mode).await
+        }
+        LearnAsk::Call { call, shard } => {
+            let bytes = std::fs::read(&call).with_context(|| format!("cannot read {}", call.display()))?;
+            let call = Call::from_bytes(&bytes, Digest::of(&bytes))?;
+            let id = hub.call(&call, shard)?;
+            publish(runtime, id, &call.name, call.how.mode).await
         }
         LearnAsk::Join { run, shard } => {
-            let id = called(runtime, &run)?;
+            let id = called(runtime, hub, &run)?;
             hub.join(id, shard)?;
             Ok(json!({ "run": id.to_string() }))
         }
         LearnAsk::Progress => Ok(json!({ "runs": hub.progress() })),
         LearnAsk::Save { run, path } => {
-            let id = called(runtime, &run)?;
+            let id = called(runtime, hub, &run)?;
             let notes = save(hub, id, &path)?;
             Ok(json!({ "run": id.to_string(), "model": path, "notes": notes }))
         }
     }
+}
+
+/// Lets all nodes know the name of a run, or of the call that it will come of.
+async fn publish(runtime: &Node, id: RunId, name: &str, mode: Mode) -> Result<Value> {
+    let about = json!({ "name": name, "mode": mode, "by": runtime.status().id.to_string() });
+    runtime.write(format!("{PREFIX}{id}").as_bytes(), about.to_string().into_bytes()).await?;
+    Ok(json!({ "run": id.to_string() }))
 }
 
 fn found(hub: &LearnHub, found: &Found) -> Result<RunId> {
@@ -92,8 +102,8 @@ fn found(hub: &LearnHub, found: &Found) -> Result<RunId> {
     Ok(hub.found(&run, &run.first_state(network), found.shard.clone(), found.members)?)
 }
 
-/// The one run whose name is this, or starts with it.
-fn called(runtime: &Node, name: &str) -> Result<RunId> {
+/// The one run whose name, or whose call's name, is this or starts with it.
+fn called(runtime: &Node, hub: &LearnHub, name: &str) -> Result<RunId> {
     let name = name.to_ascii_lowercase();
     if let Ok(id) = name.parse() {
         return Ok(id);
@@ -102,9 +112,10 @@ fn called(runtime: &Node, name: &str) -> Result<RunId> {
         bail!("{name} is no run's name: 64 hexadecimal digits, or the first {FEWEST_DIGITS} of them at least");
     }
     let keys = runtime.keys(format!("{PREFIX}{name}").as_bytes(), None, 2);
-    let ids: Vec<RunId> =
-        keys.iter().filter_map(|key| std::str::from_utf8(key).ok()?.strip_prefix(PREFIX)?.parse().ok()).collect();
-    match ids[..] {
+    let known = keys.iter().filter_map(|key| Some(std::str::from_utf8(key).ok()?.strip_prefix(PREFIX)?.to_owned()));
+    let here = hub.progress().into_iter().map(|progress| progress.run).filter(|run| run.starts_with(&name));
+    let ids: BTreeSet<RunId> = known.chain(here).filter_map(|name| name.parse().ok()).collect();
+    match ids.into_iter().collect::<Vec<_>>()[..] {
         [id] => Ok(id),
         [] => bail!("no run's name starts with {name}, as far as this node knows"),
         _ => bail!("the names of several runs start with {name}, so give more of it"),

@@ -46,7 +46,7 @@ pub fn compare(prepared: &Prepared, shards: &[InMemory]) -> Result<Compared> {
     let seconds = begun.elapsed().as_secs_f64();
     let score_of = |network: &Network| {
         let (rows, over) = yardstick(prepared);
-        Ok::<_, anyhow::Error>(score(&measure(network, &prepared.parts.encoder, rows, over)?))
+        Ok::<_, anyhow::Error>(score(&measure(network, &prepared.parts.plan.encoder, rows, over)?))
     };
     let mut best_alone = f64::NEG_INFINITY;
     if shards.len() > 1 {
@@ -58,8 +58,8 @@ pub fn compare(prepared: &Prepared, shards: &[InMemory]) -> Result<Compared> {
 }
 
 fn train(prepared: &Prepared, rows: &InMemory) -> Result<Network> {
-    let config = TrainConfig { epochs: prepared.epochs, patience: None, ..prepared.parts.config.clone() };
-    let mut trainer = Trainer::new(prepared.parts.network.clone(), config)?;
+    let config = TrainConfig { epochs: prepared.epochs, patience: None, ..prepared.parts.plan.config.clone() };
+    let mut trainer = Trainer::new(prepared.parts.plan.network.clone(), config)?;
     let mut rows = rows.clone();
     for _ in 0..prepared.epochs {
         trainer.epoch(&mut rows, None)?;

@@ -24,7 +24,7 @@ pub fn run(args: &DemoArgs, ui: Ui) -> Result<()> {
     let mut files = Files::reading([("the data", &*args.train.data)])?;
     let model = args.train.output.as_deref().map(|path| files.writing("-o", path, super::MODEL)).transpose()?;
     files.refuse_json(ui)?;
-    let prepared = Prepared::of(&args.train, ui)?;
+    let prepared = Prepared::of(&args.train, &args.how, ui)?;
     let (report, network) = learn(args, &prepared, nodes, ui)?;
     if let Some(output) = &model {
         save(&prepared, network, output, ui)?;
@@ -39,15 +39,9 @@ pub fn run(args: &DemoArgs, ui: Ui) -> Result<()> {
 fn learn(args: &DemoArgs, prepared: &Prepared, nodes: usize, ui: Ui) -> Result<(Report, Network)> {
     let parts = divide(prepared, args.split, nodes)?;
     let folder = tempfile::tempdir()?;
-    let (rows, seed) = (prepared.parts.training.len(), prepared.parts.config.seed);
-    let found = prepared.found(
-        &args.how,
-        folder.path(),
-        nodes,
-        prepared.rounds(&args.how, nodes, rows),
-        shard(prepared, &parts[0]),
-    )?;
-    let (rounds, local_steps) = (found.rounds, found.local_steps);
+    let (rows, seed) = (prepared.parts.training.len(), prepared.parts.plan.config.seed);
+    let found = prepared.found(folder.path(), nodes, shard(prepared, &parts[0]))?;
+    let (rounds, local_steps) = (found.rounds, found.how.local_steps());
     let compared = if args.no_compare { None } else { Some(compared(prepared, &parts, ui)?) };
     let (progress, network, history) = match args.simulate {
         Some(_) => {
@@ -62,7 +56,7 @@ fn learn(args: &DemoArgs, prepared: &Prepared, nodes: usize, ui: Ui) -> Result<(
         }
     };
     let (on, over) = yardstick(prepared);
-    let measured = measure(&network, &prepared.parts.encoder, on, over)?;
+    let measured = measure(&network, &prepared.parts.plan.encoder, on, over)?;
     let passed = rounds as f64 * (local_steps as usize * prepared.batch() * nodes) as f64;
     let (passes, parameters) = (passed / rows as f64, network.params().len());
     let (mode, split) = (args.how.mode, args.split);
@@ -72,8 +66,8 @@ fn learn(args: &DemoArgs, prepared: &Prepared, nodes: usize, ui: Ui) -> Result<(
 
 fn save(prepared: &Prepared, network: Network, output: &Output, ui: Ui) -> Result<()> {
     let kind = Kind::of(output.path()).unwrap_or(Kind::Model(ModelKind::Native));
-    let model = Model::new(network).with_encoder(&prepared.parts.encoder)?;
-    let predictor = Predictor::new(model, Some(prepared.parts.encoder.clone()))?;
+    let model = Model::new(network).with_encoder(&prepared.parts.plan.encoder)?;
+    let predictor = Predictor::new(model, Some(prepared.parts.plan.encoder.clone()))?;
     convert::write(&Loaded::from(predictor), kind, output, "model", ui)
 }
 

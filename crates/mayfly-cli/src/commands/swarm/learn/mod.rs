@@ -10,6 +10,7 @@ mod processes;
 mod report;
 mod rows;
 mod simulate;
+mod start;
 mod words;
 
 use super::control::{Ask, Client};
@@ -17,11 +18,10 @@ use super::target::Target;
 use crate::support::output::{Extensions, Files};
 use crate::support::ui::Ui;
 use anyhow::{Context, Result};
-use args::{LearnArgs, LearnCommand, StartArgs};
+use args::{LearnArgs, LearnCommand};
 use ask::LearnAsk;
 use mayfly_learn::Shard;
 use mayfly_nn::tabular::FileOptions;
-use prepare::Prepared;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +46,7 @@ async fn ask(node: &Path, learn: LearnAsk) -> Result<Value> {
 
 async fn talk(command: LearnCommand, ui: Ui) -> Result<()> {
     match command {
-        LearnCommand::Start(args) => start(&args, ui).await,
+        LearnCommand::Start(args) => start::start(&args, ui).await,
         LearnCommand::Join { run, shard, target } => {
             let file = shard.canonicalize().with_context(|| format!("cannot read {}", shard.display()))?;
             let shard = Shard { file, rows: None, reading: FileOptions::default() };
@@ -81,30 +81,6 @@ async fn talk(command: LearnCommand, ui: Ui) -> Result<()> {
             files.result(ui, &format!("written to {place}"), &saved)
         }
     }
-}
-
-async fn start(args: &StartArgs, ui: Ui) -> Result<()> {
-    let prepared = Prepared::of(&args.train, ui)?;
-    let members = usize::from(args.members);
-    // The others' rows are not known here: that they have as many is a guess.
-    let rounds = prepared.rounds(&args.how, members, prepared.parts.training.len() * members);
-    let folder = tempfile::tempdir()?;
-    let shard = prepared.shard(Some(prepared.parts.row_numbers.clone()));
-    let found = prepared.found(&args.how, folder.path(), members, rounds, shard)?;
-    let answer = ask(&args.node, LearnAsk::Found(Box::new(found))).await?;
-    let run = answer["run"].as_str().unwrap_or_default();
-    let others = match members - 1 {
-        0 => String::new(),
-        1 => format!(
-            "; it begins when another node says: mayfly swarm learn join {} --shard DATA",
-            &run[..10.min(run.len())]
-        ),
-        n => format!(
-            "; it begins when {n} other nodes say: mayfly swarm learn join {} --shard DATA",
-            &run[..10.min(run.len())]
-        ),
-    };
-    ui.result(&format!("run {run}, {rounds} rounds{others}"), &answer)
 }
 
 async fn watch(target: &Target, ui: Ui) -> Result<()> {

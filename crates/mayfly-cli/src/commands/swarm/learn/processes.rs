@@ -32,7 +32,7 @@ pub async fn play(
     ui: Ui,
 ) -> Result<(Vec<Progress>, Network)> {
     let (nodes, rounds) = (parts.len(), found.rounds);
-    ui.note(format!("starting {nodes} processes; {}, {rounds} rounds …", words(found.mode, found.local_steps)));
+    ui.note(format!("starting {nodes} processes; {}, {rounds} rounds …", words(&found.how)));
     let mut crew = Crew::start(nodes, "mesh", None).await?;
     crew.wait_for_all(ASSEMBLE).await?;
     let path = found.model.with_file_name("together.mayfly");

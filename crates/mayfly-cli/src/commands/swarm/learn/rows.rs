@@ -8,8 +8,8 @@ use mayfly_nn::InMemory;
 /// The places, among the training rows, of each node's.
 pub fn divide(prepared: &Prepared, split: Split, nodes: usize) -> Result<Vec<Vec<usize>>> {
     let training = &prepared.parts.training;
-    let classes = Split::classes(training.targets(), prepared.parts.encoder.target_width());
-    let of = split.assign(&classes, nodes, prepared.parts.config.seed)?;
+    let classes = Split::classes(training.targets(), prepared.parts.plan.encoder.target_width());
+    let of = split.assign(&classes, nodes, prepared.parts.plan.config.seed)?;
     let mut parts = vec![Vec::new(); nodes];
     of.iter().enumerate().for_each(|(row, node)| parts[*node].push(row));
     Ok(parts)

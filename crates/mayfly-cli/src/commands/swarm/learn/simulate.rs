@@ -26,14 +26,14 @@ pub struct Came {
 }
 
 pub fn simulate(prepared: &Prepared, found: &Found, parts: &[Vec<usize>], seed: u64, ui: Ui) -> Result<Came> {
-    let run = found.run(&prepared.parts.network, prepared.parts.encoder.clone());
+    let run = found.run(&prepared.parts.plan.network, prepared.parts.plan.encoder.clone());
     let shards: Vec<_> = parts.iter().map(|rows| part(&prepared.parts.training, rows)).collect::<Result<_>>()?;
     let rows: Vec<u64> = shards.iter().map(|shard| shard.len() as u64).collect();
     let nodes = shards.len();
-    ui.note(format!("{nodes} simulated nodes; {}, {} rounds …", words(found.mode, found.local_steps), found.rounds));
-    let work = Simulated::new(&run, &prepared.parts.network, shards)?;
-    let parameters = prepared.parts.network.params().len() as u64;
-    let train = (found.local_steps * prepared.batch() as u64 * parameters * FLOPS / FLOPS_PER_MS).max(1);
+    ui.note(format!("{nodes} simulated nodes; {}, {} rounds …", words(&found.how), found.rounds));
+    let work = Simulated::new(&run, &prepared.parts.plan.network, shards)?;
+    let parameters = prepared.parts.plan.network.params().len() as u64;
+    let train = (found.how.local_steps() * prepared.batch() as u64 * parameters * FLOPS / FLOPS_PER_MS).max(1);
     let learner = run.learner_config(Digest::of(&run.to_bytes()?));
     let config = SimConfig { nodes, seed, learner, train_ms: (train, train + train / 5), ..SimConfig::default() };
     let mut sim = Sim::new(config, work);

@@ -11,11 +11,20 @@ pub fn runs(answer: &Value) -> String {
 
 fn run(progress: &Value) -> String {
     let text = |name: &str| progress[name].as_str().unwrap_or_default().to_owned();
-    let id: String = text("run").chars().take(10).collect();
+    let name = progress["call"].as_str().map_or_else(|| text("run"), str::to_owned);
+    let id: String = name.chars().take(10).collect();
     if let Some(error) = progress["error"].as_str() {
         return format!("{id}  ended here: {}", crate::support::text::plain(error));
     }
     let number = |name: &str| progress[name].as_u64().unwrap_or(0);
+    if let Some(awaited) = progress["awaited"].as_u64() {
+        let answered = progress["answers"].as_u64().map_or_else(String::new, |n| format!(" {n} of"));
+        return format!(
+            "{id}  {}, {}: waits until{answered} {awaited} nodes have said what their rows are like",
+            text("name"),
+            text("mode")
+        );
+    }
     let members = number("members");
     if members == 0 {
         return format!("{id}  {}, {}: waits for others", text("name"), text("mode"));
