@@ -140,7 +140,8 @@ impl Call {
         let rows = all.training_rows();
         let plan = plan(all, "the rows of all nodes", &self.options)?;
         let rounds = self.how.rounds(&plan.config, surveys.len(), rows);
-        let run = self.how.run(&self.name, rounds, &plan.network, &plan.config, plan.encoder);
+        let config = self.how.inner(&plan.config, &self.options);
+        let run = self.how.run(&self.name, rounds, &plan.network, &config, plan.encoder);
         run.check()?;
         let state = run.first_state(&plan.network);
         Ok((run, state))

@@ -1,8 +1,10 @@
 //! The next state, from the one before and what nodes sent.
 
 use crate::local::network_of;
-use crate::state::ModelState;
+use crate::pace::Seen;
+use crate::state::{ModelState, Mover};
 use crate::{Body, LearnError, Mode, Result, Run};
+use mayfly_base::NodeId;
 use mayfly_nn::{TrainConfig, Trainer};
 use mayfly_swarm::learn::Mean;
 use std::ops::Range;
@@ -47,25 +49,27 @@ impl Combine {
         self.len
     }
 
-    /// The next state. `contributions` are what each counts, in the order of nodes, and `body` gets the bytes of one by its place.
+    /// The next state. `shares` are who contributed and what each counts, in the order of nodes, and `body` gets the bytes of one by its place.
     ///
     /// # Errors
     /// [`LearnError::Contribution`] for the first that cannot be used; those of `body`.
     pub fn combine(
         &mut self,
         state: &ModelState,
-        shares: &[f64],
+        shares: &[(NodeId, f64)],
         body: &mut dyn FnMut(usize) -> Result<Vec<u8>>,
     ) -> Result<Combined> {
         let mut mean = Mean::new(self.len);
         let (mut square, mut whole) = (0.0, None);
-        for (i, share) in shares.iter().enumerate() {
+        let mut seen = state.pace().map(|_| Seen::new(self.running.clone()));
+        for (i, (node, share)) in shares.iter().enumerate() {
             let bytes = body(i)?;
             let unusable = |error: LearnError| LearnError::of_contribution(i, error);
             match Body::from_bytes(&bytes, self.len).map_err(unusable)? {
                 Body::Update(values) => {
                     square += share * norm_square(values.iter().map(|value| f64::from(*value)));
                     mean.add(&values, *share).map_err(|error| unusable(error.into()))?;
+                    seen.iter_mut().for_each(|seen| seen.add(*node, *share, &values));
                 }
                 Body::Whole(values) if shares.len() == 1 => whole = Some(values),
                 Body::Whole(_) => {
@@ -74,13 +78,24 @@ impl Combine {
             }
         }
         if let Some(params) = whole {
-            return Ok(Combined { state: self.replace(state, params)?, agreement: 1.0 });
+            let state = self.paced(self.replace(state, params)?, state, seen);
+            return Ok(Combined { state, agreement: 1.0 });
         }
-        let total: f64 = shares.iter().sum();
+        let total: f64 = shares.iter().map(|(_, share)| share).sum();
         let mean = mean.finish();
         let agreement = if square > 0.0 { norm_square(mean.iter().copied()) * total / square } else { 1.0 };
-        let state = self.step(state, &mean)?;
-        Ok(Combined { state, agreement })
+        let next = self.step(state, &mean)?;
+        Ok(Combined { state: self.paced(next, state, seen), agreement })
+    }
+
+    /// With the steps of the next round, where these are a part of the state.
+    fn paced(&self, next: ModelState, before: &ModelState, seen: Option<Seen>) -> ModelState {
+        match (self.run.mover(), before.pace(), seen) {
+            (Mover::Paced(outer, bounds), Some(pace), Some(seen)) => {
+                ModelState::Paced { state: next.into_outer(&outer), pace: pace.next(seen, &bounds) }
+            }
+            _ => next,
+        }
     }
 
     /// A node that is alone has trained: there is nothing to combine.

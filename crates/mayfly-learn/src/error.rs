@@ -26,6 +26,12 @@ pub enum LearnError {
         /// Why.
         reason: String,
     },
+    /// A state that no run comes to.
+    #[error("this is no state of the run: {reason}")]
+    State {
+        /// Why.
+        reason: String,
+    },
     /// An update or a state that does not fit the network.
     #[error("{what} has {got} bytes where {want} are expected")]
     Length {

@@ -2,8 +2,13 @@
 
 use crate::{LearnError, Mode, Result, Run};
 use mayfly_format::data::Encoder;
-use mayfly_nn::{BatchRows, Network, TrainConfig};
+use mayfly_nn::tabular::TrainOptions;
+use mayfly_nn::{Algorithm, BatchRows, Network, Sgd, TrainConfig};
 use serde::{Deserialize, Serialize};
+
+/// The rate of gradient descent in mode auto, and the bound on a gradient's length.
+const AUTO_LR: f32 = 0.1;
+const AUTO_CLIP: f32 = 1.0;
 
 /// What is asked of a run besides its network. What is not said is as usual in the mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +33,7 @@ pub struct How {
 impl Default for How {
     fn default() -> Self {
         Self {
-            mode: Mode::Local,
+            mode: Mode::Auto,
             epochs: 15,
             rounds: None,
             local_steps: None,
@@ -40,6 +45,16 @@ impl Default for How {
 }
 
 impl How {
+    /// How each node trains: in mode auto, where nothing else is asked for, by gradient descent without a momentum, which is that of the outer step.
+    pub fn inner(&self, config: &TrainConfig, options: &TrainOptions) -> TrainConfig {
+        let is_chosen = options.algorithm.is_some() || options.weight_decay.is_some();
+        if self.mode != Mode::Auto || is_chosen {
+            return config.clone();
+        }
+        let sgd = Sgd { lr: options.lr.unwrap_or(AUTO_LR), momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        TrainConfig { algorithm: Algorithm::Sgd(sgd), clip_norm: Some(AUTO_CLIP), ..config.clone() }
+    }
+
     /// Steps at each node between two rounds.
     pub fn local_steps(&self) -> u64 {
         self.local_steps.unwrap_or_else(|| self.mode.local_steps())
@@ -53,19 +68,23 @@ impl How {
         self.mode.check(self.rounds.unwrap_or(1), self.local_steps(), self.outer_lr.unwrap_or(1.0), self.max_share)
     }
 
-    /// Rounds after which `members` nodes together have passed `rows` rows as often as is asked for.
+    /// Rounds after which `members` nodes together have passed `rows` rows as often as is asked for. In mode auto so many steps of each node, and as many rounds at most.
     pub fn rounds(&self, config: &TrainConfig, members: usize, rows: u64) -> u64 {
         let batch = match config.batch {
             BatchRows::Rows(batch) => batch as u64,
             BatchRows::Full => rows,
         };
-        let a_round = batch.saturating_mul(self.local_steps()).saturating_mul(members as u64).max(1);
+        let steps = if self.mode == Mode::Auto { 1 } else { self.local_steps() };
+        let a_round = batch.saturating_mul(steps).saturating_mul(members as u64).max(1);
         self.rounds.unwrap_or_else(|| self.epochs.saturating_mul(rows).div_ceil(a_round).max(1))
     }
 
     /// The record of a run of so many rounds.
     pub fn run(&self, name: &str, rounds: u64, network: &Network, config: &TrainConfig, encoder: Encoder) -> Run {
         let mut run = Run::new(name, self.mode, rounds, network, config, encoder);
+        if self.mode == Mode::Auto {
+            run = run.with_steps(self.local_steps(), self.rounds.is_none().then_some(rounds), network);
+        }
         run.local_steps = self.local_steps();
         run.min_reports = self.min_reports;
         run.max_share = self.max_share;

@@ -136,8 +136,8 @@ impl Local {
         if self.run.proximal > 0.0 {
             self.trainer.set_penalty(Some(Penalty::new(self.run.proximal, start)))?;
         }
-        let mut loss = 0.0;
-        for _ in 0..self.run.local_steps {
+        let (mut loss, count) = (0.0, state.pace().map_or(self.run.local_steps, |pace| pace.steps));
+        for _ in 0..count {
             if !goes_on() {
                 return Ok(None);
             }
@@ -152,6 +152,6 @@ impl Local {
             true => Body::Whole(params.to_vec()),
             false => Body::Update(params.iter().zip(start).map(|(new, old)| new - old).collect()),
         };
-        Ok(Some(Worked { body, loss: loss / self.run.local_steps as f64 }))
+        Ok(Some(Worked { body, loss: loss / count as f64 }))
     }
 }

@@ -11,6 +11,9 @@ use std::str::FromStr;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Mode {
+    /// As `local`, with gradient descent at each node, and as many steps between two exchanges as its rows are like those of others: 50 where they are alike, 2 where
+    /// they have nothing in common. That is measured in every round.
+    Auto,
     /// The mean gradient of every step, and one optimiser for all.
     Sync,
     /// Some steps at each node, and Nesterov's method on the mean of what they changed, exchanged all to all: DiLoCo (Douillard et al. 2023).
@@ -25,11 +28,12 @@ pub enum Mode {
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Sync, Self::Local, Self::Fedavg, Self::Fedprox, Self::Fedadam];
+    pub const ALL: [Self; 6] = [Self::Auto, Self::Sync, Self::Local, Self::Fedavg, Self::Fedprox, Self::Fedadam];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Sync => "sync",
             Self::Local => "local",
             Self::Fedavg => "fedavg",
@@ -41,7 +45,7 @@ impl Mode {
     /// Who gets bodies.
     pub fn exchange(self) -> Exchange {
         match self {
-            Self::Sync | Self::Local => Exchange::All,
+            Self::Auto | Self::Sync | Self::Local => Exchange::All,
             Self::Fedavg | Self::Fedprox | Self::Fedadam => Exchange::Leader,
         }
     }
@@ -50,12 +54,12 @@ impl Mode {
     pub fn outer(self) -> Outer {
         match self {
             Self::Sync | Self::Fedavg | Self::Fedprox => Outer::Plain { rate: 1.0 },
-            Self::Local => Outer::Nesterov { rate: 0.7, momentum: 0.9 },
+            Self::Auto | Self::Local => Outer::Nesterov { rate: 0.7, momentum: 0.9 },
             Self::Fedadam => Outer::Adam { rate: 1e-2, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
         }
     }
 
-    /// Steps between two exchanges, unless told.
+    /// Steps between two exchanges, unless told; in `auto` the most of them.
     pub fn local_steps(self) -> u64 {
         if self == Self::Sync { 1 } else { 50 }
     }

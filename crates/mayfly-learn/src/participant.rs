@@ -4,7 +4,7 @@ use crate::combine::{Combine, Combined};
 use crate::links::Links;
 use crate::message::Ask;
 use crate::progress::Progress;
-use crate::state::ModelState;
+use crate::state::{ModelState, Mover};
 use crate::store::{Kind, Store};
 use crate::worker::{Trained, Worker};
 use crate::{LearnError, Local, Result, Run, RunId};
@@ -95,6 +95,8 @@ pub(crate) struct Participant<T: Transport> {
     worker: Worker,
     trained: mpsc::UnboundedReceiver<(u64, Result<Trained>)>,
     combine: Arc<Mutex<Combine>>,
+    /// Parameters of the network.
+    len: usize,
     incoming: mpsc::Receiver<Incoming>,
     /// For what is done beside.
     back: mpsc::Sender<Incoming>,
@@ -131,8 +133,10 @@ impl<T: Transport> Participant<T> {
         let states = store.whole_states()?;
         let mut learner = Learner::new(me, run.learner_config(id), kept, states, Rng::new(seed), 0);
         learner.join(rows);
-        progress.send_modify(|progress| progress.rows = rows);
-        let combine = Arc::new(Mutex::new(Combine::new(&run)?));
+        let total = run.steps;
+        progress.send_modify(|progress| (progress.rows, progress.steps_total) = (rows, total));
+        let combine = Combine::new(&run)?;
+        let (len, combine) = (combine.parameters(), Arc::new(Mutex::new(combine)));
         let (peers, fresh, sent) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let begun = Instant::now();
         Ok(Self {
@@ -144,6 +148,7 @@ impl<T: Transport> Participant<T> {
             worker,
             trained,
             combine,
+            len,
             incoming,
             back,
             peers,
@@ -164,7 +169,9 @@ impl<T: Transport> Participant<T> {
     pub(crate) async fn take_part(mut self) {
         let mut stop = self.links.stopping();
         if self.learner.has_caught_up() {
-            self.reached(self.learner.round());
+            if let Err(error) = self.reached(self.learner.round()) {
+                tracing::error!(run = %self.id, %error, "the state that was reached cannot be read");
+            }
         }
         let turned = async {
             let first = self.learner.start();
@@ -309,7 +316,7 @@ impl<T: Transport> Participant<T> {
                     bodies.iter().try_for_each(|body| self.store.remove(Kind::Body, *body))?;
                     self.sent.values_mut().for_each(|sent| sent.retain(|body| !bodies.contains(body)));
                 }
-                Command::Reached(round) => self.reached(round),
+                Command::Reached(round) => self.reached(round)?,
             }
         }
         Ok(())
@@ -352,6 +359,9 @@ impl<T: Transport> Participant<T> {
     }
 
     fn train(&mut self, round: u64) {
+        if self.learner.is_over() {
+            return;
+        }
         let kept = self.learner.kept();
         self.worker.train(round, kept.state, kept.roster.members().len() == 1);
     }
@@ -366,7 +376,8 @@ impl<T: Transport> Participant<T> {
         });
     }
 
-    fn reached(&mut self, round: u64) {
+    fn reached(&mut self, round: u64) -> Result<()> {
+        self.end_if_last()?;
         self.fetching.clear();
         let kept = self.learner.kept();
         self.fresh.retain(|digest| *digest == kept.state);
@@ -384,6 +395,28 @@ impl<T: Transport> Participant<T> {
             progress.is_over = is_over;
             progress.seconds = self.begun.elapsed().as_secs_f64();
         });
+        Ok(())
+    }
+
+    /// In mode auto the state says how many steps nodes take, and when it is over.
+    fn end_if_last(&mut self) -> Result<()> {
+        let mover = self.run.mover();
+        if !matches!(mover, Mover::Paced(..)) {
+            return Ok(());
+        }
+        let digest = self.learner.kept().state;
+        let bytes = self.store.get(Kind::State, digest)?.ok_or(LearnError::NotHere { digest })?;
+        let state = ModelState::from_bytes(&bytes, &mover, self.len)?;
+        if state.is_last(&mover) {
+            self.learner.end();
+        }
+        if let Some(pace) = state.pace() {
+            let (steps, local_steps, drift) = (pace.done, pace.steps, pace.drift);
+            self.progress.send_modify(|progress| {
+                (progress.steps, progress.local_steps, progress.drift) = (steps, local_steps, drift);
+            });
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,14 @@ pub struct Progress {
     pub round_decided: u64,
     /// Rounds of the run.
     pub rounds: u64,
+    /// In mode auto: steps of each node so far.
+    pub steps: u64,
+    /// In mode auto: steps of each node at the end, where that is what ends the run.
+    pub steps_total: Option<u64>,
+    /// In mode auto: steps between two exchanges, at present.
+    pub local_steps: u64,
+    /// In mode auto: how much of what differs between nodes comes back from round to round; about 0 where rows are alike, near 1 where they are not.
+    pub drift: Option<f64>,
     /// Who takes part.
     pub members: usize,
     /// Rows of this node.

@@ -1,7 +1,7 @@
 //! The record of a run: what all who take part have in common.
 
 use crate::state::{ModelState, Mover};
-use crate::{LearnError, Mode, Result};
+use crate::{Bounds, LearnError, Mode, Result};
 use mayfly_format::data::Encoder;
 use mayfly_nn::{BatchRows, Network, NetworkSpec, Schedule, TrainConfig};
 use mayfly_swarm::learn::{Digest, LearnerConfig, Outer};
@@ -30,6 +30,8 @@ pub struct Run {
     pub rounds: u64,
     /// Steps at each node between two rounds.
     pub local_steps: u64,
+    /// In mode auto: steps of each node, after which the run ends if it has not before; `local_steps` are the most between two rounds.
+    pub steps: Option<u64>,
     /// What the mean of a round's updates does to the network; not used in `sync`.
     pub outer: Outer,
     /// How strongly a node is pulled towards where the round began.
@@ -59,6 +61,7 @@ impl Run {
             mode,
             rounds,
             local_steps: mode.local_steps(),
+            steps: None,
             outer: mode.outer(),
             proximal: mode.proximal(),
             max_share: 0.5,
@@ -70,6 +73,14 @@ impl Run {
         };
         run.first = run.first_state(network).digest();
         run
+    }
+
+    /// In mode auto, an end after so many steps of each node. The first state goes with it.
+    #[must_use]
+    pub fn with_steps(mut self, local_steps: u64, total: Option<u64>, network: &Network) -> Self {
+        (self.local_steps, self.steps) = (local_steps, total);
+        self.first = self.first_state(network).digest();
+        self
     }
 
     /// Another way to use the mean. The first state goes with it.
@@ -89,6 +100,7 @@ impl Run {
     pub fn mover(&self) -> Mover {
         match self.mode {
             Mode::Sync => Mover::Optimiser(self.config.algorithm.clone()),
+            Mode::Auto => Mover::Paced(self.outer, Bounds { most: self.local_steps, total: self.steps }),
             _ => Mover::Outer(self.outer),
         }
     }
@@ -150,6 +162,9 @@ impl Run {
         self.mode.check(self.rounds, self.local_steps, self.outer.rate(), self.max_share)?;
         if !(self.proximal >= 0.0 && self.proximal.is_finite()) {
             return refuse("proximal", self.proximal.to_string(), "0 or more is wanted");
+        }
+        if self.steps == Some(0) || (self.steps.is_some() && self.mode != Mode::Auto) {
+            return refuse("steps", format!("{:?}", self.steps), "a number above 0 is wanted, and only in mode auto");
         }
         if self.config.schedule != Schedule::Constant {
             return refuse("schedule", format!("{:?}", self.config.schedule), "a constant rate is wanted");

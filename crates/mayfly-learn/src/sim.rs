@@ -1,7 +1,8 @@
 //! Nodes that train real networks, in one process: what the simulator of `mayfly_swarm` turns.
 
 use crate::state::ModelState;
-use crate::{Combine, LearnError, Local, Result, Run};
+use crate::{Combine, LearnError, Local, Pace, Result, Run};
+use mayfly_base::NodeId;
 use mayfly_nn::{InMemory, Network};
 use mayfly_swarm::learn::Digest;
 use mayfly_swarm::learn::sim::{Unfit, Work};
@@ -42,6 +43,11 @@ impl Simulated {
         Ok(ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())?.params().to_vec())
     }
 
+    /// How many steps nodes take from a state, where that is a part of it.
+    pub fn pace(&self, state: &[u8]) -> Option<Pace> {
+        ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters()).ok()?.pace().cloned()
+    }
+
     fn body(&mut self, host: usize, state: &[u8]) -> Result<Vec<u8>> {
         let is_alone = self.nodes.len() == 1;
         let state = ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())?;
@@ -72,9 +78,15 @@ impl Work for Simulated {
         body
     }
 
-    fn combine(&mut self, state: &[u8], bodies: &[Vec<u8>], shares: &[f64]) -> core::result::Result<Vec<u8>, Unfit> {
+    fn combine(
+        &mut self,
+        state: &[u8],
+        bodies: &[Vec<u8>],
+        shares: &[(NodeId, f64)],
+    ) -> core::result::Result<Vec<u8>, Unfit> {
         let parts = [state].into_iter().chain(bodies.iter().map(Vec::as_slice));
-        let shares_bytes: Vec<u8> = shares.iter().flat_map(|share| share.to_le_bytes()).collect();
+        let shares_bytes: Vec<u8> =
+            shares.iter().flat_map(|(node, share)| [&node.0[..], &share.to_le_bytes()].concat()).collect();
         let names: Vec<u8> = parts.chain([&shares_bytes[..]]).flat_map(|part| Digest::of(part).0).collect();
         let name = Digest::of(&names);
         if let Some((known, next)) = &self.made
@@ -92,5 +104,18 @@ impl Work for Simulated {
         let next = combined.map_err(unfit)?.state.to_bytes();
         self.made = Some((name, next.clone()));
         Ok(next)
+    }
+
+    fn train_ms(&self, state: &[u8], usual: u64) -> u64 {
+        match self.pace(state) {
+            Some(pace) => (usual * pace.steps / self.run.local_steps).max(1),
+            None => usual,
+        }
+    }
+
+    fn is_last(&self, state: &[u8]) -> bool {
+        let mover = self.run.mover();
+        let state = ModelState::from_bytes(state, &mover, self.combine.parameters());
+        state.is_ok_and(|state| state.is_last(&mover))
     }
 }

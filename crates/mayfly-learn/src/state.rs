@@ -1,5 +1,6 @@
 //! What a round starts from: the network's parameters, and the moments of whatever moves them.
 
+use crate::pace::{Bounds, Pace};
 use crate::{LearnError, Result};
 use mayfly_nn::{Algorithm, Trainer};
 use mayfly_swarm::learn::{Digest, Outer, State};
@@ -9,6 +10,8 @@ use mayfly_swarm::learn::{Digest, Outer, State};
 pub enum Mover {
     /// The mean of what nodes changed.
     Outer(Outer),
+    /// The mean of what nodes changed, in as many steps as the pace says.
+    Paced(Outer, Bounds),
     /// The optimiser, along the mean gradient.
     Optimiser(Algorithm),
 }
@@ -18,6 +21,13 @@ pub enum Mover {
 pub enum ModelState {
     /// Moved by the mean of what nodes changed.
     Outer(State),
+    /// So too, and nodes take another number of steps in each round.
+    Paced {
+        /// Parameters and moments.
+        state: State,
+        /// The steps.
+        pace: Pace,
+    },
     /// Moved by the optimiser, along the mean gradient.
     Optimiser {
         /// The network.
@@ -38,7 +48,23 @@ impl ModelState {
                 Self::Optimiser { params: params.to_vec(), arrays, steps: 0 }
             }
             Mover::Outer(outer) => Self::Outer(State::new(params.to_vec(), outer)),
+            Mover::Paced(outer, bounds) => {
+                Self::Paced { state: State::new(params.to_vec(), outer), pace: Pace::first(bounds) }
+            }
         }
+    }
+
+    /// How many steps nodes take, where that is a part of the state.
+    pub fn pace(&self) -> Option<&Pace> {
+        match self {
+            Self::Paced { pace, .. } => Some(pace),
+            Self::Outer(_) | Self::Optimiser { .. } => None,
+        }
+    }
+
+    /// Is it the last one of a run that is moved so, whatever its rounds?
+    pub fn is_last(&self, mover: &Mover) -> bool {
+        matches!((self, mover), (Self::Paced { pace, .. }, Mover::Paced(_, bounds)) if pace.is_last(bounds))
     }
 
     /// What a trainer has come to.
@@ -51,7 +77,7 @@ impl ModelState {
     /// The network's parameters.
     pub fn params(&self) -> &[f32] {
         match self {
-            Self::Outer(state) => state.params(),
+            Self::Outer(state) | Self::Paced { state, .. } => state.params(),
             Self::Optimiser { params, .. } => params,
         }
     }
@@ -61,10 +87,11 @@ impl ModelState {
         Digest::of(&self.to_bytes())
     }
 
-    /// As bytes: parameters and moments as little-endian numbers, and for an optimiser its steps behind them.
+    /// As bytes: parameters and moments as little-endian numbers, and behind them the pace, or the steps of an optimiser.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Outer(state) => state.to_bytes(),
+            Self::Paced { state, pace } => [state.to_bytes(), pace.to_bytes()].concat(),
             Self::Optimiser { params, arrays: [first, second], steps } => {
                 let values = params.iter().chain(first).chain(second);
                 values.flat_map(|value| value.to_le_bytes()).chain(steps.to_le_bytes()).collect()
@@ -77,6 +104,7 @@ impl ModelState {
         match mover {
             Mover::Optimiser(algorithm) => (len + array_lens(algorithm, len).iter().sum::<usize>()) * 4 + 8,
             Mover::Outer(outer) => len * (1 + outer.moments()) * 4,
+            Mover::Paced(outer, _) => len * (1 + outer.moments()) * 4 + Pace::BYTES,
         }
     }
 
@@ -91,6 +119,11 @@ impl ModelState {
         }
         let algorithm = match mover {
             Mover::Outer(outer) => return Ok(Self::Outer(State::from_bytes(bytes, len, outer)?)),
+            Mover::Paced(outer, _) => {
+                let (state, pace) = bytes.split_at(want - Pace::BYTES);
+                let (state, pace) = (State::from_bytes(state, len, outer)?, Pace::from_bytes(pace)?);
+                return Ok(Self::Paced { state, pace });
+            }
             Mover::Optimiser(algorithm) => algorithm,
         };
         let (values, steps) = bytes.split_at(want - 8);
@@ -114,7 +147,7 @@ impl ModelState {
     /// As a state that is moved by means.
     pub(crate) fn into_outer(self, outer: &Outer) -> State {
         match self {
-            Self::Outer(state) => state,
+            Self::Outer(state) | Self::Paced { state, .. } => state,
             Self::Optimiser { params, .. } => State::new(params, outer),
         }
     }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{accuracy, adamw, config, network, rows, run, shards};
+use mayfly_base::NodeId;
 use mayfly_learn::{Body, Combine, Local, Mode, Run, Simulated, Split};
 use mayfly_nn::{
     Act, Activation, Algorithm, BatchNorm, Control, Dense, EpochReport, InMemory, Loss, Network, NetworkSpec, Sgd,
@@ -42,6 +43,37 @@ fn one_node_is_plain_training_to_the_last_bit() {
         run.local_steps = steps;
         assert_eq!(simulate(&run, &network(), vec![rows.clone()]), want, "{mode} {steps}");
     }
+}
+
+/// However many steps there are between two exchanges, nobody is there to exchange with.
+#[test]
+fn one_node_at_its_own_pace_is_plain_training_and_ends_in_time() {
+    let rows = rows(100, 1);
+    let config = config(Algorithm::Sgd(Sgd { lr: 0.1, ..Sgd::default() }), 16);
+    let auto = run(Mode::Auto, 420, &config).with_steps(50, Some(420), &network());
+    assert_eq!(simulate(&auto, &network(), vec![rows.clone()]), plain(&config, &rows, 60));
+}
+
+#[test]
+fn unlike_rows_are_exchanged_over_more_often() {
+    let (training, test) = (rows(1_000, 1), rows(500, 2));
+    let config = config(Algorithm::Sgd(Sgd { lr: 0.1, ..Sgd::default() }), 10);
+    let rounds = |split: Split| {
+        let auto = run(Mode::Auto, 600, &config).with_steps(50, Some(600), &network());
+        let work = Simulated::new(&auto, &network(), shards(&training, split, 5)).expect("a run");
+        let learner = LearnerConfig { rounds: 600, ..LearnerConfig::default() };
+        let mut sim = Sim::new(SimConfig { nodes: 5, learner, ..SimConfig::default() }, work);
+        assert!(sim.run_to_end(10_000_000), "not over after {} ms", sim.now_ms());
+        let state = sim.state(0).expect("a state").to_vec();
+        let pace = sim.work().pace(&state).expect("it has one");
+        assert_eq!(pace.done, 600);
+        let right = accuracy(&sim.work().params(&state).expect("a state"), &test);
+        assert!(right > 0.9, "{split}: {right}");
+        (sim.round(0), pace.drift.expect("it was measured"))
+    };
+    let ((alike, little), (unlike, much)) = (rounds(Split::Iid), rounds(Split::Label));
+    assert!(alike < 150 && unlike > 250, "{alike} rounds and {unlike}");
+    assert!(little < 0.3 && much > 0.4, "drift {little} and {much}");
 }
 
 #[test]
@@ -101,7 +133,10 @@ fn running_statistics_are_averaged_by_rows() {
     let mut combine = Combine::new(&run).expect("a run");
     let bodies = [1.0_f32, 5.0].map(|value| Body::Update(vec![value; network.params().len()]).to_bytes());
     let first = run.first_state(&network);
-    let next = combine.combine(&first, &[0.75, 0.25], &mut |i| Ok(bodies[i].clone())).expect("fits").state;
+    let next = combine
+        .combine(&first, &[(NodeId([1; 32]), 0.75), (NodeId([2; 32]), 0.25)], &mut |i| Ok(bodies[i].clone()))
+        .expect("fits")
+        .state;
     for (i, (before, after)) in network.params().iter().zip(next.params()).enumerate() {
         // The mean is 2, and Nesterov's first step of rate 0.7 and momentum 0.9 goes 0.7 · 1.9 of it.
         let step = if running.contains(&i) { 2.0 } else { 2.0 * 0.7 * 1.9 };
@@ -142,7 +177,7 @@ fn all_modes_learn_what_is_divided() {
         shards(&training, Split::Iid, 5).iter().map(|shard| accuracy(&plain(&config, shard, 15), &test)).collect();
     for mode in Mode::ALL {
         let mut run = run(mode, 150, &config);
-        if mode != Mode::Sync {
+        if !matches!(mode, Mode::Auto | Mode::Sync) {
             (run.local_steps, run.rounds) = (10, 15);
         }
         if mode == Mode::Fedadam {

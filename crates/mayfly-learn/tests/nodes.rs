@@ -51,9 +51,15 @@ fn scaling(world: &World) -> ([f32; 4], [f32; 4]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_that_are_killed_come_back_and_all_end_with_one_network() {
     let world = World::new(4);
-    for mode in [Mode::Local, Mode::Fedavg] {
+    for mode in [Mode::Local, Mode::Fedavg, Mode::Auto] {
         let world = if mode == Mode::Local { &world } else { &World::new(4) };
-        let (run, first) = world.run(mode, 60);
+        let (mut run, mut first) = world.run(mode, 60);
+        if mode == Mode::Auto {
+            // It ends after so many steps, and nobody knows beforehand after how many rounds.
+            run = run.with_steps(3, Some(150), &world.network());
+            run.rounds = 200;
+            first = run.first_state(&world.network());
+        }
         let (id, mut hubs) = world.begin(&run, &first);
         for (i, round) in [(1, 5), (3, 15), (0, 25), (2, 35)] {
             until("a round", || hubs.iter().any(|hub| progress(hub).round >= round)).await;

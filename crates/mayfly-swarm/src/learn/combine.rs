@@ -6,6 +6,7 @@ use super::{Contribution, Digest};
 use crate::{Result, SwarmError};
 use alloc::vec;
 use alloc::vec::Vec;
+use mayfly_base::NodeId;
 
 /// A weighted mean that is summed in `f64`. The same contributions in the same order give the same bits everywhere; the order is that of node ids.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,11 +47,12 @@ impl Mean {
     }
 }
 
-/// What contributions count, in their order: by rows and by how late they are, and nobody above `most` from three on.
-pub fn shares_of(contributions: &[Contribution], most: f64) -> Vec<f64> {
+/// Who contributed and what it counts, in their order: by rows and by how late they are, and nobody above `most` from three on.
+pub fn shares_of(contributions: &[Contribution], most: f64) -> Vec<(NodeId, f64)> {
     let weight = |one: &Contribution| one.rows as f64 * staleness(u64::from(one.staleness));
     let weights: Vec<f64> = contributions.iter().map(weight).collect();
-    shares(&weights, bound(most, weights.len()))
+    let shares = shares(&weights, bound(most, weights.len()));
+    contributions.iter().map(|one| one.node).zip(shares).collect()
 }
 
 /// What a result is called in simulations without numbers: it depends on the parent and on who contributed what.

@@ -119,6 +119,8 @@ pub struct Learner {
     unfit: BTreeSet<Digest>,
     /// Is the state here from which the last decided round began, and not the one after it?
     can_compute: bool,
+    /// A state with which the run ends.
+    last: Option<Digest>,
     begun_ms: u64,
     /// Since when nobody leads.
     quiet_since_ms: u64,
@@ -165,6 +167,7 @@ impl Learner {
             unfit: BTreeSet::new(),
             joins: None,
             can_compute: false,
+            last: None,
             quiet_since_ms: now_ms,
             begun_ms: now_ms,
             took_ms: Vec::new(),
@@ -224,7 +227,13 @@ impl Learner {
 
     /// Are all rounds decided?
     pub fn is_over(&self) -> bool {
-        self.kept.round >= self.config.rounds
+        self.kept.round >= self.config.rounds || self.last == Some(self.kept.state)
+    }
+
+    /// The state that is reached is the last one, whatever the rounds.
+    pub fn end(&mut self) {
+        self.last = Some(self.kept.state);
+        (self.training, self.campaign) = (None, None);
     }
 
     /// Is the state after the decided rounds here?

@@ -64,6 +64,18 @@ fn only_the_result_that_was_computed_here_is_accepted() {
 }
 
 #[test]
+fn a_state_may_be_the_last_whatever_the_rounds() {
+    let mut learner = member();
+    assert!(!learner.is_over());
+    learner.end();
+    assert!(learner.is_over());
+    let commands: Vec<Command> = learner.start().into_iter().chain(learner.tick(1_000_000)).collect();
+    assert!(!commands.iter().any(|command| matches!(command, Command::Train(_))), "{commands:?}");
+    let campaign = |command: &Command| matches!(command, Command::Send(_, Message::Prepare { .. }));
+    assert!(!commands.iter().any(campaign), "{commands:?}");
+}
+
+#[test]
 fn proposals_that_cannot_be_are_not_looked_at() {
     let one = |i| contribution(i, 0);
     let fit = proposal(vec![one(1), one(2)]);

@@ -105,7 +105,7 @@ impl Host {
         self.keep(kept);
     }
 
-    pub(super) fn is_over(&self, rounds: u64) -> bool {
-        self.disk.kept.round >= rounds && self.disk.states.contains_key(&self.disk.kept.state)
+    pub(super) fn is_over(&self) -> bool {
+        self.learner.as_ref().is_some_and(|learner| learner.is_over() && learner.has_caught_up())
     }
 }

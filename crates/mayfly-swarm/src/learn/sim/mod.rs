@@ -208,7 +208,7 @@ impl<W: Work> Sim<W> {
     pub fn run_to_end(&mut self, within_ms: u64) -> bool {
         let end = self.now_ms + within_ms;
         while self.now_ms < end {
-            if self.hosts.iter().filter(|host| host.is_up()).all(|host| host.is_over(self.config.learner.rounds)) {
+            if self.hosts.iter().filter(|host| host.is_up()).all(|host| host.is_over()) {
                 return true;
             }
             self.run_until(self.now_ms + 100);
@@ -399,7 +399,10 @@ impl<W: Work> Sim<W> {
             Command::Train(round) => self.train(i, round),
             Command::Compute(proposal) => self.compute(i, &proposal),
             Command::Drop(bodies) => bodies.iter().for_each(|body| drop(self.hosts[i].bytes.remove(body))),
-            Command::Reached(_) => self.hosts[i].reached(),
+            Command::Reached(_) => {
+                self.hosts[i].reached();
+                self.end_if_last(i);
+            }
         }
     }
 
@@ -430,9 +433,18 @@ impl<W: Work> Sim<W> {
         let Some(state) = self.state(i).map(<[u8]>::to_vec) else { return };
         let body = self.work.train(i, round, &state);
         let (least, most) = self.config.train_ms;
-        let time = (least + self.rng.below(most.saturating_sub(least) + 1)) * self.hosts[i].slowness;
+        let time = least + self.rng.below(most.saturating_sub(least) + 1);
+        let time = self.work.train_ms(&state, time) * self.hosts[i].slowness;
         let life = self.hosts[i].life;
         self.push(self.now_ms + time, Event::Trained { host: i, life, round, body });
+    }
+
+    /// Some work knows when it is done.
+    fn end_if_last(&mut self, i: usize) {
+        let is_last = self.state(i).is_some_and(|state| self.work.is_last(state));
+        if let Some(learner) = self.hosts[i].learner.as_mut().filter(|_| is_last) {
+            learner.end();
+        }
     }
 
     fn compute(&mut self, i: usize, proposal: &Proposal) {

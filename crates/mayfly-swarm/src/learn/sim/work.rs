@@ -3,6 +3,7 @@
 use crate::learn::Digest;
 use crate::learn::combine::named;
 use alloc::vec::Vec;
+use mayfly_base::NodeId;
 
 /// Which of the bodies cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +20,21 @@ pub trait Work {
     /// Local work at a host: the body of its update.
     fn train(&mut self, host: usize, round: u64, state: &[u8]) -> Vec<u8>;
 
-    /// The next state, from the one before, bodies, and what each counts.
+    /// The next state, from the one before, bodies, and whose they are and what each counts.
     ///
     /// # Errors
     /// [`Unfit`].
-    fn combine(&mut self, state: &[u8], bodies: &[Vec<u8>], shares: &[f64]) -> Result<Vec<u8>, Unfit>;
+    fn combine(&mut self, state: &[u8], bodies: &[Vec<u8>], shares: &[(NodeId, f64)]) -> Result<Vec<u8>, Unfit>;
+
+    /// How long local work from a state takes that takes so long by default.
+    fn train_ms(&self, _state: &[u8], usual: u64) -> u64 {
+        usual
+    }
+
+    /// Does the run end with this state, whatever its rounds?
+    fn is_last(&self, _state: &[u8]) -> bool {
+        false
+    }
 }
 
 /// Nothing is trained: states and bodies are names that say what they are made of. For who decides what.
@@ -46,8 +57,8 @@ impl Work for Names {
         Digest::of(&body).0.to_vec()
     }
 
-    fn combine(&mut self, state: &[u8], bodies: &[Vec<u8>], shares: &[f64]) -> Result<Vec<u8>, Unfit> {
-        let shares = shares.iter().map(|share| Digest::of(&share.to_le_bytes()));
+    fn combine(&mut self, state: &[u8], bodies: &[Vec<u8>], shares: &[(NodeId, f64)]) -> Result<Vec<u8>, Unfit> {
+        let shares = shares.iter().map(|(_, share)| Digest::of(&share.to_le_bytes()));
         let bodies = bodies.iter().map(|body| Digest::of(body));
         Ok(named(Digest::of(state), bodies.chain(shares)).0.to_vec())
     }

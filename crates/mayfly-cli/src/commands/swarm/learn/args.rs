@@ -76,13 +76,13 @@ pub struct DemoArgs {
 /// How nodes learn together.
 #[derive(Args, Debug, Clone)]
 pub struct HowArgs {
-    /// Who exchanges what: local (some steps, then Nesterov's method on the mean of what changed, all to all), sync (the mean gradient of every step), fedavg, fedprox or fedadam (by way of a leader)
-    #[arg(long, default_value = "local", value_name = "MODE")]
+    /// Who exchanges what: auto (as local, by gradient descent and as often as rows differ, which is measured), local (some steps, then Nesterov's method on the mean of what changed, all to all), sync (the mean gradient of every step), fedavg, fedprox or fedadam (by way of a leader)
+    #[arg(long, default_value = "auto", value_name = "MODE")]
     pub mode: Mode,
-    /// Steps at each node between two exchanges [default: 50; 1 in mode sync]
+    /// Steps at each node between two exchanges; in mode auto the most of them [default: 50; 1 in mode sync]
     #[arg(long, value_name = "H")]
     pub local_steps: Option<u64>,
-    /// Rate at which the mean of what changed is followed [default: 0.7 in mode local, 0.01 in fedadam, 1 in fedavg and fedprox]
+    /// Rate at which the mean of what changed is followed [default: 0.7 in modes auto and local, 0.01 in fedadam, 1 in fedavg and fedprox]
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     pub outer_lr: Option<f64>,
     /// Rounds [default: so many that all rows are passed --epochs times, which is 15 unless told]

@@ -57,10 +57,14 @@ fn learn(args: &DemoArgs, prepared: &Prepared, nodes: usize, ui: Ui) -> Result<(
     };
     let (on, over) = yardstick(prepared);
     let measured = measure(&network, &prepared.parts.plan.encoder, on, over)?;
-    let passed = rounds as f64 * (local_steps as usize * prepared.batch() * nodes) as f64;
+    let steps = match progress.iter().map(|progress| progress.steps).max() {
+        Some(steps) if steps > 0 => steps, // as many in each round as its state said
+        _ => rounds * local_steps,
+    };
+    let passed = steps as f64 * (prepared.batch() * nodes) as f64;
     let (passes, parameters) = (passed / rows as f64, network.params().len());
     let (mode, split) = (args.how.mode, args.split);
-    let report = Report { mode, split, local_steps, passes, parameters, seed, progress, measured, compared, history };
+    let report = Report { mode, split, steps, passes, parameters, seed, progress, measured, compared, history };
     Ok((report, network))
 }
 

@@ -9,7 +9,7 @@ use crate::support::ui::{Ui, grouped};
 use anyhow::{Context, Result};
 use mayfly_learn::{How, LearnError, Mode, Shard};
 use mayfly_nn::tabular::{FileOptions, ModelKind, Opened, Parts, Plan, Predictor, TrainOptions};
-use mayfly_nn::{BatchRows, Model, Schedule};
+use mayfly_nn::{BatchRows, Model, Schedule, TrainConfig};
 use std::path::{Path, PathBuf};
 
 /// A training taken apart, to be done together.
@@ -20,6 +20,8 @@ pub struct Prepared {
     pub reading: FileOptions,
     pub epochs: usize,
     pub how: How,
+    /// How each node trains, where that is not how all rows in one place would be trained on.
+    inner: TrainConfig,
     name: String,
 }
 
@@ -40,7 +42,8 @@ impl Prepared {
             "{rows} rows to train on, {test}; {parameters} parameters; {}",
             parts.plan.config.algorithm.name()
         ));
-        Ok(Self { parts, file, reading: options.file, epochs: how.epochs as usize, how, name: name_of(args) })
+        let inner = how.inner(&parts.plan.config, &options);
+        Ok(Self { parts, file, reading: options.file, epochs: how.epochs as usize, how, inner, name: name_of(args) })
     }
 
     /// Rows of a step.
@@ -67,7 +70,7 @@ impl Prepared {
                 name: self.name.clone(),
                 rounds,
                 how: self.how.clone(),
-                config: self.parts.plan.config.clone(),
+                config: self.inner.clone(),
                 members,
                 shard,
             },
@@ -123,10 +126,15 @@ pub fn as_flag(error: LearnError) -> anyhow::Error {
     }
 }
 
-/// What a mode is in a few words.
-pub fn words(how: &How) -> String {
+/// What is done, in a few words.
+pub fn words(found: &Found) -> String {
+    let (how, rounds) = (&found.how, found.rounds);
     match how.mode {
-        Mode::Sync => "sync, an exchange every step".to_owned(),
-        mode => format!("{mode}, an exchange every {} steps", how.local_steps()),
+        Mode::Auto if how.rounds.is_none() => {
+            format!("auto, an exchange every 1 to {} steps, {rounds} steps of each", how.local_steps())
+        }
+        Mode::Auto => format!("auto, an exchange every 1 to {} steps, {rounds} rounds", how.local_steps()),
+        Mode::Sync => format!("sync, an exchange every step, {rounds} rounds"),
+        mode => format!("{mode}, an exchange every {} steps, {rounds} rounds", how.local_steps()),
     }
 }

@@ -31,13 +31,13 @@ pub async fn play(
     found: Found,
     ui: Ui,
 ) -> Result<(Vec<Progress>, Network)> {
-    let (nodes, rounds) = (parts.len(), found.rounds);
-    ui.note(format!("starting {nodes} processes; {}, {rounds} rounds …", words(&found.how)));
+    let (nodes, total) = (parts.len(), found.rounds);
+    ui.note(format!("starting {nodes} processes; {} …", words(&found)));
     let mut crew = Crew::start(nodes, "mesh", None).await?;
     crew.wait_for_all(ASSEMBLE).await?;
     let path = found.model.with_file_name("together.mayfly");
     let run = begin(prepared, parts, &mut crew, found).await?;
-    let progress = follow(&mut crew, kills, rounds, ui).await?;
+    let progress = follow(&mut crew, kills, total, ui).await?;
     crew.client(0)?.ask(&Ask::Learn { learn: LearnAsk::Save { run, path: path.clone() } }).await?;
     crew.stop().await;
     Ok((progress, Predictor::load(&path)?.model.network))
@@ -54,11 +54,16 @@ async fn begin(prepared: &Prepared, parts: &[Vec<usize>], crew: &mut Crew, found
     Ok(run)
 }
 
-/// Watches until all are at the end; kills who is to be killed. How each has fared.
-async fn follow(crew: &mut Crew, kills: &[Kill], rounds: u64, ui: Ui) -> Result<Vec<Progress>> {
+/// How far a node is, in rounds, or in steps where these are what ends the run.
+fn place(progress: &Progress) -> u64 {
+    if progress.steps_total.is_some() { progress.steps } else { progress.round }
+}
+
+/// Watches until all are at the end, after so many rounds or steps; kills who is to be killed. How each has fared.
+async fn follow(crew: &mut Crew, kills: &[Kill], total: u64, ui: Ui) -> Result<Vec<Progress>> {
     let mut all: BTreeMap<usize, Progress> = BTreeMap::new();
     let mut due = Due::new(kills);
-    let mut line = Line::new(rounds, ui);
+    let mut line = Line::new(total, ui);
     let (mut begun, mut furthest, mut moved) = (None, 0, Instant::now());
     loop {
         for i in 0..crew.len() {
@@ -75,9 +80,9 @@ async fn follow(crew: &mut Crew, kills: &[Kill], rounds: u64, ui: Ui) -> Result<
         if all.values().any(|progress| progress.members > 0) {
             begun.get_or_insert_with(Instant::now);
         }
-        let round = all.values().map(|progress| progress.round).max().unwrap_or(0);
-        if round > furthest {
-            (furthest, moved) = (round, Instant::now());
+        let now = all.values().map(place).max().unwrap_or(0);
+        if now > furthest {
+            (furthest, moved) = (now, Instant::now());
         }
         line.show(&all, furthest);
         let is_over = all.len() == crew.len() && all.values().all(|progress| progress.is_over);
@@ -86,7 +91,7 @@ async fn follow(crew: &mut Crew, kills: &[Kill], rounds: u64, ui: Ui) -> Result<
             return Ok(all.into_values().collect());
         }
         if moved.elapsed() > PATIENCE {
-            bail!("round {} of {rounds} does not come to an end", furthest + 1);
+            bail!("after {furthest} of {total} rounds, or steps of mode auto, it does not go on");
         }
         if let Some(begun) = begun {
             due.carry_out(crew, begun, ui).await?;

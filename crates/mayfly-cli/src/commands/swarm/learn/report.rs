@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 pub struct Report {
     pub mode: Mode,
     pub split: Split,
-    pub local_steps: u64,
+    /// Steps of each node.
+    pub steps: u64,
     pub passes: f64,
     pub parameters: usize,
     pub seed: u64,
@@ -35,6 +36,15 @@ impl Report {
         self.progress.iter().map(|progress| progress.round).max().unwrap_or(0)
     }
 
+    /// Steps between two exchanges, on average.
+    fn local_steps(&self) -> f64 {
+        self.steps as f64 / self.rounds().max(1) as f64
+    }
+
+    fn drift(&self) -> Option<f64> {
+        self.progress.iter().find_map(|progress| progress.drift)
+    }
+
     fn bytes_sent(&self) -> u64 {
         self.progress.iter().map(|progress| progress.bytes_sent).sum()
     }
@@ -43,7 +53,7 @@ impl Report {
     fn bytes_as_f32(&self) -> u64 {
         let nodes = self.progress.len() as u64;
         let copies = match self.mode {
-            Mode::Sync | Mode::Local => nodes * (nodes - 1),
+            Mode::Auto | Mode::Sync | Mode::Local => nodes * (nodes - 1),
             _ => 2 * (nodes - 1), // to the leader, and back
         };
         copies * self.rounds() * self.parameters as u64 * 4
@@ -65,7 +75,7 @@ impl Report {
         let sum = |value: fn(&Progress) -> u64| self.progress.iter().map(value).sum::<u64>();
         json!({
             "mode": self.mode.name(), "nodes": self.progress.len(), "split": self.split.to_string(), "rounds": self.rounds(),
-            "local_steps": self.local_steps, "passes": number(self.passes), "parameters": self.parameters,
+            "steps": self.steps, "local_steps": number(self.local_steps()), "drift": self.drift().map_or(Value::Null, number), "passes": number(self.passes), "parameters": self.parameters,
             "seconds": number(self.seconds()), "seconds_centralised": compared(|one| one.seconds),
             "exchange_share": number(self.exchange_share()),
             "bytes_sent": self.bytes_sent(), "bytes_as_f32": self.bytes_as_f32(),
@@ -99,8 +109,15 @@ impl Report {
         text += &row(
             "time",
             seconds(self.seconds()),
-            &format!("{} rounds of {} steps{simulated}", grouped(self.rounds() as usize), self.local_steps),
+            &format!(
+                "{} exchanges, one every {:.0} steps{simulated}",
+                grouped(self.rounds() as usize),
+                self.local_steps()
+            ),
         );
+        if let Some(drift) = self.drift() {
+            text += &row("drift", format!("{:.2}", drift.max(0.0)), "how unlike the nodes' rows are, from 0 to 1");
+        }
         text += &row("exchange", format!("{:.0} %", self.exchange_share() * 100.0), "of it a node did not train");
         text += &row("sent", grouped(self.bytes_sent() as usize), "bytes by all: updates, states, messages");
         let common = if self.is_common() { "equal" } else { "NOT EQUAL" };

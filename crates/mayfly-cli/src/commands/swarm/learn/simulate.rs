@@ -30,7 +30,7 @@ pub fn simulate(prepared: &Prepared, found: &Found, parts: &[Vec<usize>], seed: 
     let shards: Vec<_> = parts.iter().map(|rows| part(&prepared.parts.training, rows)).collect::<Result<_>>()?;
     let rows: Vec<u64> = shards.iter().map(|shard| shard.len() as u64).collect();
     let nodes = shards.len();
-    ui.note(format!("{nodes} simulated nodes; {}, {} rounds …", words(&found.how), found.rounds));
+    ui.note(format!("{nodes} simulated nodes; {} …", words(found)));
     let work = Simulated::new(&run, &prepared.parts.plan.network, shards)?;
     let parameters = prepared.parts.plan.network.params().len() as u64;
     let train = (found.how.local_steps() * prepared.batch() as u64 * parameters * FLOPS / FLOPS_PER_MS).max(1);
@@ -38,18 +38,22 @@ pub fn simulate(prepared: &Prepared, found: &Found, parts: &[Vec<usize>], seed: 
     let config = SimConfig { nodes, seed, learner, train_ms: (train, train + train / 5), ..SimConfig::default() };
     let mut sim = Sim::new(config, work);
     if !sim.run_to_end(LONGEST_MS) {
-        bail!("round {} of {} does not come to an end", sim.round(0) + 1, found.rounds);
+        bail!("it does not come to an end after round {}", sim.round(0));
     }
     let state = sim.state(0).unwrap_or_default();
     let network = Network::from_parts(run.network.clone(), &sim.work().params(state)?, None)?;
     let seconds = sim.now_ms() as f64 / 1e3;
+    let pace = sim.work().pace(state);
+    let rounds_of_work = pace.as_ref().map_or(sim.round(0) as f64, |pace| pace.done as f64 / run.local_steps as f64);
     let progress = |i: usize| Progress {
+        steps: pace.as_ref().map_or(0, |pace| pace.done),
+        drift: pace.as_ref().and_then(|pace| pace.drift),
         round: sim.round(i),
         rows: rows[i],
         state: sim.state(i).map(|state| Digest::of(state).to_string()).unwrap_or_default(),
         is_over: true,
         seconds,
-        train_ms: (train + train / 10) as f64 * found.rounds as f64,
+        train_ms: (train + train / 10) as f64 * rounds_of_work,
         bytes_sent: if i == 0 { sim.bytes() } else { 0 },
         ..Progress::default()
     };

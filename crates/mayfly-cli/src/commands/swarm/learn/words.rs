@@ -33,7 +33,10 @@ fn run(progress: &Value) -> String {
     let state = if progress["is_over"].as_bool() == Some(true) {
         "over".to_owned()
     } else {
-        format!("round {} of {}", number("round"), number("rounds"))
+        match progress["steps_total"].as_u64() {
+            Some(total) => format!("step {} of {total}", number("steps")),
+            None => format!("round {} of {}", number("round"), number("rounds")),
+        }
     };
     let sent = grouped(number("bytes_sent") as usize);
     format!("{id}  {}, {}: {state}, {members} nodes{loss}, {sent} bytes sent", text("name"), text("mode"))
