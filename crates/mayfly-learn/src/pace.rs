@@ -208,15 +208,17 @@ mod tests {
         (0..LEN).map(|_| rng.uniform_f32() - 0.5).collect()
     }
 
-    /// Rounds of five nodes whose updates are noise, and a pull of their own that is this strong.
+    /// Rounds of five nodes whose updates are a way that all go, noise, and a pull of their own that is this strong.
     fn after(rounds: usize, pull: f32, bounds: &Bounds) -> Pace {
         let mut rng = Rng::new(7);
         let pulls: Vec<Vec<f32>> = (0..5).map(|_| noise(&mut rng)).collect();
+        let way = noise(&mut rng);
         let mut pace = Pace::first(bounds);
         for _ in 0..rounds {
             let mut seen = Seen::new(Vec::new());
             for (node, own) in pulls.iter().enumerate() {
-                let update: Vec<f32> = noise(&mut rng).iter().zip(own).map(|(noise, own)| noise + pull * own).collect();
+                let noise = noise(&mut rng);
+                let update: Vec<f32> = (0..LEN).map(|i| 2.0 * way[i] + noise[i] + pull * own[i]).collect();
                 seen.add(NodeId([node as u8; 32]), 0.2, &update);
             }
             pace = pace.next(seen, bounds);
