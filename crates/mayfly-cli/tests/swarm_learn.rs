@@ -116,6 +116,11 @@ fn nodes_of_a_swarm_learn_from_their_files() {
     let status = self::run(&["swarm", "learn", "status", "--data", &first]);
     let status = String::from_utf8(status.stdout).unwrap();
     assert!(status.contains(&run[..10]) && status.contains("over") && status.contains("2 nodes"), "{status}");
+    mayfly(&["swarm", "learn", "leave", &run[..10], "--data", &second]);
+    until("the second to leave", || progress(&nodes[1])["has_left"] == true);
+    let output = self::run(&["swarm", "learn", "save", "12345678", "-o", model, "--data", &first]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: no run's name starts with 12345678"), "{error}");
 }
 
 #[test]

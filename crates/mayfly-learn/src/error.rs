@@ -105,6 +105,9 @@ pub enum LearnError {
         /// Why, in its words.
         reason: String,
     },
+    /// The node was told to leave the run before it had begun.
+    #[error("this node has left the run before it began")]
+    Left,
     /// The node is ending.
     #[error("the node is ending")]
     Stopped,

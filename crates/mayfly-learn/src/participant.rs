@@ -39,6 +39,8 @@ pub(crate) enum Incoming {
     /// Nobody has it, of those who were asked.
     NotFound(Digest),
     Computed(Proposal, Result<Combined>),
+    /// The node wants to leave the run; that is in the store.
+    Leave,
 }
 
 /// What was asked for and is on its way. Clones are the same.
@@ -174,11 +176,16 @@ impl<T: Transport> Participant<T> {
             }
         }
         let turned = async {
-            let first = self.learner.start();
+            let mut first = self.learner.start();
+            if self.store.leaves()? {
+                first.extend(self.learner.leave());
+            }
             self.carry_out(first).await?;
-            loop {
+            while !self.learner.has_left() {
                 self.turn().await?;
             }
+            self.progress.send_modify(|progress| progress.has_left = true);
+            Ok(())
         };
         let ended: Result<()> = tokio::select! {
             ended = turned => ended,
@@ -246,6 +253,7 @@ impl<T: Transport> Participant<T> {
                     }
                 }
             }
+            Incoming::Leave => self.learner.leave(),
             Incoming::NotFound(digest) => {
                 self.fetching.end(digest);
                 Vec::new()

@@ -45,6 +45,8 @@ pub struct Progress {
     pub state: String,
     /// Are all rounds decided, and is the last state here?
     pub is_over: bool,
+    /// Has this node left the run, as it was told to?
+    pub has_left: bool,
     /// Seconds since this node takes part.
     pub seconds: f64,
     /// Milliseconds of training.

@@ -26,6 +26,7 @@ const MEMBERS: &str = "members";
 const CALL: &str = "call";
 const SURVEYS: &str = "surveys";
 const BEGUN: &str = "begun";
+const LEAVES: &str = "leaves";
 const BODY: &str = "body-";
 const STATE: &str = "state-";
 const DRAFT: &str = "draft-";
@@ -152,6 +153,15 @@ impl Store {
 
     pub(crate) fn members(&self) -> Result<Option<usize>> {
         self.read_value(MEMBERS)
+    }
+
+    /// Whether the node wants to leave the run, or has left it.
+    pub(crate) fn write_leaves(&self, leaves: bool) -> Result<()> {
+        self.write_value(LEAVES, &leaves)
+    }
+
+    pub(crate) fn leaves(&self) -> Result<bool> {
+        Ok(self.read_value(LEAVES)?.unwrap_or(false))
     }
 
     /// A call, in a folder of its own.

@@ -135,6 +135,23 @@ async fn rows_that_are_not_learnable_even_together_end_the_call_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_has_answered_may_leave_before_it_begins() {
+    let world = World::new(2);
+    let shards = shards(&world);
+    let hubs: Vec<_> = (0..2).map(|i| world.start(i)).collect();
+    let id = hubs[0].call(&call(&shards[0], 3), shards[0].clone()).expect("a call");
+    hubs[1].join(id, shards[1].clone()).expect("not there yet");
+    until("an answer", || progress(&hubs[0]).answers == Some(2)).await;
+    hubs[1].leave(id).expect("it waits");
+    assert_eq!(hubs[1].progress(), []);
+    hubs[1].join(id, shards[2].clone()).expect("and it may come again");
+    until("it to wait", || is_waiting(&hubs[1])).await;
+    hubs[0].leave(id).expect("it waits");
+    assert_eq!(hubs[0].progress(), []);
+    assert!(hubs[0].leave(id).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_comes_late_names_the_call() {
     let world = World::new(3);
     let shards = shards(&world);

@@ -167,3 +167,30 @@ async fn a_shard_that_does_not_fit_is_named_and_another_may_take_its_place() {
     hubs[1].join(id, world.shard(1)).expect("nothing stands in its way");
     end(id, &hubs).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_leaves_is_not_waited_for_and_may_come_again() {
+    let world = World::new(3);
+    let (run, first) = world.run(Mode::Local, 300);
+    let (id, mut hubs) = world.begin(&run, &first);
+    until("a round", || progress(&hubs[0]).round >= 3).await;
+    hubs[1].leave(id).expect("it takes part");
+    until("it to leave", || progress(&hubs[1]).has_left).await;
+    let left = progress(&hubs[1]);
+    assert_eq!(hubs[1].state(id).expect("it keeps what it had").digest().to_string(), left.state);
+    until("the others to go on", || progress(&hubs[0]).members == 2).await;
+    let round = progress(&hubs[0]).round;
+    until("some rounds", || progress(&hubs[0]).round >= round + 5).await;
+    assert_eq!(progress(&hubs[1]), left, "it has nothing more to do with it");
+    // Started again, it does not take part again by itself.
+    let hub = hubs.remove(1);
+    world.kill(1, hub);
+    hubs.insert(1, world.start(1));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(progress(&hubs[0]).members, 2);
+    until("it to leave", || progress(&hubs[1]).has_left).await;
+    hubs[1].join(id, world.shard(1)).expect("it has left");
+    until("it to be there again", || hubs.iter().all(|hub| progress(hub).members == 3)).await;
+    end(id, &hubs).await;
+    assert!(hubs[1].leave(Digest([1; 32])).is_err());
+}

@@ -142,7 +142,8 @@ impl<T: Transport> Hub<T> {
         if !self.0.calls.has(id) {
             self.0.calls.add(call, shard.clone(), None)?;
         }
-        match self.ask_until(id, &Ask::Survey { call: id, survey }).await? {
+        let waits = || self.0.calls.has(id);
+        match self.ask_while(id, &Ask::Survey { call: id, survey }, &waits).await? {
             Answer::Run(run) => {
                 self.0.calls.begin(id, run)?;
                 Ok(run)
@@ -167,6 +168,7 @@ impl<T: Transport> Hub<T> {
         let rows = self.count_rows(&shard, &run).await?;
         let store = Arc::new(Store::open(&self.0.folder, id)?);
         let admission = self.admit(id, (&record, &run), store.clone())?;
+        store.write_leaves(false)?;
         store.write_shard(&shard)?;
         store.write_record(&record)?;
         let roster = match store.roster()? {
@@ -183,8 +185,13 @@ impl<T: Transport> Hub<T> {
 
     /// Asks one after another, until somebody has more to say than that it is not there yet.
     async fn ask_until(&self, id: RunId, ask: &Ask) -> Result<Answer> {
+        self.ask_while(id, ask, &|| true).await
+    }
+
+    /// So too, as long as it is wanted.
+    async fn ask_while(&self, id: RunId, ask: &Ask, is_wanted: &(dyn Fn() -> bool + Sync)) -> Result<Answer> {
         let mut stop = self.links().stopping();
-        loop {
+        while is_wanted() {
             for peer in self.links().peers() {
                 match self.links().ask(peer, ask).await {
                     Ok(Answer::NotYet | Answer::NotHere | Answer::Taken | Answer::Coming) => {}
@@ -197,5 +204,6 @@ impl<T: Transport> Hub<T> {
                 _ = stop.wait_for(|stop| *stop) => return Err(LearnError::Stopped),
             }
         }
+        Err(LearnError::Left)
     }
 }

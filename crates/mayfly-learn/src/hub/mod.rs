@@ -172,10 +172,33 @@ impl<T: Transport> Hub<T> {
     /// [`LearnError::TakesPart`].
     pub fn join(&self, id: RunId, shard: Shard) -> Result<()> {
         self.forget_failure(id);
-        if self.runs().contains_key(&id) || self.0.calls.has(id) {
+        let run = self.run_of(id);
+        self.forget_failure(run); // whoever has left may come again
+        if self.runs().contains_key(&run) || (self.0.calls.has(id) && run == id) {
             return Err(LearnError::TakesPart { id });
         }
-        self.spawn_enter(id, shard);
+        self.spawn_enter(run, shard);
+        Ok(())
+    }
+
+    /// Leaves a run for good, by its name or that of its call. The node takes part until a round is decided without it; a call is forgotten, and if it was made here, nothing
+    /// comes of it.
+    ///
+    /// # Errors
+    /// [`LearnError::UnknownRun`], and what the disk refuses.
+    pub fn leave(&self, id: RunId) -> Result<()> {
+        let unknown = || LearnError::UnknownRun { id: id.to_string() };
+        let run = self.run_of(id);
+        if run == id && self.0.calls.has(id) {
+            return self.0.calls.remove(id);
+        }
+        let (store, incoming) = {
+            let runs = self.runs();
+            let seat = runs.get(&run).filter(|seat| seat.roster.is_some()).ok_or_else(unknown)?;
+            (seat.store.clone(), seat.incoming.clone())
+        };
+        store.write_leaves(true)?;
+        let _ = incoming.try_send(Incoming::Leave); // where that fails, so has its part in the run
         Ok(())
     }
 
@@ -286,7 +309,8 @@ impl<T: Transport> Hub<T> {
     /// What came to nothing here may be tried again.
     fn forget_failure(&self, id: RunId) {
         self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.runs().retain(|other, seat| *other != id || seat.progress.borrow().error.is_none());
+        let is_at_work = |progress: &Progress| progress.error.is_none() && !progress.has_left;
+        self.runs().retain(|other, seat| *other != id || is_at_work(&seat.progress.borrow()));
     }
 
     /// Why there is nothing to come of a run or a call here, if there is not.
@@ -296,8 +320,8 @@ impl<T: Transport> Hub<T> {
 
     /// Why there is nothing to come of a run here.
     fn fail(&self, id: RunId, error: &LearnError) {
-        if matches!(error, LearnError::TakesPart { .. }) {
-            return; // it does, by another request
+        if matches!(error, LearnError::TakesPart { .. } | LearnError::Left) {
+            return; // it does, by another request; or it was told not to
         }
         self.runs().remove(&id);
         let (run, error) = (id.to_string(), Some(error.to_string()));

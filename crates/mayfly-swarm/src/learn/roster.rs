@@ -22,11 +22,14 @@ pub struct Seat {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Roster {
     seats: BTreeMap<NodeId, Seat>,
+    /// Who has left, and with which round: a wish to join that is older does not count any more.
+    left: BTreeMap<NodeId, u64>,
 }
 
 impl FromIterator<(NodeId, u64)> for Roster {
     fn from_iter<T: IntoIterator<Item = (NodeId, u64)>>(members: T) -> Self {
-        Self { seats: members.into_iter().map(|(node, rows)| (node, Seat { rows, next: 0 })).collect() }
+        let seats = members.into_iter().map(|(node, rows)| (node, Seat { rows, next: 0 })).collect();
+        Self { seats, left: BTreeMap::new() }
     }
 }
 
@@ -49,6 +52,23 @@ impl Roster {
     /// Takes somebody in, or changes a seat.
     pub fn set(&mut self, node: NodeId, seat: Seat) {
         self.seats.insert(node, seat);
+        self.left.remove(&node);
+    }
+
+    /// Takes somebody out who wants to go, with a round.
+    pub fn leave(&mut self, node: NodeId, round: u64) {
+        self.remove(node);
+        self.left.insert(node, round);
+    }
+
+    /// Has somebody left, and not come again?
+    pub fn has_left(&self, node: NodeId) -> bool {
+        self.left.contains_key(&node)
+    }
+
+    /// May somebody be taken in who asked for it after so many rounds?
+    pub fn may_join(&self, node: NodeId, rounds: u64) -> bool {
+        !self.has(node) && self.left.get(&node).is_none_or(|left| rounds > *left)
     }
 
     /// Takes somebody out.

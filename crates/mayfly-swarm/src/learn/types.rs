@@ -81,6 +81,8 @@ pub enum Message {
         term: Term,
         /// Does the sender lead in this term?
         leads: bool,
+        /// Has the sender this state?
+        has_state: bool,
     },
     /// A contribution.
     Report(Report),
@@ -120,6 +122,8 @@ pub enum Message {
     Join {
         /// How many.
         rows: u64,
+        /// Rounds that were decided, as far as it knows.
+        round: u64,
     },
     /// A member goes for good.
     Leave,

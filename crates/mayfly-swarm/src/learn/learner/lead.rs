@@ -1,6 +1,6 @@
 //! A node that wants to lead, and one that does.
 
-use super::{Command, Learner};
+use super::{Command, Learner, Wish};
 use crate::learn::share::LATEST;
 use crate::learn::{Contribution, Digest, Message, Proposal, Report, Roster, Seat, Term};
 use alloc::collections::BTreeMap;
@@ -192,9 +192,13 @@ impl Learner {
         }
         for (node, wish) in &self.wishes {
             match wish {
-                Some(rows) if !roster.has(*node) => roster.set(*node, Seat { rows: *rows, next: round + 1 }),
-                Some(_) => {}
-                None => roster.remove(*node),
+                Wish::Join { rows, round: since } if roster.may_join(*node, *since) => {
+                    roster.set(*node, Seat { rows: *rows, next: round + 1 });
+                }
+                Wish::Join { .. } => {}
+                // Somebody stays: nobody could let others in again.
+                Wish::Leave if roster.members().any(|other| other != *node) => roster.leave(*node, round),
+                Wish::Leave => {}
             }
         }
         roster

@@ -1,6 +1,6 @@
 //! What every member does: train, report, promise, accept, follow.
 
-use super::{Command, Learner, REMEMBERED};
+use super::{Command, Learner, REMEMBERED, Wish};
 use crate::learn::share::LATEST;
 use crate::learn::{Contribution, Digest, Exchange, Message, Proposal, Report, Term};
 use alloc::collections::BTreeSet;
@@ -12,7 +12,10 @@ impl Learner {
     /// Something came from another node.
     pub fn message(&mut self, from: NodeId, message: Message, now_ms: u64) -> Vec<Command> {
         match message {
-            Message::Here { round, term, leads, .. } => self.heard(from, round, term, leads, now_ms),
+            Message::Here { round, term, leads, has_state, .. } => {
+                self.is_aware(from, round, has_state);
+                self.heard(from, round, term, leads, now_ms)
+            }
             Message::Report(report) => self.reported(from, report, now_ms),
             Message::Prepare { round, term } => self.asked_to_promise(from, round, term),
             Message::Promise { term, round, accepted } => self.promised(from, (term, round), accepted, now_ms),
@@ -23,14 +26,16 @@ impl Learner {
                 Vec::new()
             }
             Message::Decided(proposal) => self.decided(proposal, now_ms),
-            Message::Join { rows } => self.wished(from, Some(rows)),
-            Message::Leave => self.wished(from, None),
+            Message::Join { rows, round } => self.wished(from, Wish::Join { rows, round }),
+            Message::Leave => self.wished(from, Wish::Leave),
         }
     }
 
-    fn wished(&mut self, from: NodeId, rows: Option<u64>) -> Vec<Command> {
-        self.wishes.insert(from, rows);
-        Vec::new()
+    fn wished(&mut self, from: NodeId, wish: Wish) -> Vec<Command> {
+        self.wishes.insert(from, wish);
+        // Whoever has left waits for a word that this is known.
+        let is_out = wish == Wish::Leave && (self.kept.roster.has_left(from) || self.is_over());
+        if is_out { vec![Command::Send(from, self.here())] } else { Vec::new() }
     }
 
     /// Local work is done. `rows` it was made from, and the name of its body, which is here.
@@ -103,6 +108,13 @@ impl Learner {
         self.unfit.insert(body);
         self.withdraw(body);
         self.close_if_due(now_ms)
+    }
+
+    /// Somebody is as far as this node, and has the state: whoever leaves is not needed there any more.
+    fn is_aware(&mut self, node: NodeId, round: u64, has_state: bool) {
+        if round >= self.kept.round && has_state && self.leaves {
+            self.aware.insert(node);
+        }
     }
 
     fn heard(&mut self, from: NodeId, round: u64, term: Term, leads: bool, now_ms: u64) -> Vec<Command> {
@@ -292,6 +304,7 @@ impl Learner {
         self.kept.roster = proposal.roster.clone();
         self.kept.accepted = None;
         self.kept.decided = Some(proposal);
+        self.aware.clear();
         (self.wanted, self.campaign) = (None, None);
         self.results.clear();
         self.can_compute = is_next;
@@ -345,7 +358,10 @@ impl Learner {
         let round = self.kept.round;
         self.reports.retain(|_, report| report.round + LATEST >= round);
         let roster = &self.kept.roster;
-        self.wishes.retain(|node, wish| roster.has(*node) != wish.is_some());
+        self.wishes.retain(|node, wish| match wish {
+            Wish::Join { round, .. } => roster.may_join(*node, *round),
+            Wish::Leave => !roster.has_left(*node),
+        });
         let reported = self.reports.values().map(|report| report.body);
         let decided = self.kept.decided.iter().flat_map(|decided| decided.contributions.iter().map(|one| one.body));
         let wanted: BTreeSet<Digest> = reported.chain(decided).collect();
@@ -364,8 +380,14 @@ impl Learner {
             commands.extend(self.send_report(false));
         }
         commands.extend(self.want_again());
+        let round = self.kept.round;
         if let Some(rows) = self.joins.filter(|_| !self.kept.roster.has(self.me)) {
-            commands.extend(self.sources(self.me).into_iter().map(|node| Command::Send(node, Message::Join { rows })));
+            commands.extend(
+                self.sources(self.me).into_iter().map(|node| Command::Send(node, Message::Join { rows, round })),
+            );
+        }
+        if self.leaves {
+            commands.extend(self.to_others(&Message::Leave));
         }
         let others: Vec<NodeId> = self.up.iter().copied().filter(|node| *node != self.me).collect();
         if let Some(node) = usize::try_from(self.rng.below(others.len().max(1) as u64)).ok().and_then(|i| others.get(i))

@@ -119,6 +119,10 @@ pub struct Learner {
     unfit: BTreeSet<Digest>,
     /// Is the state here from which the last decided round began, and not the one after it?
     can_compute: bool,
+    /// Does it want to go?
+    leaves: bool,
+    /// Who is as far as this node, which wants to go, with the state.
+    aware: BTreeSet<NodeId>,
     /// A state with which the run ends.
     last: Option<Digest>,
     begun_ms: u64,
@@ -130,12 +134,19 @@ pub struct Learner {
     /// This node wants in, with so many rows.
     joins: Option<u64>,
     /// Who wants in, with rows, and who goes for good.
-    wishes: BTreeMap<NodeId, Option<u64>>,
+    wishes: BTreeMap<NodeId, Wish>,
     rng: Rng,
 }
 
 /// Rounds whose times are remembered.
 const REMEMBERED: usize = 15;
+
+/// What somebody wants of the roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Join { rows: u64, round: u64 },
+    Leave,
+}
 
 impl Learner {
     /// From what was kept, or from the roster and state of a run that begins. `states` are those that are here.
@@ -167,6 +178,8 @@ impl Learner {
             unfit: BTreeSet::new(),
             joins: None,
             can_compute: false,
+            leaves: false,
+            aware: BTreeSet::new(),
             last: None,
             quiet_since_ms: now_ms,
             begun_ms: now_ms,
@@ -213,6 +226,25 @@ impl Learner {
     /// Asks to be let in, with so many rows, until that is so.
     pub fn join(&mut self, rows: u64) {
         self.joins = Some(rows);
+    }
+
+    /// Goes for good, by a decided round. Until then it takes part like the others.
+    pub fn leave(&mut self) -> Vec<Command> {
+        (self.joins, self.leaves) = (None, true);
+        self.wishes.insert(self.me, Wish::Leave);
+        self.to_others(&Message::Leave)
+    }
+
+    /// Has it gone, as it wanted to? So it has when the roster says so, or the run is over, and more than half of those who stay know that and have the state: otherwise
+    /// it would take the last round with it. The last of all stays.
+    pub fn has_left(&self) -> bool {
+        let is_out = self.is_over() || self.kept.roster.has_left(self.me);
+        if !(self.leaves && self.has_state && is_out) {
+            return false;
+        }
+        let mut stay = self.kept.roster.clone();
+        stay.remove(self.me);
+        stay.is_majority(self.config.max_share, self.aware.iter().copied())
     }
 
     /// Rounds that were decided, as far as is known here.
@@ -304,6 +336,6 @@ impl Learner {
 
     fn here(&self) -> Message {
         let Kept { round, state, promised: term, .. } = self.kept;
-        Message::Here { round, state, term, leads: self.leading.is_some() }
+        Message::Here { round, state, term, leads: self.leading.is_some(), has_state: self.has_state }
     }
 }

@@ -39,6 +39,10 @@ pub(super) struct Host {
     rows: u64,
     pub(super) group: u8,
     pub(super) slowness: u64,
+    /// It wants to go; that is on its disk.
+    pub(super) leaves: bool,
+    /// It has gone, and is not started again.
+    pub(super) is_gone: bool,
     /// When the next wake-up is set for.
     pub(super) wake_ms: u64,
 }
@@ -49,7 +53,19 @@ impl Host {
         let mut id = [0; 32];
         id.chunks_exact_mut(8).zip(0..).for_each(|(bytes, k)| bytes.copy_from_slice(&word(k)));
         let (disk, learner, bytes) = (Disk::default(), None, BTreeMap::new());
-        Self { id: NodeId(id), disk, learner, bytes, life: 0, rows: 0, group: 0, slowness: 1, wake_ms: 0 }
+        Self {
+            id: NodeId(id),
+            disk,
+            learner,
+            bytes,
+            life: 0,
+            rows: 0,
+            group: 0,
+            slowness: 1,
+            leaves: false,
+            is_gone: false,
+            wake_ms: 0,
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -69,7 +85,10 @@ impl Host {
         let states: Vec<Digest> = self.disk.states.keys().copied().collect();
         let mut learner = Learner::new(self.id, config, self.disk.kept.clone(), states, rng, now_ms);
         learner.join(self.rows);
-        let commands = learner.start();
+        let mut commands = learner.start();
+        if self.leaves {
+            commands.extend(learner.leave());
+        }
         self.learner = Some(learner);
         commands
     }

@@ -153,8 +153,17 @@ impl<W: Work> Sim<W> {
         sim
     }
 
-    /// Starts a host that is down, from its disk.
+    /// A host wants to leave the run for good.
+    pub fn leave(&mut self, i: usize) {
+        self.hosts[i].leaves = true;
+        self.turn_host(i, None, Learner::leave);
+    }
+
+    /// Starts a host that is down, from its disk, unless it has left the run.
     pub fn start(&mut self, i: usize) {
+        if self.hosts[i].is_gone {
+            return;
+        }
         let (seed, now_ms, learner) = (self.config.seed, self.now_ms, self.config.learner);
         let commands = self.hosts[i].start(seed, learner, now_ms);
         self.notice(i);
@@ -343,6 +352,11 @@ impl<W: Work> Sim<W> {
         }
         let Some(learner) = &mut host.learner else { return };
         let commands = act(learner);
+        if learner.has_left() {
+            host.is_gone = true;
+            self.kill(i);
+            return;
+        }
         self.follow(i, commands);
     }
 

@@ -74,7 +74,9 @@ pub fn ordeal(config: &OrdealConfig) -> Ordeal {
     }
     let is_over = sim.run_to_end(600_000);
     let rounds = (0..nodes).map(|i| sim.round(i)).collect();
-    let is_common = (0..nodes).all(|i| sim.state(i).is_some() && sim.state(i) == sim.state(0));
+    let is_there = |i: &usize| !sim.hosts[*i].is_gone;
+    let first = (0..nodes).find(is_there).and_then(|i| sim.state(i));
+    let is_common = first.is_some() && (0..nodes).filter(is_there).all(|i| sim.state(i) == first);
     let (history, ms) = (sim.history(), sim.now_ms());
     let books = (0..nodes).map(|i| alloc::format!("{:#?}", sim.books(i))).collect();
     Ordeal { conflicts: sim.conflicts().to_vec(), broken: sim.broken(), is_over, is_common, rounds, history, ms, books }
@@ -82,7 +84,7 @@ pub fn ordeal(config: &OrdealConfig) -> Ordeal {
 
 fn fault(sim: &mut Sim<Names>, nodes: usize, rng: &mut Rng) {
     let host = rng.below(nodes as u64) as usize;
-    match rng.below(8) {
+    match rng.below(9) {
         0 | 1 if sim.hosts[host].is_up() => sim.kill(host),
         0..=2 if !sim.hosts[host].is_up() => sim.start(host),
         2 => {
@@ -100,6 +102,13 @@ fn fault(sim: &mut Sim<Names>, nodes: usize, rng: &mut Rng) {
         6 => {
             let of = rng.below(nodes as u64) as usize;
             sim.suspect(host, of);
+        }
+        7 => {
+            // Not all of them.
+            let others = (0..nodes).filter(|i| *i != host && !sim.hosts[*i].leaves).count();
+            if others > 0 && rng.below(2) == 0 {
+                sim.leave(host);
+            }
         }
         _ => {
             // All at once.

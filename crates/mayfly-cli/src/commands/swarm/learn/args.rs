@@ -127,6 +127,13 @@ pub enum LearnCommand {
         #[arg(long)]
         watch: bool,
     },
+    /// Leave a run for good: the others go on without this node
+    Leave {
+        /// The run, or enough of its beginning (8 digits at least)
+        run: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Write the network that a run has come to
     Save {
         /// The run, or enough of its beginning (8 digits at least)

@@ -34,6 +34,9 @@ pub enum LearnAsk {
         run: String,
         shard: Shard,
     },
+    Leave {
+        run: String,
+    },
     Progress,
     Save {
         run: String,
@@ -76,6 +79,11 @@ pub async fn answer(runtime: &Node, hub: &LearnHub, ask: LearnAsk) -> Result<Val
         LearnAsk::Join { run, shard } => {
             let id = called(runtime, hub, &run)?;
             hub.join(id, shard)?;
+            Ok(json!({ "run": id.to_string() }))
+        }
+        LearnAsk::Leave { run } => {
+            let id = called(runtime, hub, &run)?;
+            hub.leave(id)?;
             Ok(json!({ "run": id.to_string() }))
         }
         LearnAsk::Progress => Ok(json!({ "runs": hub.progress() })),

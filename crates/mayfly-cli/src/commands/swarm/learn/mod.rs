@@ -22,7 +22,7 @@ use args::{LearnArgs, LearnCommand};
 use ask::LearnAsk;
 use mayfly_learn::Shard;
 use mayfly_nn::tabular::FileOptions;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,28 +59,27 @@ async fn talk(command: LearnCommand, ui: Ui) -> Result<()> {
             ui.result(&words::runs(&answer), &answer)
         }
         LearnCommand::Status { target, .. } => watch(&target, ui).await,
-        LearnCommand::Save { run, output, target } => {
-            let mut files = Files::reading([])?;
-            let place = files.writing("-o", &output, MODEL)?;
-            files.refuse_json(ui)?;
-            let mut saved = Value::Null;
-            let asking = |path: &Path| {
-                let path = std::path::absolute(path)?;
-                let named = if path.extension().is_none() { path.with_extension("mayfly") } else { path.clone() };
-                let answer = tokio::task::block_in_place(|| {
-                    tokio::runtime::Handle::current()
-                        .block_on(ask(&target.data, LearnAsk::Save { run: run.clone(), path: named.clone() }))
-                })?;
-                if named != path {
-                    std::fs::rename(&named, &path)?;
-                }
-                saved = answer;
-                Ok(())
-            };
-            place.save(asking)?;
-            files.result(ui, &format!("written to {place}"), &saved)
+        LearnCommand::Leave { run, target } => {
+            let answer = ask(&target.data, LearnAsk::Leave { run }).await?;
+            let text = "leaves with the next round; `mayfly swarm learn status` shows when it has";
+            ui.result(text, &answer)
         }
+        LearnCommand::Save { run, output, target } => save(run, &output, &target, ui).await,
     }
+}
+
+/// The node writes the network beside where it is to be: only when that is done, it takes the place of what was there.
+async fn save(run: String, output: &Path, target: &Target, ui: Ui) -> Result<()> {
+    let mut files = Files::reading([])?;
+    let place = files.writing("-o", output, MODEL)?;
+    files.refuse_json(ui)?;
+    let folder = tempfile::tempdir()?;
+    let name = Path::new("model").with_extension(output.extension().unwrap_or("mayfly".as_ref()));
+    let path = folder.path().join(name);
+    let answer = ask(&target.data, LearnAsk::Save { run, path: path.clone() }).await?;
+    place.save(|to| Ok(std::fs::copy(&path, to).map(drop)?))?;
+    let answer = json!({ "run": answer["run"], "model": output, "notes": answer["notes"] });
+    files.result(ui, &format!("written to {place}"), &answer)
 }
 
 async fn watch(target: &Target, ui: Ui) -> Result<()> {

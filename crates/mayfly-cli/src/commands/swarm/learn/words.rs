@@ -30,7 +30,9 @@ fn run(progress: &Value) -> String {
         return format!("{id}  {}, {}: waits for others", text("name"), text("mode"));
     }
     let loss = progress["loss"].as_f64().map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
-    let state = if progress["is_over"].as_bool() == Some(true) {
+    let state = if progress["has_left"].as_bool() == Some(true) {
+        "has left".to_owned()
+    } else if progress["is_over"].as_bool() == Some(true) {
         "over".to_owned()
     } else {
         match progress["steps_total"].as_u64() {
