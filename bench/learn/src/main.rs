@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, value_delimiter = ',', default_values = ["iid", "dirichlet:0.1"])]
     splits: Vec<String>,
     /// Only these ways: a mode, and perhaps the steps between exchanges.
-    #[arg(long, value_delimiter = ',', default_values = ["sync", "local:10", "local", "fedavg", "fedprox", "fedadam"])]
+    #[arg(long, value_delimiter = ',', default_values = ["auto", "sync", "local:10", "local", "fedavg", "fedprox", "fedadam"])]
     modes: Vec<String>,
     /// Seeds; medians are reported.
     #[arg(long, value_delimiter = ',', default_values_t = [1_u64, 2, 3])]

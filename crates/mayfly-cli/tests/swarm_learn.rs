@@ -131,7 +131,8 @@ fn what_makes_no_sense_is_refused_before_any_process_starts() {
     for (more, says) in [
         (&["--kill", "5@1"][..], "processes 0 to 4"),
         (&["--kill", "x"], "expected NODE@SECONDS"),
-        (&["--mode", "best"], "sync, local, fedavg, fedprox, fedadam"),
+        (&["--algorithm", "adamw"], "--algorithm adamw: mode auto trains by gradient descent"),
+        (&["--mode", "best"], "auto, sync, local, fedavg, fedprox, fedadam"),
         (&["--split", "dirichlet:0"], "dirichlet:0.1"),
         (&["--nodes", "33"], "32"),
         (&["--schedule", "cosine"], "--schedule"),

@@ -4,6 +4,7 @@ use crate::run::RECORD_BYTES;
 use crate::{How, LearnError, MEMBERS, ModelState, Result, Run, Shard};
 use mayfly_base::NodeId;
 use mayfly_format::data::Survey;
+use mayfly_nn::TrainConfig;
 use mayfly_nn::tabular::{FileOptions, TrainOptions, plan, survey, survey_like};
 use mayfly_swarm::learn::Digest;
 use mayfly_wire::{from_payload, to_payload};
@@ -67,6 +68,7 @@ impl Call {
         }
         self.how.check()?;
         self.options.check()?;
+        self.how.inner(&TrainConfig::default(), &self.options)?;
         Ok(self.first.check("the survey of the call")?)
     }
 
@@ -140,7 +142,7 @@ impl Call {
         let rows = all.training_rows();
         let plan = plan(all, "the rows of all nodes", &self.options)?;
         let rounds = self.how.rounds(&plan.config, surveys.len(), rows);
-        let config = self.how.inner(&plan.config, &self.options);
+        let config = self.how.inner(&plan.config, &self.options)?;
         let run = self.how.run(&self.name, rounds, &plan.network, &config, plan.encoder);
         run.check()?;
         let state = run.first_state(&plan.network);

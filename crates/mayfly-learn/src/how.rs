@@ -3,7 +3,7 @@
 use crate::{LearnError, Mode, Result, Run};
 use mayfly_format::data::Encoder;
 use mayfly_nn::tabular::TrainOptions;
-use mayfly_nn::{Algorithm, BatchRows, Network, Sgd, TrainConfig};
+use mayfly_nn::{AdamW, Algorithm, BatchRows, Network, Sgd, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 /// The rate of gradient descent in mode auto, and the bound on a gradient's length.
@@ -45,14 +45,23 @@ impl Default for How {
 }
 
 impl How {
-    /// How each node trains: in mode auto, where nothing else is asked for, by gradient descent without a momentum, which is that of the outer step.
-    pub fn inner(&self, config: &TrainConfig, options: &TrainOptions) -> TrainConfig {
-        let is_chosen = options.algorithm.is_some() || options.weight_decay.is_some();
-        if self.mode != Mode::Auto || is_chosen {
-            return config.clone();
+    /// How each node trains: in mode auto by gradient descent without a momentum, which is that of the outer step.
+    ///
+    /// # Errors
+    /// [`LearnError::Option`] for another algorithm in mode auto: steps of Adam are of one length, however few of them are taken between two exchanges, and the outer
+    /// momentum makes too much of them.
+    pub fn inner(&self, config: &TrainConfig, options: &TrainOptions) -> Result<TrainConfig> {
+        if self.mode != Mode::Auto {
+            return Ok(config.clone());
         }
-        let sgd = Sgd { lr: options.lr.unwrap_or(AUTO_LR), momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-        TrainConfig { algorithm: Algorithm::Sgd(sgd), clip_norm: Some(AUTO_CLIP), ..config.clone() }
+        if let Some(name) = options.algorithm.as_ref().filter(|name| *name != "sgd") {
+            let want = "mode auto trains by gradient descent; other algorithms go with mode local";
+            return Err(LearnError::option("algorithm", name, want));
+        }
+        // As much decay a step as AdamW makes of it at its rate.
+        let weight_decay = options.weight_decay.map_or(0.0, |decay| decay * AdamW::default().lr / AUTO_LR);
+        let sgd = Sgd { lr: options.lr.unwrap_or(AUTO_LR), momentum: 0.0, nesterov: false, weight_decay };
+        Ok(TrainConfig { algorithm: Algorithm::Sgd(sgd), clip_norm: Some(AUTO_CLIP), ..config.clone() })
     }
 
     /// Steps at each node between two rounds.

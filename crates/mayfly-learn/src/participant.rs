@@ -133,13 +133,15 @@ impl<T: Transport> Participant<T> {
         let worker = Worker::start(&run, local, store.clone(), done)?;
         let seed = u64::from_le_bytes(std::array::from_fn(|i| me.0[i])) ^ mix(life);
         let states = store.whole_states()?;
+        // What the learner is told to be here stays here, whatever is accepted meanwhile.
+        let fresh = states.iter().copied().collect();
         let mut learner = Learner::new(me, run.learner_config(id), kept, states, Rng::new(seed), 0);
         learner.join(rows);
         let total = run.steps;
         progress.send_modify(|progress| (progress.rows, progress.steps_total) = (rows, total));
         let combine = Combine::new(&run)?;
         let (len, combine) = (combine.parameters(), Arc::new(Mutex::new(combine)));
-        let (peers, fresh, sent) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (peers, sent) = (BTreeMap::new(), BTreeMap::new());
         let begun = Instant::now();
         Ok(Self {
             links,
@@ -315,6 +317,10 @@ impl<T: Transport> Participant<T> {
         for command in commands {
             match command {
                 Command::Keep(kept) => self.keep(kept).await?,
+                Command::Note(kept) => {
+                    self.progress.send_modify(|progress| progress.round_decided = kept.round);
+                    self.store.note(&kept)?;
+                }
                 Command::Send(to, message) => self.send(to, message),
                 Command::SendBody(to, digest) => self.send_body(to, digest),
                 Command::Fetch(digest, from) => self.fetch(digest, &from),
@@ -417,6 +423,7 @@ impl<T: Transport> Participant<T> {
         let state = ModelState::from_bytes(&bytes, &mover, self.len)?;
         if state.is_last(&mover) {
             self.learner.end();
+            self.store.keep(self.learner.kept(), &self.fresh)?;
         }
         if let Some(pace) = state.pace() {
             let (steps, local_steps, drift) = (pace.done, pace.steps, pace.drift);

@@ -20,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 const RECORD: &str = "run.json";
 const SHARD: &str = "shard.json";
 const KEPT: &str = "kept";
+const NOTED: &str = "noted";
 const ROSTER: &str = "roster";
 const LOCAL: &str = "local";
 const MEMBERS: &str = "members";
@@ -208,16 +209,49 @@ impl Store {
         self.read_value(ROSTER)
     }
 
+    /// The node's own work. It survives the process; a loss of power may take it, and then it is done again.
     pub(crate) fn write_done(&self, done: &Done) -> Result<()> {
-        self.write_value(LOCAL, done)
+        self.note_value(LOCAL, done)
     }
 
     pub(crate) fn done(&self) -> Result<Option<Done>> {
-        self.read_value(LOCAL)
+        self.read_note(LOCAL)
     }
 
+    /// What is decided and promised: what was flushed, or what was noted later.
     pub(crate) fn kept(&self) -> Result<Option<Kept>> {
-        self.read_value(KEPT)
+        let (kept, noted) = (self.read_value::<Kept>(KEPT)?, self.read_note::<Kept>(NOTED)?);
+        Ok(match (kept, noted) {
+            (Some(kept), Some(noted)) if noted.round > kept.round => {
+                Some(Kept { promised: noted.promised.max(kept.promised), ..noted })
+            }
+            (Some(kept), _) => Some(kept),
+            (None, noted) => noted,
+        })
+    }
+
+    /// What others say again if it is lost: it survives the process and need not survive a loss of power.
+    pub(crate) fn note(&self, kept: &Kept) -> Result<()> {
+        self.note_value(NOTED, kept)
+    }
+
+    fn note_value<T: Serialize>(&self, name: &'static str, value: &T) -> Result<()> {
+        let value = to_payload(name, value)?;
+        let bytes = [&Digest::of(&value).0[..], &value].concat();
+        let (draft, path) = (self.folder.join(format!("{DRAFT}{name}")), self.folder.join(name));
+        let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, &path));
+        written.map_err(failed("write", &path))
+    }
+
+    /// Something noted, if it is whole.
+    fn read_note<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>> {
+        match self.read_value(name) {
+            Err(error @ LearnError::Digest { .. }) => {
+                tracing::warn!(folder = %self.folder.display(), name, %error, "lost with the power; it is made or heard again");
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// What is decided and promised, and the states that it speaks of, as far as they are here; others are removed, but for those just made.
@@ -242,9 +276,8 @@ impl Store {
         if self.flushed().contains(&digest) || !path.exists() {
             return Ok(());
         }
-        let flushed =
-            File::open(&path).and_then(|file| file.sync_all()).and_then(|()| atomic::sync_folder(&self.folder));
-        flushed.map_err(failed("flush", &path))?;
+        // Its name is flushed with what is kept, right after.
+        File::open(&path).and_then(|file| file.sync_all()).map_err(failed("flush", &path))?;
         self.flushed().insert(digest);
         Ok(())
     }

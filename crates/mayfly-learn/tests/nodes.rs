@@ -66,6 +66,12 @@ async fn nodes_that_are_killed_come_back_and_all_end_with_one_network() {
             let hub = hubs.remove(i);
             world.kill(i, hub);
             tokio::time::sleep(Duration::from_millis(300)).await;
+            if i == 3 {
+                // As if power had been lost: what is not flushed may be anything.
+                for name in ["noted", "local"] {
+                    std::fs::write(world.folder(i).join(id.to_string()).join(name), b"anything").expect("a file");
+                }
+            }
             hubs.insert(i, world.start(i));
         }
         end(id, &hubs).await;

@@ -299,6 +299,8 @@ impl Learner {
             let surplus = self.took_ms.len().saturating_sub(REMEMBERED);
             self.took_ms.drain(..surplus);
         }
+        // Others can be asked again, unless it is the end, or they go.
+        let is_usual = self.kept.roster.members().eq(proposal.roster.members());
         self.kept.round = proposal.round + 1;
         self.kept.state = proposal.result;
         self.kept.roster = proposal.roster.clone();
@@ -311,7 +313,9 @@ impl Learner {
         self.has_state = false;
         self.begun_ms = now_ms;
         self.lead_on(now_ms);
-        let mut commands = vec![Command::Keep(self.kept.clone())];
+        let kept = self.kept.clone();
+        self.is_usual = is_usual && !self.is_over();
+        let mut commands = vec![if self.is_usual { Command::Note(kept) } else { Command::Keep(kept) }];
         commands.extend(self.prune());
         commands.extend(match has_result {
             true => self.reach(now_ms),
@@ -324,6 +328,9 @@ impl Learner {
     fn reach(&mut self, now_ms: u64) -> Vec<Command> {
         self.has_state = true;
         let mut commands = vec![Command::Reached(self.kept.round)];
+        if !self.is_usual {
+            commands.insert(0, Command::Keep(self.kept.clone())); // with the state
+        }
         // Work that may still count is not thrown away.
         let is_useful = self.training.is_some_and(|(round, _)| round + LATEST >= self.kept.round);
         if !is_useful {

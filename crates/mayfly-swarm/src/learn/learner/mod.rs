@@ -74,6 +74,8 @@ pub struct Kept {
 pub enum Command {
     /// Put this on disk, in the place of what was there, with the states that it speaks of as far as they are here, before anything that follows is done.
     Keep(Kept),
+    /// So too, but it need not be flushed: what a loss of power takes of it is heard again from others, who have it flushed.
+    Note(Kept),
     /// Send a message; it may get lost.
     Send(NodeId, Message),
     /// Send a body that is here; [`Learner::has_body`] is called where it arrives.
@@ -123,6 +125,8 @@ pub struct Learner {
     leaves: bool,
     /// Who is as far as this node, which wants to go, with the state.
     aware: BTreeSet<NodeId>,
+    /// Does the last decided round leave others who know of it?
+    is_usual: bool,
     /// A state with which the run ends.
     last: Option<Digest>,
     begun_ms: u64,
@@ -180,6 +184,7 @@ impl Learner {
             can_compute: false,
             leaves: false,
             aware: BTreeSet::new(),
+            is_usual: true,
             last: None,
             quiet_since_ms: now_ms,
             begun_ms: now_ms,

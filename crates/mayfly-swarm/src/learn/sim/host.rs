@@ -1,7 +1,7 @@
 //! A host: its disk, and the learner while it is up.
 
 use crate::learn::{Command, Digest, Kept, Learner, LearnerConfig, Message};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use mayfly_base::{NodeId, Rng, mix};
 
@@ -10,17 +10,20 @@ use mayfly_base::{NodeId, Rng, mix};
 pub(super) struct Disk {
     pub(super) kept: Kept,
     pub(super) states: BTreeMap<Digest, Vec<u8>>,
+    /// What a loss of power leaves.
+    flushed: (Kept, BTreeSet<Digest>),
 }
 
 impl Disk {
     /// Is what a message promises on the disk?
     pub(super) fn holds(&self, message: &Message) -> bool {
         match message {
-            Message::Promise { term, .. } => self.kept.promised >= *term,
+            Message::Promise { term, .. } => self.flushed.0.promised >= *term,
             Message::Accept { round, term } => {
-                let accepted = self.kept.accepted.as_ref();
+                let (kept, states) = &self.flushed;
+                let accepted = kept.accepted.as_ref();
                 let is_it = accepted.is_some_and(|one| one.round == *round && one.term == *term);
-                is_it && accepted.is_some_and(|one| self.states.contains_key(&one.result))
+                is_it && accepted.is_some_and(|one| states.contains(&one.result))
             }
             _ => true,
         }
@@ -75,12 +78,15 @@ impl Host {
     /// The beginning of a run, with its state at whoever began it.
     pub(super) fn found(&mut self, kept: Kept, state: Option<Vec<u8>>, rows: u64) {
         self.rows = rows;
-        self.disk = Disk { states: state.map(|state| (kept.state, state)).into_iter().collect(), kept };
+        let states: BTreeMap<Digest, Vec<u8>> = state.map(|state| (kept.state, state)).into_iter().collect();
+        let flushed = (kept.clone(), states.keys().copied().collect());
+        self.disk = Disk { states, kept, flushed };
     }
 
     pub(super) fn start(&mut self, seed: u64, config: LearnerConfig, now_ms: u64) -> Vec<Command> {
         self.life += 1;
-        (self.wake_ms, self.bytes) = (0, BTreeMap::new());
+        // What it tells the learner that it has, it keeps, whatever is accepted meanwhile.
+        (self.wake_ms, self.bytes) = (0, self.disk.states.clone());
         let rng = Rng::stream(mix(seed ^ self.life), u64::from_le_bytes(self.id.0[..8].try_into().unwrap_or_default()));
         let states: Vec<Digest> = self.disk.states.keys().copied().collect();
         let mut learner = Learner::new(self.id, config, self.disk.kept.clone(), states, rng, now_ms);
@@ -98,33 +104,52 @@ impl Host {
         self.bytes.clear();
     }
 
+    /// As a kill, and what was not flushed is gone too.
+    pub(super) fn lose_power(&mut self) {
+        self.kill();
+        let (kept, states) = &self.disk.flushed;
+        self.disk.kept = kept.clone();
+        self.disk.states.retain(|digest, _| states.contains(digest));
+    }
+
     /// A body or a state.
     pub(super) fn get(&self, digest: Digest) -> Option<Vec<u8>> {
         self.bytes.get(&digest).or_else(|| self.disk.states.get(&digest)).cloned()
     }
 
-    /// What is kept, and the states that it speaks of.
+    /// What is kept, and the states that it speaks of, flushed.
     pub(super) fn keep(&mut self, kept: Kept) {
-        let spoken_of = [Some(kept.state), kept.accepted.as_ref().map(|accepted| accepted.result)];
-        let parent = kept.decided.as_ref().map(|decided| decided.parent);
-        for digest in spoken_of.into_iter().flatten() {
+        self.note(kept);
+        let states = self.disk.states.keys().copied().collect();
+        self.disk.flushed = (self.disk.kept.clone(), states);
+    }
+
+    /// What is kept, as long as there is power.
+    pub(super) fn note(&mut self, kept: Kept) {
+        for digest in spoken_of(&kept) {
             if let Some(state) = self.bytes.get(&digest) {
                 self.disk.states.insert(digest, state.clone());
             }
         }
-        // The state before is what the one after is computed from, until that is here.
-        let is_kept = |digest: &Digest| spoken_of.contains(&Some(*digest)) || Some(*digest) == parent;
-        self.disk.states.retain(|digest, _| is_kept(digest));
+        let flushed = &self.disk.flushed.0;
+        let kept_states: BTreeSet<Digest> = spoken_of(&kept).chain(spoken_of(flushed)).collect();
+        self.disk.states.retain(|digest, _| kept_states.contains(digest));
         self.disk.kept = kept;
     }
 
     /// The state after the last decided round is here.
     pub(super) fn reached(&mut self) {
         let kept = self.disk.kept.clone();
-        self.keep(kept);
+        self.note(kept);
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.learner.as_ref().is_some_and(|learner| learner.is_over() && learner.has_caught_up())
     }
+}
+
+/// The state of a round, what was accepted for the next, and the state before, from which the one after is computed until that is here.
+fn spoken_of(kept: &Kept) -> impl Iterator<Item = Digest> {
+    let parent = kept.decided.as_ref().map(|decided| decided.parent);
+    [Some(kept.state), kept.accepted.as_ref().map(|accepted| accepted.result), parent].into_iter().flatten()
 }

@@ -176,6 +176,12 @@ impl<W: Work> Sim<W> {
         self.notice(i);
     }
 
+    /// Ends a host: what is not flushed is gone too.
+    pub fn lose_power(&mut self, i: usize) {
+        self.hosts[i].lose_power();
+        self.notice(i);
+    }
+
     /// From now on nothing passes between hosts of different groups.
     pub fn part(&mut self, groups: impl Fn(usize) -> u8) {
         (0..self.hosts.len()).for_each(|i| self.hosts[i].group = groups(i));
@@ -387,7 +393,14 @@ impl<W: Work> Sim<W> {
     fn carry_out(&mut self, i: usize, command: Command) {
         let now_ms = self.now_ms;
         match command {
-            Command::Keep(kept) => self.keep(i, kept),
+            Command::Keep(kept) => {
+                self.decided(&kept);
+                self.hosts[i].keep(kept);
+            }
+            Command::Note(kept) => {
+                self.decided(&kept);
+                self.hosts[i].note(kept);
+            }
             Command::Send(to, message) => {
                 self.broken += usize::from(!self.hosts[i].disk.holds(&message));
                 let delay = self.delay();
@@ -421,7 +434,7 @@ impl<W: Work> Sim<W> {
     }
 
     /// Notes what a round came to.
-    fn keep(&mut self, i: usize, kept: Kept) {
+    fn decided(&mut self, kept: &Kept) {
         if let Some(decided) = &kept.decided {
             let is_first = !self.results.contains_key(&decided.round);
             let known = *self.results.entry(decided.round).or_insert(decided.result);
@@ -431,7 +444,6 @@ impl<W: Work> Sim<W> {
                 self.conflicts.push(decided.round);
             }
         }
-        self.hosts[i].keep(kept);
     }
 
     fn send_bytes(&mut self, from: usize, to: usize, life: u64, bytes: Vec<u8>) {

@@ -85,7 +85,8 @@ pub fn ordeal(config: &OrdealConfig) -> Ordeal {
 fn fault(sim: &mut Sim<Names>, nodes: usize, rng: &mut Rng) {
     let host = rng.below(nodes as u64) as usize;
     match rng.below(9) {
-        0 | 1 if sim.hosts[host].is_up() => sim.kill(host),
+        0 if sim.hosts[host].is_up() => sim.kill(host),
+        1 if sim.hosts[host].is_up() => sim.lose_power(host),
         0..=2 if !sim.hosts[host].is_up() => sim.start(host),
         2 => {
             // Whoever leads.
@@ -112,9 +113,10 @@ fn fault(sim: &mut Sim<Names>, nodes: usize, rng: &mut Rng) {
         }
         _ => {
             // All at once.
+            let with_power = rng.below(2) == 0;
             for i in 0..nodes {
                 if sim.hosts[i].is_up() {
-                    sim.kill(i);
+                    if with_power { sim.kill(i) } else { sim.lose_power(i) }
                 }
                 sim.start(i);
             }

@@ -42,7 +42,7 @@ impl Prepared {
             "{rows} rows to train on, {test}; {parameters} parameters; {}",
             parts.plan.config.algorithm.name()
         ));
-        let inner = how.inner(&parts.plan.config, &options);
+        let inner = how.inner(&parts.plan.config, &options).map_err(as_flag)?;
         Ok(Self { parts, file, reading: options.file, epochs: how.epochs as usize, how, inner, name: name_of(args) })
     }
 

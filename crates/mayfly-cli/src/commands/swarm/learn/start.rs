@@ -71,7 +71,7 @@ fn found_like(args: &StartArgs, schema: &Path, folder: &Path, ui: Ui) -> Result<
     // The others' rows are not known here: that they have as many is a guess.
     let rounds = how.rounds(&plan.config, members, (rows * members) as u64);
     ui.note(format!("{} rows here; {rounds} rounds", grouped(rows)));
-    let (name, config) = (name_of(&args.train), how.inner(&plan.config, &options));
+    let (name, config) = (name_of(&args.train), how.inner(&plan.config, &options).map_err(as_flag)?);
     let about = Found { model: schema.to_owned(), name, rounds, how, config, members, shard };
     Ok(LearnAsk::Found(Box::new(found(&plan, folder, about)?)))
 }
