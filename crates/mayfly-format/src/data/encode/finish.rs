@@ -15,40 +15,46 @@ pub(super) const MAX_INPUT_WIDTH: usize = 1 << 24;
 /// A numeric target is taken for classes when each has at least this many rows on average (or there are just two).
 const ROWS_PER_CLASS: u64 = 5;
 
-pub(super) fn encoder(file: &str, survey: Survey, options: &FitOptions) -> Result<Encoder> {
-    if survey.training_rows == 0 {
-        return Err(no_rows(file, survey.rows));
-    }
-    let mut targets = target_encoding(file, &survey, options)?;
-    if let Some(positive) = &options.positive {
-        put_positive_second(&mut targets, positive)?;
-    }
-    let mut left_out = survey.left_out;
-    let mut inputs = Vec::with_capacity(survey.inputs.len());
-    for input in survey.inputs {
-        match input_encoding(file, &input, options.input_scaling)? {
-            Some(encoding) => {
-                let InputSurvey { name, position, missing, .. } = input;
-                inputs.push(InputColumn { name, position, missing, encoding });
-            }
-            None => left_out.push(LeftOut { name: input.name, position: input.position, reason: Reason::Empty }),
+impl Survey {
+    /// An encoder of what was found. `label` stands for the file in messages.
+    ///
+    /// # Errors
+    /// [`FormatError::Unlearnable`], such as a single class; [`FormatError::NoRows`]; options that do not fit.
+    pub fn encoder(self, label: &str, options: &FitOptions) -> Result<Encoder> {
+        if self.training_rows == 0 {
+            return Err(no_rows(label, self.rows));
         }
+        let mut targets = target_encoding(label, &self, options)?;
+        if let Some(positive) = &options.positive {
+            put_positive_second(&mut targets, positive)?;
+        }
+        let mut left_out = self.left_out;
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for input in self.inputs {
+            match input_encoding(label, &input, options.input_scaling)? {
+                Some(encoding) => {
+                    let InputSurvey { name, position, missing, .. } = input;
+                    inputs.push(InputColumn { name, position, missing, encoding });
+                }
+                None => left_out.push(LeftOut { name: input.name, position: input.position, reason: Reason::Empty }),
+            }
+        }
+        left_out.sort_by_key(|left| left.position);
+        let encoder = Encoder {
+            missing_tokens: self.missing_tokens,
+            decimal: self.decimal,
+            positive: options.positive.is_some(),
+            names: self.names,
+            inputs,
+            targets,
+            target_positions: self.target_columns.iter().map(|target| target.position).collect(),
+            left_out,
+            missing: options.missing,
+            training_rows: self.training_rows,
+        };
+        check_width(label, &encoder)?;
+        Ok(encoder)
     }
-    left_out.sort_by_key(|left| left.position);
-    let encoder = Encoder {
-        missing_tokens: survey.missing_tokens,
-        decimal: survey.decimal,
-        positive: options.positive.is_some(),
-        names: survey.names,
-        inputs,
-        targets,
-        target_positions: survey.target_columns.iter().map(|target| target.position).collect(),
-        left_out,
-        missing: options.missing,
-        training_rows: survey.training_rows,
-    };
-    check_width(file, &encoder)?;
-    Ok(encoder)
 }
 
 fn no_rows(file: &str, rows: u64) -> FormatError {

@@ -14,13 +14,19 @@ use crate::error::Result;
 /// Rows per chunk of the pass.
 const CHUNK_ROWS: usize = 1 << 10;
 
-pub(super) fn survey(source: &mut dyn Source, options: &FitOptions) -> Result<Survey> {
-    options.split.check()?;
-    let name = source.name().to_owned();
-    let schema = source.schema().clone();
-    let roles = roles::assign(&name, &schema, &source.reading(), options)?;
-    let collected = Pass::new(&name, &schema, &roles, options)?.run(source)?;
-    Ok(collected.survey(source, roles))
+impl Survey {
+    /// Looks at a file, in one pass.
+    ///
+    /// # Errors
+    /// As [`Encoder::fit`], but for what is not learnable: of one class, or without a training row, a file may be one of several.
+    pub fn take(source: &mut dyn Source, options: &FitOptions) -> Result<Self> {
+        options.split.check()?;
+        let name = source.name().to_owned();
+        let schema = source.schema().clone();
+        let roles = roles::assign(&name, &schema, &source.reading(), options)?;
+        let collected = Pass::new(&name, &schema, &roles, options)?.run(source)?;
+        Ok(collected.survey(source, roles))
+    }
 }
 
 /// The pass over the rows.

@@ -11,16 +11,25 @@ use crate::limits::DataLimits;
 /// What to do where columns are of two kinds.
 const KIND_HINT: &str = "say what it is (--kinds COLUMN=number, category or ignore), or mend the column";
 
-pub(super) fn merge<'a>(surveys: impl IntoIterator<Item = (&'a str, &'a Survey)>) -> Result<Option<Survey>> {
-    let mut merged: Option<(&str, Survey)> = None;
-    for (label, survey) in surveys {
-        survey.check(label)?;
-        match &mut merged {
-            None => merged = Some((label, survey.clone())),
-            Some((first, all)) => Pair { first, label }.add(all, survey)?,
+impl Survey {
+    /// The survey of all these files as if they were one. Counts, extremes, categories and classes are exact; means and deviations differ from those of one file by rounding.
+    ///
+    /// Columns are matched by name, and those of the first are in the order of the inputs. A column that has no value in a file is what it is
+    /// in the others; one that is left out anywhere is left out. `label` of each is what messages call it.
+    ///
+    /// # Errors
+    /// [`FormatError::MissingColumn`], and [`FormatError::Disagreement`] where a column is numbers here and categories there; with both labels.
+    pub fn merge<'a>(surveys: impl IntoIterator<Item = (&'a str, &'a Self)>) -> Result<Option<Self>> {
+        let mut merged: Option<(&str, Survey)> = None;
+        for (label, survey) in surveys {
+            survey.check(label)?;
+            match &mut merged {
+                None => merged = Some((label, survey.clone())),
+                Some((first, all)) => Pair { first, label }.add(all, survey)?,
+            }
         }
+        Ok(merged.map(|(_, all)| all))
     }
-    Ok(merged.map(|(_, all)| all))
 }
 
 /// What a column is in one of the places.
@@ -231,7 +240,7 @@ mod tests {
     fn merged(texts: &[&str]) -> Result<Survey> {
         let surveys: Vec<(String, Survey)> =
             texts.iter().enumerate().map(|(i, text)| (format!("node {i}"), survey(text))).collect();
-        Ok(merge(surveys.iter().map(|(label, survey)| (label.as_str(), survey)))?.expect("some"))
+        Ok(Survey::merge(surveys.iter().map(|(label, survey)| (label.as_str(), survey)))?.expect("some"))
     }
 
     fn encoder(texts: &[&str]) -> Result<Encoder> {
@@ -351,7 +360,7 @@ mod tests {
         let error = take("kind,empty,word,size\na,1,x,u\nb,2,y,v\n").unwrap_err();
         assert!(error.to_string().contains("(size)"), "{error}");
         let second = take("kind,empty,word,size\na,1,x,7\nb,2,y,8\n").unwrap();
-        let all = merge([("a", &first), ("b", &second)]).unwrap().unwrap().encoder("all", &options()).unwrap();
+        let all = Survey::merge([("a", &first), ("b", &second)]).unwrap().unwrap().encoder("all", &options()).unwrap();
         assert_eq!(all.input_names(), ["size", "word=u", "word=v", "word=x", "word=y", "empty"]);
     }
 
@@ -376,7 +385,7 @@ mod tests {
             format!("node 1: the target is a number, and a category at node 0; {KIND_HINT}")
         );
         let other = survey_with(good, &FitOptions { targets: vec!["size".into()], ..options() });
-        let error = merge([("a", &survey(good)), ("b", &other)]).unwrap_err().to_string();
+        let error = Survey::merge([("a", &survey(good)), ("b", &other)]).unwrap_err().to_string();
         assert_eq!(error, "b: the target is size, and kind at a; name the target (--target)");
     }
 
@@ -388,7 +397,7 @@ mod tests {
             let mut bad = good.clone();
             change(&mut bad);
             assert!(bad.check("x").is_err(), "{bad:?}");
-            assert!(merge([("good", &good), ("x", &bad)]).is_err());
+            assert!(Survey::merge([("good", &good), ("x", &bad)]).is_err());
         };
         refused(&|bad| bad.training_rows = 3);
         refused(&|bad| (bad.rows, bad.training_rows) = (u64::MAX, u64::MAX));

@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::survey::sums_to_at_most;
-
 /// Count, mean, variance and range of a stream of finite numbers: Welford 1962; merging by Chan, Golub and LeVeque 1979.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Moments {
@@ -253,6 +251,11 @@ pub(super) fn largest<T: PartialOrd>(values: impl Iterator<Item = T>) -> Option<
         }
     }
     best.map(|(index, _)| index)
+}
+
+/// Whether counts are of so many rows at most.
+pub(super) fn sums_to_at_most(mut counts: impl Iterator<Item = u64>, rows: u64) -> bool {
+    counts.try_fold(0_u64, u64::checked_add).is_some_and(|sum| sum <= rows)
 }
 
 #[cfg(test)]

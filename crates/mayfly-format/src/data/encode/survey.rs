@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::FitOptions;
-use super::stats::{Moments, OneHot, Values};
-use super::{Encoder, LeftOut, Reason, finish, fit, merge};
+use super::stats::{Moments, OneHot, Values, sums_to_at_most};
+use super::{LeftOut, Reason};
 use crate::data::schema::{ColumnKind, Names, Targets};
-use crate::data::source::Source;
 use crate::data::value::Decimal;
 use crate::error::{FormatError, Result};
 
@@ -75,33 +73,6 @@ pub(super) enum TargetSurvey {
 }
 
 impl Survey {
-    /// Looks at a file, in one pass.
-    ///
-    /// # Errors
-    /// As [`Encoder::fit`], but for what is not learnable: of one class, or without a training row, a file may be one of several.
-    pub fn take(source: &mut dyn Source, options: &FitOptions) -> Result<Self> {
-        fit::survey(source, options)
-    }
-
-    /// The survey of all these files as if they were one. Counts, extremes, categories and classes are exact; means and deviations differ from those of one file by rounding.
-    ///
-    /// Columns are matched by name, and those of the first are in the order of the inputs. A column that has no value in a file is what it is
-    /// in the others; one that is left out anywhere is left out. `label` of each is what messages call it.
-    ///
-    /// # Errors
-    /// [`FormatError::MissingColumn`], and [`FormatError::Disagreement`] where a column is numbers here and categories there; with both labels.
-    pub fn merge<'a>(surveys: impl IntoIterator<Item = (&'a str, &'a Self)>) -> Result<Option<Self>> {
-        merge::merge(surveys)
-    }
-
-    /// An encoder of what was found. `label` stands for the file in messages.
-    ///
-    /// # Errors
-    /// [`FormatError::Unlearnable`], such as a single class; [`FormatError::NoRows`]; options that do not fit.
-    pub fn encoder(self, label: &str, options: &FitOptions) -> Result<Encoder> {
-        finish::encoder(label, self, options)
-    }
-
     /// Rows that are trained on.
     pub fn training_rows(&self) -> u64 {
         self.training_rows
@@ -198,11 +169,6 @@ impl Categories {
             }
         }
     }
-}
-
-/// Whether counts are of so many rows at most.
-pub(super) fn sums_to_at_most(mut counts: impl Iterator<Item = u64>, rows: u64) -> bool {
-    counts.try_fold(0_u64, u64::checked_add).is_some_and(|sum| sum <= rows)
 }
 
 impl LeftOut {
