@@ -166,7 +166,7 @@ impl Calls {
             mode: seat.call.how.mode.to_string(),
             answers: seat.surveys.as_ref().map(Surveys::len),
             awaited: Some(seat.call.members),
-            rows: seat.surveys.is_some().then(|| seat.call.first.training_rows()).unwrap_or_default(),
+            rows: if seat.surveys.is_some() { seat.call.first.training_rows() } else { 0 },
             ..Progress::default()
         };
         self.seats().iter().filter(|(_, seat)| seat.run.is_none()).map(waiting).collect()

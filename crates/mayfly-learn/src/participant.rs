@@ -172,10 +172,10 @@ impl<T: Transport> Participant<T> {
     /// Takes part until the node ends, or something fails for good.
     pub(crate) async fn take_part(mut self) {
         let mut stop = self.links.stopping();
-        if self.learner.has_caught_up() {
-            if let Err(error) = self.reached(self.learner.round()) {
-                tracing::error!(run = %self.id, %error, "the state that was reached cannot be read");
-            }
+        if self.learner.has_caught_up()
+            && let Err(error) = self.reached(self.learner.round())
+        {
+            tracing::error!(run = %self.id, %error, "the state that was reached cannot be read");
         }
         let turned = async {
             let mut first = self.learner.start();

@@ -104,7 +104,7 @@ impl Survey {
     /// [`FormatError::Malformed`].
     pub fn check(&self, label: &str) -> Result<()> {
         let refuse = |expected: &str| {
-            Err(FormatError::malformed(label, crate::Position::File, expected, &"something else in the survey"))
+            Err(FormatError::malformed(label, crate::Position::File, expected, "something else in the survey"))
         };
         if self.rows > MOST_ROWS || self.training_rows > self.rows {
             return refuse("not more rows to train on than rows, and no more than 2^48");
