@@ -112,8 +112,12 @@ impl Combine {
             trainer.step_along(&gradient, 1)?;
             return Ok(ModelState::of_trainer(trainer));
         }
-        let mut next = state.clone().into_outer(&self.run.outer);
-        next.step(&self.run.outer, mean)?;
+        let outer = match (self.run.mover(), state.pace()) {
+            (Mover::Paced(outer, bounds), Some(pace)) => outer.with_rate(outer.rate() * pace.rate(&bounds)),
+            _ => self.run.outer,
+        };
+        let mut next = state.clone().into_outer(&outer);
+        next.step(&outer, mean)?;
         next.average(&self.running, state.params(), mean)?;
         Ok(ModelState::Outer(next))
     }

@@ -23,6 +23,10 @@ const NEW: f64 = 0.3;
 /// There are so many exchanges at least, however alike rows are: the outer step has a momentum that must come to speed.
 const EXCHANGES: u64 = 50;
 
+/// After this share of a run whose length is known the outer rate falls, down to the last share of it: what unlike nodes pull to and fro is averaged then.
+const FALLS_FROM: f64 = 0.7;
+const LAST_RATE: f64 = 0.05;
+
 /// A short form of an update.
 type Sketch = [f32; DIMS];
 
@@ -68,6 +72,12 @@ impl Pace {
     /// Have all steps been taken?
     pub(crate) fn is_last(&self, bounds: &Bounds) -> bool {
         bounds.total.is_some_and(|total| self.done >= total)
+    }
+
+    /// What of the outer rate there is in this round.
+    pub(crate) fn rate(&self, bounds: &Bounds) -> f64 {
+        let gone = bounds.total.map_or(0.0, |total| self.done as f64 / total as f64);
+        1.0 - (1.0 - LAST_RATE) * ((gone - FALLS_FROM) / (1.0 - FALLS_FROM)).clamp(0.0, 1.0)
     }
 
     /// After a round.
@@ -258,6 +268,16 @@ mod tests {
         assert_eq!(after(10, 0.0, &bounds).steps, 4);
         let tiny = Bounds { most: 50, total: Some(3) };
         assert_eq!((Pace::first(&tiny).steps, after(3, 0.0, &tiny).done), (1, 3));
+    }
+
+    #[test]
+    fn the_rate_falls_towards_an_end_that_is_known() {
+        let at = |done: u64, total: Option<u64>| {
+            let bounds = Bounds { total, ..BOUNDS };
+            Pace { done, ..Pace::first(&bounds) }.rate(&bounds)
+        };
+        assert_eq!((at(0, Some(100)), at(70, Some(100)), at(1_000_000, None)), (1.0, 1.0, 1.0));
+        assert!((at(85, Some(100)) - 0.525).abs() < 1e-12 && (at(100, Some(100)) - LAST_RATE).abs() < 1e-12);
     }
 
     #[test]
