@@ -140,7 +140,7 @@ fn what_makes_no_sense_is_refused_before_any_process_starts() {
         (&["--local-steps", "0"], "--local-steps"),
         (&["--max-share", "0"], "--max-share"),
         (&["--outer-lr", "-1"], "--outer-lr"),
-        (&["--algorithm", "rprop"], "FANN's algorithms"),
+        (&["--mode", "local", "--algorithm", "rprop"], "FANN's algorithms"),
         (&["-o", data.to_str().unwrap()], "mushroom.csv"),
     ] {
         let error = learn(more);
