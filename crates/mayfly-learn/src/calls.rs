@@ -63,9 +63,8 @@ impl Calls {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new one: made by this node if `me` is given, else answered.
-    pub(crate) fn add(&self, call: Call, shard: Shard, me: Option<NodeId>) -> Result<CallId> {
-        let bytes = call.to_bytes()?;
+    /// A new one, as the bytes that it is called by: made by this node if `me` is given, else answered.
+    pub(crate) fn add(&self, bytes: Vec<u8>, call: Call, shard: Shard, me: Option<NodeId>) -> Result<CallId> {
         let id = CallId::of(&bytes);
         let mut seats = self.seats();
         if seats.contains_key(&id) {

@@ -105,6 +105,12 @@ pub enum LearnError {
         /// Why, in its words.
         reason: String,
     },
+    /// A run without members yet.
+    #[error("run {id} has not begun, so there is nothing to leave yet")]
+    NotBegun {
+        /// Its id.
+        id: Digest,
+    },
     /// The node was told to leave the run before it had begun.
     #[error("this node has left the run before it began")]
     Left,

@@ -48,9 +48,12 @@ impl How {
     /// How each node trains: in mode auto by gradient descent without a momentum, which is that of the outer step.
     ///
     /// # Errors
-    /// [`LearnError::Option`] for another algorithm in mode auto: steps of Adam are of one length, however few of them are taken between two exchanges, and the outer
+    /// [`LearnError::Option`] for batches of all rows where nodes take several steps, and for another algorithm in mode auto: steps of Adam are of one length, however few of them are taken between two exchanges, and the outer
     /// momentum makes too much of them.
     pub fn inner(&self, config: &TrainConfig, options: &TrainOptions) -> Result<TrainConfig> {
+        if options.batch == Some(0) && self.mode != Mode::Sync {
+            return Err(LearnError::option("batch", 0, "a number of rows is wanted, but in mode sync"));
+        }
         if self.mode != Mode::Auto {
             return Ok(config.clone());
         }
@@ -91,10 +94,10 @@ impl How {
     /// The record of a run of so many rounds.
     pub fn run(&self, name: &str, rounds: u64, network: &Network, config: &TrainConfig, encoder: Encoder) -> Run {
         let mut run = Run::new(name, self.mode, rounds, network, config, encoder);
-        if self.mode == Mode::Auto {
-            run = run.with_steps(self.local_steps(), self.rounds.is_none().then_some(rounds), network);
+        match self.mode {
+            Mode::Auto => run = run.with_steps(self.local_steps(), self.rounds.is_none().then_some(rounds), network),
+            _ => run.local_steps = self.local_steps(),
         }
-        run.local_steps = self.local_steps();
         run.min_reports = self.min_reports;
         run.max_share = self.max_share;
         match self.outer_lr {

@@ -27,6 +27,9 @@ const EXCHANGES: u64 = 50;
 const FALLS_FROM: f64 = 0.7;
 const LAST_RATE: f64 = 0.05;
 
+/// Nobody takes more steps between two exchanges.
+const MOST_STEPS: u64 = 1 << 32;
+
 /// A short form of an update.
 type Sketch = [f32; DIMS];
 
@@ -60,7 +63,7 @@ impl Bounds {
     /// Steps of the next round after so many.
     fn fit(&self, steps: u64, done: u64) -> u64 {
         let left = self.total.map_or(u64::MAX, |total| total.saturating_sub(done));
-        steps.clamp(1, self.most()).min(left.max(1))
+        steps.clamp(1, self.most()).min(left.max(1)).min(MOST_STEPS)
     }
 }
 
@@ -88,7 +91,7 @@ impl Pace {
             (Some(before), Some(now)) => Some(before + NEW * (now - before)),
             (before, now) => now.or(before),
         };
-        let done = self.done + self.steps;
+        let done = self.done.saturating_add(self.steps);
         let steps = bounds.fit(self.steps_at(drift, bounds), done);
         Self { steps, done, drift, deviations }
     }
@@ -132,8 +135,8 @@ impl Pace {
             .ok_or_else(|| wrong("its end is of another length"))?;
         let number = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| numbers[i * 8 + j]));
         let (steps, done, drift, count) = (number(0), number(1), f64::from_bits(number(2)), number(3));
-        if steps == 0 || count > KEPT as u64 {
-            return Err(wrong("steps of 0, or too many nodes"));
+        if steps == 0 || steps > MOST_STEPS || count > KEPT as u64 {
+            return Err(wrong("no number of steps, or too many nodes"));
         }
         let one = |bytes: &[u8]| {
             let node = NodeId(std::array::from_fn(|i| bytes[i]));
@@ -304,6 +307,9 @@ mod tests {
         let mut bytes = Pace::first(&BOUNDS).to_bytes();
         bytes[..8].fill(0);
         assert!(matches!(Pace::from_bytes(&bytes), Err(LearnError::State { .. })));
+        bytes[7] = 1;
+        assert!(matches!(Pace::from_bytes(&bytes), Err(LearnError::State { .. })));
+        bytes[7] = 0;
         bytes[0] = 1;
         bytes[24] = 33;
         assert!(matches!(Pace::from_bytes(&bytes), Err(LearnError::State { .. })));

@@ -40,17 +40,21 @@ impl Simulated {
     /// # Errors
     /// Bytes that are no state of this run.
     pub fn params(&self, state: &[u8]) -> Result<Vec<f32>> {
-        Ok(ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())?.params().to_vec())
+        Ok(self.read(state)?.params().to_vec())
     }
 
     /// How many steps nodes take from a state, where that is a part of it.
     pub fn pace(&self, state: &[u8]) -> Option<Pace> {
-        ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters()).ok()?.pace().cloned()
+        self.read(state).ok()?.pace().cloned()
+    }
+
+    fn read(&self, state: &[u8]) -> Result<ModelState> {
+        ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())
     }
 
     fn body(&mut self, host: usize, state: &[u8]) -> Result<Vec<u8>> {
         let is_alone = self.nodes.len() == 1;
-        let state = ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters())?;
+        let state = self.read(state)?;
         let worked = self.nodes[host].local.work(&state, is_alone, &|| true)?;
         Ok(worked.map(|worked| worked.body.to_bytes()).unwrap_or_default())
     }
@@ -94,8 +98,7 @@ impl Work for Simulated {
         {
             return Ok(next.clone());
         }
-        let state =
-            ModelState::from_bytes(state, &self.run.mover(), self.combine.parameters()).map_err(|_| Unfit(0))?;
+        let state = self.read(state).map_err(|_| Unfit(0))?;
         let combined = self.combine.combine(&state, shares, &mut |i| Ok(bodies[i].clone()));
         let unfit = |error| match error {
             LearnError::Contribution { place, .. } => Unfit(place),
@@ -114,8 +117,6 @@ impl Work for Simulated {
     }
 
     fn is_last(&self, state: &[u8]) -> bool {
-        let mover = self.run.mover();
-        let state = ModelState::from_bytes(state, &mover, self.combine.parameters());
-        state.is_ok_and(|state| state.is_last(&mover))
+        self.read(state).is_ok_and(|state| state.is_last(&self.run.mover()))
     }
 }

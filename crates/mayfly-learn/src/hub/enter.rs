@@ -127,7 +127,7 @@ impl<T: Transport> Hub<T> {
         match self.ask_until(id, &Ask::Record { run: id }).await? {
             Answer::Record(record) => self.enter_run(id, record, shard).await,
             Answer::Call(bytes) => {
-                let run = self.answer_call(id, Call::from_bytes(&bytes, id)?, &shard).await?;
+                let run = self.answer_call(id, bytes, &shard).await?;
                 self.enter_begun(run, shard).await
             }
             _ => Err(LearnError::UnknownRun { id: id.to_string() }),
@@ -135,12 +135,13 @@ impl<T: Transport> Hub<T> {
     }
 
     /// Surveys the rows, and waits until the run begins.
-    async fn answer_call(&self, id: CallId, call: Call, shard: &Shard) -> Result<RunId> {
+    async fn answer_call(&self, id: CallId, bytes: Vec<u8>, shard: &Shard) -> Result<RunId> {
+        let call = Call::from_bytes(&bytes, id)?;
         let (asked, rows) = (call.clone(), shard.clone());
         let survey = tokio::task::spawn_blocking(move || asked.survey(&rows)).await;
         let survey = Box::new(survey.map_err(|_| LearnError::Stopped)??);
         if !self.0.calls.has(id) {
-            self.0.calls.add(call, shard.clone(), None)?;
+            self.0.calls.add(bytes, call, shard.clone(), None)?;
         }
         let waits = || self.0.calls.has(id);
         match self.ask_while(id, &Ask::Survey { call: id, survey }, &waits).await? {

@@ -156,12 +156,13 @@ impl<T: Transport> Hub<T> {
     /// # Errors
     /// [`LearnError::TakesPart`]; settings that make no sense; what the disk refuses.
     pub fn call(&self, call: &Call, shard: Shard) -> Result<CallId> {
-        let id = CallId::of(&call.to_bytes()?);
+        let bytes = call.to_bytes()?;
+        let id = CallId::of(&bytes);
         if self.failure(id).is_some() {
             self.0.calls.remove(id)?; // nothing came of it, and it may be tried again
         }
         self.forget_failure(id);
-        self.0.calls.add(call.clone(), shard, Some(self.links().me()))?;
+        self.0.calls.add(bytes, call.clone(), shard, Some(self.links().me()))?;
         self.spawn_begin(id);
         Ok(id)
     }
@@ -185,7 +186,7 @@ impl<T: Transport> Hub<T> {
     /// comes of it.
     ///
     /// # Errors
-    /// [`LearnError::UnknownRun`], and what the disk refuses.
+    /// [`LearnError::UnknownRun`], [`LearnError::NotBegun`], and what the disk refuses.
     pub fn leave(&self, id: RunId) -> Result<()> {
         let unknown = || LearnError::UnknownRun { id: id.to_string() };
         let run = self.run_of(id);
@@ -194,7 +195,10 @@ impl<T: Transport> Hub<T> {
         }
         let (store, incoming) = {
             let runs = self.runs();
-            let seat = runs.get(&run).filter(|seat| seat.roster.is_some()).ok_or_else(unknown)?;
+            let seat = runs.get(&run).ok_or_else(unknown)?;
+            if seat.roster.is_none() {
+                return Err(LearnError::NotBegun { id: run });
+            }
             (seat.store.clone(), seat.incoming.clone())
         };
         store.write_leaves(true)?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::finish::MAX_INPUT_WIDTH;
+use super::survey::MAX_INPUT_WIDTH;
 use super::{Encoder, InputColumn, InputEncoding, LeftOut, MissingPolicy, TargetEncoding};
 use crate::data::schema::Names;
 use crate::data::value::Decimal;

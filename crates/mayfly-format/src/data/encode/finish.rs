@@ -4,13 +4,10 @@ use super::collect::MAX_FOUND_CLASSES;
 use super::labels::{put_positive_second, sorted};
 use super::options::{FitOptions, Scaling, Task};
 use super::stats::{Moments, OneHot, Values};
-use super::survey::{Figures, InputSurvey, Survey, TargetSurvey};
+use super::survey::{Figures, InputSurvey, MAX_INPUT_WIDTH, Survey, TargetSurvey};
 use super::{Encoder, InputColumn, InputEncoding, LeftOut, Reason, ScaledColumn, TargetEncoding};
 use crate::data::schema::{ColumnKind, Targets};
 use crate::error::{FormatError, Result};
-
-/// Inputs of one network: more are a mistake, such as one-hot identifiers.
-pub(super) const MAX_INPUT_WIDTH: usize = 1 << 24;
 
 /// A numeric target is taken for classes when each has at least this many rows on average (or there are just two).
 const ROWS_PER_CLASS: u64 = 5;

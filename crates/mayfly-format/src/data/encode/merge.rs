@@ -404,6 +404,9 @@ mod tests {
         refused(&|bad| bad.inputs[1].name = "size".into());
         refused(&|bad| bad.inputs[0].kind = ColumnKind::Categorical);
         refused(&|bad| bad.inputs[0].kind = ColumnKind::Grid(vec![usize::MAX, 2, 3]));
+        refused(&|bad| bad.inputs[0].kind = ColumnKind::Grid(vec![1 << 20, 1 << 20]));
+        refused(&|bad| bad.inputs[0].missing = u64::MAX);
+        refused(&|bad| bad.inputs[0].position = usize::MAX);
         refused(&|bad| match &mut bad.inputs[1].figures {
             Figures::Categories(all) => all.counts = vec![u64::MAX, 2],
             Figures::Numbers(_) => unreachable!(),

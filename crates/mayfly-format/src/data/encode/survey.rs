@@ -9,9 +9,13 @@ use super::{LeftOut, Reason};
 use crate::data::schema::{ColumnKind, Names, Targets};
 use crate::data::value::Decimal;
 use crate::error::{FormatError, Result};
+use crate::limits::DataLimits;
 
-/// Rows that are claimed at most: more are not counted by a file, and sums of counts stay exact.
-const MOST_ROWS: u64 = 1 << 48;
+/// Inputs of one network: more are a mistake, such as one-hot identifiers.
+pub(super) const MAX_INPUT_WIDTH: usize = 1 << 24;
+
+/// Rows that are claimed at most: sums of counts, also of the cells of grids, stay numbers.
+const MOST_ROWS: u64 = 1 << 34;
 
 /// What one pass over a data file finds: the kinds of its columns, counts, means, extremes, categories and classes, but no row.
 ///
@@ -107,23 +111,33 @@ impl Survey {
             Err(FormatError::malformed(label, crate::Position::File, expected, "something else in the survey"))
         };
         if self.rows > MOST_ROWS || self.training_rows > self.rows {
-            return refuse("not more rows to train on than rows, and no more than 2^48");
+            return refuse("not more rows to train on than rows, and no more than 2^34");
         }
         let mut seen = HashMap::new();
         if self.column_names().into_iter().any(|name| seen.insert(name, ()).is_some()) {
             return refuse("every column once");
         }
-        let fits = |input: &InputSurvey| match (&input.figures, &input.kind) {
-            (Figures::Numbers(moments), ColumnKind::Numeric) => {
-                moments.count() <= self.training_rows && moments.is_sound()
-            }
-            (Figures::Numbers(moments), ColumnKind::Grid(shape)) => {
-                let cells = shape.iter().try_fold(1_u64, |all, len| all.checked_mul(*len as u64));
-                let most = cells.and_then(|cells| cells.checked_mul(self.training_rows));
-                most.is_some_and(|most| moments.count() <= most) && moments.is_sound()
-            }
-            (Figures::Categories(categories), ColumnKind::Categorical) => categories.fit(self.training_rows),
-            _ => false,
+        let positions = self.inputs.iter().map(|input| input.position);
+        let positions = positions.chain(self.left_out.iter().map(|left| left.position));
+        let mut positions = positions.chain(self.target_columns.iter().map(|target| target.position));
+        if positions.any(|position| position > DataLimits::default().columns) {
+            return refuse("columns at places of a file");
+        }
+        let fits = |input: &InputSurvey| {
+            let cells = match &input.kind {
+                ColumnKind::Grid(shape) => shape.iter().try_fold(1_usize, |all, len| all.checked_mul(*len)),
+                _ => Some(1),
+            };
+            let cells = cells.filter(|cells| *cells <= MAX_INPUT_WIDTH);
+            let most = cells.map_or(0, |cells| (cells as u64).saturating_mul(self.training_rows));
+            let is_sound = match (&input.figures, &input.kind) {
+                (Figures::Numbers(moments), ColumnKind::Numeric | ColumnKind::Grid(_)) => {
+                    moments.count() <= most && moments.is_sound()
+                }
+                (Figures::Categories(categories), ColumnKind::Categorical) => categories.fit(most),
+                _ => false,
+            };
+            cells.is_some() && input.missing <= most && is_sound
         };
         if !self.inputs.iter().all(fits) {
             return refuse("columns with figures of their kind, of as many rows as there are");
